@@ -1,0 +1,28 @@
+# make demo · make test · make bench · make lint          (each sets up what it needs first)
+.PHONY: setup demo test test-long bench lint clean
+
+PYTHON := .venv/bin/python
+COVERAGE := --cov=orchestrator --cov-report=term:skip-covered
+
+setup:  ## system packages and .venv; seconds when nothing is missing
+	@scripts/setup
+
+demo: setup  ## the main job, on a real guest
+	@$(PYTHON) -m tests.demo
+
+test: setup
+	@$(PYTHON) -m pytest -m "not long" $(COVERAGE)
+
+test-long: setup  ## slower and wider
+	@$(PYTHON) -m pytest $(COVERAGE)
+
+bench: setup
+	@$(PYTHON) -m tests.bench
+
+lint: setup
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
