@@ -1,0 +1,37 @@
+"""The catalog: `ports.Catalog` over SQL. The only package that knows SQLAlchemy.
+
+tables         the rows                        database     engine, transactions, errors
+rows           rows <-> the model's values     schema       version, creation, upgrade
+reading        questions                       maintenance  backup, info
+layers         the graph of layers             copying      a copy of an SQLite file
+reachability   what nothing needs (pure)       journal      operations and their tokens
+commits        what operations commit          leases       heartbeat
+rebuilding     a lost catalog made anew        owners       which process, and does it live
+repository     SqlCatalog
+"""
+
+from __future__ import annotations
+
+from .database import Database
+from .leases import LeaseTimes
+from .maintenance import CatalogInfo, backup, info
+from .repository import SqlCatalog
+from .schema import Upgrade, ensure_newest, upgrade
+
+__all__ = ["CatalogInfo", "LeaseTimes", "SqlCatalog", "Upgrade", "backup", "info", "open_catalog", "upgrade"]
+
+
+def open_catalog(url: str, times: LeaseTimes | None = None) -> SqlCatalog:
+    """The catalog at an SQLAlchemy URL; an empty one is made when there is none.
+
+    Raises `UsageError` for a URL that cannot be one, `CatalogError` when it cannot be reached or
+    made, or has an older or newer schema.
+    """
+    database = Database(url)
+    try:
+        database.make_file()
+        ensure_newest(database)
+    except BaseException:
+        database.close()
+        raise
+    return SqlCatalog(database, times or LeaseTimes())

@@ -1,0 +1,117 @@
+"""What operations commit: each function is the whole of one transaction, under the operation's row.
+
+`operation` is the locked journal row (`journal.held`): what is written belongs to its domain.
+Everything may be repeated, as a recovery does that cannot know how far its predecessor came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy.orm import Session
+
+from ..errors import CatalogError
+from ..model import Checkpoint, CheckpointState, Head, Layer
+from . import layers, rows
+from .tables import CheckpointRow, HeadDiskRow, HeadRow, OperationRow, TagRow
+
+
+def commit_checkpoint(
+    session: Session,
+    operation: OperationRow,
+    checkpoint: Checkpoint,
+    chains: Sequence[Layer],
+    head: Head,
+    overlays: Sequence[Layer],
+) -> None:
+    _require_domain(operation, checkpoint.host_uuid, checkpoint.domain_uuid)
+    _require_domain(operation, head.host_uuid, head.domain_uuid)
+    if session.get(CheckpointRow, checkpoint.id) is not None:
+        return  # one transaction: all the rest is there too
+    layers.put(session, operation, chains)
+    add_checkpoint(session, checkpoint)
+    layers.put(session, operation, overlays)
+    set_head(session, head)
+
+
+def commit_rollback(session: Session, operation: OperationRow, head: Head, overlays: Sequence[Layer]) -> list[Layer]:
+    """Returns the layers that nothing needs any more, the newest first."""
+    _require_domain(operation, head.host_uuid, head.domain_uuid)
+    layers.put(session, operation, overlays)
+    released = list(session.scalars(select(HeadDiskRow.layer_id).where(*_disks_of_head(operation))))
+    set_head(session, head)
+    return layers.discard(session, operation, released)
+
+
+def hide_checkpoint(session: Session, operation: OperationRow, checkpoint_id: str) -> list[Layer]:
+    """Returns the layers that only that checkpoint needed, the newest first."""
+    row = _checkpoint_row(session, operation, checkpoint_id)
+    if row is None:
+        return layers.discarded(session, operation.id)
+    row.state = CheckpointState.DELETING
+    session.flush()
+    return layers.discard(session, operation, layers.frozen_by(session, checkpoint_id))
+
+
+def record_sha256(session: Session, operation: OperationRow, checkpoint_id: str, sha256: str) -> None:
+    """Once taken, a hash stays: raises `CatalogError` when there is another one."""
+    row = _checkpoint_row(session, operation, checkpoint_id)
+    if row is None or row.memory_sha256 not in (None, sha256):
+        problem = "is not catalogued" if row is None else "has another SHA-256 already"
+        raise CatalogError(f"checkpoint {checkpoint_id} {problem}", effect="nothing was recorded")
+    row.memory_sha256 = sha256
+
+
+def forget_checkpoint(session: Session, operation: OperationRow, checkpoint_id: str) -> None:
+    """Its children and a head that stands on it lose their parent; tags and disks go with it."""
+    row = _checkpoint_row(session, operation, checkpoint_id)
+    if row is None:
+        return
+    if row.state != CheckpointState.DELETING:
+        raise CatalogError(f"checkpoint {checkpoint_id} is not being deleted", effect="nothing was recorded")
+    session.delete(row)
+
+
+# --------------------------------------------------------------------------- rows
+
+
+def add_checkpoint(session: Session, checkpoint: Checkpoint) -> None:
+    """The rows of a checkpoint whose layers and parent are catalogued."""
+    frozen = layers.ids(session, checkpoint.host_uuid, [layer.path for layer in checkpoint.layers.values()])
+    session.add(rows.checkpoint_row(checkpoint))
+    session.flush()  # before what refers to it
+    session.add(rows.document_row(checkpoint))
+    for position, disk in enumerate(checkpoint.disks):
+        layer_id = frozen[disk.layer.path] if disk.layer else None
+        session.add(rows.disk_row(checkpoint.id, position, disk, layer_id))
+    for position, tag in enumerate(dict.fromkeys(checkpoint.tags)):
+        session.add(TagRow(checkpoint_id=checkpoint.id, tag=tag, position=position))
+
+
+def set_head(session: Session, head: Head) -> None:
+    """Put a head in the place of the one there was; its checkpoint and overlays are catalogued."""
+    place = {"host_uuid": head.host_uuid, "domain_uuid": head.domain_uuid}
+    active = layers.ids(session, head.host_uuid, list(head.overlays.values()))
+    session.merge(HeadRow(**place, checkpoint_id=head.checkpoint_id))
+    session.flush()
+    session.execute(delete(HeadDiskRow).where(*_disks_of_head(head)))
+    session.add_all(HeadDiskRow(**place, target=disk, layer_id=active[path]) for disk, path in head.overlays.items())
+    session.flush()
+
+
+def _disks_of_head(place: layers.Place) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return HeadDiskRow.host_uuid == place.host_uuid, HeadDiskRow.domain_uuid == place.domain_uuid
+
+
+def _checkpoint_row(session: Session, operation: OperationRow, checkpoint_id: str) -> CheckpointRow | None:
+    row = session.get(CheckpointRow, checkpoint_id)
+    if row is not None:
+        _require_domain(operation, row.host_uuid, row.domain_uuid)
+    return row
+
+
+def _require_domain(operation: OperationRow, host_uuid: str, domain_uuid: str) -> None:
+    """A lease is the right to change one domain."""
+    if (host_uuid, domain_uuid) != (operation.host_uuid, operation.domain_uuid):
+        raise ValueError(f"operation {operation.id} is not on domain {domain_uuid}")

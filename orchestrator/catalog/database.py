@@ -1,0 +1,209 @@
+"""The connection to the database: engine, transactions, and the translation of its errors.
+
+SQLite is set up so that a committed row survives a power cut and many processes can share the
+file: WAL, synchronous FULL, BEGIN IMMEDIATE for whatever writes (so that nobody is refused half
+way), foreign keys on, nothing in the schema trusted. The file is 0600 in a directory of its
+owner, and SQLite gives its -wal and -shm files the mode of the file.
+
+Every error of SQLAlchemy or a driver ends here as one `CatalogError` of one line, which never
+holds SQL, bound values or a password.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from ..errors import CatalogError, EnvironmentLacks, UsageError
+from .tables import Base
+
+BUSY_TIMEOUT = 15.0
+"""Seconds to wait for another process's transaction."""
+
+_WRITES = "snapctl_writes"
+
+
+class Conflict(CatalogError):
+    """A row that must be unique is there already."""
+
+
+class Database:
+    """One catalog database: its engine and its transactions. Nothing is opened before the first one."""
+
+    def __init__(self, url: str, *, foreign_keys: bool = True) -> None:
+        """`foreign_keys=False` is for migrations: SQLite rebuilds tables, and must not cascade then."""
+        self._url = parse(url)
+        self.engine = _engine(self._url)
+        self._writer = self.engine.execution_options(**{_WRITES: True})
+        if self.file is not None:
+            event.listen(self.engine, "connect", _set_up_sqlite(foreign_keys))
+            event.listen(self.engine, "begin", _begin_sqlite)
+
+    def __str__(self) -> str:
+        return shown(self._url)
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None for a database server."""
+        return Path(self._url.database or "") if self._url.get_backend_name() == "sqlite" else None
+
+    def exists(self) -> bool:
+        """Whether there is something to connect to; a server is asked only when connecting."""
+        try:
+            return self.file is None or self.file.exists()
+        except OSError:
+            return False  # it cannot be seen: making it says why
+
+    def make_file(self) -> None:
+        """Make an empty database file, 0600, unless it is there, and its directory, 0700."""
+        if self.file is None or self.exists():
+            return
+        try:
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.close(os.open(self.file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise CatalogError(f"the catalog {self} cannot be made: {error.strerror}") from error
+
+    def require(self) -> None:
+        """Raise `CatalogError` when there is nothing to connect to."""
+        if not self.exists():
+            raise CatalogError(f"there is no catalog {self}", hint="it is made at first use")
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """One transaction that sees one state of the catalog."""
+        with self.translated(), Session(self.engine) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction that may change it: durable when this returns, undone when it raises."""
+        with self.translated(), Session(self._writer) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Let no error of SQLAlchemy, or of a driver, out but as a `CatalogError`."""
+        try:
+            yield
+        except IntegrityError as error:
+            raise Conflict(self._message(error), effect="nothing was recorded") from error
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            raise CatalogError(self._message(error), effect="nothing was recorded") from error
+        except (UnicodeError, OverflowError) as error:  # drivers let these through
+            problem = f"the catalog cannot hold such a value: {type(error).__name__}"
+            raise CatalogError(problem, effect="nothing was recorded") from error
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _message(self, error: Exception) -> str:
+        cause: BaseException = error
+        if isinstance(error, DBAPIError) and error.orig is not None:
+            cause = error.orig  # the driver's own words, without the statement
+        reason = (str(cause).splitlines() or [""])[0] or type(cause).__name__
+        return f"the catalog {self} cannot be read or written: {reason}"
+
+
+def parse(url: str) -> URL:
+    """Check a catalog's URL. Raises `UsageError`, without repeating what may hold a password."""
+    hint = "write e.g. sqlite:////path/to/catalog.db"
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise UsageError("the catalog's URL is none", hint=hint) from error
+    backend = parsed.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        # The lock of a domain is a unique index over open operations only: these databases have it.
+        raise UsageError(f"a catalog cannot be kept in {backend}", hint="use sqlite or postgresql")
+    if backend == "sqlite" and (not _is_path(parsed.database) or parsed.query):
+        raise UsageError("the catalog's URL names no file, or has options", hint=hint)
+    if parsed.drivername == "postgresql":
+        return parsed.set(drivername="postgresql+psycopg")
+    return parsed
+
+
+def shown(url: URL) -> str:
+    """A URL without its password, and without its options, which may hold one too."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _is_path(database: str | None) -> bool:
+    """Whether SQLite would take it for a file: neither memory nor a URI of its own."""
+    return bool(database) and not re.match(r":memory:|file:|.*\0", database or "")
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if url.get_dialect().is_async:
+            raise UsageError(f"{url.drivername} is an asynchronous driver", hint="use another one")
+        if url.get_backend_name() == "sqlite":
+            return create_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
+        return create_engine(url, pool_pre_ping=True)
+    except ImportError as error:
+        hint = "install it, e.g.: pip install 'snapctl[postgresql]'"
+        raise EnvironmentLacks(f"the driver of {url.drivername} is missing", hint=hint) from error
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise UsageError(f"the catalog's URL is not understood: {url.drivername}") from error
+
+
+def upsert(session: Session, table: type[Base], values: dict[str, Any], *, key: Sequence[str]) -> None:
+    """Insert a row; if there is one of that `key`, give it the other values instead.
+
+    Two transactions that do so at the same time both succeed.
+    """
+    if session.get_bind().dialect.name == "postgresql":  # imported only when used: start-up time
+        from sqlalchemy.dialects.postgresql import insert
+    else:
+        from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
+    others = {name: value for name, value in values.items() if name not in key}
+    session.execute(insert(table).values(values).on_conflict_do_update(index_elements=key, set_=others))
+
+
+# --------------------------------------------------------------------------- SQLite
+
+
+def _set_up_sqlite(foreign_keys: bool) -> Callable[[sqlite3.Connection, ConnectionPoolEntry], None]:
+    def set_up(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself: see _begin_sqlite
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+        connection.execute("PRAGMA synchronous = FULL")
+        _use_wal(connection)
+
+    return set_up
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch a new file to WAL; of no effect afterwards, as the file remembers it.
+
+    Of two processes that switch at the same time SQLite refuses one at once, without its busy
+    timeout, so the waiting is done here.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            break
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+    if mode != "wal":
+        raise sqlite3.OperationalError("its file system cannot keep a write-ahead log")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,215 @@
+"""The graph of layers: put into it, walk down it, find what nothing needs, drop what is gone.
+
+Each question costs as much as the chains it is about are deep, not as the catalog is large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Select, delete, exists, select, update
+from sqlalchemy.orm import Session, aliased
+
+from ..errors import CatalogError
+from ..model import CheckpointState, Layer
+from . import rows
+from .database import upsert
+from .reachability import Node, unneeded
+from .tables import CheckpointDiskRow, CheckpointRow, HeadDiskRow, LayerRow, OperationRow
+
+Backing = aliased(LayerRow, name="backing")
+
+
+class Place(Protocol):
+    """Of which domain something is: a journal row, a checkpoint or a head."""
+
+    @property
+    def host_uuid(self) -> str: ...
+    @property
+    def domain_uuid(self) -> str: ...
+
+
+# --------------------------------------------------------------------------- reading
+
+
+def with_backing() -> Select[LayerRow, str]:
+    return select(LayerRow, Backing.path).outerjoin(Backing, LayerRow.backing_id == Backing.id)
+
+
+def find(session: Session, host_uuid: str, path: str) -> Layer | None:
+    query = with_backing().where(LayerRow.host_uuid == host_uuid, LayerRow.path == path)
+    found = session.execute(query).one_or_none()
+    return rows.layer(*found) if found else None
+
+
+def chain(session: Session, host_uuid: str, path: str) -> list[Layer]:
+    """The layer at `path` and all below it, nearest first."""
+    top = session.scalar(select(LayerRow.id).where(LayerRow.host_uuid == host_uuid, LayerRow.path == path))
+    if top is None:
+        return []
+    found = session.execute(with_backing().where(LayerRow.id.in_(_at_or_below([top]))))
+    by_path = {row.path: rows.layer(row, backing) for row, backing in found}
+    walk = [by_path.pop(path)]
+    while (below := walk[-1].backing) is not None:
+        if below not in by_path:
+            raise CatalogError(f"the catalog's row of layer {walk[-1].path} is damaged: it stands on itself")
+        walk.append(by_path.pop(below))
+    return walk
+
+
+def discarded(session: Session, operation_id: str) -> list[Layer]:
+    """The layers that an operation discarded, newest first: no layer comes after one it stands on."""
+    query = with_backing().where(LayerRow.discarded_by == operation_id).order_by(LayerRow.id.desc())
+    return [rows.layer(*found) for found in session.execute(query)]
+
+
+def freed_by(session: Session, checkpoint_id: str) -> list[Layer]:
+    """What nothing would need if the checkpoint were gone, newest first."""
+    checkpoint = session.get(CheckpointRow, checkpoint_id)
+    if checkpoint is None:
+        return []
+    free = _unneeded(session, checkpoint.domain_uuid, frozen_by(session, checkpoint.id), without=checkpoint.id)
+    query = with_backing().where(LayerRow.id.in_(free)).order_by(LayerRow.id.desc())
+    return [rows.layer(*found) for found in session.execute(query)]
+
+
+def frozen_by(session: Session, checkpoint_id: str) -> list[int]:
+    disks = CheckpointDiskRow
+    query = select(disks.layer_id).where(disks.checkpoint_id == checkpoint_id, disks.layer_id.is_not(None))
+    return [layer_id for layer_id in session.scalars(query) if layer_id is not None]
+
+
+def ids(session: Session, host_uuid: str, paths: Collection[str]) -> dict[str, int]:
+    """The ids of catalogued layers by path. Raises `CatalogError` when one is not catalogued."""
+    query = select(LayerRow.path, LayerRow.id).where(LayerRow.host_uuid == host_uuid, LayerRow.path.in_(paths))
+    found = dict(session.execute(query).all())
+    for path in paths:
+        if path not in found:
+            raise CatalogError(f"layer {path} is not catalogued", effect="nothing was recorded")
+    return found
+
+
+# --------------------------------------------------------------------------- changing
+
+
+def put(session: Session, place: Place, layers: Iterable[Layer]) -> None:
+    """Catalogue layers, in any order, with what they stand on.
+
+    A layer that something relies on keeps its facts: they were taken when it froze. Any other one
+    (new, or an active overlay until now) gets those given.
+    """
+    for layer in _lowest_first(layers):
+        row = session.scalar(_row(place.host_uuid, layer.path))
+        if row is None:
+            _insert(session, place, layer)
+        elif not session.scalar(_is_relied_upon(row.id)):
+            row.capacity = layer.capacity
+            row.physical, row.allocation, row.mtime = layer.physical, layer.allocation, layer.mtime
+            row.sha256 = layer.sha256
+            session.flush()
+
+
+def _insert(session: Session, place: Place, layer: Layer) -> None:
+    backing = None
+    if layer.backing is not None:
+        backing = ids(session, place.host_uuid, [layer.backing])[layer.backing]
+    key = {"host_uuid": place.host_uuid, "path": layer.path}
+    values = {
+        "domain_uuid": place.domain_uuid,
+        "target": layer.target,
+        "format": layer.format,
+        "capacity": layer.capacity,
+        "backing_id": backing,
+        "operation_id": layer.operation_id,
+        "physical": layer.physical,
+        "allocation": layer.allocation,
+        "mtime": layer.mtime,
+        "sha256": layer.sha256,
+    }
+    # Domains that share a base may bring it here at the same time.
+    upsert(session, LayerRow, key | values, key=list(key))
+
+
+def discard(session: Session, operation: OperationRow, released: Sequence[int]) -> list[Layer]:
+    """Mark what nothing needs now that `released` were let go; all that the operation ever marked."""
+    free = _unneeded(session, operation.domain_uuid, released)
+    marks = update(LayerRow).where(LayerRow.id.in_(free), LayerRow.discarded_by.is_(None))
+    session.execute(marks.values(discarded_by=operation.id))
+    return discarded(session, operation.id)
+
+
+def forget(session: Session, operation: OperationRow, paths: Sequence[str]) -> None:
+    """Drop the rows of layers that this operation discarded; those of others are refused."""
+    at_paths = (LayerRow.host_uuid == operation.host_uuid, LayerRow.path.in_(paths))
+    for path, by in session.execute(select(LayerRow.path, LayerRow.discarded_by).where(*at_paths)):
+        if by != operation.id:
+            raise CatalogError(f"layer {path} was not discarded by this operation", effect="nothing was recorded")
+    session.execute(delete(LayerRow).where(*at_paths))
+
+
+# --------------------------------------------------------------------------- the graph
+
+
+def _row(host_uuid: str, path: str) -> Select[LayerRow]:
+    return select(LayerRow).where(LayerRow.host_uuid == host_uuid, LayerRow.path == path)
+
+
+def _is_relied_upon(layer_id: int) -> Select[bool]:
+    return select(
+        exists().where(LayerRow.backing_id == layer_id) | exists().where(CheckpointDiskRow.layer_id == layer_id)
+    )
+
+
+def _lowest_first(layers: Iterable[Layer]) -> list[Layer]:
+    """Each layer once, after the one it stands on."""
+    waiting = {layer.path: layer for layer in layers}
+    ordered: list[Layer] = []
+    while waiting:
+        path = next(iter(waiting))
+        branch: list[Layer] = []
+        while path in waiting:
+            branch.append(waiting.pop(path))
+            path = branch[-1].backing or ""
+        ordered += reversed(branch)
+    return ordered
+
+
+def _at_or_below(layer_ids: Sequence[int]) -> Any:
+    """A query for the ids of these layers and of all they stand on; ends on a cycle too."""
+    start = select(LayerRow.id, LayerRow.backing_id).where(LayerRow.id.in_(layer_ids))
+    walk = start.cte("walk", recursive=True)
+    below = select(LayerRow.id, LayerRow.backing_id).join(walk, LayerRow.id == walk.c.backing_id)
+    return select(walk.union(below).c.id)
+
+
+def _unneeded(session: Session, domain_uuid: str, released: Sequence[int], without: str | None = None) -> set[int]:
+    """The layers of the domain at or below `released` that nothing needs, apart from checkpoint `without`."""
+    found = session.scalars(select(LayerRow).where(LayerRow.id.in_(_at_or_below(released)))).all()
+    held = _held(session, [row.id for row in found], without)
+    return unneeded(
+        Node(
+            id=row.id,
+            backing=row.backing_id,
+            ours=row.operation_id is not None and row.domain_uuid == domain_uuid,
+            held=row.id in held,
+        )
+        for row in found
+    )
+
+
+def _held(session: Session, layer_ids: Sequence[int], without: str | None) -> set[int | None]:
+    """Which of these layers a checkpoint, a head, or a layer that is not one of them stands on."""
+    disks = CheckpointDiskRow
+    frozen = (
+        select(disks.layer_id)
+        .join(CheckpointRow, CheckpointRow.id == disks.checkpoint_id)
+        .where(disks.layer_id.in_(layer_ids), CheckpointRow.state != CheckpointState.DELETING)
+    )
+    if without is not None:
+        frozen = frozen.where(CheckpointRow.id != without)
+    active = select(HeadDiskRow.layer_id).where(HeadDiskRow.layer_id.in_(layer_ids))
+    backing = select(LayerRow.backing_id).where(
+        LayerRow.backing_id.in_(layer_ids), LayerRow.id.not_in(layer_ids), LayerRow.discarded_by.is_(None)
+    )
+    return {layer_id for query in (frozen, active, backing) for layer_id in session.scalars(query)}

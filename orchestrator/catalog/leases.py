@@ -1,0 +1,94 @@
+"""The lease of an open operation: a row's token, kept alive by a heartbeat.
+
+Three times, as restic keeps its locks (15 < 45 < 60): the heartbeat beats every `beat` seconds, each
+beat puts the end of the lease `ttl` seconds off, and a holder who has not beaten for `lost` seconds
+does nothing more before it has renewed the lease, well before anybody else may take it over.
+
+The end of a lease is wall-clock time, as processes on several hosts read it; how long ago we beat is
+measured by a clock that never jumps and goes on while the machine sleeps.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from threading import Event, Thread
+
+from ..errors import Busy, CatalogError
+from ..model import OperationRecord
+from . import journal
+from .database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseTimes:
+    """In seconds."""
+
+    ttl: float = 60.0
+    beat: float = 15.0
+    lost: float = 45.0
+
+
+class SqlLease:
+    """Implements `ports.Lease`. Its heartbeat is a thread with a connection of its own."""
+
+    def __init__(self, database: Database, operation: OperationRecord, times: LeaseTimes) -> None:
+        self._database = database
+        self._operation = operation
+        self._times = times
+        self._beaten = _clock()
+        self._released = Event()
+        self._heart = Thread(target=self._beat, name=f"lease {operation.id}", daemon=True)
+        self._heart.start()
+
+    @property
+    def operation(self) -> OperationRecord:
+        """The row as this lease last wrote it; its token is always the one given to this lease."""
+        return self._operation
+
+    def wrote(self, operation: OperationRecord) -> None:
+        """Take note of what a transaction under this lease made of the row."""
+        self._operation = operation
+
+    def check(self) -> None:
+        """Raise `Busy` unless the lease is ours, and will be for some time: `ttl` - `lost` at least."""
+        if self._released.is_set():
+            raise journal.lost(self._operation, self._operation)
+        if _clock() - self._beaten >= self._times.lost:
+            self._renew()
+            return
+        with self._database.read() as session:
+            journal.require(session, self._operation)
+
+    def release(self) -> None:
+        """Stop the heartbeat and end the lease now, so that anybody may take the operation over.
+
+        A catalog that cannot be reached is no error here: the lease ends by itself.
+        """
+        if self._released.is_set():
+            return
+        self._released.set()
+        self._heart.join()
+        with suppress(CatalogError), self._database.write() as session:
+            journal.renew(session, self._operation, 0)
+
+    def _renew(self) -> None:
+        at = _clock()  # before the row is written, so that we give up too early rather than too late
+        with self._database.write() as session:
+            if not journal.renew(session, self._operation, self._times.ttl):
+                raise journal.lost(journal.get(session, self._operation.id), self._operation)
+        self._beaten = at
+
+    def _beat(self) -> None:
+        while not self._released.wait(self._times.beat):
+            try:
+                self._renew()
+            except CatalogError:
+                continue  # it may be reachable again at the next beat
+            except Busy:
+                return  # lost: whoever works under it finds out by itself
+
+
+def _clock() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

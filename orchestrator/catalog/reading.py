@@ -1,0 +1,128 @@
+"""What the catalog can be asked about checkpoints, heads and files; the answers as the model's values."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from posixpath import dirname
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, select
+from sqlalchemy.orm import Session, aliased
+
+from ..model import Checkpoint, CheckpointSummary, Head
+from . import rows
+from .layers import Backing
+from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, DomainRow, HeadDiskRow, HeadRow, LayerRow, TagRow
+
+_Parent = aliased(CheckpointRow, name="parent")
+_ITS_DOMAIN = and_(DomainRow.host_uuid == CheckpointRow.host_uuid, DomainRow.uuid == CheckpointRow.domain_uuid)
+
+
+def domain_uuid(session: Session, host_uuid: str, name: str) -> str | None:
+    query = select(DomainRow.uuid).where(DomainRow.host_uuid == host_uuid, DomainRow.name == name)
+    return session.scalar(query.order_by(DomainRow.seen.desc(), DomainRow.uuid).limit(1))
+
+
+# --------------------------------------------------------------------------- checkpoints
+
+
+def checkpoint(session: Session, *which: ColumnElement[bool]) -> Checkpoint | None:
+    """The one checkpoint that fits, with its documents, tags and disks."""
+    query = (
+        select(CheckpointRow, DocumentRow)
+        .join(DocumentRow, DocumentRow.checkpoint_id == CheckpointRow.id)
+        .where(*which)
+    )
+    found = session.execute(query).one_or_none()
+    if found is None:
+        return None
+    row, document = found
+    tags = session.scalars(select(TagRow.tag).where(TagRow.checkpoint_id == row.id).order_by(TagRow.position)).all()
+    disks = (
+        select(CheckpointDiskRow, LayerRow, Backing.path)
+        .outerjoin(LayerRow, CheckpointDiskRow.layer_id == LayerRow.id)
+        .outerjoin(Backing, LayerRow.backing_id == Backing.id)
+        .where(CheckpointDiskRow.checkpoint_id == row.id)
+        .order_by(CheckpointDiskRow.position)
+    )
+    return rows.checkpoint(row, document, tags, list(session.execute(disks)))
+
+
+def child_names(session: Session, checkpoint_id: str) -> list[str]:
+    children = select(CheckpointRow.name).where(CheckpointRow.parent_id == checkpoint_id)
+    return list(session.scalars(children.order_by(CheckpointRow.created, CheckpointRow.id)))
+
+
+def summaries(session: Session, *which: ColumnElement[bool]) -> list[CheckpointSummary]:
+    """All checkpoints that fit, oldest first: two queries however many there are."""
+    tags = _tags(session, which)
+    found = session.execute(_summaries(which))
+    names = tuple(found.keys())
+    summaries = []
+    for values in found:
+        columns = dict(zip(names, values, strict=True))
+        summaries.append(rows.summary(columns, tags[columns["id"]]))
+    return summaries
+
+
+def _summaries(which: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
+    """Columns named as the fields of `CheckpointSummary`, the SHA-256 and the damage."""
+    row = CheckpointRow
+    disk_bytes = (
+        select(func.coalesce(func.sum(LayerRow.allocation), 0))
+        .join(CheckpointDiskRow, CheckpointDiskRow.layer_id == LayerRow.id)
+        .where(CheckpointDiskRow.checkpoint_id == row.id, LayerRow.operation_id.is_not(None))
+        .scalar_subquery()
+    )
+    return (
+        select(
+            *(row.id, row.domain_uuid, row.name, row.parent_id, row.created, row.mode, row.state, row.description),
+            DomainRow.name.label("domain"),
+            _Parent.name.label("parent"),
+            HeadRow.checkpoint_id.is_not(None).label("current"),
+            row.memory_size.label("memory_bytes"),
+            row.memory_sha256.label("sha256"),
+            row.damage,
+            cast(disk_bytes, BigInteger).label("disk_bytes"),
+        )
+        .join(DomainRow, _ITS_DOMAIN)
+        .outerjoin(_Parent, _Parent.id == row.parent_id)
+        .outerjoin(HeadRow, HeadRow.checkpoint_id == row.id)
+        .where(*which)
+        .order_by(row.created, row.id)
+    )
+
+
+def _tags(session: Session, which: Sequence[ColumnElement[bool]]) -> dict[str, list[str]]:
+    tags: dict[str, list[str]] = defaultdict(list)
+    query = select(TagRow.checkpoint_id, TagRow.tag).join(CheckpointRow, CheckpointRow.id == TagRow.checkpoint_id)
+    for checkpoint_id, tag in session.execute(query.where(*which).order_by(TagRow.position)):
+        tags[checkpoint_id].append(tag)
+    return tags
+
+
+# --------------------------------------------------------------------------- heads and files
+
+
+def head(session: Session, host_uuid: str, domain_uuid: str) -> Head | None:
+    row = session.get(HeadRow, (host_uuid, domain_uuid))
+    if row is None:
+        return None
+    disks = (
+        select(HeadDiskRow.target, LayerRow.path)
+        .join(LayerRow, LayerRow.id == HeadDiskRow.layer_id)
+        .where(HeadDiskRow.host_uuid == host_uuid, HeadDiskRow.domain_uuid == domain_uuid)
+        .order_by(HeadDiskRow.target)
+    )
+    overlays = dict(session.execute(disks).all())
+    return rows.head(host_uuid, domain_uuid, row.checkpoint_id, overlays)
+
+
+def known_paths(session: Session, host_uuid: str, directory: str) -> list[str]:
+    """Every catalogued file right in that directory, sorted."""
+    found: set[str] = set()
+    for path, host in ((LayerRow.path, LayerRow.host_uuid), (CheckpointRow.memory_path, CheckpointRow.host_uuid)):
+        below = path.startswith(directory.rstrip("/") + "/", autoescape=True)
+        found.update(session.scalars(select(path).where(host == host_uuid, below)))
+    return sorted(path for path in found if dirname(path) == (directory.rstrip("/") or "/"))

@@ -1,0 +1,232 @@
+"""Rows to the model's values and back. The catalog is input: no row is believed unseen.
+
+Every value that leaves the catalog is checked against the model's types (msgspec): a wrong enum,
+number, time or JSON text raises `CatalogError` and names the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from posixpath import normpath
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from ..errors import CatalogError
+from ..model import (
+    Checkpoint,
+    CheckpointDisk,
+    CheckpointState,
+    CheckpointSummary,
+    Head,
+    Layer,
+    MemoryImage,
+    OperationRecord,
+    Owner,
+    shown_state,
+)
+from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, LayerRow, OperationRow
+
+T = TypeVar("T")
+
+_Instant: Any = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+def timestamp(time: datetime) -> str:
+    """RFC 3339, UTC, of fixed width, so that text sorts as the times do."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def instant(what: str, text: str) -> datetime:
+    """The time that `timestamp` wrote. Raises `CatalogError` naming `what` when it is none, or has no zone."""
+    try:
+        time: datetime = msgspec.convert(text, _Instant)
+    except msgspec.ValidationError as error:
+        raise _damaged(what, error) from error
+    return time
+
+
+def json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def checked(kind: type[T], what: str, value: object) -> T:
+    """`value` as a `kind`. Raises `CatalogError` naming `what` when it is none."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise _damaged(what, error) from error
+
+
+def parsed(kind: type[T], what: str, text: str) -> T:
+    """The `kind` that the JSON `text` holds."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.MsgspecError, TypeError, UnicodeError) as error:
+        raise _damaged(what, error) from error
+
+
+def _check_place(what: str, path: object, domain_uuid: str, operation_id: str) -> None:
+    """Raise `CatalogError` unless a file of ours lies where that operation would have made it, in whatever store."""
+    is_plain = isinstance(path, str) and path.startswith("/") and normpath(path) == path
+    if not is_plain or str(path).split("/")[-3:-1] != [domain_uuid, operation_id]:
+        raise _damaged(what, ValueError(f"{path!r} is not where snapctl puts a file"))
+
+
+def _damaged(what: str, error: Exception) -> CatalogError:
+    return CatalogError(
+        f"the catalog's row of {what} is damaged: {error}",
+        effect="it was not used",
+        hint="restore the catalog from a backup",
+    )
+
+
+# --------------------------------------------------------------------------- layers
+
+
+def layer(row: LayerRow, backing: str | None) -> Layer:
+    return checked(Layer, f"layer {row.path}", _layer(row, backing))
+
+
+def _layer(row: LayerRow, backing: str | None) -> dict[str, Any]:
+    if row.operation_id is not None:
+        _check_place(f"layer {row.path}", row.path, row.domain_uuid, row.operation_id)
+    return {
+        "path": row.path,
+        "target": row.target,
+        "format": row.format,
+        "capacity": row.capacity,
+        "backing": backing,
+        "operation_id": row.operation_id,
+        "physical": row.physical,
+        "allocation": row.allocation,
+        "mtime": row.mtime,
+        "sha256": row.sha256,
+    }
+
+
+# --------------------------------------------------------------------------- checkpoints
+
+_SAME = (
+    *("id", "host_uuid", "domain_uuid", "domain_name", "name", "parent_id", "mode", "state", "description"),
+    *("persistent", "machine", "emulator", "qemu_version", "libvirt_version", "damage"),
+)
+"""Columns that bear the name of the field they hold."""
+
+_STATES = frozenset(CheckpointState)
+
+_MEMORY = ("path", "size", "was_running", "version", "compression", "data_length", "sha256")
+
+
+def checkpoint_row(checkpoint: Checkpoint) -> CheckpointRow:
+    return CheckpointRow(
+        created=timestamp(checkpoint.created),
+        **{name: getattr(checkpoint, name) for name in _SAME},
+        **{f"memory_{name}": getattr(checkpoint.memory, name) for name in _MEMORY},
+    )
+
+
+def document_row(checkpoint: Checkpoint) -> DocumentRow:
+    return DocumentRow(checkpoint_id=checkpoint.id, cpu=checkpoint.cpu, domain_xml=checkpoint.domain_xml)
+
+
+def disk_row(checkpoint_id: str, position: int, disk: CheckpointDisk, layer_id: int | None) -> CheckpointDiskRow:
+    return CheckpointDiskRow(
+        checkpoint_id=checkpoint_id,
+        target=disk.target,
+        position=position,
+        device=disk.device,
+        readonly=disk.readonly,
+        path=disk.path,
+        format=disk.format,
+        source_type=disk.source_type,
+        layer_id=layer_id,
+    )
+
+
+def checkpoint(
+    row: CheckpointRow,
+    document: DocumentRow,
+    tags: Sequence[str],
+    disks: Sequence[tuple[CheckpointDiskRow, LayerRow | None, str | None]],
+) -> Checkpoint:
+    what = f"checkpoint {row.id}"
+    _check_place(what, row.memory_path, row.domain_uuid, row.id)
+    values = {name: getattr(row, name) for name in _SAME} | {
+        "created": instant(what, row.created),
+        "cpu": document.cpu,
+        "domain_xml": document.domain_xml,
+        "memory": checked(MemoryImage, what, {name: getattr(row, f"memory_{name}") for name in _MEMORY}),
+        "disks": [_disk(*disk) for disk in disks],
+        "tags": tags,
+    }
+    return checked(Checkpoint, what, values)
+
+
+def _disk(row: CheckpointDiskRow, layer: LayerRow | None, backing: str | None) -> dict[str, Any]:
+    return {
+        "target": row.target,
+        "device": row.device,
+        "readonly": row.readonly,
+        "path": row.path,
+        "format": row.format,
+        "source_type": row.source_type,
+        "layer": _layer(layer, backing) if layer else None,
+    }
+
+
+def summary(columns: Mapping[str, Any], tags: Sequence[str]) -> CheckpointSummary:
+    """From columns named as the fields, `sha256` and `damage`."""
+    what, state = f"checkpoint {columns['id']}", columns["state"]
+    if state not in _STATES:
+        raise _damaged(what, ValueError(f"{state!r} is no state"))
+    state = shown_state(CheckpointState(state), columns["damage"], columns["sha256"])
+    values = {**columns, "created": instant(what, columns["created"]), "state": state, "tags": tags}
+    return checked(CheckpointSummary, what, values)
+
+
+def head(host_uuid: str, domain_uuid: str, checkpoint_id: str | None, overlays: object) -> Head:
+    values = {
+        "host_uuid": host_uuid,
+        "domain_uuid": domain_uuid,
+        "checkpoint_id": checkpoint_id,
+        "overlays": overlays,
+    }
+    return checked(Head, f"head of domain {domain_uuid}", values)
+
+
+# --------------------------------------------------------------------------- the journal
+
+
+def owner_columns(owner: Owner) -> dict[str, Any]:
+    return {f"owner_{name}": value for name, value in asdict(owner).items()}
+
+
+def operation(row: OperationRow, domain_name: str) -> OperationRecord:
+    what = f"operation {row.id}"
+    values = {
+        "id": row.id,
+        "kind": row.kind,
+        "host_uuid": row.host_uuid,
+        "domain_uuid": row.domain_uuid,
+        "domain_name": domain_name,
+        "state": row.state,
+        "step": row.step,
+        "completed": parsed(tuple[str, ...], what, row.completed),
+        "plan": parsed(dict[str, Any], what, row.plan),
+        "facts": parsed(dict[str, Any], what, row.facts),
+        "token": row.token,
+        "owner": {
+            "user": row.owner_user,
+            "host": row.owner_host,
+            "boot_id": row.owner_boot_id,
+            "pid": row.owner_pid,
+            "pid_start": row.owner_pid_start,
+        },
+        "opened": instant(what, row.opened),
+        "lease_until": instant(what, row.lease_until),
+        "error": row.error,
+    }
+    return checked(OperationRecord, what, values)

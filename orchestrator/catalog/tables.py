@@ -1,0 +1,213 @@
+"""The catalog's tables: one class per table, nothing else.
+
+Layers are a graph of their own: a layer stands on one other layer, and checkpoints and heads point
+into the graph. What is not text or number is stored so that it reads the same in every database,
+and by eye: times as RFC 3339 UTC of fixed width (so that they sort), the journal's plan, facts and
+steps as JSON, enums by their value. `rows` turns them back and trusts none of them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Id = Annotated[str, mapped_column(String(64))]
+"""A UUID, as libvirt or snapctl writes it."""
+
+Time = Annotated[str, mapped_column(String(32))]
+"""RFC 3339 UTC with microseconds: `rows.timestamp`."""
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {str: Text(), int: BigInteger()}  # noqa: RUF012 - SQLAlchemy's own idiom
+
+
+def _its_domain() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["host_uuid", "domain_uuid"], ["domain.host_uuid", "domain.uuid"])
+
+
+class HostRow(Base):
+    """A hypervisor, by its host UUID; name and URI as last seen."""
+
+    __tablename__ = "host"
+
+    uuid: Mapped[Id] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    uri: Mapped[str]
+
+
+class DomainRow(Base):
+    """A domain, by its UUID; name as last seen. Two may share a name: one was made anew."""
+
+    __tablename__ = "domain"
+    __table_args__ = (Index(None, "host_uuid", "name"),)
+
+    host_uuid: Mapped[Id] = mapped_column(ForeignKey("host.uuid"), primary_key=True)
+    uuid: Mapped[Id] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    seen: Mapped[Time]  # when an operation was last opened on it
+
+
+class LayerRow(Base):
+    """One file in a backing chain. A user's own base may be below layers of several domains."""
+
+    __tablename__ = "layer"
+    __table_args__ = (UniqueConstraint("host_uuid", "path"), _its_domain())
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer, "sqlite"), primary_key=True)
+    host_uuid: Mapped[Id]
+    domain_uuid: Mapped[Id]  # of the domain that brought it here
+    path: Mapped[str]
+    target: Mapped[str]
+    format: Mapped[str]
+    capacity: Mapped[int]
+    backing_id: Mapped[int | None] = mapped_column(ForeignKey("layer.id"), index=True)
+    operation_id: Mapped[Id | None]  # that created it; no foreign key: a catalog may outlive its journal
+    physical: Mapped[int | None]
+    allocation: Mapped[int | None]
+    mtime: Mapped[str | None]
+    sha256: Mapped[str | None]  # of a frozen one, once a deep verify has read it
+    discarded_by: Mapped[Id | None] = mapped_column(ForeignKey("operation.id"), index=True)
+
+
+class CheckpointRow(Base):
+    __tablename__ = "checkpoint"
+    __table_args__ = (UniqueConstraint("host_uuid", "domain_uuid", "name"), _its_domain())
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    host_uuid: Mapped[Id]
+    domain_uuid: Mapped[Id]
+    domain_name: Mapped[str]  # at that time: libvirt restores a memory image under this name only
+    name: Mapped[str]
+    parent_id: Mapped[Id | None] = mapped_column(ForeignKey("checkpoint.id", ondelete="SET NULL"), index=True)
+    created: Mapped[Time]
+    mode: Mapped[str]
+    state: Mapped[str]
+    description: Mapped[str]
+    persistent: Mapped[bool]
+    machine: Mapped[str]
+    emulator: Mapped[str]
+    qemu_version: Mapped[str]
+    libvirt_version: Mapped[str]
+    memory_path: Mapped[str]
+    memory_size: Mapped[int]
+    memory_was_running: Mapped[bool]
+    memory_version: Mapped[int]
+    memory_compression: Mapped[str]
+    memory_data_length: Mapped[int]
+    memory_sha256: Mapped[str | None]
+    damage: Mapped[str | None]  # what the last verify found wrong
+
+
+class DocumentRow(Base):
+    """A checkpoint's long texts, apart so that a list of thousands need not walk over them."""
+
+    __tablename__ = "checkpoint_document"
+
+    checkpoint_id: Mapped[Id] = mapped_column(ForeignKey("checkpoint.id", ondelete="CASCADE"), primary_key=True)
+    cpu: Mapped[str]
+    domain_xml: Mapped[str]
+
+
+class TagRow(Base):
+    __tablename__ = "checkpoint_tag"
+
+    checkpoint_id: Mapped[Id] = mapped_column(ForeignKey("checkpoint.id", ondelete="CASCADE"), primary_key=True)
+    tag: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+
+
+class CheckpointDiskRow(Base):
+    """A disk as a checkpoint recorded it; `layer_id` is the frozen layer of a writable one."""
+
+    __tablename__ = "checkpoint_disk"
+
+    checkpoint_id: Mapped[Id] = mapped_column(ForeignKey("checkpoint.id", ondelete="CASCADE"), primary_key=True)
+    target: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int]
+    device: Mapped[str]
+    readonly: Mapped[bool]
+    path: Mapped[str | None]
+    format: Mapped[str | None]
+    source_type: Mapped[str]
+    # Only a hidden checkpoint's layer is ever dropped before it: `layers.forget` sees to that.
+    layer_id: Mapped[int | None] = mapped_column(ForeignKey("layer.id", ondelete="SET NULL"), index=True)
+
+
+class HeadRow(Base):
+    """Where a domain stands."""
+
+    __tablename__ = "head"
+    __table_args__ = (_its_domain(),)
+
+    host_uuid: Mapped[Id] = mapped_column(primary_key=True)
+    domain_uuid: Mapped[Id] = mapped_column(primary_key=True)
+    checkpoint_id: Mapped[Id | None] = mapped_column(ForeignKey("checkpoint.id", ondelete="SET NULL"), index=True)
+
+
+class HeadDiskRow(Base):
+    """The active overlay of one disk of a domain."""
+
+    __tablename__ = "head_disk"
+    __table_args__ = (
+        ForeignKeyConstraint(["host_uuid", "domain_uuid"], ["head.host_uuid", "head.domain_uuid"], ondelete="CASCADE"),
+    )
+
+    host_uuid: Mapped[Id] = mapped_column(primary_key=True)
+    domain_uuid: Mapped[Id] = mapped_column(primary_key=True)
+    target: Mapped[str] = mapped_column(primary_key=True)
+    layer_id: Mapped[int] = mapped_column(ForeignKey("layer.id"), index=True)
+
+
+_OPEN = text("state = 'open'")
+
+
+class OperationRow(Base):
+    """The journal. The unique index over open rows *is* the lock of a domain."""
+
+    __tablename__ = "operation"
+    __table_args__ = (
+        _its_domain(),
+        Index("uq_operation_open", "host_uuid", "domain_uuid", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+    )
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    host_uuid: Mapped[Id]
+    domain_uuid: Mapped[Id]
+    state: Mapped[str]
+    step: Mapped[str]
+    completed: Mapped[str]  # JSON list of steps
+    plan: Mapped[str]  # JSON object, never changed
+    facts: Mapped[str]  # JSON object, grows
+    token: Mapped[int]  # one more with each owner
+    owner_user: Mapped[str]
+    owner_host: Mapped[str]
+    owner_boot_id: Mapped[str]
+    owner_pid: Mapped[int]
+    owner_pid_start: Mapped[str]
+    opened: Mapped[Time]
+    lease_until: Mapped[Time]
+    closed: Mapped[Time | None]
+    error: Mapped[str | None]

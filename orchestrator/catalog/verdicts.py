@@ -1,0 +1,51 @@
+"""What verify asks of the catalog, and what it writes: hashes and marks, never what a rollback is made from.
+
+No operation is open and no lease is held: each function is one transaction that holds for itself.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy.orm import Session
+
+from ..model import CheckpointState, Layer
+from .tables import CheckpointDiskRow, CheckpointRow, LayerRow
+
+
+def relying_on(host_uuid: str, path: str) -> tuple[ColumnElement[bool], ...]:
+    """Which checkpoints are ready and could not be restored without that file."""
+    at = select(LayerRow.id).where(LayerRow.host_uuid == host_uuid, LayerRow.path == path).cte("above", recursive=True)
+    above = at.union(select(LayerRow.id).join(at, LayerRow.backing_id == at.c.id))
+    disk = CheckpointDiskRow
+    needs_it = or_(disk.layer_id.in_(select(above.c.id)), (disk.path == path) & disk.layer_id.is_(None))
+    return (
+        CheckpointRow.host_uuid == host_uuid,
+        CheckpointRow.state == CheckpointState.READY,
+        or_(
+            CheckpointRow.memory_path == path,
+            CheckpointRow.id.in_(select(disk.checkpoint_id).where(needs_it)),
+        ),
+    )
+
+
+def mark_damage(session: Session, checkpoint_id: str, damage: str | None) -> None:
+    """A checkpoint that is gone needs no mark."""
+    session.execute(update(CheckpointRow).where(CheckpointRow.id == checkpoint_id).values(damage=damage))
+
+
+def record_memory_read(session: Session, checkpoint_id: str, sha256: str) -> None:
+    """Only where there is none: once taken, a hash stays."""
+    unread = (CheckpointRow.id == checkpoint_id, CheckpointRow.memory_sha256.is_(None))
+    session.execute(update(CheckpointRow).where(*unread).values(memory_sha256=sha256))
+
+
+def record_layer_read(session: Session, host_uuid: str, layer: Layer, sha256: str) -> None:
+    """Only where there is none, and only while the catalog has the facts of what was read."""
+    unread = (
+        LayerRow.host_uuid == host_uuid,
+        LayerRow.path == layer.path,
+        LayerRow.physical == layer.physical,
+        LayerRow.mtime == layer.mtime,
+        LayerRow.sha256.is_(None),
+    )
+    session.execute(update(LayerRow).where(*unread).values(sha256=sha256))

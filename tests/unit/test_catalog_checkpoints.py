@@ -1,0 +1,213 @@
+"""What goes into the catalog comes out of it: checkpoints, heads, layers, lists of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event
+
+from orchestrator.catalog import SqlCatalog, open_catalog
+from orchestrator.errors import CatalogError
+from orchestrator.model import CheckpointDisk, CheckpointState, Device, OperationKind
+
+from .catalog_samples import HOST, World, base, paths
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "catalog.db"
+
+
+@pytest.fixture
+def catalog(file: Path) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(f"sqlite:///{file}")
+    yield catalog
+    catalog.close_connection()
+
+
+@pytest.fixture
+def web(catalog: SqlCatalog) -> World:
+    return World(catalog)
+
+
+# --------------------------------------------------------------------------- checkpoints
+
+
+def test_a_checkpoint_comes_back_as_it_was(catalog: SqlCatalog) -> None:
+    web = World(catalog, disks=("vdb", "vda"))
+    parent = web.checkpoint("base")
+    lease = web.open()
+    made = web.value(lease, "clean", tags=("b", "a"))
+    cdrom = CheckpointDisk(target="sda", device=Device.CDROM, readonly=True, path=None, format=None)
+    drive = replace(cdrom, target="sdb", path="/dev/sr0", format="raw", source_type="block")
+    made = replace(made, disks=(*made.disks, cdrom, drive), memory=replace(made.memory, was_running=False))
+    overlays = web.overlays(made.id, list(made.layers.values()))
+    catalog.commit_checkpoint(lease, made, list(made.layers.values()), web.head(overlays, made.id), overlays)
+
+    assert made.parent_id == parent.id
+    assert catalog.checkpoint_by_id(made.id) == made
+    assert catalog.checkpoint(HOST.uuid, web.uuid, "clean") == made
+    assert catalog.checkpoint_by_id(parent.id) == parent
+
+
+def test_what_is_not_there_is_none(catalog: SqlCatalog, web: World) -> None:
+    web.checkpoint("clean")
+
+    assert catalog.checkpoint(HOST.uuid, web.uuid, "other") is None
+    assert catalog.checkpoint("host-2", web.uuid, "clean") is None
+    assert catalog.checkpoint_by_id("nobody") is None
+    assert catalog.head(HOST.uuid, "dom-2") is None
+    assert catalog.layer(HOST.uuid, "/nowhere") is None
+    assert catalog.chain(HOST.uuid, "/nowhere") == []
+    assert catalog.layers_freed_by("nobody") == []
+    assert catalog.domain_uuid(HOST.uuid, "db") is None
+    assert catalog.domain_uuid("host-2", "web") is None
+
+
+def test_a_name_means_the_domain_that_was_seen_last(catalog: SqlCatalog) -> None:
+    World(catalog, "web", "dom-1").checkpoint("a")
+    assert catalog.domain_uuid(HOST.uuid, "web") == "dom-1"
+    World(catalog, "web", "dom-0").checkpoint("a")
+    assert catalog.domain_uuid(HOST.uuid, "web") == "dom-0"
+    World(catalog, "web", "dom-2").checkpoint("a")
+    assert catalog.domain_uuid(HOST.uuid, "web") == "dom-2"
+
+
+def test_a_domain_that_was_renamed_is_known_by_its_new_name(catalog: SqlCatalog, web: World) -> None:
+    web.checkpoint("before")
+    web.name = "www"
+    after = web.checkpoint("after")
+
+    assert catalog.domain_uuid(HOST.uuid, "web") is None
+    assert catalog.domain_uuid(HOST.uuid, "www") == web.uuid
+    assert [row.domain for row in catalog.summaries(HOST.uuid)] == ["www", "www"]
+    assert catalog.checkpoint_by_id(after.id) == after
+
+
+def test_a_checkpoint_keeps_the_name_that_its_domain_had(catalog: SqlCatalog, web: World) -> None:
+    """libvirt restores a memory image under no other."""
+    made = web.checkpoint("clean")
+    web.name = "www"
+    web.close(web.open())
+
+    assert catalog.checkpoint_by_id(made.id) == made
+    assert catalog.checkpoint(HOST.uuid, web.uuid, "clean") == made
+    assert made.domain_name == "web"
+
+
+def test_the_same_name_twice_in_a_domain_is_refused_and_nothing_is_recorded(catalog: SqlCatalog, web: World) -> None:
+    first = web.checkpoint("clean")
+    before = catalog.head(HOST.uuid, web.uuid)
+    with pytest.raises(CatalogError):
+        web.checkpoint("clean")
+    assert catalog.checkpoint(HOST.uuid, web.uuid, "clean") == first
+    assert catalog.head(HOST.uuid, web.uuid) == before
+
+
+def test_children_are_named_oldest_first(catalog: SqlCatalog, web: World) -> None:
+    root = web.checkpoint("root")
+    web.checkpoint("z")
+    web.rollback(root)
+    web.checkpoint("a")
+
+    assert catalog.child_names(root.id) == ["z", "a"]
+
+
+def test_a_hidden_checkpoint_is_still_found(catalog: SqlCatalog, web: World) -> None:
+    made = web.checkpoint("clean")
+    lease = web.open(OperationKind.DELETE)
+    catalog.hide_checkpoint(lease, made.id)
+    assert catalog.checkpoint(HOST.uuid, web.uuid, "clean") == replace(made, state=CheckpointState.DELETING)
+    assert paths(catalog.discarded_layers(lease.operation.id)) == []  # its layer is the user's own
+
+
+# --------------------------------------------------------------------------- lists
+
+
+def test_a_summary_says_what_a_list_shows(catalog: SqlCatalog) -> None:
+    web = World(catalog, disks=("vda", "vdb"))
+    root = web.checkpoint("root", tags=("x", "a"))
+    leaf = web.checkpoint("leaf")
+
+    first, second = catalog.summaries(HOST.uuid)
+
+    assert (first.domain, first.domain_uuid, first.name, first.id) == ("web", "dom-1", "root", root.id)
+    assert (first.parent, first.parent_id, first.created) == (None, None, root.created)
+    assert (first.mode, first.tags, first.description) == ("save", ("x", "a"), "as installed")
+    assert (first.current, first.memory_bytes, first.disk_bytes) == (False, 1000, 0)  # its layers are the user's
+    assert (second.parent, second.parent_id, second.id) == ("root", root.id, leaf.id)
+    assert (second.current, second.memory_bytes, second.disk_bytes) == (True, 1000, 2 * 1500)
+
+
+def test_a_summary_tells_unhashed_ready_and_deleting(catalog: SqlCatalog, web: World) -> None:
+    made = web.checkpoint("clean")
+    assert [row.state for row in catalog.summaries(HOST.uuid)] == ["unhashed"]
+
+    lease = web.open()
+    catalog.record_sha256(lease, made.id, "ab" * 32)
+    assert [row.state for row in catalog.summaries(HOST.uuid)] == ["ready"]
+
+    catalog.hide_checkpoint(lease, made.id)
+    assert [row.state for row in catalog.summaries(HOST.uuid)] == ["deleting"]
+
+
+def test_summaries_are_of_one_host_or_one_domain(catalog: SqlCatalog) -> None:
+    World(catalog, "web", "dom-1").checkpoint("a")
+    World(catalog, "db", "dom-2").checkpoint("a")
+
+    assert [row.domain for row in catalog.summaries(HOST.uuid)] == ["web", "db"]
+    assert [row.domain for row in catalog.summaries(HOST.uuid, "dom-2")] == ["db"]
+    assert catalog.summaries("host-2") == []
+
+
+def test_a_list_takes_as_many_queries_for_many_checkpoints_as_for_one(catalog: SqlCatalog, web: World) -> None:
+    statements: list[str] = []
+    web.checkpoint("c0", tags=("t",))
+    event.listen(catalog._database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    catalog.summaries(HOST.uuid)
+    alone = len(statements)
+    for number in range(1, 20):
+        web.checkpoint(f"c{number}", tags=("t", "u"))
+    statements.clear()
+    assert len(catalog.summaries(HOST.uuid)) == 20
+    assert len(statements) == alone
+    assert not any("domain_xml" in statement for statement in statements)
+
+
+# --------------------------------------------------------------------------- heads, layers, files
+
+
+def test_the_head_follows_checkpoint_and_rollback(catalog: SqlCatalog, web: World) -> None:
+    root = web.checkpoint("root")
+    head = catalog.head(HOST.uuid, web.uuid)
+    assert head == web.head(list(web.tops.values()), root.id)
+    web.checkpoint("leaf")
+    web.rollback(root)
+    assert catalog.head(HOST.uuid, web.uuid) == web.head(list(web.tops.values()), root.id)
+
+
+def test_a_chain_goes_from_the_active_overlay_down_to_the_base(catalog: SqlCatalog, web: World) -> None:
+    made = [web.checkpoint(f"c{number}") for number in range(200)]
+    top = web.tops["vda"]
+
+    chain = catalog.chain(HOST.uuid, top.path)
+
+    assert chain[0] == top
+    assert chain[1:] == [checkpoint.layers["vda"] for checkpoint in reversed(made)]
+    assert chain[-1] == base()
+
+
+def test_known_paths_are_those_right_in_the_directory(catalog: SqlCatalog, web: World) -> None:
+    made = web.checkpoint("clean")
+    directory = web.directory(made.id)
+
+    assert catalog.known_paths(HOST.uuid, directory) == [f"{directory}/memory.save", f"{directory}/vda.qcow2"]
+    assert catalog.known_paths(HOST.uuid, directory + "/") == catalog.known_paths(HOST.uuid, directory)
+    assert catalog.known_paths(HOST.uuid, f"/store/{web.uuid}") == []
+    assert catalog.known_paths(HOST.uuid, directory[:-1]) == []
+    assert catalog.known_paths(HOST.uuid, directory.upper()) == []
+    assert catalog.known_paths(HOST.uuid, "/store/%/_") == []
+    assert catalog.known_paths("host-2", directory) == []

@@ -1,0 +1,253 @@
+"""What operations commit: whole, repeatable, and never giving away a layer that something needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.catalog import SqlCatalog, open_catalog
+from orchestrator.errors import CatalogError
+from orchestrator.model import CheckpointState, OperationKind
+
+from .catalog_samples import HOST, World, base, paths
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db")
+    yield catalog
+    catalog.close_connection()
+
+
+@pytest.fixture
+def web(catalog: SqlCatalog) -> World:
+    return World(catalog)
+
+
+# --------------------------------------------------------------------------- checkpoint
+
+
+def test_committing_a_checkpoint_again_changes_nothing(catalog: SqlCatalog, web: World) -> None:
+    lease = web.open()
+    made = web.value(lease, "clean")
+    overlays = web.overlays(made.id, list(made.layers.values()))
+    head = web.head(overlays, made.id)
+    catalog.commit_checkpoint(lease, made, list(made.layers.values()), head, overlays)
+    catalog.record_sha256(lease, made.id, "ab")
+
+    catalog.commit_checkpoint(lease, made, list(made.layers.values()), head, overlays)
+
+    assert catalog.checkpoint_by_id(made.id) == replace(made, memory=replace(made.memory, sha256="ab"))
+    assert len(catalog.summaries(HOST.uuid)) == 1
+    assert catalog.head(HOST.uuid, web.uuid) == head
+
+
+def test_an_active_overlay_gets_its_facts_when_it_freezes(catalog: SqlCatalog, web: World) -> None:
+    web.checkpoint("root")
+    overlay = web.tops["vda"]
+    assert catalog.layer(HOST.uuid, overlay.path) == overlay
+    assert overlay.physical is None
+
+    leaf = web.checkpoint("leaf")
+
+    assert catalog.layer(HOST.uuid, overlay.path) == leaf.layers["vda"]
+    assert leaf.layers["vda"].physical == 2000
+
+
+def test_a_frozen_layer_keeps_the_facts_it_froze_with(catalog: SqlCatalog, web: World) -> None:
+    root = web.checkpoint("root")
+    lease = web.open()
+    made = web.value(lease, "leaf")
+    changed = replace(base(), mtime="99.0", physical=1)
+    overlays = web.overlays(made.id, list(made.layers.values()))
+    catalog.commit_checkpoint(lease, made, [changed, *made.layers.values()], web.head(overlays, made.id), overlays)
+    assert catalog.layer(HOST.uuid, base().path) == root.layers["vda"] == base()
+
+
+def test_chains_may_come_in_any_order(catalog: SqlCatalog, web: World) -> None:
+    bottom, middle = base(), replace(base(), path="/images/middle.qcow2", format="qcow2", backing=base().path)
+    web.tops["vda"] = replace(base(), path="/images/top.qcow2", format="qcow2", backing=middle.path)
+    lease = web.open()
+    made = web.value(lease, "clean")
+    overlays = web.overlays(made.id, list(made.layers.values()))
+    catalog.commit_checkpoint(
+        lease, made, [*made.layers.values(), middle, bottom], web.head(overlays, made.id), overlays
+    )
+    assert catalog.chain(HOST.uuid, overlays[0].path) == [overlays[0], *made.layers.values(), middle, bottom]
+
+
+def test_a_layer_on_something_uncatalogued_is_refused_whole(catalog: SqlCatalog, web: World) -> None:
+    web.tops["vda"] = replace(base(), backing="/images/unknown.raw")
+    lease = web.open()
+    made = web.value(lease, "clean")
+    overlays = web.overlays(made.id, list(made.layers.values()))
+    with pytest.raises(CatalogError, match=r"/images/unknown\.raw is not catalogued"):
+        catalog.commit_checkpoint(lease, made, list(made.layers.values()), web.head(overlays, made.id), overlays)
+    assert catalog.checkpoint_by_id(made.id) is None
+    assert catalog.layer(HOST.uuid, base().path) is None
+    assert catalog.head(HOST.uuid, web.uuid) is None
+
+
+def test_domains_may_share_a_base(catalog: SqlCatalog) -> None:
+    web, db = World(catalog, "web", "dom-1"), World(catalog, "db", "dom-2")
+    db.tops = dict(web.tops)
+    first, second = web.checkpoint("a"), db.checkpoint("a")
+
+    assert first.layers["vda"] == second.layers["vda"]
+    assert catalog.chain(HOST.uuid, db.tops["vda"].path) == [db.tops["vda"], base()]
+    assert web.delete(first) == []
+
+
+def test_an_operation_commits_to_its_own_domain_only(catalog: SqlCatalog) -> None:
+    web, db = World(catalog, "web", "dom-1"), World(catalog, "db", "dom-2")
+    theirs = db.checkpoint("a")
+    lease = web.open()
+    with pytest.raises(ValueError, match="not on domain dom-2"):
+        catalog.hide_checkpoint(lease, theirs.id)
+    with pytest.raises(ValueError, match="not on domain dom-2"):
+        catalog.commit_rollback(lease, db.head(list(db.tops.values()), theirs.id), [])
+    assert catalog.checkpoint_by_id(theirs.id) == theirs
+
+
+# --------------------------------------------------------------------------- hashes
+
+
+def test_a_hash_is_recorded_once(catalog: SqlCatalog, web: World) -> None:
+    made = web.checkpoint("clean")
+    lease = web.open()
+    catalog.record_sha256(lease, made.id, "ab")
+    catalog.record_sha256(lease, made.id, "ab")
+    with pytest.raises(CatalogError, match="another SHA-256"):
+        catalog.record_sha256(lease, made.id, "cd")
+    with pytest.raises(CatalogError, match="not catalogued"):
+        catalog.record_sha256(lease, "nobody", "ab")
+    found = catalog.checkpoint_by_id(made.id)
+    assert found is not None and found.memory.sha256 == "ab"
+
+
+# --------------------------------------------------------------------------- rollback
+
+
+def test_a_rollback_discards_the_abandoned_overlay_until_it_is_forgotten(catalog: SqlCatalog, web: World) -> None:
+    root = web.checkpoint("root")
+    abandoned = web.tops["vda"]
+    lease = web.open(OperationKind.ROLLBACK)
+    overlays = web.overlays(lease.operation.id, list(root.layers.values()))
+    head = web.head(overlays, root.id)
+
+    assert catalog.commit_rollback(lease, head, overlays) == [abandoned]
+    assert catalog.commit_rollback(lease, head, overlays) == [abandoned]
+    assert catalog.discarded_layers(lease.operation.id) == [abandoned]
+    assert catalog.layer(HOST.uuid, abandoned.path) == abandoned
+
+    catalog.forget_layers(lease, [abandoned.path])
+    catalog.forget_layers(lease, [abandoned.path])
+    assert catalog.discarded_layers(lease.operation.id) == []
+    assert catalog.layer(HOST.uuid, abandoned.path) is None
+
+
+def test_a_rollback_keeps_what_a_checkpoint_froze(catalog: SqlCatalog, web: World) -> None:
+    root = web.checkpoint("root")
+    leaf = web.checkpoint("leaf")
+    active = web.tops["vda"].path
+
+    assert web.rollback(root) == [active]
+    assert catalog.checkpoint_by_id(leaf.id) == leaf
+
+
+def test_leaving_the_layers_of_a_deleted_checkpoint_discards_them_too(catalog: SqlCatalog, web: World) -> None:
+    root = web.checkpoint("root")
+    leaf = web.checkpoint("leaf")
+    active = web.tops["vda"].path
+    assert web.delete(leaf) == []  # the domain still stands on its layer
+
+    assert web.rollback(root) == [active, leaf.layers["vda"].path]  # children before what they stand on
+
+
+def test_only_layers_the_operation_discarded_can_be_forgotten(catalog: SqlCatalog, web: World) -> None:
+    made = web.checkpoint("clean")
+    lease = web.open()
+    for path in (made.layers["vda"].path, web.tops["vda"].path):
+        with pytest.raises(CatalogError, match="was not discarded by this operation"):
+            catalog.forget_layers(lease, [path])
+        assert catalog.layer(HOST.uuid, path) is not None
+
+
+# --------------------------------------------------------------------------- delete
+
+
+def test_hiding_a_leaf_discards_what_only_it_needs(catalog: SqlCatalog, web: World) -> None:
+    root = web.checkpoint("root")
+    leaf = web.checkpoint("leaf")
+    web.rollback(root)
+    freed = [leaf.layers["vda"]]
+    assert catalog.layers_freed_by(leaf.id) == freed
+    lease = web.open(OperationKind.DELETE)
+
+    assert catalog.hide_checkpoint(lease, leaf.id) == freed
+    assert catalog.hide_checkpoint(lease, leaf.id) == freed
+    assert catalog.discarded_layers(lease.operation.id) == freed
+    hidden = catalog.checkpoint_by_id(leaf.id)
+    assert hidden is not None and hidden.state is CheckpointState.DELETING
+
+    catalog.forget_layers(lease, paths(freed))  # in this order or the other
+    catalog.forget_checkpoint(lease, leaf.id)
+    catalog.forget_checkpoint(lease, leaf.id)
+    assert catalog.checkpoint_by_id(leaf.id) is None
+    assert catalog.hide_checkpoint(lease, leaf.id) == []
+    assert catalog.checkpoint_by_id(root.id) == root
+
+
+def test_hiding_an_ancestor_gives_nothing_away(catalog: SqlCatalog, web: World) -> None:
+    web.checkpoint("root")
+    middle = web.checkpoint("middle")
+    leaf = web.checkpoint("leaf")
+
+    assert catalog.layers_freed_by(middle.id) == []
+    assert web.delete(middle) == []
+    assert len(catalog.chain(HOST.uuid, web.tops["vda"].path)) == 4
+    found = catalog.checkpoint_by_id(leaf.id)
+    assert found is not None and found.parent_id is None
+
+
+def test_the_users_own_layers_are_never_discarded(catalog: SqlCatalog, web: World) -> None:
+    root = web.checkpoint("root")
+    overlay = web.tops["vda"]
+    assert web.delete(root) == []
+
+    lease = web.open(OperationKind.ROLLBACK)
+    assert catalog.commit_rollback(lease, web.head([], None), []) == [overlay]  # nothing stands on the base now
+
+    assert catalog.layer(HOST.uuid, base().path) == base()
+
+
+def test_a_layer_that_another_domain_stands_on_is_kept_and_left_to_its_owner(catalog: SqlCatalog) -> None:
+    web, fork = World(catalog, "web", "dom-1"), World(catalog, "fork", "dom-2")
+    root = web.checkpoint("root")
+    leaf = web.checkpoint("leaf")
+    web.rollback(root)
+    lease = fork.open(OperationKind.ROLLBACK)
+    overlays = fork.overlays(lease.operation.id, list(leaf.layers.values()))
+    catalog.commit_rollback(lease, fork.head(overlays, None), overlays)
+
+    assert catalog.layers_freed_by(leaf.id) == []
+    assert web.delete(leaf) == []
+    assert catalog.commit_rollback(lease, fork.head([], None), []) == overlays
+    assert catalog.layer(HOST.uuid, leaf.layers["vda"].path) == leaf.layers["vda"]
+
+
+def test_a_head_whose_checkpoint_is_forgotten_stands_on_nothing_known(catalog: SqlCatalog, web: World) -> None:
+    made = web.checkpoint("clean")
+    web.delete(made)
+    head = catalog.head(HOST.uuid, web.uuid)
+    assert head == web.head(list(web.tops.values()), None)
+
+
+def test_a_checkpoint_that_is_not_hidden_cannot_be_forgotten(catalog: SqlCatalog, web: World) -> None:
+    made = web.checkpoint("clean")
+    with pytest.raises(CatalogError, match="not being deleted"):
+        catalog.forget_checkpoint(web.open(), made.id)
+    assert catalog.checkpoint_by_id(made.id) == made

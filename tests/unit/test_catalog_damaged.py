@@ -1,0 +1,96 @@
+"""The catalog is input: a row that cannot be is named, not believed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from orchestrator.catalog import SqlCatalog, open_catalog
+from orchestrator.errors import CatalogError
+from orchestrator.model import OperationKind
+
+from .catalog_samples import HOST, World
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "catalog.db"
+
+
+@pytest.fixture
+def catalog(file: Path) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(f"sqlite:///{file}")
+    yield catalog
+    catalog.close_connection()
+
+
+@pytest.fixture
+def web(catalog: SqlCatalog) -> World:
+    return World(catalog)
+
+
+def tamper(file: Path, statement: str) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE checkpoint SET state = 'broken'",
+        "UPDATE checkpoint SET created = 'yesterday'",
+        "UPDATE checkpoint SET created = '2026-01-01T00:00:00'",  # of which zone?
+        "UPDATE checkpoint SET memory_size = 'much'",
+        "UPDATE checkpoint SET name = x'ff'",
+    ],
+)
+def test_a_damaged_checkpoint_is_named_not_believed(catalog: SqlCatalog, web: World, file: Path, damage: str) -> None:
+    made = web.checkpoint("clean")
+    tamper(file, damage)
+    with pytest.raises(CatalogError, match=f"row of checkpoint {made.id} is damaged"):
+        catalog.checkpoint_by_id(made.id)
+    with pytest.raises(CatalogError, match=f"row of checkpoint {made.id} is damaged"):
+        catalog.summaries(HOST.uuid)
+
+
+def test_a_device_that_is_none_is_damage(catalog: SqlCatalog, web: World, file: Path) -> None:
+    made = web.checkpoint("clean")
+    tamper(file, "UPDATE checkpoint_disk SET device = 'toaster'")
+    with pytest.raises(CatalogError, match="is damaged: Invalid enum value 'toaster'"):
+        catalog.checkpoint_by_id(made.id)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE operation SET plan = 'no JSON'",
+        "UPDATE operation SET facts = '[]'",
+        "UPDATE operation SET completed = '[1]'",
+        "UPDATE operation SET kind = 'dance'",
+        "UPDATE operation SET lease_until = ''",
+        "UPDATE operation SET token = 'x'",
+    ],
+)
+def test_a_damaged_operation_is_named_not_believed(catalog: SqlCatalog, web: World, file: Path, damage: str) -> None:
+    lease = web.open(OperationKind.DELETE)
+    tamper(file, damage)
+    with pytest.raises(CatalogError, match=f"row of operation {lease.operation.id} is damaged"):
+        catalog.unsettled(HOST.uuid)
+
+
+def test_layers_in_a_circle_are_damage_not_a_hang(catalog: SqlCatalog, web: World, file: Path) -> None:
+    web.checkpoint("a")
+    made = web.checkpoint("b")
+    tamper(file, "UPDATE layer SET backing_id = (SELECT max(id) FROM layer)")
+    with pytest.raises(CatalogError, match="stands on itself"):
+        catalog.chain(HOST.uuid, web.tops["vda"].path)
+    catalog.layers_freed_by(made.id)
+
+
+def test_text_that_is_none_is_refused_in_one_line(catalog: SqlCatalog) -> None:
+    with pytest.raises(CatalogError, match="cannot hold such a value"):
+        catalog.domain_uuid(HOST.uuid, "\udcff")

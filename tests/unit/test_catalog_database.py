@@ -1,0 +1,244 @@
+"""The SQLite file and its modes, the URLs, the errors: one line each, and never a password."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from orchestrator.catalog import LeaseTimes, info, open_catalog
+from orchestrator.catalog.database import Database, parse, shown
+from orchestrator.errors import CatalogError, EnvironmentLacks, UsageError
+from orchestrator.model import OperationKind
+
+from .catalog_samples import World
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+# --------------------------------------------------------------------------- the file
+
+
+def test_only_its_owner_can_read_a_catalog(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "catalog.db"
+    before = os.umask(0)
+    try:
+        catalog = open_catalog(f"sqlite:///{file}")
+        World(catalog).checkpoint("a")
+        files = {path.name: mode(path) for path in file.parent.iterdir()}
+    finally:
+        os.umask(before)
+    assert files == {"catalog.db": 0o600, "catalog.db-wal": 0o600, "catalog.db-shm": 0o600}
+    assert mode(file.parent) == 0o700
+    catalog.close_connection()
+
+
+def test_every_connection_is_set_up(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/catalog.db")
+    database.make_file()
+    with database.read() as first, database.read() as second:  # two connections
+        for session in (first, second):
+            pragmas = {
+                name: session.scalar(text(f"PRAGMA {name}"))
+                for name in ("journal_mode", "synchronous", "foreign_keys", "trusted_schema", "busy_timeout")
+            }
+            assert pragmas == {
+                "journal_mode": "wal",
+                "synchronous": 2,  # FULL
+                "foreign_keys": 1,
+                "trusted_schema": 0,
+                "busy_timeout": 15_000,
+            }
+    database.close()
+
+
+def test_a_writer_waits_for_another_before_it_reads(tmp_path: Path) -> None:
+    """With a plain BEGIN the second would read, and then be refused when it writes."""
+    database = Database(f"sqlite:///{tmp_path}/catalog.db")
+    database.make_file()
+    with database.write() as session:
+        session.execute(text("CREATE TABLE t (n INTEGER)"))
+        with (
+            closing(sqlite3.connect(tmp_path / "catalog.db", timeout=0)) as other,
+            pytest.raises(sqlite3.OperationalError, match="locked"),
+        ):
+            other.execute("BEGIN IMMEDIATE")
+    database.close()
+
+
+def test_what_raises_is_not_recorded(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/catalog.db")
+    database.make_file()
+    with pytest.raises(KeyboardInterrupt), database.write() as session:
+        session.execute(text("CREATE TABLE t (n INTEGER)"))
+        raise KeyboardInterrupt
+    with database.read() as session:
+        assert session.scalar(text("SELECT count(*) FROM sqlite_master")) == 0
+    database.close()
+
+
+CREATE = """
+import sys
+from orchestrator.catalog import open_catalog
+print("ready", flush=True)
+sys.stdin.readline()
+open_catalog(sys.argv[1]).close_connection()
+"""
+
+
+def test_processes_that_make_the_catalog_at_the_same_time_all_succeed(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/deep/er/catalog.db"
+    for _ in range(2):
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-c", CREATE, url],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(4)
+        ]
+        for process in processes:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        assert [(process.communicate()[1], process.returncode) for process in processes] == [("", 0)] * 4
+        found = info(url)
+        assert found.revision == found.newest_revision
+        for path in (tmp_path / "deep/er").iterdir():
+            path.unlink()
+
+
+def test_making_an_empty_catalog_does_without_alembic(tmp_path: Path) -> None:
+    code = "import sys; from orchestrator.catalog import open_catalog; open_catalog(sys.argv[1]).close_connection()"
+    code += "; assert 'alembic' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code, f"sqlite:///{tmp_path}/catalog.db"], check=True)
+
+
+# --------------------------------------------------------------------------- what is refused
+
+
+def _text_file(path: Path) -> None:
+    path.write_text("this is no database " * 100)
+
+
+def _foreign_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE bookmarks (url TEXT)")
+
+
+def _foreign_alembic(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        connection.execute("INSERT INTO alembic_version VALUES ('8f3a2b')")
+
+
+def _unversioned(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE alembic_version (version_num TEXT)")
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (_text_file, "file is not a database"),
+        (Path.mkdir, "unable to open database file"),
+        (_foreign_database, "no catalog of snapctl's"),
+        (_foreign_alembic, "no catalog of snapctl's"),
+        (_unversioned, "no catalog of snapctl's"),
+    ],
+)
+def test_what_is_no_catalog_is_refused_and_left_alone(
+    tmp_path: Path, make: Callable[[Path], object], words: str
+) -> None:
+    place = tmp_path / "catalog.db"
+    make(place)
+    before = place.read_bytes() if place.is_file() else b""
+    with pytest.raises(CatalogError, match=words) as refusal:
+        open_catalog(f"sqlite:///{place}")
+    assert refusal.value.exit_code == 3
+    assert "\n" not in str(refusal.value)
+    after = place.read_bytes() if place.is_file() else b""
+    if make is _text_file:
+        assert after == before
+    else:
+        assert len(after) == len(before)
+
+
+@pytest.mark.parametrize("place", ["/proc/nowhere/catalog.db", "/dev/null/catalog.db", "/proc/catalog.db"])
+def test_a_place_where_nothing_can_be_made_is_refused(place: str) -> None:
+    with pytest.raises(CatalogError, match="cannot be made") as refusal:
+        open_catalog(f"sqlite:///{place}")
+    assert refusal.value.exit_code == 3
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("", "URL is none"),
+        ("catalog.db", "URL is none"),
+        ("sqlite://", "names no file"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite:///file:x?mode=memory&uri=true", "names no file"),
+        ("mysql://root:secret@db/x", "cannot be kept in mysql"),
+        ("nonsense://root:secret@db/x", "cannot be kept in nonsense"),
+        ("postgresql+nonsense://root:secret@db/x", "not understood"),
+        ("postgresql://root:secret@db:port/x", "URL is none"),
+        ("sqlite:////tmp/\0/catalog.db", "names no file"),
+        ("sqlite:////tmp/x.db?password=secret", "has options"),
+        ("postgresql+asyncpg://root:secret@db/x", "asynchronous driver"),
+    ],
+)
+def test_a_url_that_cannot_be_one_is_a_usage_error_without_its_password(url: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as refusal:
+        open_catalog(url)
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_url_is_shown_without_what_may_be_secret() -> None:
+    url = parse("postgresql://me:secret@db/x?password=secret&application_name=a")
+    assert shown(url) == "postgresql+psycopg://me:***@db/x"
+
+
+def test_a_driver_that_is_not_installed_is_named() -> None:
+    with pytest.raises(EnvironmentLacks, match=r"driver of postgresql\+pg8000 is missing"):
+        open_catalog("postgresql+pg8000://me:secret@db/x")
+
+
+def test_errors_show_neither_sql_nor_values(tmp_path: Path) -> None:
+    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db")
+    with closing(sqlite3.connect(tmp_path / "catalog.db")) as connection:
+        connection.execute("ALTER TABLE layer RENAME COLUMN mtime TO modified")
+    with pytest.raises(CatalogError) as refusal:
+        catalog.layer("host-secret", "/path/secret")
+    message = str(refusal.value)
+    assert "no such column: layer.mtime" in message
+    assert "secret" not in message and "SELECT" not in message and "\n" not in message
+    catalog.close_connection()
+
+
+def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db", LeaseTimes())
+    web = World(catalog)
+    lease = web.open(OperationKind.CHECKPOINT)
+    top = web.tops["vda"]
+    object.__setattr__(top, "capacity", 1 << 63)
+    made = web.value(lease, "huge")
+    with pytest.raises(CatalogError, match="cannot hold such a value"):
+        catalog.commit_checkpoint(lease, made, list(made.layers.values()), web.head([], made.id), [])
+    assert catalog.checkpoint_by_id(made.id) is None
+    catalog.close_connection()

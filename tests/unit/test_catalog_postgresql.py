@@ -1,0 +1,157 @@
+"""The same on a PostgreSQL server, whose transactions run side by side. Its database is wiped.
+
+SNAPCTL_TEST_POSTGRESQL=postgresql://postgres@127.0.0.1/snapctl_test pytest tests/unit/test_catalog_postgresql.py
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from threading import Barrier, Thread
+
+import pytest
+from sqlalchemy import text
+
+from orchestrator.catalog import SqlCatalog, backup, info, open_catalog, upgrade
+from orchestrator.catalog.database import Database
+from orchestrator.catalog.schema import NEWEST
+from orchestrator.errors import Busy, CatalogError, Refused
+from orchestrator.model import OperationKind, OperationState
+
+from ..migrations.test_migrations import go_to, structure
+from .catalog_samples import HOST, World, base
+
+URL = os.environ.get("SNAPCTL_TEST_POSTGRESQL", "")
+SEVERAL = 6
+
+pytestmark = pytest.mark.skipif(not URL, reason="SNAPCTL_TEST_POSTGRESQL names no database")
+
+
+@pytest.fixture
+def database() -> Iterator[Database]:
+    database = Database(URL)
+    with database.write() as session:
+        session.execute(text("DROP SCHEMA public CASCADE"))
+        session.execute(text("CREATE SCHEMA public"))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def catalog(database: Database) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(URL)
+    yield catalog
+    catalog.close_connection()
+
+
+def at_once(what: Callable[[int], str]) -> list[str]:
+    """What several threads get that begin together: an answer, or the name of an error."""
+    answers: list[str] = []
+    barrier = Barrier(SEVERAL)
+
+    def run(number: int) -> None:
+        barrier.wait()
+        try:
+            answers.append(what(number))
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            answers.append(f"{type(error).__name__}: {error}")
+
+    threads = [Thread(target=run, args=[number]) for number in range(SEVERAL)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(answers)
+
+
+def test_several_make_the_catalog_at_once(database: Database) -> None:
+    def make(_: int) -> str:
+        open_catalog(URL).close_connection()
+        return "made"
+
+    assert at_once(make) == ["made"] * SEVERAL
+    assert info(URL).revision == NEWEST
+
+
+def test_the_migrations_make_what_the_tables_say(database: Database) -> None:
+    open_catalog(URL).close_connection()
+    made = structure(database)
+    go_to(database, "base")
+    go_to(database, "0001")
+    with pytest.raises(CatalogError, match="older schema 0001"):
+        open_catalog(URL)
+    done = upgrade(URL)
+    assert (done.before, done.after, done.backup) == ("0001", NEWEST, None)
+    assert structure(database) == made
+
+
+def test_a_history(catalog: SqlCatalog) -> None:
+    web = World(catalog, disks=("vda", "vdb"))
+    root = web.checkpoint("root", tags=("b", "a"))
+    leaf = web.checkpoint("leaf")
+    active = {layer.path for layer in web.tops.values()}
+    assert set(web.rollback(root)) == active
+    assert set(web.delete(leaf)) == {layer.path for layer in leaf.layers.values()}
+    assert catalog.checkpoint_by_id(root.id) == root
+    assert [row.name for row in catalog.summaries(HOST.uuid) if row.current] == ["root"]
+    assert catalog.chain(HOST.uuid, web.tops["vda"].path) == [web.tops["vda"], base()]
+
+
+def test_one_gets_the_domain(database: Database) -> None:
+    catalogs = [open_catalog(URL) for _ in range(SEVERAL)]
+
+    def take(number: int) -> str:
+        lease = catalogs[number].open_operation(
+            operation_id=f"op{number}",
+            kind=OperationKind.CHECKPOINT,
+            host=HOST,
+            domain_uuid="d",
+            domain_name="web",
+            plan={},
+        )
+        return f"won with token {lease.operation.token}"
+
+    answers = at_once(take)
+    assert sum(answer == "won with token 1" for answer in answers) == 1
+    assert sum(answer.startswith("Busy: a checkpoint of web is under way") for answer in answers) == SEVERAL - 1
+    for catalog in catalogs:
+        catalog.close_connection()
+
+
+def test_one_takes_over(catalog: SqlCatalog) -> None:
+    World(catalog).open().release()
+    (seen,) = catalog.unsettled(HOST.uuid)
+    answers = at_once(lambda _: f"won with token {catalog.take_over(seen).operation.token}")
+    assert sum(answer == "won with token 2" for answer in answers) == 1
+    assert sum(answer.startswith("Busy") for answer in answers) == SEVERAL - 1
+
+
+def test_domains_bring_the_base_they_share_at_once(database: Database) -> None:
+    catalogs = [open_catalog(URL) for _ in range(SEVERAL)]
+
+    def freeze(number: int) -> str:
+        world = World(catalogs[number], f"web{number}", f"dom-{number}")
+        world.tops = {"vda": base()}
+        return world.checkpoint("a").layers["vda"].path
+
+    assert at_once(freeze) == [base().path] * SEVERAL
+    for catalog in catalogs:
+        catalog.close_connection()
+
+
+def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog) -> None:
+    stale = World(catalog).open()
+    stale.release()
+    ours = catalog.take_over(stale.operation)
+    with pytest.raises(Busy):
+        catalog.complete(stale, "saved", {})
+    with pytest.raises(Busy):
+        catalog.close(stale, OperationState.DONE)
+    with pytest.raises(Busy):
+        stale.check()
+    assert catalog.unsettled(HOST.uuid) == [ours.operation]
+
+
+def test_its_backup_is_its_administrators(catalog: SqlCatalog) -> None:
+    with pytest.raises(Refused, match="on a database server"):
+        backup(URL, "/nowhere")

@@ -1,0 +1,160 @@
+"""What verify asks of the catalog and writes into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator.catalog import SqlCatalog, open_catalog
+from orchestrator.model import Layer, OperationKind
+
+from .catalog_samples import HOST, World, base
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db")
+    yield catalog
+    catalog.close_connection()
+
+
+@pytest.fixture
+def web(catalog: SqlCatalog) -> World:
+    """A domain with the checkpoints a, b on it, and beside b, on a, c."""
+    web = World(catalog)
+    a = web.checkpoint("a")
+    web.checkpoint("b")
+    web.rollback(a)
+    web.checkpoint("c")
+    return web
+
+
+def relying_on(catalog: SqlCatalog, path: str, host: str = HOST.uuid) -> list[str]:
+    return [each.name for each in catalog.relying_on(host, path)]
+
+
+def frozen(catalog: SqlCatalog, name: str) -> Layer:
+    made = catalog.checkpoint(HOST.uuid, "dom-1", name)
+    assert made is not None
+    return made.layers["vda"]
+
+
+# --------------------------------------------------------------------------- who relies on a file
+
+
+def test_all_above_a_layer_rely_on_it(catalog: SqlCatalog, web: World) -> None:
+    assert relying_on(catalog, base().path) == ["a", "b", "c"]
+    assert relying_on(catalog, frozen(catalog, "b").path) == ["b"]
+    assert relying_on(catalog, frozen(catalog, "c").path) == ["c"]
+
+
+def test_one_relies_on_its_memory_image(catalog: SqlCatalog, web: World) -> None:
+    made = catalog.checkpoint(HOST.uuid, "dom-1", "b")
+    assert made is not None
+    assert relying_on(catalog, made.memory.path) == ["b"]
+
+
+def test_nobody_relies_on_an_active_overlay_or_a_foreign_file(catalog: SqlCatalog, web: World) -> None:
+    assert relying_on(catalog, web.tops["vda"].path) == []
+    assert relying_on(catalog, "/etc/passwd") == []
+    assert relying_on(catalog, base().path, "another host") == []
+
+
+def test_a_disk_that_was_not_frozen_is_relied_on_by_its_path(catalog: SqlCatalog) -> None:
+    web = World(catalog)
+    lease = web.open()
+    made = web.value(lease, "with a CD")
+    (disk,) = made.disks
+    made = replace(made, disks=(disk, replace(disk, target="sda", path="/cd.iso", layer=None)))
+    overlays = web.overlays(made.id, list(made.layers.values()))
+    catalog.commit_checkpoint(lease, made, list(made.layers.values()), web.head(overlays, made.id), overlays)
+    web.close(lease)
+
+    assert relying_on(catalog, "/cd.iso") == ["with a CD"]
+
+
+def test_a_hidden_checkpoint_relies_on_nothing_any_more(catalog: SqlCatalog, web: World) -> None:
+    made = catalog.checkpoint(HOST.uuid, "dom-1", "b")
+    assert made is not None
+    catalog.hide_checkpoint(web.open(OperationKind.DELETE), made.id)
+
+    assert relying_on(catalog, base().path) == ["a", "c"]
+
+
+# --------------------------------------------------------------------------- marks
+
+
+def test_a_mark_is_shown_and_taken_away(catalog: SqlCatalog, web: World) -> None:
+    made = catalog.checkpoint(HOST.uuid, "dom-1", "a")
+    assert made is not None and made.damage is None
+
+    catalog.mark_damage(made.id, "the layer /x is missing")
+    assert catalog.checkpoint_by_id(made.id) == replace(made, damage="the layer /x is missing")
+    assert [(each.name, each.state) for each in catalog.summaries(HOST.uuid)] == [
+        ("a", "damaged"), ("b", "unhashed"), ("c", "unhashed")
+    ]  # fmt: skip
+
+    catalog.mark_damage(made.id, None)
+    assert catalog.checkpoint_by_id(made.id) == made
+
+
+def test_a_hidden_checkpoint_is_shown_as_what_it_is(catalog: SqlCatalog, web: World) -> None:
+    made = catalog.checkpoint(HOST.uuid, "dom-1", "b")
+    assert made is not None
+    catalog.mark_damage(made.id, "broken")
+    catalog.hide_checkpoint(web.open(OperationKind.DELETE), made.id)
+
+    assert [each.state for each in catalog.summaries(HOST.uuid) if each.name == "b"] == ["deleting"]
+
+
+def test_a_checkpoint_that_is_gone_needs_no_mark(catalog: SqlCatalog) -> None:
+    catalog.mark_damage("nobody", "broken")
+
+
+# --------------------------------------------------------------------------- hashes
+
+
+def test_a_memory_image_keeps_its_first_hash(catalog: SqlCatalog, web: World) -> None:
+    made = catalog.checkpoint(HOST.uuid, "dom-1", "a")
+    assert made is not None and made.memory.sha256 is None
+
+    catalog.record_memory_read(made.id, "ab")
+    catalog.record_memory_read(made.id, "cd")
+
+    now = catalog.checkpoint_by_id(made.id)
+    assert now is not None and now.memory.sha256 == "ab"
+
+
+def test_a_layer_keeps_its_first_hash(catalog: SqlCatalog, web: World) -> None:
+    layer = frozen(catalog, "b")
+    catalog.record_layer_read(HOST.uuid, layer, "ab")
+    catalog.record_layer_read(HOST.uuid, layer, "cd")
+
+    assert frozen(catalog, "b") == replace(layer, sha256="ab")
+    assert catalog.layer(HOST.uuid, layer.path) == replace(layer, sha256="ab")
+    assert catalog.chain(HOST.uuid, layer.path)[0].sha256 == "ab"
+
+
+@pytest.mark.parametrize("meanwhile", [{"mtime": "9.9"}, {"physical": 9}, {"path": "/elsewhere"}])
+def test_what_was_read_of_a_layer_counts_only_while_it_is_the_same(
+    catalog: SqlCatalog, web: World, meanwhile: dict[str, object]
+) -> None:
+    layer = frozen(catalog, "b")
+    catalog.record_layer_read(HOST.uuid, replace(layer, **meanwhile), "ab")  # type: ignore[arg-type]
+
+    assert frozen(catalog, "b").sha256 is None
+
+
+def test_a_layer_that_freezes_anew_is_unread_again(catalog: SqlCatalog) -> None:
+    """As after its only checkpoint was deleted, and the guest wrote to it since."""
+    web = World(catalog)
+    lease = web.open()
+    catalog.commit_rollback(lease, web.head([], None), [replace(base(), sha256="ab")])
+    catalog.commit_rollback(lease, web.head([], None), [base()])
+    web.close(lease)
+
+    found = catalog.layer(HOST.uuid, base().path)
+    assert found is not None and found.sha256 is None

@@ -1,0 +1,286 @@
+"""Leases: kept alive, given up, taken over, and never by two at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestrator.catalog import LeaseTimes, SqlCatalog, open_catalog
+from orchestrator.errors import Busy, CatalogError
+from orchestrator.model import OperationRecord, OperationState
+
+from .catalog_samples import HOST, World
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "catalog.db"
+
+
+@contextmanager
+def opened(file: Path, times: LeaseTimes | None = None) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(f"sqlite:///{file}", times)
+    try:
+        yield catalog
+    finally:
+        catalog.close_connection()
+
+
+@pytest.fixture
+def catalog(file: Path) -> Iterator[SqlCatalog]:
+    with opened(file) as catalog:
+        yield catalog
+
+
+def the_operation(catalog: SqlCatalog) -> OperationRecord:
+    (record,) = catalog.unsettled(HOST.uuid)
+    return record
+
+
+def tamper(file: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute(statement, values)
+
+
+# --------------------------------------------------------------------------- held
+
+
+def test_a_new_lease_is_ours_for_a_minute(catalog: SqlCatalog) -> None:
+    lease = World(catalog).open()
+    left = lease.operation.lease_until - datetime.now(UTC)
+    assert timedelta(seconds=55) < left <= timedelta(seconds=60)
+    assert lease.operation.owner.pid == os.getpid()
+    lease.check()
+
+
+def test_the_heart_beats(file: Path) -> None:
+    with opened(file, LeaseTimes(ttl=60, beat=0.05, lost=45)) as catalog:
+        lease = World(catalog).open()
+        first = lease.operation.lease_until
+        deadline = time.monotonic() + 10
+        while the_operation(catalog).lease_until == first and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert the_operation(catalog).lease_until > first
+
+
+def test_the_heart_goes_on_beating_after_a_time_without_a_catalog(file: Path) -> None:
+    with opened(file, LeaseTimes(ttl=60, beat=0.05, lost=45)) as catalog:
+        World(catalog).open()
+        tamper(file, "ALTER TABLE operation RENAME TO hidden")
+        time.sleep(0.3)
+        tamper(file, "ALTER TABLE hidden RENAME TO operation")
+        before = the_operation(catalog).lease_until
+        deadline = time.monotonic() + 10
+        while the_operation(catalog).lease_until == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert the_operation(catalog).lease_until > before
+
+
+def test_a_holder_who_has_not_beaten_for_long_renews_before_going_on(file: Path) -> None:
+    with opened(file, LeaseTimes(ttl=60, beat=600, lost=0)) as catalog:
+        lease = World(catalog).open()
+        tamper(file, "UPDATE operation SET lease_until = '2020-01-01T00:00:00.000000+00:00'")
+        lease.check()
+        assert the_operation(catalog).lease_until > datetime.now(UTC) + timedelta(seconds=50)
+
+
+def test_a_holder_who_has_not_beaten_for_long_and_was_replaced_is_told(file: Path) -> None:
+    with opened(file, LeaseTimes(ttl=60, beat=600, lost=0)) as catalog:
+        lease = World(catalog).open()
+        tamper(file, "UPDATE operation SET token = 2")
+        with pytest.raises(Busy, match="is under way since"):
+            lease.check()
+
+
+def test_a_holder_who_cannot_reach_the_catalog_does_not_go_on(catalog: SqlCatalog, file: Path) -> None:
+    lease = World(catalog).open()
+    tamper(file, "ALTER TABLE operation RENAME TO hidden")
+    with pytest.raises(CatalogError):
+        lease.check()
+    tamper(file, "ALTER TABLE hidden RENAME TO operation")
+
+
+# --------------------------------------------------------------------------- given up
+
+
+def test_a_released_lease_can_be_taken_at_once_by_the_same_process(catalog: SqlCatalog) -> None:
+    first = World(catalog).open()
+    catalog.complete(first, "prepared", {"a": 1})
+    first.release()
+    first.release()
+    with pytest.raises(Busy):
+        first.check()
+
+    second = catalog.take_over(the_operation(catalog))
+
+    assert second.operation.token == 2
+    assert second.operation.completed == ("prepared",)
+    second.check()
+    with pytest.raises(Busy):
+        catalog.complete(first, "saved", {})
+    catalog.close(second, OperationState.DONE)
+
+
+def test_closing_the_catalog_releases_its_leases(file: Path) -> None:
+    with opened(file) as catalog:
+        World(catalog).open()
+    with opened(file) as catalog:
+        assert the_operation(catalog).lease_until <= datetime.now(UTC)
+
+
+def test_a_lease_can_be_released_when_the_catalog_is_gone(catalog: SqlCatalog, file: Path) -> None:
+    lease = World(catalog).open()
+    tamper(file, "ALTER TABLE operation RENAME TO hidden")
+    lease.release()
+
+
+# --------------------------------------------------------------------------- taken over
+
+
+def test_a_living_owner_keeps_its_operation(catalog: SqlCatalog) -> None:
+    lease = World(catalog).open()
+    with pytest.raises(Busy, match="wait until it ends"):
+        catalog.take_over(the_operation(catalog))
+    lease.check()
+
+
+def test_an_owner_on_another_host_keeps_it_until_the_lease_ends(catalog: SqlCatalog, file: Path) -> None:
+    World(catalog).open()
+    tamper(file, "UPDATE operation SET owner_host = 'elsewhere', owner_pid = 1, owner_boot_id = ''")
+    with pytest.raises(Busy, match="@elsewhere, process 1"):
+        catalog.take_over(the_operation(catalog))
+
+    tamper(file, "UPDATE operation SET lease_until = ?", (datetime.now(UTC)).isoformat(timespec="microseconds"))
+    assert catalog.take_over(the_operation(catalog)).operation.owner.pid == os.getpid()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE operation SET owner_boot_id = 'an earlier one'",
+        "UPDATE operation SET owner_pid_start = '1'",
+        "UPDATE operation SET owner_pid = 4194305",  # beyond what a kernel gives
+    ],
+)
+def test_a_process_of_another_boot_or_start_is_not_taken_for_the_owner(
+    catalog: SqlCatalog, file: Path, change: str
+) -> None:
+    World(catalog).open()
+    tamper(file, change)
+    catalog.take_over(the_operation(catalog)).check()
+
+
+def test_a_record_read_before_another_takeover_is_worth_nothing(catalog: SqlCatalog) -> None:
+    World(catalog).open().release()
+    seen = the_operation(catalog)
+    winner = catalog.take_over(seen)
+    winner.release()
+    with pytest.raises(Busy):
+        catalog.take_over(seen)
+    assert the_operation(catalog).token == 2
+
+
+def test_what_was_settled_is_not_taken_over(catalog: SqlCatalog) -> None:
+    web = World(catalog)
+    lease = web.open()
+    seen = the_operation(catalog)
+    web.close(lease)
+    with pytest.raises(Busy, match="not ours any more"):
+        catalog.take_over(seen)
+    with pytest.raises(CatalogError, match="not in the journal"):
+        catalog.take_over(replace(seen, id="nobody"))
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from orchestrator.catalog import open_catalog
+from orchestrator.model import Host, OperationKind
+catalog = open_catalog(sys.argv[1])
+host = Host(uuid="host-1", name="h", uri="qemu:///system", libvirt_version="9", qemu_version="7")
+lease = catalog.open_operation(operation_id="theirs", kind=OperationKind.CHECKPOINT, host=host,
+                               domain_uuid="dom-1", domain_name="web", plan={"n": 1})
+catalog.complete(lease, "prepared", {"a": 1})
+print("held", flush=True)
+sys.stdin.readline()
+"""
+
+
+@contextmanager
+def another_holder(file: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", HOLD, f"sqlite:///{file}"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "held\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def test_the_operation_of_a_killed_process_is_taken_over_at_once(catalog: SqlCatalog, file: Path) -> None:
+    with another_holder(file) as holder:
+        with pytest.raises(Busy, match=f"process {holder.pid}, step prepared"):
+            catalog.take_over(the_operation(catalog))
+        os.kill(holder.pid, signal.SIGSTOP)  # frozen is not gone
+        with pytest.raises(Busy):
+            catalog.take_over(the_operation(catalog))
+
+        os.kill(holder.pid, signal.SIGKILL)
+        # A zombie until its parent has waited for it: gone all the same.
+        os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
+        with pytest.raises(Busy, match="run: snapctl recover web"):
+            World(catalog).open()
+        lease = catalog.take_over(the_operation(catalog))
+        assert (lease.operation.id, lease.operation.token, lease.operation.facts) == ("theirs", 2, {"a": 1})
+
+
+def test_of_several_who_take_over_one_does(file: Path) -> None:
+    with opened(file) as catalog:
+        World(catalog).open().release()
+        seen = the_operation(catalog)
+    code = """
+import sys, msgspec
+from orchestrator.catalog import open_catalog
+from orchestrator.errors import Busy
+catalog = open_catalog(sys.argv[1])
+(seen,) = catalog.unsettled("host-1")
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    catalog.take_over(seen)
+    print("won", flush=True)
+except Busy:
+    print("busy", flush=True)
+sys.stdin.readline()
+"""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, f"sqlite:///{file}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        answers = [process.stdout.readline() for process in processes if process.stdout]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    assert sorted(answers) == ["busy\n"] * 3 + ["won\n"]
+    assert seen.token == 1

@@ -1,0 +1,39 @@
+"""Who this process is, and whether another one lives."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+from orchestrator.catalog.owners import is_gone, this_process
+
+
+def test_this_process_lives() -> None:
+    me = this_process()
+    assert me.pid == os.getpid()
+    assert not is_gone(me)
+
+
+def test_an_ended_process_is_gone_even_before_it_is_reaped() -> None:
+    code = "from orchestrator.catalog.owners import this_process; print(this_process().pid_start, flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        them = replace(this_process(), pid=process.pid, pid_start=process.stdout.readline().strip())
+        assert not is_gone(them)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert is_gone(them)
+    assert is_gone(them)
+
+
+def test_a_process_id_that_was_given_again_is_another_process() -> None:
+    assert is_gone(replace(this_process(), pid_start="1"))
+    assert is_gone(replace(this_process(), boot_id="an earlier one"))
+
+
+def test_of_another_host_nothing_is_known() -> None:
+    assert not is_gone(replace(this_process(), host="elsewhere", pid=1, boot_id="", pid_start=""))
