@@ -1,0 +1,166 @@
+"""`ports.Domains` over virDomain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from time import monotonic, sleep
+from typing import Any, TypeVar
+from uuid import UUID
+
+import libvirt
+
+from ..errors import HypervisorError
+from ..model import Domain, DomainDisks, GuestState
+from ..ports import Progress
+from . import jobs
+from .connection import Connection
+from .errors import changing, code, reading
+from .observing import capacities, disks_of, job_under_way, observe
+
+T = TypeVar("T")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5  # seconds between two looks at a job
+
+
+class LibvirtDomains:
+    def __init__(self, connection: Connection, *, job_timeout: float) -> None:
+        self._connection = connection
+        self._job_timeout = job_timeout
+
+    # ------------------------------------------------------------------ reading
+
+    def find(self, name: str) -> Domain | None:
+        if "\0" in name or not _encodable(name):
+            return None  # which the binding would raise something of its own for
+        handle = self._connection.handle
+        with reading(f"look for domain {name}"):
+            domain = _unless_gone(lambda: handle.lookupByName(name))
+            if domain is None and _is_uuid(name):
+                domain = _unless_gone(lambda: handle.lookupByUUIDString(name))
+            return _unless_gone(lambda: _with_capacities(handle, domain)) if domain else None
+
+    def get(self, uuid: str) -> Domain | None:
+        handle = self._connection.handle
+        with reading(f"read domain {uuid}"):
+            return _unless_gone(lambda: observe(handle.lookupByUUIDString(uuid)))
+
+    def all(self) -> list[Domain]:
+        handle = self._connection.handle
+        with reading("list the domains"):
+            seen = [_unless_gone(partial(observe, domain)) for domain in handle.listAllDomains(0)]
+        return sorted((domain for domain in seen if domain), key=lambda domain: domain.name)
+
+    def disks(self) -> list[DomainDisks]:
+        handle = self._connection.handle
+        with reading("list the disks of the domains"):
+            seen = [_unless_gone(partial(disks_of, domain)) for domain in handle.listAllDomains(0)]
+        return sorted((domain for domain in seen if domain), key=lambda domain: domain.name)
+
+    def definition(self, uuid: str) -> str:
+        with reading(f"read the definition of domain {uuid}"):
+            domain = self._lookup(uuid)
+            xml: str = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+        return xml
+
+    def saved_definition(self, path: str) -> str:
+        return self._saved_xml(path, libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE)
+
+    def saved_xml(self, path: str) -> str:
+        return self._saved_xml(path, 0)
+
+    # ------------------------------------------------------------------ changing
+
+    def define(self, xml: str) -> None:
+        handle = self._connection.handle
+        with changing("define the domain"):
+            handle.defineXML(xml)
+
+    def save(self, uuid: str, path: str, progress: Progress) -> None:
+        with changing(f"save domain {uuid} to {path}"):
+            jobs.save(self._lookup(uuid), path, progress)
+
+    def restore(self, path: str, xml: str) -> None:
+        handle = self._connection.handle
+        with changing(f"restore a domain from {path}"):
+            handle.restoreFlags(path, xml, libvirt.VIR_DOMAIN_SAVE_PAUSED)
+
+    def resume(self, uuid: str) -> None:
+        with changing(f"resume domain {uuid}"):
+            domain = self._lookup(uuid)
+            try:
+                domain.resume()
+            except libvirt.libvirtError:
+                if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
+                    raise
+
+    def destroy(self, uuid: str) -> None:
+        handle = self._connection.handle
+        with changing(f"destroy domain {uuid}"):
+            _unless_gone(lambda: _destroy(handle.lookupByUUIDString(uuid)))
+
+    def wait_for_job(self, uuid: str) -> None:
+        deadline = monotonic() + self._job_timeout
+        pause = FIRST_PAUSE
+        while job := self._job(uuid):
+            if monotonic() + pause > deadline:
+                raise HypervisorError(
+                    f"the {job} of domain {uuid} did not end within {self._job_timeout:.0f} s",
+                    hint=f"wait for it, or abort it: virsh domjobabort {uuid}",
+                )
+            sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _saved_xml(self, path: str, flags: int) -> str:
+        handle = self._connection.handle
+        with reading(f"read the domain XML in {path}"):
+            xml: str = handle.saveImageGetXMLDesc(path, flags)
+        return xml
+
+    def _job(self, uuid: str) -> str | None:
+        handle = self._connection.handle
+        with reading(f"read the job of domain {uuid}"):
+            return _unless_gone(lambda: job_under_way(handle.lookupByUUIDString(uuid)))
+
+    def _lookup(self, uuid: str) -> Any:
+        return self._connection.handle.lookupByUUIDString(uuid)
+
+
+def _with_capacities(handle: Any, domain: Any) -> Domain:
+    seen = observe(domain)
+    return seen if seen.state is GuestState.BUSY else replace(seen, capacities=capacities(handle, domain))
+
+
+def _destroy(domain: Any) -> None:
+    try:
+        domain.destroy()
+    except libvirt.libvirtError:
+        if domain.isActive():
+            raise
+
+
+def _unless_gone(call: Callable[[], T]) -> T | None:
+    """The result, or None when the hypervisor has no such domain (any more)."""
+    try:
+        return call()
+    except libvirt.libvirtError as error:
+        if code(error) != libvirt.VIR_ERR_NO_DOMAIN:
+            raise
+        return None
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

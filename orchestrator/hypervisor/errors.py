@@ -1,0 +1,104 @@
+"""libvirtError stops here and becomes one line of ours.
+
+libvirt's codes tell little (most failures are "internal error" or "operation failed"), so its message is
+passed on; only what is certain to have had no effect gets a class of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EACCES, ENOENT, ENOTDIR
+
+import libvirt
+
+from ..errors import UNCHANGED, HypervisorError, NotFound
+
+UNKNOWN = "whether it took effect is not known"
+
+_FORBIDDEN = frozenset(
+    {
+        libvirt.VIR_ERR_OPERATION_DENIED,
+        libvirt.VIR_ERR_ACCESS_DENIED,
+        libvirt.VIR_ERR_AUTH_FAILED,
+        libvirt.VIR_ERR_AUTH_CANCELLED,
+        libvirt.VIR_ERR_AUTH_UNAVAILABLE,
+    }
+)
+_RIGHTS = "this user needs the rights of libvirt's group or polkit action org.libvirt.unix.manage"
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn a libvirtError into `cannot <what>: <libvirt's message>`; for calls that change nothing."""
+    with _translated(what, UNCHANGED):
+        yield
+
+
+@contextmanager
+def changing(what: str) -> Iterator[None]:
+    """The same for calls that have an effect, which is unknown after an error."""
+    with _translated(what, UNKNOWN):
+        yield
+
+
+@contextmanager
+def _translated(what: str, effect: str) -> Iterator[None]:
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        problem = f"cannot {what}: {message(error)}"
+        if code(error) == libvirt.VIR_ERR_NO_DOMAIN:
+            raise NotFound(problem) from error
+        if code(error) in _FORBIDDEN:
+            raise HypervisorError(problem, hint=_RIGHTS) from error
+        raise HypervisorError(problem, effect=effect, hint=_hint(error)) from error
+
+
+def unreachable(uri: str, error: libvirt.libvirtError) -> HypervisorError:
+    """What to raise when a connection cannot be opened."""
+    if code(error) in _FORBIDDEN or _errno(error) == EACCES:
+        hint = _RIGHTS
+    else:
+        hint = "is its libvirt daemon (libvirtd or virtqemud) running, and is this the right URI?"
+    return HypervisorError(f"cannot connect to {uri}: {message(error)}", hint=hint)
+
+
+def silent(uri: str, seconds: float) -> HypervisorError:
+    """What to raise when nothing comes of opening a connection."""
+    hint = "is its libvirt daemon hung? If it is only slow: connection.timeout_s in the configuration"
+    return HypervisorError(f"cannot connect to {uri}: no answer within {seconds:g} s", hint=hint)
+
+
+def code(error: libvirt.libvirtError) -> int:
+    number: int | None = error.get_error_code()
+    return libvirt.VIR_ERR_INTERNAL_ERROR if number is None else number
+
+
+def message(error: libvirt.libvirtError) -> str:
+    text: str | None = error.get_error_message()
+    return (text or str(error)).removeprefix("internal error: ").strip()
+
+
+def says_no_such_file(error: libvirt.libvirtError) -> bool:
+    """Whether the daemon's system call said that a path, or a directory in it, does not exist."""
+    return _errno(error) in (ENOENT, ENOTDIR)
+
+
+def says_not_a_directory(error: libvirt.libvirtError) -> bool:
+    """Whether it said that a path leads through a file, or is one."""
+    return _errno(error) == ENOTDIR
+
+
+def _errno(error: libvirt.libvirtError) -> int | None:
+    # virReportSystemError puts errno there.
+    number: int | None = error.get_int1() if code(error) == libvirt.VIR_ERR_SYSTEM_ERROR else None
+    return number
+
+
+def _hint(error: libvirt.libvirtError) -> str:
+    if code(error) == libvirt.VIR_ERR_OPERATION_TIMEOUT:
+        return "another client's job seems to hold the domain, see: virsh domjobinfo"
+    if "Storage source conflict" in message(error):
+        return "that storage pool covers the directory but is not active, see: virsh pool-list --all"
+    return ""

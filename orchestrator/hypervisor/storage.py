@@ -1,0 +1,208 @@
+"""`ports.Storage` over virStoragePool, virStorageVol and virStream."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from posixpath import basename, dirname, isabs, normpath
+from typing import Any, TypeVar
+
+import libvirt
+
+from .. import storagexml
+from ..errors import HypervisorError, NotFound, UsageError
+from ..model import FileFacts, NewOverlay
+from ..ports import Progress
+from .connection import Connection
+from .errors import changing, code, reading, says_no_such_file, says_not_a_directory
+from .pools import Pools
+from .streams import download, upload
+
+T = TypeVar("T")
+
+NO_STORAGE = "/proc/"
+"""libvirt reads the beginning of all files in a directory: in /proc one of them never ends (seen on 9.0)."""
+
+
+class LibvirtStorage:
+    def __init__(self, connection: Connection) -> None:
+        self._pools = Pools(connection)
+
+    def close(self) -> None:
+        """Deactivate the pools that were opened. Never raises."""
+        self._pools.close()
+
+    # ------------------------------------------------------------------ directories
+
+    def make_directory(self, path: str) -> None:
+        path = _checked(path)
+        with changing(f"make the directory {path}"):
+            for missing in self._missing(path):
+                self._pools.build(missing)
+
+    def remove_directory(self, path: str) -> None:
+        path = _checked(path)
+        with changing(f"remove the directory {path}"):
+            _unless_absent(lambda: self._pools.remove(path))
+
+    def files(self, directory: str) -> list[FileFacts] | None:
+        return self._listed(directory, storagexml.file_facts)
+
+    def directories(self, directory: str) -> list[FileFacts] | None:
+        return self._listed(directory, storagexml.directory_facts)
+
+    def free_bytes(self, path: str) -> int:
+        path = _checked(path)
+        with reading(f"ask for the free space at {path}"):
+            while (free := self._free_bytes(path)) is None:
+                path = dirname(path)
+        return free
+
+    # ------------------------------------------------------------------ files
+
+    def create_overlay(self, overlay: NewOverlay) -> None:
+        path = _checked(overlay.path)
+        with changing(f"make the overlay {path}"):
+            self._pools.use(dirname(path), lambda pool: pool.createXML(storagexml.overlay(overlay), 0))
+
+    def write(self, path: str, content: bytes) -> None:
+        path = _checked(path)
+        name = basename(path)
+
+        def replace(pool: Any) -> None:
+            if name in pool.listVolumes():
+                _delete(pool.storageVolLookupByName(name))
+            upload(pool.createXML(storagexml.file(name, len(content)), 0), content)
+
+        with changing(f"write {path}"):
+            self._pools.use(dirname(path), replace, fresh=True)
+
+    def facts(self, path: str) -> FileFacts | None:
+        path = _checked(path)
+        with reading(f"read the facts of {path}"):
+            return self._on_volume(path, _facts, fresh=True)
+
+    def read(self, path: str, offset: int, length: int) -> bytes:
+        path = _checked(path)
+        if not length:
+            return b""  # which libvirt would take for "up to the end"
+        with reading(f"read {path}"):
+            content = self._on_volume(path, lambda volume: b"".join(download(volume, offset, length)))
+        return _present(content, path)
+
+    def sha256(self, path: str, progress: Progress) -> str:
+        path = _checked(path)
+        with reading(f"hash {path}"):
+            digest = self._on_volume(path, lambda volume: _sha256(volume, progress))
+        return _present(digest, path)
+
+    def remove(self, path: str) -> None:
+        path = _checked(path)
+        with changing(f"delete {path}"):
+            self._on_volume(path, _delete)
+
+    # ------------------------------------------------------------------
+
+    def _listed(self, directory: str, seen: Callable[[str], FileFacts | None]) -> list[FileFacts] | None:
+        """What `seen` makes of the XML of each volume, by path; None when there is no such directory."""
+        directory = _checked(directory)
+        with reading(f"list the directory {directory}"):
+            volumes = _unless_absent(
+                lambda: self._pools.use(directory, lambda pool: pool.listAllVolumes(0), fresh=True)
+            )
+            if volumes is None:
+                return None
+            found = [_unless_absent(partial(_facts, volume, seen)) for volume in volumes]
+        return sorted((facts for facts in found if facts), key=lambda facts: facts.path)
+
+    def _on_volume(self, path: str, action: Callable[[Any], T], *, fresh: bool = False) -> T | None:
+        """`action(volume)`, or None when there is no such file."""
+        name = basename(path)
+        return _unless_absent(
+            lambda: self._pools.use(dirname(path), lambda pool: action(pool.storageVolLookupByName(name)), fresh=fresh)
+        )
+
+    def _missing(self, path: str) -> list[str]:
+        """The directories to be made, parents first.
+
+        `path` itself is looked for by opening it, as it will be used; its parents in *their* parents'
+        listings, because they may hold a directory of ours for each operation there ever was.
+        """
+        if _unless_absent(lambda: self._pools.use(path, lambda _: True)):
+            return []
+        missing = [path]
+        while not self._is_directory(dirname(missing[0])):
+            missing.insert(0, dirname(missing[0]))
+        return missing
+
+    def _is_directory(self, path: str) -> bool:
+        return path == "/" or self._on_volume(path, _volume_type) == libvirt.VIR_STORAGE_VOL_DIR
+
+    def _free_bytes(self, directory: str) -> int | None:
+        def available(pool: Any) -> int:
+            bytes_: int = pool.info()[3]
+            return bytes_
+
+        try:
+            return self._pools.use(directory, available, fresh=True)
+        except libvirt.libvirtError as error:
+            if says_not_a_directory(error) or not says_no_such_file(error):
+                raise
+            return None
+
+
+def _facts(volume: Any, seen: Callable[[str], FileFacts | None] = storagexml.file_facts) -> FileFacts | None:
+    """libvirt looks at the file anew for each volume XML (virStorageBackendVolRefreshLocal)."""
+    return seen(volume.XMLDesc(0))
+
+
+def _volume_type(volume: Any) -> int:
+    kind: int = volume.info()[0]
+    return kind
+
+
+def _delete(volume: Any) -> None:
+    # virStorageVolDelete would remove an empty directory, too.
+    if _volume_type(volume) == libvirt.VIR_STORAGE_VOL_DIR:
+        raise HypervisorError(f"{volume.path()} is a directory, not a file")
+    volume.delete(0)
+
+
+def _sha256(volume: Any, progress: Progress) -> str:
+    length: int = volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2]
+    digest = hashlib.sha256()
+    done = 0
+    with closing(download(volume, 0, 0)) as pieces:
+        for piece in pieces:
+            digest.update(piece)
+            done += len(piece)
+            progress("hash", done, length)
+    return digest.hexdigest()
+
+
+def _unless_absent(call: Callable[[], T]) -> T | None:
+    """The result, or None when there is no such file or directory."""
+    try:
+        return call()
+    except libvirt.libvirtError as error:
+        if code(error) != libvirt.VIR_ERR_NO_STORAGE_VOL and not says_no_such_file(error):
+            raise
+        return None
+
+
+def _present(value: T | None, path: str) -> T:
+    if value is None:
+        raise NotFound(f"the hypervisor has no file {path}")
+    return value
+
+
+def _checked(path: str) -> str:
+    """The path without `.`, `..` and doubled slashes, as libvirt compares it."""
+    if not isabs(path):
+        raise UsageError(f"{path!r} is not an absolute path")
+    plain = "/" + normpath(path).lstrip("/")
+    if f"{plain}/".startswith(NO_STORAGE):
+        raise UsageError(f"{plain} is the kernel's: no image can be there")
+    return plain

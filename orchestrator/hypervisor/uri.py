@@ -1,0 +1,60 @@
+"""Which libvirt URIs snapctl takes.
+
+A URI may come from a configuration file or an environment variable that somebody else wrote, and
+libvirt lets one name programs to run on this machine or switch off the check of the other side's
+identity. So what a URI may hold is listed here, and all else is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from ..errors import UsageError
+
+TRANSPORTS = frozenset({"", "unix", "ssh", "libssh", "libssh2", "tls", "tcp"})
+INSTANCES = frozenset({"/system", "/session"})
+PARAMETERS = frozenset({"socket", "mode", "keyfile", "sshauth", "no_tty", "pkipath", "tls_priority"})
+"""Not `command`, `netcat` and `proxy` (programs to run), nor `known_hosts…`, `no_verify` and `no_sanity`."""
+
+_HINT = "as in qemu:///system or qemu+ssh://user@host/system"
+
+
+def check(uri: str) -> None:
+    """Raise `UsageError` for a URI that is not a plain way to a QEMU hypervisor. Never shows a password."""
+    parts = _split(uri)
+    driver, _, transport = parts.scheme.partition("+")
+    if driver != "qemu" or transport not in TRANSPORTS:
+        raise UsageError(f"the URI's {parts.scheme or 'missing scheme'}:// is not a QEMU connection", hint=_HINT)
+    if parts.password is not None:
+        raise UsageError("the URI has a password in it", hint="libvirt reads passwords from its auth.conf")
+    if parts.path not in INSTANCES:
+        raise UsageError(f"the URI names {parts.path or 'nothing'} where /system or /session belongs", hint=_HINT)
+    # Such a name would reach the ssh command as an option.
+    if (parts.hostname or "").startswith("-") or (parts.username or "").startswith("-"):
+        raise UsageError("the URI's host or user name begins with a dash", hint=_HINT)
+    refused = sorted(_parameters(parts.query) - PARAMETERS)
+    if refused:
+        raise UsageError(f"the URI has the parameter {refused[0]}, which snapctl refuses", hint="leave it out")
+
+
+def public(uri: str) -> str:
+    """The URI without user, password and parameters: fit for catalog and messages."""
+    parts = _split(uri)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _split(uri: str) -> SplitResult:
+    if not uri.isprintable() or " " in uri:
+        raise UsageError("the URI has blanks or control characters in it", hint=_HINT)
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port  # raises for what is no number
+    except ValueError:
+        raise UsageError("the URI is malformed", hint=_HINT) from None
+    return parts
+
+
+def _parameters(query: str) -> set[str]:
+    """The names of the parameters as libvirt reads them: `&` or `;` between them, escapes, any case."""
+    return {unquote(pair.partition("=")[0]).lower() for pair in re.split("[&;]", query) if pair}

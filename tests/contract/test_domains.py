@@ -1,0 +1,163 @@
+"""Domains as they are, and the small verbs."""
+
+from uuid import uuid4
+
+import pytest
+
+from orchestrator import domainxml
+from orchestrator.errors import HypervisorError, NotFound
+from orchestrator.model import GuestState, OffReason, Source
+from orchestrator.ports import silent
+from tests.contract.labs import Lab
+from tests.contract.overlays import restore, stack
+
+
+def test_a_host_is_the_same_for_every_client(lab: Lab) -> None:
+    host = lab.hypervisor.host
+    assert host == lab.connect().host
+    assert host.uuid and host.name
+    assert host.uri.startswith("qemu") and "?" not in host.uri
+    assert all(part.isdecimal() for part in (*host.libvirt_version.split("."), *host.qemu_version.split(".")))
+
+
+def test_a_domain_is_found_by_name_and_by_uuid(lab: Lab) -> None:
+    domain = lab.guest()
+    assert lab.hypervisor.domains.find(domain.name) == lab.hypervisor.domains.find(domain.uuid) == domain
+    assert domain.uuid in [each.uuid for each in lab.hypervisor.domains.all()]
+
+
+def test_the_disks_of_all_domains_are_told_as_each_domain_tells_them(lab: Lab) -> None:
+    lab.guest(disks=2)
+    domains = lab.hypervisor.domains
+    told = {each.uuid: (each.name, each.disks, each.persistent_disks) for each in domains.disks()}
+    assert told == {each.uuid: (each.name, each.disks, each.persistent_disks) for each in domains.all()}
+
+
+def test_what_does_not_exist_is_none(lab: Lab) -> None:
+    assert lab.hypervisor.domains.find("no such domain") is None
+    assert lab.hypervisor.domains.find(str(uuid4())) is None
+    assert lab.hypervisor.domains.get(str(uuid4())) is None
+
+
+def test_a_running_domain(lab: Lab) -> None:
+    domain = lab.guest(disks=2)
+    assert domain.state is GuestState.RUNNING
+    assert domain.run_id is not None
+    assert domain.off_reason is None
+    assert domain.persistent
+    assert domain.job is None and domain.block_jobs == ()
+    assert not domain.managed_save and domain.libvirt_snapshots == domain.libvirt_checkpoints == ()
+    assert [disk.target for disk in domain.disks] == ["vda", "vdb"]
+    assert domain.sources() == domain.persistent_sources()
+    assert domain.disks == domainxml.disks(domain.xml)
+    assert domain.memory_bytes == 128 << 20
+    assert domain.machine and domain.cpu and domain.emulator
+
+
+def test_only_find_asks_for_capacities(lab: Lab) -> None:
+    domain = lab.guest(disks=2)
+    assert set(domain.capacities) == {"vda", "vdb"}
+    for target, path in domain.sources().items():
+        facts = lab.hypervisor.storage.facts(path or "")
+        assert facts and facts.capacity == domain.capacities[target]
+    seen = lab.hypervisor.domains.get(domain.uuid)
+    assert seen and seen.capacities == {}
+
+
+def test_each_start_is_another_run(lab: Lab) -> None:
+    before = lab.guest()
+    lab.hypervisor.domains.destroy(before.uuid)
+    lab.start(before.name)
+    after = lab.hypervisor.domains.get(before.uuid)
+    assert after and after.run_id != before.run_id
+
+
+def test_a_destroyed_domain_ran_until_then(lab: Lab) -> None:
+    domain = lab.guest()
+    lab.hypervisor.domains.destroy(domain.uuid)
+    off = lab.hypervisor.domains.get(domain.uuid)
+    assert off and off.state is GuestState.OFF and off.run_id is None and off.off_reason is OffReason.RAN
+    assert off.disks == off.persistent_disks
+
+
+def test_destroy_is_harmless_when_there_is_nothing_to_destroy(lab: Lab) -> None:
+    domain = lab.guest()
+    lab.hypervisor.domains.destroy(domain.uuid)
+    lab.hypervisor.domains.destroy(domain.uuid)
+    lab.hypervisor.domains.destroy(str(uuid4()))
+
+
+def test_a_destroyed_transient_domain_is_gone(lab: Lab) -> None:
+    domain = lab.guest(persistent=False)
+    assert not domain.persistent and domain.persistent_disks == ()
+    lab.hypervisor.domains.destroy(domain.uuid)
+    assert lab.hypervisor.domains.get(domain.uuid) is None
+
+
+def test_resume_ends_a_pause_and_is_harmless_then(lab: Lab) -> None:
+    domain = lab.guest()
+    lab.suspend(domain.name)
+    paused = lab.hypervisor.domains.get(domain.uuid)
+    assert paused and paused.state is GuestState.PAUSED
+    for _ in range(2):
+        lab.hypervisor.domains.resume(domain.uuid)
+        running = lab.hypervisor.domains.get(domain.uuid)
+        assert running and running.state is GuestState.RUNNING
+
+
+def test_a_domain_that_is_off_cannot_be_resumed_or_saved(lab: Lab) -> None:
+    domain = lab.guest()
+    lab.hypervisor.domains.destroy(domain.uuid)
+    with pytest.raises(HypervisorError):
+        lab.hypervisor.domains.resume(domain.uuid)
+    path = f"{lab.directory()}.save"
+    with pytest.raises(HypervisorError):
+        lab.hypervisor.domains.save(domain.uuid, path, silent)
+    assert lab.hypervisor.storage.facts(path) is None
+
+
+def test_an_unknown_domain_is_not_found(lab: Lab) -> None:
+    domains, unknown = lab.hypervisor.domains, str(uuid4())
+    for call in (domains.definition, domains.resume, lambda uuid: domains.save(uuid, "/images/x.save", silent)):
+        with pytest.raises(NotFound):
+            call(unknown)
+    domains.wait_for_job(unknown)
+
+
+def test_define_moves_the_persistent_disks_and_not_those_of_the_running_guest(lab: Lab) -> None:
+    domain = lab.guest(disks=2)
+    sources = stack(lab.hypervisor, domain, lab.directory())
+    lab.hypervisor.domains.define(domainxml.on_disks(lab.hypervisor.domains.definition(domain.uuid), sources))
+    seen = lab.hypervisor.domains.get(domain.uuid)
+    assert seen
+    assert seen.persistent_sources() == {target: source.path for target, source in sources.items()}
+    assert (seen.sources(), seen.run_id, seen.state) == (domain.sources(), domain.run_id, GuestState.RUNNING)
+
+
+def test_the_chain_of_a_running_guest_is_listed_nearest_first(lab: Lab) -> None:
+    hypervisor, domain, image = lab.hypervisor, lab.guest(), f"{lab.directory()}.save"
+    hypervisor.domains.save(domain.uuid, image, silent)
+    middle = stack(hypervisor, domain, lab.directory())
+    hypervisor.domains.define(domainxml.on_disks(hypervisor.domains.definition(domain.uuid), middle))
+    repointed = hypervisor.domains.find(domain.name)
+    assert repointed
+    top = stack(hypervisor, repointed, lab.directory())
+    restore(hypervisor, image, top)
+    live = hypervisor.domains.get(domain.uuid)
+    assert live and live.disks[0].source == top["vda"]
+    assert live.disks[0].backing == (middle["vda"], domain.disks[0].source)
+
+
+def test_a_definition_with_anothers_name_is_refused(lab: Lab) -> None:
+    domain = lab.guest()
+    xml = lab.hypervisor.domains.definition(domain.uuid).replace(domain.uuid, str(uuid4()))
+    with pytest.raises(HypervisorError):
+        lab.hypervisor.domains.define(xml)
+
+
+def test_a_source_may_have_any_name(lab: Lab) -> None:
+    domain = lab.guest()
+    odd = Source(path=f"{lab.directory()}/a ]]> & \" ' <ü>.qcow2", format="qcow2")
+    lab.hypervisor.domains.define(domainxml.on_disks(lab.hypervisor.domains.definition(domain.uuid), {"vda": odd}))
+    seen = lab.hypervisor.domains.get(domain.uuid)
+    assert seen and seen.persistent_disks[0].source == odd

@@ -1,0 +1,234 @@
+"""What only a real libvirt can show: storage pools that others made, modes, and clients without rights or sight."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import libvirt
+import pytest
+
+from orchestrator.errors import EnvironmentLacks, HypervisorError, UsageError
+from orchestrator.hypervisor import LibvirtHypervisor, connect
+from orchestrator.model import GuestState
+from tests.box.box import Box
+from tests.box.fixtures import GuestFactory
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def hypervisor(box: Box) -> Iterator[LibvirtHypervisor]:
+    hypervisor = connect(box.uri)
+    try:
+        yield hypervisor
+    finally:
+        hypervisor.close()
+
+
+@pytest.fixture
+def other(box: Box) -> Iterator[Any]:
+    """Somebody else's plain libvirt connection."""
+    with contextlib.closing(libvirt.open(box.uri)) as connection:
+        yield connection
+
+
+@pytest.fixture
+def directory() -> str:
+    return f"/var/lib/libvirt/images/test-{uuid4()}"
+
+
+def pools(connection: Any) -> set[str]:
+    return {pool.name() for pool in connection.listAllStoragePools()}
+
+
+def pool_xml(name: str, path: str) -> str:
+    return f"<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
+
+
+def test_directories_are_0711_and_so_are_their_parents(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
+    hypervisor.storage.make_directory(f"{directory}/a/b")
+    stat = box.run_inside("stat", "-c", "%a", directory, f"{directory}/a", f"{directory}/a/b")
+    assert stat.stdout.split() == ["711"] * 3
+
+
+def test_the_mode_of_a_directory_that_is_there_stays(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
+    box.run_inside("mkdir", "-m", "2770", directory)
+    hypervisor.storage.make_directory(directory)
+    hypervisor.storage.make_directory(f"{directory}/new")
+    stat = box.run_inside("stat", "-c", "%a", directory, f"{directory}/new")
+    assert stat.stdout.split() == ["2770", "711"]
+
+
+def test_no_pool_is_left_behind(box: Box, other: Any, directory: str) -> None:
+    before = pools(other)
+    hypervisor = connect(box.uri)
+    hypervisor.storage.make_directory(f"{directory}/a")
+    hypervisor.storage.files("/usr/share")
+    hypervisor.storage.free_bytes(f"{directory}/x/y")
+    hypervisor.storage.remove_directory(f"{directory}/a")
+    hypervisor.close()
+    assert pools(other) == before
+
+
+def test_a_pool_of_the_users_own_is_used_and_left_alone(
+    box: Box, hypervisor: LibvirtHypervisor, other: Any, directory: str
+) -> None:
+    box.run_inside("mkdir", directory)
+    theirs = other.storagePoolCreateXML(pool_xml(f"own-{uuid4()}", directory))
+    try:
+        before = pools(other)
+        box.run_inside("touch", f"{directory}/file")
+        facts = hypervisor.storage.facts(f"{directory}/file")
+        assert facts and facts.physical == 0
+        assert pools(other) == before
+        with pytest.raises(HypervisorError):
+            hypervisor.storage.remove_directory(directory)
+        hypervisor.close()
+        assert theirs.isActive()
+    finally:
+        theirs.destroy()
+
+
+def test_a_pool_of_the_users_own_that_is_not_active_is_named(
+    box: Box, hypervisor: LibvirtHypervisor, other: Any, directory: str
+) -> None:
+    box.run_inside("mkdir", directory)
+    name = f"own-{uuid4()}"
+    theirs = other.storagePoolDefineXML(pool_xml(name, directory))
+    try:
+        with pytest.raises(HypervisorError) as caught:
+            hypervisor.storage.files(directory)
+        assert name in caught.value.problem and "virsh pool-list" in caught.value.hint
+    finally:
+        theirs.undefine()
+
+
+def test_pools_may_go_away_at_any_time(hypervisor: LibvirtHypervisor, other: Any, directory: str) -> None:
+    hypervisor.storage.make_directory(directory)
+    for call in (hypervisor.storage.files, hypervisor.storage.free_bytes, hypervisor.storage.remove_directory):
+        for pool in other.listAllStoragePools():
+            if pool.name().startswith("snapctl-"):
+                pool.destroy()
+        call(directory)
+    assert hypervisor.storage.files(directory) is None
+
+
+def test_what_a_crash_left_of_a_removal_is_cleaned_up(
+    hypervisor: LibvirtHypervisor, other: Any, directory: str
+) -> None:
+    hypervisor.storage.make_directory(directory)
+    (ours,) = (pool for pool in other.listAllStoragePools() if f"<path>{directory}</path>" in pool.XMLDesc())
+    other.storagePoolDefineXML(ours.XMLDesc())  # as far as a removal that was killed had come
+    ours.destroy()
+    assert hypervisor.storage.files(directory) == []
+    hypervisor.storage.remove_directory(directory)
+    assert hypervisor.storage.files(directory) is None
+    assert ours.name() not in pools(other)
+
+
+def test_a_hostile_directory_holds_nobody_up(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
+    box.run_inside(
+        "sh", "-ec",
+        f"""mkdir {directory}; cd {directory}
+        mkfifo fifo; ln -s nowhere dangling; ln -s loop loop; ln -s fifo to-fifo; mknod null c 1 3; echo x > file
+        qemu-img create -q -f qcow2 -u -b fifo -F raw on-fifo.qcow2 1M
+        qemu-img create -q -f qcow2 -u -b nbd://192.0.2.1/x -F raw on-nbd.qcow2 1M
+        qemu-img create -q -f qcow2 itself.qcow2 1M; qemu-img rebase -u -b itself.qcow2 -F qcow2 itself.qcow2
+        qemu-img create -q -f qcow2 -u -b missing -F qcow2 on-missing.qcow2 1M""",
+    )  # fmt: skip
+    files = hypervisor.storage.files(directory)
+    assert files is not None
+    backing = {facts.path.rpartition("/")[2]: facts.backing for facts in files}
+    assert backing["file"] is None
+    assert backing["on-nbd.qcow2"] == "nbd://192.0.2.1/x"
+    assert "fifo" not in backing and "dangling" not in backing
+
+
+def test_a_file_in_any_directory_has_facts_and_bytes(box: Box, hypervisor: LibvirtHypervisor) -> None:
+    facts = hypervisor.storage.facts("/etc/hostname")
+    assert facts and facts.path == "/etc/hostname"
+    assert hypervisor.storage.read("/etc/hostname", 0, 1000) == box.run_inside("cat", "/etc/hostname").stdout.encode()
+
+
+def test_a_path_is_absolute(hypervisor: LibvirtHypervisor) -> None:
+    for path in ("", "vda.qcow2", "../x"):
+        with pytest.raises(UsageError):
+            hypervisor.storage.facts(path)
+
+
+def test_a_block_job_is_seen(hypervisor: LibvirtHypervisor, guest: GuestFactory, other: Any, directory: str) -> None:
+    witness = guest(boot=False)
+    witness.start(paused=True)
+    hypervisor.storage.make_directory(directory)
+    domain = other.lookupByName(witness.name)
+    copy = f"<disk type='file'><source file='{directory}/copy.raw'/><driver type='raw'/></disk>"
+    domain.blockCopy("vda", copy, flags=libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB)
+    try:
+        seen = hypervisor.domains.get(domain.UUIDString())
+        assert seen and seen.block_jobs == ("vda",) and seen.state is GuestState.PAUSED
+    finally:
+        domain.blockJobAbort("vda")
+
+
+def test_what_libvirt_keeps_of_its_own_is_seen(hypervisor: LibvirtHypervisor, guest: GuestFactory, other: Any) -> None:
+    witness = guest(boot=False)
+    witness.start(paused=True)
+    domain = other.lookupByName(witness.name)
+    domain.checkpointCreateXML("<domaincheckpoint><name>mark</name></domaincheckpoint>")
+    seen = hypervisor.domains.get(domain.UUIDString())
+    assert seen and seen.libvirt_checkpoints == ("mark",)
+    domain.checkpointLookupByName("mark").delete()
+    domain.snapshotCreateXML("<domainsnapshot><name>shot</name></domainsnapshot>")
+    seen = hypervisor.domains.get(domain.UUIDString())
+    assert seen and seen.libvirt_snapshots == ("shot",)
+    domain.snapshotLookupByName("shot").delete()
+    domain.managedSave()
+    seen = hypervisor.domains.get(domain.UUIDString())
+    assert seen and seen.managed_save and seen.state is GuestState.OFF
+    domain.managedSaveRemove()
+
+
+def test_secrets_are_only_in_what_is_to_be_defined_again(
+    hypervisor: LibvirtHypervisor, guest: GuestFactory, other: Any
+) -> None:
+    witness = guest(boot=False)
+    domain = other.lookupByName(witness.name)
+    graphics = "<graphics type='vnc' port='-1' autoport='yes' passwd='hush'/></devices>"
+    other.defineXML(domain.XMLDesc().replace("</devices>", graphics))
+    seen = hypervisor.domains.get(domain.UUIDString())
+    assert seen and "hush" not in seen.xml
+    assert "hush" in hypervisor.domains.definition(domain.UUIDString())
+
+
+@pytest.mark.parametrize("user", ["nobody"])
+def test_an_ordinary_user_who_sees_no_files_can_do_it_all(box: Box, user: str, directory: str) -> None:
+    script = (
+        "import sys; from orchestrator.hypervisor import connect; h = connect(sys.argv[1]); "
+        "h.storage.make_directory(sys.argv[2]); print(h.storage.files(sys.argv[2]), h.host.name); "
+        "h.storage.remove_directory(sys.argv[2]); h.close()"
+    )
+    command = ["setpriv", "--reuid", user, "--regid", "nogroup", "--clear-groups", sys.executable, "-c", script]
+    done = subprocess.run([*command, box.uri, directory], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("[] ") and done.stderr == ""
+
+
+def test_nobody_there_is_one_line_with_a_next_step() -> None:
+    with pytest.raises(EnvironmentLacks) as caught:
+        connect("qemu+unix:///system?socket=/nowhere/libvirt-sock")
+    assert caught.value.exit_code == 3
+    assert "daemon" in caught.value.hint and "\n" not in str(caught.value)
+
+
+def test_a_read_only_connection_changes_nothing(box: Box, directory: str) -> None:
+    hypervisor = connect(box.uri.replace("libvirt-sock", "libvirt-sock-ro"), read_only=True)
+    try:
+        assert isinstance(hypervisor.domains.all(), list)
+        with pytest.raises(EnvironmentLacks):
+            hypervisor.storage.make_directory(directory)
+    finally:
+        hypervisor.close()

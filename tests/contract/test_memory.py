@@ -1,0 +1,218 @@
+"""Memory written to a file and brought back, and what may happen in the middle of it."""
+
+import pytest
+
+from orchestrator import domainxml, saveimage
+from orchestrator.errors import HypervisorError, Interrupted
+from orchestrator.model import Domain, GuestState, OffReason, Source
+from orchestrator.ports import Hypervisor, silent
+from tests.contract.labs import Lab
+from tests.contract.overlays import restore, stack
+
+
+def header(hypervisor: Hypervisor, path: str) -> saveimage.Header:
+    return saveimage.parse_header(hypervisor.storage.read(path, 0, saveimage.HEADER_LENGTH))
+
+
+def is_whole(hypervisor: Hypervisor, path: str) -> bool:
+    return saveimage.is_whole(hypervisor.storage.read(path, 0, saveimage.HEADER_LENGTH))
+
+
+def seen(lab: Lab, domain: Domain) -> Domain:
+    found = lab.hypervisor.domains.get(domain.uuid)
+    assert found is not None
+    return found
+
+
+# ---------------------------------------------------------------------- save
+
+
+def test_a_save_leaves_a_whole_image_and_a_domain_that_is_off(lab: Lab) -> None:
+    domain, path = lab.guest(disks=2), f"{lab.directory()}.save"
+    lab.hypervisor.domains.save(domain.uuid, path, silent)
+    assert (seen(lab, domain).state, seen(lab, domain).off_reason) == (GuestState.OFF, OffReason.SAVED)
+    image = header(lab.hypervisor, path)
+    assert image.whole and image.was_running
+    facts = lab.hypervisor.storage.facts(path)
+    assert facts and facts.mode == 0o600 and facts.physical > saveimage.HEADER_LENGTH + image.data_length
+    saved = domainxml.definition(lab.hypervisor.domains.saved_definition(path))
+    assert (saved.uuid, saved.name, saved.run_id) == (domain.uuid, domain.name, None)
+    assert [disk.source for disk in saved.disks] == [disk.source for disk in domain.disks]
+
+
+def test_a_paused_guest_is_saved_as_paused(lab: Lab) -> None:
+    domain, path = lab.guest(), f"{lab.directory()}.save"
+    lab.suspend(domain.name)
+    lab.hypervisor.domains.save(domain.uuid, path, silent)
+    assert not header(lab.hypervisor, path).was_running
+
+
+def test_a_save_overwrites_without_a_word(lab: Lab) -> None:
+    """F3."""
+    one, other, path = lab.guest(), lab.guest(), f"{lab.directory()}.save"
+    for domain in (one, other):
+        lab.hypervisor.domains.save(domain.uuid, path, silent)
+    assert domainxml.definition(lab.hypervisor.domains.saved_definition(path)).uuid == other.uuid
+
+
+def test_an_interrupted_save_lets_the_guest_go_on(fragile_lab: Lab) -> None:
+    domain, path = fragile_lab.guest(), f"{fragile_lab.directory()}.save"
+    told: list[tuple[str, int, int]] = []
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        told.append((what, done, total))
+        raise KeyboardInterrupt
+
+    with fragile_lab.unhurried_save(), pytest.raises(Interrupted):
+        fragile_lab.hypervisor.domains.save(domain.uuid, path, interrupt)
+    assert all(what == "save" and 0 <= done <= total for what, done, total in told)
+    after = seen(fragile_lab, domain)
+    assert (after.state, after.run_id, after.job) == (GuestState.RUNNING, domain.run_id, None)
+    assert fragile_lab.hypervisor.storage.facts(path) is None
+
+
+def test_a_save_without_room_lets_the_guest_go_on_and_leaves_no_file(lab: Lab) -> None:
+    """F6."""
+    domain, path = lab.guest(), f"{lab.small_directory()}/memory.save"
+    with pytest.raises(HypervisorError):
+        lab.hypervisor.domains.save(domain.uuid, path, silent)
+    assert (seen(lab, domain).state, seen(lab, domain).run_id) == (GuestState.RUNNING, domain.run_id)
+    assert lab.hypervisor.storage.facts(path) is None
+
+
+def test_a_save_goes_on_when_its_client_dies(fragile_lab: Lab) -> None:
+    """F4."""
+    domain, path = fragile_lab.guest(), f"{fragile_lab.directory()}.save"
+    with fragile_lab.abandoned_save(domain, path):
+        busy = seen(fragile_lab, domain)
+        assert (busy.state, busy.job) == (GuestState.BUSY, "save")
+        assert not is_whole(fragile_lab.hypervisor, path)
+    fragile_lab.hypervisor.domains.wait_for_job(domain.uuid)
+    assert seen(fragile_lab, domain).off_reason is OffReason.SAVED
+    assert header(fragile_lab.hypervisor, path).whole
+
+
+def test_a_daemon_killed_in_mid_save_lets_the_guest_go_on(fragile_lab: Lab) -> None:
+    """F5."""
+    domain, path = fragile_lab.guest(), f"{fragile_lab.directory()}.save"
+    with fragile_lab.abandoned_save(domain, path):
+        fragile_lab.restart_daemon()
+        fragile_lab.hypervisor.domains.wait_for_job(domain.uuid)
+        after = seen(fragile_lab, domain)
+        assert (after.state, after.run_id) == (GuestState.RUNNING, domain.run_id)
+        assert not is_whole(fragile_lab.hypervisor, path)
+        with pytest.raises(HypervisorError):
+            fragile_lab.hypervisor.domains.saved_definition(path)
+
+
+# ---------------------------------------------------------------------- restore
+
+
+def test_a_restored_guest_is_paused_on_the_disks_it_was_given(lab: Lab) -> None:
+    domain, path = lab.guest(disks=2), f"{lab.directory()}.save"
+    lab.hypervisor.domains.save(domain.uuid, path, silent)
+    sources = stack(lab.hypervisor, domain, lab.directory())
+    restore(lab.hypervisor, path, sources)
+    after = seen(lab, domain)
+    assert (after.state, after.job) == (GuestState.PAUSED, None)
+    assert after.run_id not in (None, domain.run_id)
+    assert after.sources() == {target: source.path for target, source in sources.items()}
+    # F8
+    assert after.persistent_sources() == domain.persistent_sources()
+    lab.hypervisor.domains.resume(domain.uuid)
+    assert seen(lab, domain).state is GuestState.RUNNING
+
+
+def test_an_image_can_be_restored_again_and_again(lab: Lab) -> None:
+    domain, path = lab.guest(), f"{lab.directory()}.save"
+    lab.hypervisor.domains.save(domain.uuid, path, silent)
+    digest = lab.hypervisor.storage.sha256(path, silent)
+    for _ in range(3):
+        restore(lab.hypervisor, path, stack(lab.hypervisor, domain, lab.directory()))
+        lab.hypervisor.domains.destroy(domain.uuid)
+    assert lab.hypervisor.storage.sha256(path, silent) == digest
+
+
+def test_memory_and_disks_come_back_together(lab: Lab) -> None:
+    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
+    domain, operator = lab.manned_guest(disks=2)
+    operator.remember(1)
+    hypervisor.domains.save(domain.uuid, path, silent)
+    for number in (2, 3):
+        restore(hypervisor, path, stack(hypervisor, domain, lab.directory()))
+        hypervisor.domains.resume(domain.uuid)
+        assert operator.recall() == (1, [1, 1])
+        operator.remember(number)
+        hypervisor.domains.destroy(domain.uuid)
+
+
+def test_nothing_stops_a_restore_onto_disks_that_moved_on(lab: Lab) -> None:
+    """F1: the very reason why there is snapctl."""
+    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
+    domain, operator = lab.manned_guest(disks=1)
+    operator.remember(1)
+    hypervisor.domains.save(domain.uuid, path, silent)
+    saved = hypervisor.domains.saved_definition(path)
+    hypervisor.domains.restore(path, saved)
+    hypervisor.domains.resume(domain.uuid)
+    operator.remember(2)
+    hypervisor.domains.destroy(domain.uuid)
+    hypervisor.domains.restore(path, saved)
+    hypervisor.domains.resume(domain.uuid)
+    memory, disks = operator.recall()
+    assert (memory, disks) != (2, [2])
+    assert memory == 1
+
+
+def test_a_domain_that_runs_is_not_restored(lab: Lab) -> None:
+    domain, path = lab.guest(), f"{lab.directory()}.save"
+    lab.hypervisor.domains.save(domain.uuid, path, silent)
+    lab.start(domain.name)
+    running = seen(lab, domain)
+    with pytest.raises(HypervisorError):
+        restore(lab.hypervisor, path, {})
+    assert seen(lab, domain).run_id == running.run_id
+
+
+def test_a_restore_without_one_of_its_layers_fails(lab: Lab) -> None:
+    domain, path, directory = lab.guest(), f"{lab.directory()}.save", lab.directory()
+    lab.hypervisor.domains.save(domain.uuid, path, silent)
+    lab.hypervisor.storage.make_directory(directory)
+    with pytest.raises(HypervisorError):
+        restore(lab.hypervisor, path, {"vda": Source(path=f"{directory}/missing.qcow2", format="qcow2")})
+    after = seen(lab, domain)
+    assert (after.state, after.off_reason) == (GuestState.OFF, OffReason.FAILED)
+
+
+def test_another_machine_is_not_restored(lab: Lab) -> None:
+    domain, path = lab.guest(), f"{lab.directory()}.save"
+    lab.hypervisor.domains.save(domain.uuid, path, silent)
+    saved = lab.hypervisor.domains.saved_definition(path)
+    with pytest.raises(HypervisorError):
+        lab.hypervisor.domains.restore(path, saved.replace(domain.name, f"{domain.name}-clone"))
+    assert seen(lab, domain).state is GuestState.OFF
+
+
+def test_a_file_that_is_no_image_is_not_restored(lab: Lab) -> None:
+    domain = lab.guest()
+    base = domain.disks[0].path
+    assert base is not None
+    lab.hypervisor.domains.destroy(domain.uuid)
+    with pytest.raises(HypervisorError):
+        lab.hypervisor.domains.saved_definition(base)
+    with pytest.raises(HypervisorError):
+        lab.hypervisor.domains.restore(base, lab.hypervisor.domains.definition(domain.uuid))
+
+
+def test_a_saved_transient_domain_is_gone_and_comes_back_transient(lab: Lab) -> None:
+    domain, path = lab.guest(persistent=False), f"{lab.directory()}.save"
+    lab.hypervisor.domains.save(domain.uuid, path, silent)
+    assert lab.hypervisor.domains.get(domain.uuid) is None
+    restore(lab.hypervisor, path, stack(lab.hypervisor, domain, lab.directory()))
+    assert (seen(lab, domain).state, seen(lab, domain).persistent) == (GuestState.PAUSED, False)
+
+
+def test_waiting_for_no_job_returns_at_once(lab: Lab) -> None:
+    domain = lab.guest()
+    lab.hypervisor.domains.wait_for_job(domain.uuid)
+    assert seen(lab, domain) == seen(lab, domain)

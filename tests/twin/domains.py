@@ -1,0 +1,84 @@
+"""`ports.Domains` over a `World`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from orchestrator.errors import HypervisorError, Interrupted
+from orchestrator.model import Domain, DomainDisks, GuestState, OffReason
+from orchestrator.ports import Progress
+
+from . import saveimage
+from .world import World
+
+
+class TwinDomains:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def find(self, name: str) -> Domain | None:
+        found = [each for each in self._world.machines.values() if name in (each.name, each.uuid)]
+        return found[0].domain(capacities=True) if found else None
+
+    def get(self, uuid: str) -> Domain | None:
+        machine = self._world.machines.get(uuid)
+        return machine.domain() if machine else None
+
+    def all(self) -> list[Domain]:
+        machines = sorted(self._world.machines.values(), key=lambda machine: machine.name)
+        return [machine.domain() for machine in machines]
+
+    def disks(self) -> list[DomainDisks]:
+        return [
+            DomainDisks(uuid=each.uuid, name=each.name, disks=each.disks, persistent_disks=each.persistent_disks)
+            for each in self.all()
+        ]
+
+    def definition(self, uuid: str) -> str:
+        machine = self._world.machine(uuid)
+        return machine.persistent_xml or machine.running_xml or ""
+
+    def define(self, xml: str) -> None:
+        self._world.define(xml)
+
+    def save(self, uuid: str, path: str, progress: Progress) -> None:
+        machine = self._world.machine(uuid)
+        self._world.begin_save(machine, path)
+        total = machine.domain().memory_bytes
+        try:
+            progress("save", 0, total)
+            self._world.in_mid_job(machine)
+        except KeyboardInterrupt as error:
+            self._world.abort_job(machine)
+            raise Interrupted("the save was interrupted", effect="the guest goes on") from error
+        self._world.finish_job(machine)
+        progress("save", total, total)
+
+    def saved_definition(self, path: str) -> str:
+        return saveimage.read(self._world.files[path].bytes()).xml
+
+    def saved_xml(self, path: str) -> str:
+        return self.saved_definition(path)  # no machine of the twin has a secret
+
+    def restore(self, path: str, xml: str) -> None:
+        machine = self._world.begin_restore(path, xml)
+        self._world.in_mid_job(machine)
+        self._world.finish_job(machine)
+
+    def resume(self, uuid: str) -> None:
+        machine = self._world.machine(uuid)
+        self._world.require_no_job(machine)
+        if not machine.active:
+            raise HypervisorError("domain is not running")
+        machine.state = GuestState.RUNNING
+
+    def destroy(self, uuid: str) -> None:
+        machine = self._world.machines.get(uuid)
+        if machine and machine.active:
+            self._world.power_off(machine, OffReason.RAN)
+
+    def wait_for_job(self, uuid: str) -> None:
+        machine = self._world.machines.get(uuid)
+        if machine:
+            with suppress(HypervisorError):  # how it ends is the business of the client that left
+                self._world.finish_job(machine)

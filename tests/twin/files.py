@@ -1,0 +1,164 @@
+"""The hypervisor's file system: directories, plain files, and images that stand on one another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from posixpath import dirname
+
+from orchestrator.errors import HypervisorError
+from orchestrator.model import FileFacts
+
+from . import qcow2
+
+CLUSTER = 65536
+EMPTY_QCOW2 = 196616  # bytes of a qcow2 overlay that nobody wrote to, as qemu-img makes it
+PLENTY = 1 << 40
+
+
+@dataclass
+class File:
+    """Bytes under a name."""
+
+    content: bytes = b""
+    mode: int = 0o600
+    mtime: int = 0
+
+    def bytes(self) -> bytes:
+        return self.content
+
+    def facts(self, path: str) -> FileFacts:
+        length = len(self.bytes())
+        return FileFacts(
+            path=path,
+            physical=length,
+            allocation=length,
+            capacity=length,
+            format="raw",
+            mode=self.mode,
+            mtime=f"{self.mtime}.000000000",
+        )
+
+
+@dataclass(kw_only=True)
+class Image(File):
+    """A layer: what it holds itself, over the layer that it names as its backing file."""
+
+    capacity: int
+    format: str = "qcow2"
+    backing: str | None = None
+    backing_format: str | None = None
+    data: dict[str, int] = field(default_factory=dict)
+
+    def bytes(self) -> bytes:
+        """As long as the real thing would be, and beginning like it (qcow2 header, backing file name)."""
+        if self.format == "raw":
+            return json.dumps(self.data).encode().ljust(self.capacity, b"\0")
+        content = qcow2.head(self.capacity, self.backing, self.backing_format) + json.dumps(self.data).encode()
+        return content.ljust(EMPTY_QCOW2 + CLUSTER * len(self.data), b"\0")
+
+    def facts(self, path: str) -> FileFacts:
+        length = len(self.bytes())
+        return FileFacts(
+            path=path,
+            physical=length,
+            allocation=length,
+            capacity=self.capacity,
+            format=self.format,
+            mode=self.mode,
+            mtime=f"{self.mtime}.000000000",
+            backing=self.backing,
+        )
+
+
+class FileSystem:
+    """All files by path; `free` bytes are left. Raises `HypervisorError` for what the daemon could not do."""
+
+    def __init__(self) -> None:
+        self.directories: set[str] = {"/"}
+        self.files: dict[str, File] = {}
+        self.free = PLENTY
+        self._clock = 1_700_000_000
+
+    def __getitem__(self, path: str) -> File:
+        try:
+            return self.files[path]
+        except KeyError:
+            raise HypervisorError(f"cannot open {path}: No such file or directory") from None
+
+    def image(self, path: str) -> Image:
+        file = self[path]
+        if not isinstance(file, Image):
+            raise HypervisorError(f"{path} is not an image")
+        return file
+
+    def free_at(self, path: str) -> int:
+        """Raises when the path is a file, or leads through one."""
+        while path != "/":
+            if path in self.files:
+                raise HypervisorError(f"cannot open directory '{path}': Not a directory")
+            path = dirname(path)
+        return self.free
+
+    def make_directory(self, path: str) -> None:
+        while path not in self.directories:
+            self.directories.add(path)
+            path = dirname(path)
+
+    def remove_directory(self, path: str) -> None:
+        if any(dirname(name) == path for name in (*self.files, *self.directories - {"/"})):
+            raise HypervisorError(f"failed to remove {path}: Directory not empty")
+        self.directories.discard(path)
+
+    def put(self, path: str, file: File) -> None:
+        """Create or replace a file. Raises, and leaves things as they were, when there is no room for it."""
+        if dirname(path) not in self.directories:
+            raise HypervisorError(f"cannot create {path}: No such file or directory")
+        self.free = self._left_after(len(file.bytes()) - self._length(path))
+        self.files[path] = file
+        self.touch(path)
+
+    def remove(self, path: str) -> None:
+        self.free += self._length(path)
+        self.files.pop(path, None)
+
+    def write(self, path: str, key: str, value: int) -> None:
+        """What a guest writes goes into the layer that it has open, and into no other."""
+        image = self.image(path)
+        before = len(image.bytes())
+        old = dict(image.data)
+        image.data[key] = value
+        try:
+            self.free = self._left_after(len(image.bytes()) - before)
+        except HypervisorError:
+            image.data = old
+            raise
+        self.touch(path)
+
+    def read(self, path: str, key: str) -> int | None:
+        """What a guest sees: the nearest layer that has it."""
+        for layer in self.chain(path):
+            if key in self.image(layer).data:
+                return self.image(layer).data[key]
+        return None
+
+    def chain(self, path: str) -> Iterator[str]:
+        """The image at `path` and all below it. Raises when one is missing."""
+        layer: str | None = path
+        while layer is not None:
+            image = self.image(layer)
+            yield layer
+            layer = image.backing
+
+    def touch(self, path: str) -> None:
+        self._clock += 1
+        self.files[path].mtime = self._clock
+
+    def _length(self, path: str) -> int:
+        return len(self.files[path].bytes()) if path in self.files else 0
+
+    def _left_after(self, growth: int) -> int:
+        if growth > self.free:
+            raise HypervisorError("No space left on device")
+        return self.free - growth

@@ -1,0 +1,48 @@
+"""Memory images, laid out as libvirt's (src/qemu/qemu_saveimage.h), with the guest's RAM as JSON for a stream."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+
+from orchestrator.errors import HypervisorError
+
+HEADER = struct.Struct("<16s5I14I")
+WHOLE, PARTIAL = b"LibvirtQemudSave", b"LibvirtQemudPart"
+VERSION, RAW, NO_COOKIE = 2, 0, 0
+PADDING = 1024
+
+
+@dataclass(frozen=True)
+class MemoryImage:
+    xml: str
+    was_running: bool
+    ram: dict[str, int]
+
+    def bytes(self, *, whole: bool = True) -> bytes:
+        """The file; one that is not whole has the other magic and no stream yet."""
+        xml = self.xml.encode() + b"\0"
+        stream = json.dumps(self.ram).encode()
+        fields = (VERSION, len(xml) + PADDING, int(self.was_running), RAW, NO_COOKIE)
+        header = HEADER.pack(WHOLE if whole else PARTIAL, *fields, *[0] * 14)
+        return header + xml + bytes(PADDING) + (stream if whole else b"")
+
+
+def read(content: bytes) -> MemoryImage:
+    """What virDomainRestore takes for an image: no checksum covers it (F2)."""
+    if len(content) < HEADER.size:
+        raise HypervisorError("failed to read qemu header")
+    magic, version, data_length, was_running, *_ = HEADER.unpack_from(content)
+    if magic == PARTIAL:
+        raise HypervisorError("save image is incomplete")
+    if magic != WHOLE:
+        raise HypervisorError("image magic is incorrect")
+    if version != VERSION:
+        raise HypervisorError(f"image version is not supported ({version} > {VERSION})")
+    data = content[HEADER.size : HEADER.size + data_length]
+    try:
+        ram = json.loads(content[HEADER.size + data_length :])
+    except ValueError as error:
+        raise HypervisorError("error while loading the state of the guest") from error
+    return MemoryImage(data.split(b"\0")[0].decode(), bool(was_running), ram)

@@ -1,0 +1,81 @@
+"""`ports.Storage` over a `World`."""
+
+from __future__ import annotations
+
+import hashlib
+from posixpath import dirname
+
+from orchestrator.errors import HypervisorError, NotFound
+from orchestrator.model import FileFacts, NewOverlay
+from orchestrator.ports import Progress
+
+from .files import File, FileSystem, Image
+from .world import World
+
+
+class TwinStorage:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    @property
+    def _files(self) -> FileSystem:
+        return self._world.files
+
+    def make_directory(self, path: str) -> None:
+        self._files.make_directory(path)
+
+    def create_overlay(self, overlay: NewOverlay) -> None:
+        if overlay.path in self._files.files:
+            raise HypervisorError(f"storage volume '{overlay.name}' exists already")
+        _ = self._files[overlay.backing]  # raises when it is not there
+        image = Image(capacity=overlay.capacity, backing=overlay.backing, backing_format=overlay.backing_format)
+        self._files.put(overlay.path, image)
+
+    def write(self, path: str, content: bytes) -> None:
+        self.remove(path)
+        self._files.put(path, File(content))
+
+    def facts(self, path: str) -> FileFacts | None:
+        file = self._files.files.get(path)
+        return file.facts(path) if file else None
+
+    def files(self, directory: str) -> list[FileFacts] | None:
+        if directory not in self._files.directories:
+            return None
+        paths = sorted(path for path in self._files.files if dirname(path) == directory)
+        return [self._files[path].facts(path) for path in paths]
+
+    def directories(self, directory: str) -> list[FileFacts] | None:
+        if directory not in self._files.directories:
+            return None
+        return [_directory(path) for path in sorted(self._files.directories - {"/"}) if dirname(path) == directory]
+
+    def read(self, path: str, offset: int, length: int) -> bytes:
+        return self._bytes(path)[offset : offset + length]
+
+    def sha256(self, path: str, progress: Progress) -> str:
+        content = self._bytes(path)
+        progress("hash", len(content), len(content))
+        return hashlib.sha256(content).hexdigest()
+
+    def remove(self, path: str) -> None:
+        if path in self._files.directories:
+            raise HypervisorError(f"{path} is a directory, not a file")
+        self._files.remove(path)
+
+    def remove_directory(self, path: str) -> None:
+        self._files.remove_directory(path)
+
+    def free_bytes(self, path: str) -> int:
+        return self._files.free_at(path)
+
+    def _bytes(self, path: str) -> bytes:
+        if path not in self._files.files:
+            raise NotFound(f"the hypervisor has no file {path}")
+        return self._files[path].bytes()
+
+
+def _directory(path: str) -> FileFacts:
+    return FileFacts(
+        path=path, physical=0, allocation=0, capacity=0, format="dir", mode=0o711, mtime="1700000000.000000000"
+    )

@@ -1,0 +1,194 @@
+"""What outlives every client: the host's files, its machines, and the daemon that looks after them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from posixpath import dirname
+from uuid import uuid4
+
+from orchestrator import domainxml
+from orchestrator.errors import HypervisorError, NotFound
+from orchestrator.model import Device, Disk, GuestState, Host, OffReason, Source
+
+from . import saveimage
+from .files import File, FileSystem, Image
+from .guest import Guest
+from .machine import Job, Machine
+from .saveimage import MemoryImage
+from .xml import domain_xml
+
+IMAGES = "/images"
+CAPACITY = 1 << 20
+
+
+class World:
+    def __init__(self) -> None:
+        self.host = Host(
+            uuid=str(uuid4()), name="twin", uri="qemu:///system", libvirt_version="9.0.0", qemu_version="7.2.0"
+        )
+        self.files = FileSystem()
+        self.files.make_directory(IMAGES)
+        self.machines: dict[str, Machine] = {}
+        self.in_mid_job: Callable[[Machine], None] = _nothing
+        """Called when a save or restore has begun and not ended. What it raises reaches the client that asked,
+        while the daemon still has the job: the client was killed, or lost its connection."""
+        self._run_ids = count(1)
+
+    # ------------------------------------------------------------------ making machines
+
+    def add(self, name: str, *, disks: int = 1, persistent: bool = True, others: Sequence[Disk] = ()) -> Guest:
+        """A machine with `disks` writable qcow2 disks, and `others` as they are given, switched off.
+
+        One that is not persistent is started at once: there is no such thing as off for it.
+        """
+        own = [self._new_disk(name, f"vd{letter}") for letter in "abcdefgh"[:disks]]
+        for disk in others:
+            if disk.source:
+                self.files.make_directory(dirname(disk.source.path))
+                self.files.put(disk.source.path, Image(capacity=CAPACITY, format=disk.source.format))
+        xml = domain_xml(name, str(uuid4()), [*own, *others])
+        machine = self.define(xml)
+        guest = Guest(self, machine)
+        if not persistent:
+            machine.persistent_xml = None
+            self.power_on(machine, xml)
+        return guest
+
+    def _new_disk(self, name: str, target: str) -> Disk:
+        path = f"{IMAGES}/{name}-{target}.qcow2"
+        self.files.put(path, Image(capacity=CAPACITY))
+        return Disk(target=target, source=Source(path=path, format="qcow2"), device=Device.DISK)
+
+    # ------------------------------------------------------------------ what the daemon does
+
+    def machine(self, uuid: str) -> Machine:
+        try:
+            return self.machines[uuid]
+        except KeyError:
+            raise NotFound(f"no domain with matching uuid '{uuid}'") from None
+
+    def define(self, xml: str) -> Machine:
+        said = domainxml.definition(xml)
+        namesake = next((each for each in self.machines.values() if each.name == said.name), None)
+        if namesake is not None and namesake.uuid != said.uuid:
+            raise HypervisorError(f"domain '{said.name}' already exists with uuid {namesake.uuid}")
+        machine = self.machines.setdefault(said.uuid, Machine(said.uuid, said.name, self.files, xml))
+        machine.persistent_xml = xml
+        return machine
+
+    def power_on(
+        self,
+        machine: Machine,
+        xml: str,
+        ram: Mapping[str, int] | None = None,
+        state: GuestState = GuestState.RUNNING,
+    ) -> None:
+        self.require_no_job(machine)
+        if machine.active:
+            raise HypervisorError(f"domain '{machine.name}' is already active")
+        try:
+            machine.power_on(xml, next(self._run_ids), ram or {}, state)
+        except HypervisorError:
+            self.power_off(machine, OffReason.FAILED)
+            raise
+
+    def power_off(self, machine: Machine, reason: OffReason) -> None:
+        """End a machine's QEMU; a transient domain goes with it, and so does the image of a save under way."""
+        if machine.job and machine.job.name == "save":
+            self._give_up_image(machine.job)
+        machine.power_off(reason)
+        if machine.persistent_xml is None:
+            del self.machines[machine.uuid]
+
+    def require_no_job(self, machine: Machine) -> None:
+        if machine.job:
+            raise HypervisorError(f"cannot acquire state change lock (held by {machine.job.name})")
+
+    # ------------------------------------------------------------------ save and restore, as jobs
+
+    def begin_save(self, machine: Machine, path: str) -> None:
+        """Stop the guest and begin its image; what was at the path is gone (F3)."""
+        self.require_no_job(machine)
+        if not machine.active:
+            raise HypervisorError("domain is not running")
+        replaces = path in self.files.files
+        self.files.put(path, File(_image(machine, machine.state).bytes(whole=False)))
+        machine.job = Job("save", path, machine.state, replaces)
+        machine.state = GuestState.BUSY
+
+    def begin_restore(self, path: str, xml: str) -> Machine:
+        """Start a machine from an image, on the disks of `xml`, whatever is on them (F1)."""
+        image = saveimage.read(self.files[path].bytes())
+        _require_same_machine(image.xml, xml)
+        said = domainxml.definition(xml)
+        machine = self.machines.setdefault(said.uuid, Machine(said.uuid, said.name, self.files, None))
+        self.power_on(machine, xml, image.ram, GuestState.BUSY)  # F8: the persistent XML stays
+        machine.job = Job("start", path, GuestState.PAUSED)
+        return machine
+
+    def finish_job(self, machine: Machine) -> None:
+        """Let the daemon come to the end of what it does, whoever asked for it (F4)."""
+        job, machine.job = machine.job, None
+        if job is None:
+            return
+        machine.state = job.before
+        if job.name == "save":
+            try:
+                self.files.put(job.path, File(_image(machine, job.before).bytes()))
+            except HypervisorError:
+                self._give_up_image(job)
+                raise
+            self.power_off(machine, OffReason.SAVED)
+
+    def abort_job(self, machine: Machine) -> None:
+        """virDomainAbortJob during a save: the guest goes on."""
+        job, machine.job = machine.job, None
+        if job is not None:
+            machine.state = job.before
+            self._give_up_image(job)
+
+    def _give_up_image(self, job: Job) -> None:
+        if not job.replaces:  # else it is left as it is: F3
+            self.files.remove(job.path)  # F6
+
+    # ------------------------------------------------------------------ what may befall it
+
+    def restart_daemon(self) -> None:
+        """Kill the daemon and start it again: it cancels a save and leaves the partial image (F5)."""
+        for machine in list(self.machines.values()):
+            if machine.job and machine.job.name == "start":
+                self.power_off(machine, OffReason.FAILED)
+            elif machine.job:
+                machine.state, machine.job = machine.job.before, None
+            elif not machine.active:
+                machine.off_reason = OffReason.UNKNOWN
+
+    def kill_qemu(self, name: str) -> None:
+        machine = next(each for each in self.machines.values() if each.name == name)
+        self.power_off(machine, OffReason.RAN)
+
+
+def _nothing(machine: Machine) -> None:
+    """Nothing happens in the middle of a job."""
+
+
+def _image(machine: Machine, state: GuestState) -> MemoryImage:
+    return MemoryImage(machine.running_xml or "", state is GuestState.RUNNING, machine.ram)
+
+
+def _require_same_machine(saved: str, wanted: str) -> None:
+    """libvirt's check of ABI stability, as far as the twin's machines can differ."""
+    old, new = domainxml.definition(saved), domainxml.definition(wanted)
+    for what, was, is_now in (
+        ("name", old.name, new.name),
+        ("uuid", old.uuid, new.uuid),
+        ("memory", old.memory_bytes, new.memory_bytes),
+        ("disks", _slots(old.disks), _slots(new.disks)),
+    ):
+        if was != is_now:
+            raise HypervisorError(f"Target domain {what} {is_now} does not match source {was}")
+
+
+def _slots(disks: Sequence[Disk]) -> list[tuple[str, Device, bool]]:
+    return [(disk.target, disk.device, disk.readonly) for disk in disks]
