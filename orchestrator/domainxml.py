@@ -1,0 +1,190 @@
+"""What snapctl reads from a libvirt domain XML, and the one change it makes to it: other disks.
+
+Pure. Element and attribute names as in libvirt's "Domain XML format".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from .errors import HypervisorError, Refused
+from .model import Device, Disk, Source
+from .xmltree import Element, add, parse, put, serialize
+
+PATH_ATTRIBUTES = {"file": "file", "block": "dev"}
+"""By `<disk type=…>`: the attribute of `<source>` that holds a path."""
+
+UNIT_BYTES = {
+    "b": 1, "bytes": 1,
+    "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
+    "k": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40,
+    "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
+}  # fmt: skip
+"""libvirt's units of memory; it prints KiB itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What a domain XML says. `run_id` is None in a persistent XML and for a domain that is off."""
+
+    name: str
+    uuid: str
+    run_id: int | None
+    machine: str
+    cpu: str  # the <cpu> element as text, "" if there is none
+    emulator: str
+    memory_bytes: int
+    disks: tuple[Disk, ...]
+
+
+def definition(xml: str) -> Definition:
+    """Everything snapctl reads from a domain XML. Raises `HypervisorError` for what is not one."""
+    domain = parse(xml, "domain")
+    cpu = domain.find("cpu")
+    machine = domain.find("os/type")
+    return Definition(
+        name=_text(domain, "name"),
+        uuid=_text(domain, "uuid"),
+        run_id=_run_id(domain),
+        machine="" if machine is None else machine.get("machine", ""),
+        cpu="" if cpu is None else serialize(cpu),
+        emulator=domain.findtext("devices/emulator", ""),
+        memory_bytes=_memory_bytes(domain),
+        disks=tuple(_disk(disk) for disk in _disks(domain)),
+    )
+
+
+def disks(xml: str) -> tuple[Disk, ...]:
+    """The disks of a domain, in the order of its XML; with their backing chains if it is a live one."""
+    return tuple(_disk(disk) for disk in _disks(parse(xml, "domain")))
+
+
+def on_disks(xml: str, sources: Mapping[str, Source]) -> str:
+    """The same domain on other disk files: `sources` by target; disks that it does not name stay as they are.
+
+    A replaced disk loses its `<backingStore>`: libvirt then finds the chain from the files, and never
+    believes a stale one. All else stays: driver options, serial, address, security labels, metadata.
+    Raises `Refused` when a target is missing, or its source is more than a path to a file or block device.
+    """
+    domain = parse(xml, "domain")
+    by_target = {_target(disk): disk for disk in _disks(domain)}
+    for target, source in sources.items():
+        if target not in by_target:
+            raise Refused(f"domain {_text(domain, 'name')} has no disk {target}")
+        _replace_source(by_target[target], source)
+    return serialize(domain)
+
+
+def _disks(domain: Element) -> Iterator[Element]:
+    return domain.iterfind("devices/disk")
+
+
+def _disk(disk: Element) -> Disk:
+    kind = disk.get("type", "file")
+    driver = disk.find("driver")
+    path = _path(disk, kind)
+    # Without a driver type libvirt takes a disk for raw; it never probes.
+    format_ = "raw" if driver is None else driver.get("type", "raw")
+    return Disk(
+        target=_target(disk),
+        device=_device(disk),
+        source_type=kind,
+        source=None if path is None else Source(path=path, format=format_),
+        backing=tuple(_backing(disk)),
+        readonly=disk.find("readonly") is not None,
+        shareable=disk.find("shareable") is not None,
+        transient=disk.find("transient") is not None,
+    )
+
+
+def _backing(image: Element) -> Iterator[Source]:
+    """The chain below an image, nearest first. An empty `<backingStore/>` ends it."""
+    while (store := image.find("backingStore")) is not None and store.get("type"):
+        kind = store.get("type", "")
+        format_ = store.find("format")
+        yield Source(
+            path=_path(store, kind) or _pathless(store, kind),
+            format="raw" if format_ is None else format_.get("type", "raw"),
+        )
+        image = store
+
+
+def _pathless(store: Element, kind: str) -> str:
+    """How a layer that has no path is named, so that no chain looks shorter than it is."""
+    source = store.find("source")
+    parts = () if source is None else (source.get("protocol", ""), source.get("name", ""))
+    return ":".join((kind, *parts))
+
+
+def _path(image: Element, kind: str) -> str | None:
+    source = image.find("source")
+    if source is None or kind not in PATH_ATTRIBUTES:
+        return None
+    return source.get(PATH_ATTRIBUTES[kind])
+
+
+def _replace_source(disk: Element, new: Source) -> None:
+    kind = disk.get("type", "file")
+    source = disk.find("source")
+    if source is None or kind not in PATH_ATTRIBUTES:
+        raise Refused(f"disk {_target(disk)} has no file or block device that another could replace")
+    for child in source:
+        # Encryption, slices and reservations describe the very file that goes.
+        if isinstance(child.tag, str) and child.tag != "seclabel":
+            raise Refused(f"disk {_target(disk)}: its source has <{child.tag}>, which an overlay would not have")
+    for attribute in (*PATH_ATTRIBUTES.values(), "index"):
+        if attribute in source.attrib:
+            del source.attrib[attribute]
+    put(source, file=new.path)
+    put(disk, type="file")
+    driver = disk.find("driver")
+    put(add(disk, "driver", name="qemu") if driver is None else driver, type=new.format)
+    for store in disk.findall("backingStore"):
+        _remove(store)
+
+
+def _remove(element: Element) -> None:
+    """Remove an element but not the text behind it, which lxml counts as part of it."""
+    parent = element.getparent()
+    if parent is not None:
+        element.tail = None
+        parent.remove(element)
+
+
+def _target(disk: Element) -> str:
+    target = disk.find("target")
+    name = None if target is None else target.get("dev")
+    if not name:
+        raise HypervisorError("the hypervisor's domain XML has a disk without a target")
+    return name
+
+
+def _device(disk: Element) -> Device:
+    name = disk.get("device", "disk")
+    try:
+        return Device(name)
+    except ValueError:
+        raise HypervisorError(f"the hypervisor's domain XML has a disk of the unknown device {name!r}") from None
+
+
+def _text(domain: Element, tag: str) -> str:
+    text = domain.findtext(tag)
+    if not text:
+        raise HypervisorError(f"the hypervisor's domain XML has no <{tag}>")
+    return text
+
+
+def _run_id(domain: Element) -> int | None:
+    number = domain.get("id", "")
+    return int(number) if number.isdecimal() else None
+
+
+def _memory_bytes(domain: Element) -> int:
+    memory = domain.find("memory")
+    if memory is None:
+        return 0
+    number, unit = (memory.text or "").strip(), memory.get("unit", "KiB")
+    if not number.isdecimal() or unit not in UNIT_BYTES:
+        raise HypervisorError(f"the hypervisor's domain XML has the unreadable memory size {number!r} {unit!r}")
+    return int(number) * UNIT_BYTES[unit]

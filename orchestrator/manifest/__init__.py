@@ -1,0 +1,27 @@
+"""The manifest: what an operation's directory says of itself, so that the store can do without its catalog.
+
+Pure. `manifest.json` is written when the directory is made (whose it is, and which overlays it is to
+hold) and, by a checkpoint, again when everything about the checkpoint is known. No secret is in it:
+the domain XML is in the memory image and stands here only as a digest.
+
+values    what a manifest says, and its bytes
+reading   bytes to values, believing none of them
+"""
+
+from .reading import BadManifest, decode
+from .values import LONGEST, NAME, SCHEMA, Manifest, Record, digest, encode, of_plan, path_in, with_checkpoint
+
+__all__ = [
+    "LONGEST",
+    "NAME",
+    "SCHEMA",
+    "BadManifest",
+    "Manifest",
+    "Record",
+    "decode",
+    "digest",
+    "encode",
+    "of_plan",
+    "path_in",
+    "with_checkpoint",
+]

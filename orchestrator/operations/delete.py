@@ -1,0 +1,84 @@
+"""delete: planned → hidden* → removed → done.
+
+The checkpoint is hidden first, in one transaction with the list of what only it needs; its files
+go after that. A crash leaves a hidden checkpoint some of whose files are gone: forward only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from ..errors import Refused, SnapctlError, Unfinished
+from ..journal import Evidence, Step, undone
+from ..model import CheckpointState
+from ..planning import DeletePlan
+from ..ports import Catalog, Hypervisor, Lease
+from .workspace import remove_directories, remove_files
+
+
+class DeleteStory:
+    def __init__(
+        self,
+        plan: DeletePlan,
+        hypervisor: Hypervisor,
+        catalog: Catalog,
+        lease: Lease,
+        facts: MutableMapping[str, Any],
+    ) -> None:
+        self.plan = plan
+        self.facts = facts
+        self._hypervisor = hypervisor
+        self._catalog = catalog
+        self._lease = lease
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            Step("hidden", self._hide, self._is_hidden),
+            Step("removed", self._remove, self._is_removed),
+        )
+
+    def premises(self) -> None:
+        """Nothing may have come to depend on the checkpoint since the plan was made."""
+        plan = self.plan
+        head = self._catalog.head(plan.host.uuid, plan.domain_uuid)
+        stands_on = head is not None and head.checkpoint_id == plan.checkpoint_id
+        if stands_on or self._catalog.child_names(plan.checkpoint_id):
+            raise Refused(f"something came to depend on checkpoint {plan.checkpoint_name} meanwhile", hint="try again")
+
+    def _hide(self) -> None:
+        self._catalog.hide_checkpoint(self._lease, self.plan.checkpoint_id)
+
+    def _is_hidden(self) -> Evidence | None:
+        checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
+        return {} if checkpoint is None or checkpoint.state is CheckpointState.DELETING else None
+
+    def _remove(self) -> None:
+        """The memory image first: it is most of the bytes. The names go after the files."""
+        layers = [layer.path for layer in self._catalog.discarded_layers(self.plan.operation_id)]
+        files = [self.plan.memory_path, *layers]
+        remove_files(self._hypervisor, self.plan.domain_uuid, files)
+        remove_directories(self._hypervisor, self._catalog, files)
+        self._catalog.forget_checkpoint(self._lease, self.plan.checkpoint_id)
+        self._catalog.forget_layers(self._lease, layers)
+
+    def _is_removed(self) -> Evidence | None:
+        gone = self._catalog.checkpoint_by_id(self.plan.checkpoint_id) is None
+        return {} if gone and not self._catalog.discarded_layers(self.plan.operation_id) else None
+
+    def decided(self) -> bool:
+        return self._is_hidden() is not None
+
+    def retreat(self) -> bool:
+        return False
+
+    def undone(self, cause: Exception) -> SnapctlError:
+        return undone(cause, self.plan.domain_name)
+
+    def unfinished(self, problem: str) -> Unfinished:
+        return Unfinished(
+            f"deleting checkpoint {self.plan.checkpoint_name} of {self.plan.domain_name} is not finished: {problem}",
+            effect="nothing else was changed",
+            hint=f"run: snapctl recover {self.plan.domain_name}",
+        )

@@ -1,0 +1,175 @@
+"""The directory that one operation makes: its manifest, its overlays, and the way they go again.
+
+We delete only what an operation of ours created (order rule 9), and never a file that a domain
+names as its disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from posixpath import basename, dirname
+
+import msgspec
+
+from .. import manifest
+from ..errors import IntegrityError, NotFound
+from ..journal import Evidence
+from ..manifest import Manifest
+from ..model import Disk, Domain, FileFacts, Layer, NewOverlay
+from ..ports import Catalog, Hypervisor
+
+
+def make_overlays(hypervisor: Hypervisor, directory: str, described: Manifest) -> None:
+    """Make the directory, its manifest, and each overlay that is not there yet.
+
+    A kill leaves the directory, or it with the manifest (perhaps without its content) and some of the overlays.
+    """
+    hypervisor.storage.make_directory(directory)
+    describe(hypervisor, directory, described)
+    for overlay in described.overlays:
+        if hypervisor.storage.facts(overlay.path) is None:
+            hypervisor.storage.create_overlay(overlay)
+
+
+def see_overlays(hypervisor: Hypervisor, directory: str, described: Manifest) -> Evidence | None:
+    """The length of each overlay as made, if all of them are there and on top of what was planned."""
+    if not is_described(hypervisor, directory, described):
+        return None
+    lengths: dict[str, int] = {}
+    for overlay in described.overlays:
+        facts = hypervisor.storage.facts(overlay.path)
+        if facts is None:
+            return None
+        if (facts.format, facts.backing, facts.capacity) != ("qcow2", overlay.backing, overlay.capacity):
+            raise IntegrityError(f"the new overlay {overlay.path} is not on top of {overlay.backing}")
+        lengths[overlay.target] = facts.physical
+    return {"overlay_lengths": lengths}
+
+
+def describe(hypervisor: Hypervisor, directory: str, described: Manifest) -> None:
+    hypervisor.storage.write(manifest.path_in(directory), manifest.encode(described))
+
+
+def is_described(hypervisor: Hypervisor, directory: str, described: Manifest) -> bool:
+    """Whether the directory has this very manifest."""
+    content = manifest.encode(described)
+    try:
+        return hypervisor.storage.read(manifest.path_in(directory), 0, len(content) + 1) == content
+    except NotFound:
+        return False
+
+
+def is_empty(facts: FileFacts, length: int) -> bool:
+    """Whether no guest wrote to an overlay: a qcow2 file grows with its first data cluster."""
+    return facts.physical == length
+
+
+def renew_overlays(
+    hypervisor: Hypervisor, overlays: Sequence[NewOverlay], lengths: Mapping[str, int], *, opened: bool
+) -> None:
+    """See to it that each overlay is new and empty; `opened` says that a QEMU may have had them open.
+
+    Only while the domain is off. One that was written to is somebody's data: `IntegrityError`.
+    """
+    for overlay in overlays:
+        facts = hypervisor.storage.facts(overlay.path)
+        if facts is not None and not is_empty(facts, lengths[overlay.target]):
+            raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was left as it is")
+        if opened or facts is None:
+            hypervisor.storage.remove(overlay.path)
+            hypervisor.storage.create_overlay(overlay)
+
+
+def discard_overlays(
+    hypervisor: Hypervisor, domain_uuid: str, directory: str, described: Manifest, lengths: Mapping[str, int]
+) -> None:
+    """Undo `make_overlays`: the directory is ours alone, so it goes when nothing is left in it.
+
+    Not if a guest wrote to one of them (`lengths` are theirs when they were made, as far as known).
+    """
+    overlays = described.overlays
+    for overlay in overlays:
+        facts = hypervisor.storage.facts(overlay.path)
+        if facts is not None and not is_empty(facts, lengths.get(overlay.target, facts.physical)):
+            raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was left as it is")
+    remove_files(hypervisor, domain_uuid, [overlay.path for overlay in overlays])
+    remove_if_empty(hypervisor, directory)
+
+
+def new_layers(operation_id: str, overlays: Sequence[NewOverlay]) -> list[Layer]:
+    """The overlays as the catalog records them: ours, and active."""
+    return [
+        Layer(
+            path=overlay.path,
+            target=overlay.target,
+            format="qcow2",
+            capacity=overlay.capacity,
+            backing=overlay.backing,
+            operation_id=operation_id,
+        )
+        for overlay in overlays
+    ]
+
+
+def remove_files(hypervisor: Hypervisor, domain_uuid: str, paths: Iterable[str]) -> None:
+    """Delete files of ours; refuses one that lies elsewhere, or that the domain has for a disk or below one."""
+    domain = hypervisor.domains.get(domain_uuid)
+    in_use = _in_use(domain)
+    for path in paths:
+        if basename(dirname(dirname(path))) != domain_uuid:
+            raise IntegrityError(
+                f"{path} is not where snapctl keeps a file of that domain", effect="it was left as it is"
+            )
+        if path in in_use:
+            raise IntegrityError(f"{path} is a disk of the domain and is not deleted", effect="it was left as it is")
+        hypervisor.storage.remove(path)
+
+
+def remove_directories(hypervisor: Hypervisor, catalog: Catalog, removed: Iterable[str]) -> None:
+    """Delete the directories of removed files in which nothing is left, neither a file nor a catalogued name.
+
+    Called before the names of the removed files are forgotten, so that a crash leaves no empty directory.
+    """
+    gone = set(removed)
+    for directory in dict.fromkeys(dirname(path) for path in gone):
+        others = set(catalog.known_paths(hypervisor.host.uuid, directory)) - gone
+        if not others:
+            remove_if_empty(hypervisor, directory)
+
+
+def remove_if_empty(hypervisor: Hypervisor, directory: str) -> None:
+    """Delete a directory of ours that holds nothing but its manifest, which goes first."""
+    files = hypervisor.storage.files(directory)
+    if files is None or any(facts.path != manifest.path_in(directory) for facts in files):
+        return
+    hypervisor.storage.remove(manifest.path_in(directory))
+    hypervisor.storage.remove_directory(directory)
+
+
+def read_tops(hypervisor: Hypervisor, disks: Iterable[Disk]) -> dict[str, FileFacts | None]:
+    """The facts of the layers that a guest writes to, by target.
+
+    None for a block device: libvirt would tell of its node, which says nothing of its content.
+    """
+    return {
+        disk.target: hypervisor.storage.facts(disk.source.path) if disk.source_type == "file" else None
+        for disk in disks
+        if disk.writable and disk.source is not None
+    }
+
+
+def written_since(then: object, now: Mapping[str, FileFacts | None]) -> bool:
+    """Whether a layer changed since its facts were recorded in the journal (as `read_tops` gave them)."""
+    recorded = msgspec.convert(then, dict[str, FileFacts | None])
+    return any(_marks(recorded[target]) != _marks(facts) for target, facts in now.items())
+
+
+def _marks(facts: FileFacts | None) -> tuple[int, str] | None:
+    return (facts.physical, facts.mtime) if facts else None
+
+
+def _in_use(domain: Domain | None) -> set[str]:
+    if domain is None:
+        return set()
+    disks = (*domain.disks, *domain.persistent_disks)
+    return {source.path for disk in disks for source in (disk.source, *disk.backing) if source is not None}

@@ -1,0 +1,36 @@
+"""Facts in, plan or refusal out.
+
+Pure: no clock, no ids of its own, no effects. Every refusal there is comes from here, before the
+first effect (order rule 1).
+"""
+
+from .checkpoint import CheckpointFacts, CheckpointRequest, plan_checkpoint
+from .delete import DeleteFacts, plan_delete
+from .files import Chains, Seen, damage, dangers, qcow2_layers, relied_on, users, writers
+from .plans import CheckpointPlan, DeletePlan, Plan, RollbackPlan, runs_after
+from .refusals import check_name
+from .rollback import RollbackFacts, plan_rollback
+
+__all__ = [
+    "Chains",
+    "CheckpointFacts",
+    "CheckpointPlan",
+    "CheckpointRequest",
+    "DeleteFacts",
+    "DeletePlan",
+    "Plan",
+    "RollbackFacts",
+    "RollbackPlan",
+    "Seen",
+    "check_name",
+    "damage",
+    "dangers",
+    "plan_checkpoint",
+    "plan_delete",
+    "plan_rollback",
+    "qcow2_layers",
+    "relied_on",
+    "runs_after",
+    "users",
+    "writers",
+]

@@ -1,0 +1,187 @@
+"""`snapctl catalog rebuild`: a catalog from the manifests in the store, for when the catalog is lost.
+
+It only reads on the hypervisor. What comes into the catalog is what was recorded when it was made; whether
+the files are still like that is for `verify` to say. Left out is what could not be catalogued: checkpoints
+of which a file is missing, or whose memory image is not that of the domain in their manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from . import manifest
+from .errors import HypervisorError
+from .manifest import Manifest, Record
+from .model import Checkpoint, Domain, Head, Layer, Rebuilt, RebuiltDomain, Skipped
+from .operations.workspace import new_layers
+from .ports import Catalog, Hypervisor
+from .store import Directory, StoreContents, read_store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildFacts:
+    """What the hypervisor says, as far as a rebuild needs it."""
+
+    store: StoreContents
+    domains: Mapping[str, Domain]  # by UUID
+    missing: frozenset[str]  # of the files that checkpoints rely on
+    saved_xml: Mapping[str, str | None]  # the domain XML in a memory image, by path; None: it cannot be read
+
+
+def rebuild(hypervisor: Hypervisor, catalog: Catalog, store: str) -> Rebuilt:
+    """Raises `Refused`, with nothing changed, when the catalog is in use for this host."""
+    host = hypervisor.host
+    catalog.rebuild(host, ())  # refuses at once what it would refuse in the end
+    domains, skipped = assemble(gather(hypervisor, store))
+    catalog.rebuild(host, domains)
+    return Rebuilt(
+        checkpoints=tuple(catalog.summaries(host.uuid)),
+        headless=tuple(domain.name for domain in domains if domain.head is None),
+        skipped=tuple(skipped),
+    )
+
+
+# --------------------------------------------------------------------------- asking the hypervisor
+
+
+def gather(hypervisor: Hypervisor, store: str) -> RebuildFacts:
+    contents = read_store(hypervisor.storage, store, hypervisor.host.uuid)
+    images = [directory.memory.path for directory in contents.directories if directory.memory is not None]
+    return RebuildFacts(
+        store=contents,
+        domains={domain.uuid: domain for domain in hypervisor.domains.all()},
+        missing=frozenset(_missing(hypervisor, contents)),
+        saved_xml={path: _saved_xml(hypervisor, path) for path in images},
+    )
+
+
+def _missing(hypervisor: Hypervisor, contents: StoreContents) -> Iterator[str]:
+    there = {facts.path for facts in contents.files()}
+    records = [record for directory in contents.directories if (record := directory.record)]
+    for path in {path for record in records for path in record.files} - there:
+        if hypervisor.storage.facts(path) is None:
+            yield path
+
+
+def _saved_xml(hypervisor: Hypervisor, path: str) -> str | None:
+    try:
+        return hypervisor.domains.saved_xml(path)
+    except HypervisorError:
+        hypervisor.storage.facts(path)  # raises if it is the hypervisor that is at fault, not the image
+        return None
+
+
+# --------------------------------------------------------------------------- putting it together: pure
+
+
+def assemble(facts: RebuildFacts) -> tuple[list[RebuiltDomain], list[Skipped]]:
+    """The domains that have whole checkpoints, and what is left out."""
+    whole: list[Record] = []
+    skipped: list[Skipped] = []
+    for directory in facts.store.directories:
+        fault = _fault(directory, facts)
+        if fault:
+            skipped.append(_skipped(directory.path, directory.record, fault))
+        elif directory.record is not None:
+            whole.append(directory.record)
+    whole.sort(key=lambda record: record.checkpoint.created)
+    by_name = {(record.checkpoint.domain_uuid, record.checkpoint.name): record for record in whole}
+    by_domain: dict[str, list[Record]] = {}
+    for record in whole:
+        checkpoint = record.checkpoint
+        if by_name[checkpoint.domain_uuid, checkpoint.name] is record:
+            by_domain.setdefault(checkpoint.domain_uuid, []).append(record)
+        else:
+            skipped.append(_skipped(checkpoint.directory, record, "a newer checkpoint has its name"))
+    return [_domain(records, facts) for records in by_domain.values()], skipped
+
+
+def _skipped(directory: str, record: Record | None, reason: str) -> Skipped:
+    return Skipped(directory=directory, checkpoint=record.checkpoint.name if record else None, reason=reason)
+
+
+def _fault(directory: Directory, facts: RebuildFacts) -> str:
+    """Why the catalog cannot have what is in the directory, "" if it can."""
+    if directory.manifest is None:
+        return f"its manifest {directory.problem}"
+    if directory.record is None:
+        others = directory.paths - {overlay.path for overlay in directory.manifest.overlays}
+        return f"no checkpoint was recorded of {', '.join(sorted(others))}" if others else ""
+    if directory.memory is None:
+        return "its memory image is missing"
+    missing = sorted(directory.record.files & facts.missing)
+    if missing:
+        return f"{missing[0]} is missing"
+    return "" if _is_its_domain(directory.record, facts) else "its memory image is not that of its domain"
+
+
+def _is_its_domain(record: Record, facts: RebuildFacts) -> bool:
+    xml = facts.saved_xml[record.checkpoint.memory.path]
+    try:
+        return xml is not None and manifest.digest(xml) == record.definition_sha256
+    except HypervisorError:  # no domain XML
+        return False
+
+
+def _domain(records: Sequence[Record], facts: RebuildFacts) -> RebuiltDomain:
+    """One domain from its whole checkpoints, oldest first."""
+    uuid, host_uuid = records[0].checkpoint.domain_uuid, records[0].checkpoint.host_uuid
+    checkpoints = _parents_first(
+        replace(record.checkpoint, domain_xml=facts.saved_xml[record.checkpoint.memory.path] or "")
+        for record in records
+    )
+    own = [found for each in facts.store.directories if (found := each.manifest) and found.domain_uuid == uuid]
+    last = max(own, key=lambda each: each.created)
+    standing = _standing(facts.domains.get(uuid), own, {each.id: each.layers for each in checkpoints})
+    layers: dict[str, Layer] = {}
+    for record in records:
+        layers = {layer.path: layer for layer in record.layers} | layers
+    return RebuiltDomain(
+        host_uuid=host_uuid,
+        domain_uuid=uuid,
+        name=last.domain_name,
+        seen=last.created,
+        checkpoints=tuple(checkpoints),
+        layers=tuple(layers.values()),
+        head=_head(standing) if standing else None,
+        overlays=tuple(new_layers(standing.operation_id, standing.overlays)) if standing else (),
+    )
+
+
+def _parents_first(checkpoints: Iterable[Checkpoint]) -> list[Checkpoint]:
+    """Each after its parent. A parent that is not among them is forgotten, and so is one that would close a circle."""
+    known = {checkpoint.id: checkpoint for checkpoint in checkpoints}
+    placed: dict[str, Checkpoint] = {}
+    for identifier in known:
+        branch: dict[str, Checkpoint] = {}
+        above = known.get(identifier)
+        while above is not None and above.id not in placed and above.id not in branch:
+            branch[above.id] = above
+            above = known.get(above.parent_id or "")
+        for each in reversed(branch.values()):
+            placed[each.id] = each if each.parent_id in placed else replace(each, parent_id=None)
+    return list(placed.values())
+
+
+def _standing(
+    domain: Domain | None, manifests: Iterable[Manifest], frozen: Mapping[str, Mapping[str, Layer]]
+) -> Manifest | None:
+    """The manifest of the overlays that the domain has for its disks now; `frozen` are each checkpoint's layers."""
+    sources = domain.sources() if domain else {}
+    for found in manifests:
+        below = {target: layer.path for target, layer in frozen.get(found.stands_on, {}).items()}
+        made_on = {overlay.target: overlay.backing for overlay in found.overlays}
+        on_them = all(sources.get(overlay.target) == overlay.path for overlay in found.overlays)
+        if made_on and made_on == below and on_them:
+            return found
+    return None
+
+
+def _head(standing: Manifest) -> Head:
+    return Head(
+        host_uuid=standing.host_uuid,
+        domain_uuid=standing.domain_uuid,
+        checkpoint_id=standing.stands_on,
+        overlays={overlay.target: overlay.path for overlay in standing.overlays},
+    )

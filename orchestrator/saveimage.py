@@ -1,0 +1,96 @@
+"""The beginning of a memory image: the header and the XML that virDomainSave writes before the QEMU stream.
+
+Pure. Layout: libvirt `src/qemu/qemu_saveimage.h`, struct _virQEMUSaveHeader; fields are in the byte
+order of the host that wrote them, the reader swaps when `version` looks too large. libvirt writes
+the magic `LibvirtQemudPart` first and turns it into `LibvirtQemudSave` when the image is whole.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+HEADER_LENGTH = 92
+WHOLE = b"LibvirtQemudSave"
+PARTIAL = b"LibvirtQemudPart"
+VERSION = 2
+COMPRESSIONS = ("raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse")
+LONGEST_DATA = 16 * 1024 * 1024
+"""Upper bound of the XML area: libvirt's own is the XML, the cookie and 64 KiB of padding."""
+HEAD_LENGTH = 64 * 1024
+"""Bytes of the beginning that hold the XML of all but outlandish domains, too."""
+
+_FIELDS = "16s5I"
+
+
+class BadHeader(ValueError):
+    """The bytes are not the header of a memory image that snapctl can vouch for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    whole: bool
+    version: int
+    data_length: int  # bytes between the header and the QEMU stream: XML, cookie, padding
+    was_running: bool
+    compression: str
+    cookie_offset: int  # within the data; 0 if there is no cookie
+
+
+def parse_header(data: bytes) -> Header:
+    """Read the first 92 bytes of a memory image; raises `BadHeader`."""
+    if len(data) < HEADER_LENGTH:
+        raise BadHeader(f"is cut off after {len(data)} bytes")
+    if data[:16] not in (WHOLE, PARTIAL):
+        raise BadHeader("does not begin as a libvirt save image")
+    order = "<" if _version(data, "<") <= VERSION else ">"
+    magic, version, data_length, was_running, compression, cookie_offset = struct.unpack_from(order + _FIELDS, data)
+    if version != VERSION:
+        raise BadHeader(f"has header version {version}, not {VERSION}")
+    if compression >= len(COMPRESSIONS):
+        raise BadHeader(f"has the unknown format {compression}")
+    if not 0 < data_length <= LONGEST_DATA:
+        raise BadHeader(f"claims {data_length} bytes of XML")
+    if cookie_offset >= data_length:
+        raise BadHeader("has its cookie outside its data")
+    if was_running not in (0, 1):
+        raise BadHeader(f"has the unknown run state {was_running}")
+    return Header(
+        whole=magic == WHOLE,
+        version=version,
+        data_length=data_length,
+        was_running=bool(was_running),
+        compression=COMPRESSIONS[compression],
+        cookie_offset=cookie_offset,
+    )
+
+
+def domain_xml(data: bytes) -> str | None:
+    """The domain XML, secrets and all, in the beginning of a memory image; None when `data` ends within it.
+
+    Raises `BadHeader` when there is none.
+    """
+    header = parse_header(data)
+    end = HEADER_LENGTH + header.data_length
+    length = data[HEADER_LENGTH:end].find(b"\0")
+    if length < 0:
+        if len(data) < end:
+            return None
+        raise BadHeader("has XML without an end")
+    try:
+        return data[HEADER_LENGTH : HEADER_LENGTH + length].decode()
+    except UnicodeDecodeError:
+        raise BadHeader("has XML that is no text") from None
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether `data` begins a memory image that libvirt finished writing."""
+    try:
+        return parse_header(data).whole
+    except BadHeader:
+        return False
+
+
+def _version(data: bytes, order: str) -> int:
+    version: int = struct.unpack_from(order + "I", data, 16)[0]
+    return version

@@ -1,0 +1,113 @@
+"""What is in the store, asked of the hypervisor and of nobody else: directories, their files and manifests.
+
+Reads only. Costs two or three calls a directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from posixpath import basename, dirname
+
+from . import manifest
+from .errors import NotFound
+from .manifest import BadManifest, Manifest, Record
+from .model import FileFacts
+from .ports import Storage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """A directory where those of operations are. `manifest` is None unless it has a sound one, of this host."""
+
+    path: str
+    mode: int
+    files: tuple[FileFacts, ...]
+    manifest: Manifest | None
+    problem: str = ""  # why there is no manifest: "has none", "is longer than ...", ...
+
+    @property
+    def domain_uuid(self) -> str:
+        return basename(dirname(self.path))
+
+    @property
+    def operation_id(self) -> str:
+        return basename(self.path)
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Of its files but for the manifest."""
+        return frozenset(facts.path for facts in self.files) - {manifest.path_in(self.path)}
+
+    @property
+    def record(self) -> Record | None:
+        return self.manifest.record if self.manifest else None
+
+    @property
+    def memory(self) -> FileFacts | None:
+        """The memory image of the checkpoint that is recorded here, if it is there."""
+        path = self.record.checkpoint.memory.path if self.record else ""
+        return next((facts for facts in self.files if facts.path == path), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreContents:
+    path: str
+    itself: FileFacts | None  # None: there is no store yet
+    domains: tuple[FileFacts, ...] = ()  # the directories that hold those of one domain's operations
+    directories: tuple[Directory, ...] = ()
+    strays: tuple[str, ...] = ()  # files where snapctl puts none
+
+    def files(self) -> Iterator[FileFacts]:
+        for directory in self.directories:
+            yield from directory.files
+
+
+def read_store(storage: Storage, store: str, host_uuid: str) -> StoreContents:
+    """Everything in the store. Raises `HypervisorError`."""
+    itself = next((each for each in storage.directories(dirname(store)) or () if each.path == store), None)
+    if itself is None:
+        return StoreContents(path=store, itself=None)
+    domains = storage.directories(store) or []
+    return StoreContents(
+        path=store,
+        itself=itself,
+        domains=tuple(domains),
+        directories=tuple(
+            found
+            for domain in domains
+            for place in storage.directories(domain.path) or ()
+            if (found := _directory(storage, place, host_uuid))
+        ),
+        strays=tuple(
+            facts.path for place in (store, *(each.path for each in domains)) for facts in storage.files(place) or ()
+        ),
+    )
+
+
+def _directory(storage: Storage, place: FileFacts, host_uuid: str) -> Directory | None:
+    """None for one that has gone meanwhile: operations may be under way."""
+    files = storage.files(place.path)
+    if files is None:
+        return None
+    try:
+        found, problem = _manifest(storage, place.path, files, host_uuid), ""
+    except BadManifest as error:
+        found, problem = None, str(error)
+    return Directory(path=place.path, mode=place.mode, files=tuple(files), manifest=found, problem=problem)
+
+
+def _manifest(storage: Storage, directory: str, files: list[FileFacts], host_uuid: str) -> Manifest:
+    path = manifest.path_in(directory)
+    length = next((facts.physical for facts in files if facts.path == path), None)
+    if length is None:
+        raise BadManifest("is missing")
+    if length > manifest.LONGEST:
+        raise BadManifest(f"is longer than {manifest.LONGEST} bytes")
+    try:
+        found = manifest.decode(storage.read(path, 0, length), directory)
+    except NotFound:
+        raise BadManifest("is missing") from None
+    if found.host_uuid != host_uuid:
+        raise BadManifest(f"is of another host, {found.host_name}")
+    return found

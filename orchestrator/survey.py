@@ -1,0 +1,173 @@
+"""Gather the facts that a plan is made from: read only, from the hypervisor and the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from posixpath import isabs
+from uuid import UUID
+
+from . import qcow2
+from .errors import NotFound, Refused
+from .inspection import Inspection
+from .model import Checkpoint, Domain, DomainDisks, Source
+from .planning import Chains, CheckpointFacts, DeleteFacts, RollbackFacts, Seen, qcow2_layers, users, writers
+from .ports import Catalog, Hypervisor
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The domain that a verb is about. `domain` is None when only the catalog knows it."""
+
+    uuid: str
+    name: str
+    domain: Domain | None
+
+
+class Survey:
+    def __init__(self, hypervisor: Hypervisor, catalog: Catalog, store: str, reserve_bytes: int) -> None:
+        self._hypervisor = hypervisor
+        self._catalog = catalog
+        self._store = store
+        self._reserve_bytes = reserve_bytes
+
+    @property
+    def _host(self) -> str:
+        return self._hypervisor.host.uuid
+
+    # ------------------------------------------------------------------ who and what
+
+    def subject(self, name: str) -> Subject:
+        """The domain of that name or UUID, running, defined or only catalogued; raises `NotFound`."""
+        domain = self._hypervisor.domains.find(name)
+        if domain is not None:
+            return Subject(domain.uuid, domain.name, domain)
+        uuid = self._catalog.domain_uuid(self._host, name) or _uuid(name)
+        if uuid is not None and self._is_catalogued(uuid):
+            return Subject(uuid, name, None)
+        raise NotFound(
+            f"there is no domain {name} on {self._hypervisor.host.name}",
+            hint="see: virsh list --all",
+        )
+
+    def checkpoint(self, subject: Subject, name: str) -> Checkpoint:
+        checkpoint = self._catalog.checkpoint(self._host, subject.uuid, name)
+        if checkpoint is None and (namesake := self._namesake(subject)) is not None:
+            raise Refused(
+                f"the checkpoints of {subject.name} are another domain's, {namesake}",
+                hint=f"see: snapctl list {namesake}",
+            )
+        if checkpoint is None:
+            raise NotFound(
+                f"{subject.name} has no checkpoint {name}",
+                hint=f"see: snapctl list {subject.name}",
+            )
+        return checkpoint
+
+    def standing_on(self, subject: Subject) -> Checkpoint:
+        """The checkpoint that the domain's head descends from."""
+        head = self._catalog.head(self._host, subject.uuid)
+        found = self._catalog.checkpoint_by_id(head.checkpoint_id) if head and head.checkpoint_id else None
+        if found is None:
+            raise Refused(f"{subject.name} stands on no checkpoint", hint=f"name one: snapctl list {subject.name}")
+        return found
+
+    # ------------------------------------------------------------------ facts for the planners
+
+    def for_checkpoint(self, subject: Subject, name: str) -> CheckpointFacts:
+        if subject.domain is None:
+            raise NotFound(f"{subject.name} is not running on {self._hypervisor.host.name}", hint="start it")
+        return CheckpointFacts(
+            host=self._hypervisor.host,
+            domain=subject.domain,
+            head=self._catalog.head(self._host, subject.uuid),
+            name_taken=self._catalog.checkpoint(self._host, subject.uuid, name) is not None,
+            namesake=self._namesake(subject),
+            free_bytes=self._hypervisor.storage.free_bytes(self._store),
+            store=self._store,
+            reserve_bytes=self._reserve_bytes,
+            heads=self._unknown_heads(subject.domain),
+            writers=writers(each for each in self._hypervisor.domains.disks() if each.uuid != subject.uuid),
+        )
+
+    def for_rollback(self, subject: Subject, checkpoint: Checkpoint) -> RollbackFacts:
+        head = self._catalog.head(self._host, subject.uuid)
+        chains = {target: self._catalog.chain(self._host, layer.path) for target, layer in checkpoint.layers.items()}
+        return RollbackFacts(
+            host=self._hypervisor.host,
+            domain=subject.domain,
+            checkpoint=checkpoint,
+            head=head,
+            chains=chains,
+            seen=self._look(checkpoint, chains),
+            discards=tuple(sorted(head.overlays.values())) if head else (),
+            free_bytes=self._hypervisor.storage.free_bytes(self._store),
+            store=self._store,
+            reserve_bytes=self._reserve_bytes,
+        )
+
+    def for_delete(self, subject: Subject, checkpoint: Checkpoint, gone: Sequence[str] = ()) -> DeleteFacts:
+        """`gone` are names of children that will be deleted before it."""
+        children = self._catalog.child_names(checkpoint.id)
+        return DeleteFacts(
+            host=self._hypervisor.host,
+            domain_name=subject.domain.name if subject.domain else checkpoint.domain_name,
+            checkpoint=checkpoint,
+            children=[name for name in children if name not in gone],
+            head=self._catalog.head(self._host, subject.uuid),
+            layers=self._catalog.layers_freed_by(checkpoint.id),
+            users=self._users(subject),
+        )
+
+    # ------------------------------------------------------------------
+
+    def _is_catalogued(self, uuid: str) -> bool:
+        """Also by an operation alone: the image of a transient domain may be all that is left of it."""
+        return bool(self._catalog.summaries(self._host, uuid) or self._catalog.unsettled(self._host, uuid))
+
+    def _namesake(self, subject: Subject) -> str | None:
+        known = self._catalog.domain_uuid(self._host, subject.name)
+        if known in (None, subject.uuid):
+            return None
+        return known if self._catalog.summaries(self._host, known) else None
+
+    def _unknown_heads(self, domain: Domain) -> dict[str, bytes]:
+        """The beginnings of the qcow2 layers that are not catalogued yet: all others were made or seen before."""
+        sources = [source for disk in domain.writable_disks for source in (disk.source, *disk.backing) if source]
+        paths = [source.path for source in sources if source.format == "qcow2" and isabs(source.path)]
+        heads = {}
+        for path in dict.fromkeys(paths):
+            if self._catalog.layer(self._host, path) is None and self._hypervisor.storage.facts(path) is not None:
+                heads[path] = self._hypervisor.storage.read(path, 0, qcow2.HEAD_LENGTH)
+        return heads
+
+    def _users(self, subject: Subject) -> dict[str, str]:
+        """Who needs which file: of running domains with their chains, of others the domain's own only."""
+        found = users(self._hypervisor.domains.disks())
+        if subject.domain is not None and not subject.domain.active:
+            disks = tuple(replace(disk, backing=tuple(self._chain(disk.path))) for disk in subject.domain.disks)
+            found |= users([DomainDisks(uuid=subject.uuid, name=subject.name, disks=disks, persistent_disks=())])
+        return found
+
+    def _chain(self, path: str | None) -> Iterator[Source]:
+        """The layer at `path` and those below it, as the files themselves tell."""
+        known: set[str] = set()
+        while path is not None and path not in known and (facts := self._hypervisor.storage.facts(path)) is not None:
+            known.add(path)
+            yield Source(path=path, format=facts.format)
+            path = facts.backing
+
+    def _look(self, checkpoint: Checkpoint, chains: Chains) -> Seen:
+        """All files, but only the checkpoint's own layers are looked into: it is the guest that waits.
+
+        Nor does it matter what the domain itself has for disks: the rollback gives it others.
+        """
+        tops = qcow2_layers(checkpoint.layers.values())
+        return Inspection(self._hypervisor).look(checkpoint, chains, into=tops, but_for=checkpoint.domain_uuid)
+
+
+def _uuid(text: str) -> str | None:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return None

@@ -1,0 +1,167 @@
+"""The store without its catalog: whenever that is lost, the manifests give it back, and nothing wrong comes with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.catalog import open_catalog
+from orchestrator.coordinator import Coordinator
+from orchestrator.doctor import examine
+from orchestrator.doctor.orphans import SETTLED_AFTER
+from orchestrator.errors import Refused
+from orchestrator.model import Advice, CheckpointDetails, Level
+from tests.story.faults import Faults, Killed, Kind
+from tests.story.lab import STORE, Lab
+from tests.twin import TwinHypervisor
+
+Act = Callable[[Coordinator], object]
+
+ACTS: dict[str, Act] = {
+    "checkpoint": lambda session: session.checkpoint("web01", "new", tags=("t",), description="wörds"),
+    "rollback": lambda session: session.rollback("web01", "b"),
+    "delete": lambda session: session.delete("web01", ["c"]),
+}
+
+_numbers = count()
+
+
+@pytest.fixture(scope="module")
+def lab(quick_directory: Path) -> Iterator[Lab]:
+    """a - b - c, and a second branch d on a, on which the guest stands."""
+    lab = Lab(quick_directory / "tells.sqlite")
+    for name in ("a", "b", "c"):
+        lab.checkpoint(name)
+    lab.rollback("a")
+    lab.checkpoint("d")
+    lab.counters["new"] = lab.counter
+    lab.keep()
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def another(lab: Lab, quick_directory: Path) -> Iterator[Callable[[], Coordinator]]:
+    """Makes clients with a new catalog."""
+    made = []
+
+    def make() -> Coordinator:
+        catalog = open_catalog(f"sqlite:///{quick_directory}/another{next(_numbers)}.sqlite")
+        made.append(Coordinator(TwinHypervisor(lab.world), catalog, store=STORE))
+        return made[-1]
+
+    yield make
+    for coordinator in made:
+        coordinator.close()
+
+
+def everything(session: Coordinator) -> tuple[list[Any], list[CheckpointDetails]]:
+    """All that the catalog says. The domain XML of a memory image is another form of that of the running guest."""
+    summaries = session.list()
+    shown = [session.show("web01", each.name) for each in summaries]
+    return summaries, [replace(each, checkpoint=replace(each.checkpoint, domain_xml="")) for each in shown]
+
+
+def calls_of(lab: Lab, act: Act) -> list[str]:
+    lab.put_back()
+    faults = Faults()
+    act(lab.session(faults))
+    return faults.calls
+
+
+def kill(lab: Lab, act: Act, at: int) -> None:
+    lab.put_back()
+    with pytest.raises(Killed):
+        act(lab.session(Faults(at=at, kind=Kind.KILLED)))
+    lab.bury()
+
+
+def test_a_rebuilt_catalog_is_the_one_that_was_lost(lab: Lab, another: Callable[[], Coordinator]) -> None:
+    lab.put_back()
+    rebuilt = another()
+    done = rebuilt.rebuild_catalog()
+    assert (done.skipped, done.headless) == ((), ())
+    assert everything(rebuilt) == everything(lab.session())
+    assert [each.name for each in done.checkpoints if each.current] == ["d"]
+
+
+def test_it_goes_on_where_the_lost_one_ended(lab: Lab, another: Callable[[], Coordinator]) -> None:
+    lab.put_back()
+    rebuilt = another()
+    rebuilt.rebuild_catalog()
+    for name in ("b", "d", "a", "c"):
+        rebuilt.rollback("web01", name)
+        assert lab.guest.agrees()
+        assert lab.counter == lab.counters[name]
+        lab.guest.tick()
+    rebuilt.checkpoint("web01", "later")
+    rebuilt.rollback("web01", "d")
+    rebuilt.delete("web01", ["later", "c", "b"])
+    assert [each.name for each in rebuilt.list()] == ["a", "d"]
+    assert all(each.level is Level.OK for each in rebuilt.doctor())
+
+
+def test_a_catalog_in_use_is_not_rebuilt(lab: Lab, another: Callable[[], Coordinator]) -> None:
+    lab.put_back()
+    before = everything(lab.session())
+    with pytest.raises(Refused, match="already has checkpoints"):
+        lab.session().rebuild_catalog()
+    assert everything(lab.session()) == before
+
+
+some_calls = pytest.mark.parametrize(
+    "every", [pytest.param(7, id="some calls"), pytest.param(1, marks=pytest.mark.long, id="every call")]
+)
+each_act = pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+
+
+@some_calls
+@each_act
+def test_after_a_kill_and_recovery_the_store_says_what_the_catalog_says(
+    lab: Lab, another: Callable[[], Coordinator], act: Act, every: int
+) -> None:
+    for number, call in list(enumerate(calls_of(lab, act)))[::every]:
+        kill(lab, act, number)
+        lab.session().recover()
+        rebuilt = another()
+        done = rebuilt.rebuild_catalog()
+        assert everything(rebuilt) == everything(lab.session()), f"killed at call {number}, {call}"
+        assert (done.skipped, done.headless) == ((), ())
+        found = [each for each in lab.session().doctor() if each.level is not Level.OK]
+        assert not found, f"killed at call {number}, {call}: {found}"
+
+
+@some_calls
+@each_act
+def test_lost_in_the_middle_of_an_operation_no_checkpoint_is_lost_with_it(
+    lab: Lab, another: Callable[[], Coordinator], act: Act, every: int
+) -> None:
+    """The journal is lost, too. What is rebuilt can be rolled back to, and cleaning up takes nothing from it."""
+    for number, call in list(enumerate(calls_of(lab, act)))[::every]:
+        kill(lab, act, number)
+        lab.world.finish_job(lab.guest.machine)
+        images = [path for path in lab.world.files.files if path.endswith(".save")]
+        rebuilt = another()
+        done = rebuilt.rebuild_catalog()
+        examined(lab, rebuilt, clean=True)
+        assert {"a", "b", "d"} <= {each.name for each in done.checkpoints}, f"killed at call {number}, {call}"
+        for each in done.checkpoints:
+            rebuilt.rollback("web01", each.name)
+            assert lab.guest.agrees(), f"killed at call {number}, {call}"
+            assert lab.counter == lab.counters[each.name]
+        examined(lab, rebuilt, clean=True)
+        assert [path for path in lab.world.files.files if path.endswith(".save")] == images
+        found = examined(lab, rebuilt, clean=False)
+        assert not [each for each in found if each.advice == "snapctl doctor --clean"], f"killed at call {number}"
+
+
+def examined(lab: Lab, session: Coordinator, *, clean: bool) -> list[Advice]:
+    """What doctor would find some hours later."""
+    later = datetime.now(UTC) + 2 * SETTLED_AFTER
+    return examine(TwinHypervisor(lab.world), session._catalog, store=STORE, reserve_bytes=0, now=later, clean=clean)

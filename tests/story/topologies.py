@@ -1,0 +1,93 @@
+"""What guests and trees there are to act on: each operation, on each topology, as a scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.coordinator import Coordinator
+from orchestrator.model import Device, Disk, GuestState, Source
+from tests.story.lab import Lab
+
+Act = Callable[[Coordinator], object]
+
+CDROM = Disk(target="sda", device=Device.CDROM, source=Source(path="/iso/a.iso", format="raw"), readonly=True)
+
+
+@dataclass(frozen=True)
+class Topology:
+    """A guest, and the names of its checkpoints: each on the one before, the last one not the guest's own."""
+
+    name: str
+    chain: str = "ab"
+    disks: int = 2
+    cdrom: bool = False
+    paused: bool = False
+
+
+TOPOLOGIES = (
+    Topology("one disk", disks=1),
+    Topology("two disks"),
+    Topology("with CD-ROM", cdrom=True),
+    Topology("paused guest", paused=True),
+    Topology("at the root", chain="a"),
+    Topology("deep in a tree", chain="abcd"),
+)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    operation: str
+    topology: Topology
+
+    def __str__(self) -> str:
+        return f"{self.operation}, {self.topology.name}"
+
+    @property
+    def state(self) -> GuestState:
+        """Of the guest, before and afterwards, whatever happens."""
+        return GuestState.PAUSED if self.topology.paused else GuestState.RUNNING
+
+    @property
+    def act(self) -> Act:
+        leaf = self.topology.chain[-1]
+        acts: dict[str, Act] = {
+            "checkpoint": lambda session: session.checkpoint("web01", "new"),
+            "rollback": lambda session: session.rollback("web01", leaf),
+            "delete": lambda session: session.delete("web01", [leaf]),
+        }
+        return acts[self.operation]
+
+    def prepare(self, catalog: Path) -> Lab:
+        topology = self.topology
+        lab = Lab(catalog, disks=topology.disks, others=[CDROM] if topology.cdrom else [])
+        if topology.paused:
+            lab.guest.suspend()
+        makes_the_root = self.operation == "checkpoint" and topology.chain == "a"
+        chain = "" if makes_the_root else topology.chain
+        for name in chain:
+            _work(lab)
+            lab.counters[name] = lab.counter
+            lab.session().checkpoint("web01", name)
+        if len(chain) > 1:
+            lab.session().rollback("web01", chain[-2])
+        _work(lab)
+        lab.counters["new"] = lab.counter
+        return lab
+
+
+SCENARIOS = [
+    Scenario(operation, topology)
+    for operation in ("checkpoint", "rollback", "delete")
+    for topology in TOPOLOGIES
+    if operation != "delete" or len(topology.chain) > 1  # what the guest stands on is not deleted
+]
+
+
+def _work(lab: Lab) -> None:
+    """Let the guest count on; a paused one for the length of a tick."""
+    machine = lab.guest.machine
+    state, machine.state = machine.state, GuestState.RUNNING
+    lab.guest.tick()
+    machine.state = state

@@ -1,0 +1,245 @@
+"""Values with sensible defaults, so that a test says only what it is about.
+
+The world they describe: the running domain `web01` on host `hv1`, with the one disk `vda`. It stands
+on checkpoint `clean`, which froze the user's own base image. Paths are as long as real ones are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.model import (
+    Checkpoint,
+    CheckpointDisk,
+    CheckpointState,
+    Device,
+    Disk,
+    Domain,
+    GuestState,
+    Head,
+    Host,
+    Layer,
+    MemoryImage,
+    Source,
+    operation_directory,
+)
+from orchestrator.planning import CheckpointFacts, CheckpointRequest, DeleteFacts, RollbackFacts
+from tests.twin import xml as twin_xml
+from tests.unit.file_builders import GIB, MIB, file_facts, made, seen_of
+
+HOST = "0a1b2c3d-0000-4000-8000-0123456789ab"
+DOMAIN = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+CLEAN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
+"""The operation that made checkpoint `clean`, and so the checkpoint itself."""
+NEXT = "9b2d1c5e-7d5f-4b6a-8a3e-5f0c1d2e3f40"
+"""The operation that a test plans."""
+STORE = "/var/lib/libvirt/images/snapctl"
+BASE = "/var/lib/libvirt/images/web01.qcow2"
+CREATED = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+
+
+def in_store(operation_id: str, name: str) -> str:
+    return f"{operation_directory(STORE, DOMAIN, operation_id)}/{name}"
+
+
+ACTIVE = in_store(CLEAN, "vda.qcow2")
+"""The overlay that web01 writes to."""
+MEMORY = in_store(CLEAN, "memory.save")
+
+
+# --------------------------------------------------------------------------- the hypervisor's side
+
+
+def host() -> Host:
+    return Host(uuid=HOST, name="hv1", uri="qemu:///system", libvirt_version="9.0.0", qemu_version="7.2.22")
+
+
+def disk(target: str = "vda", path: str | None = ACTIVE, **changes: Any) -> Disk:
+    source = Source(path=path, format="qcow2") if path is not None else None
+    return made(Disk, {"target": target, "source": source}, changes)
+
+
+def cdrom(path: str | None = "/var/lib/libvirt/images/install.iso") -> Disk:
+    source = Source(path=path, format="raw") if path is not None else None
+    return Disk(target="sda", device=Device.CDROM, source=source, readonly=True)
+
+
+def domain_xml(disks: Iterable[Disk]) -> str:
+    return twin_xml.domain_xml("web01", DOMAIN, disks, memory_kib=2 * 1024 * 1024)
+
+
+def domain(*disks: Disk, **changes: Any) -> Domain:
+    """Running, with `disks` (by default vda on its active overlay) both live and in its persistent XML."""
+    shown = disks or (disk(),)
+    state = changes.get("state", GuestState.RUNNING)
+    defaults = {
+        "uuid": DOMAIN,
+        "name": "web01",
+        "state": state,
+        "run_id": 7 if state.active else None,
+        "persistent": True,
+        "memory_bytes": 2 * GIB,
+        "machine": "pc-q35-7.2",
+        "cpu": "<cpu mode='host-model'/>",
+        "emulator": "/usr/bin/qemu-system-x86_64",
+        "disks": shown,
+        "persistent_disks": shown,
+        "xml": domain_xml(shown),
+        "capacities": {each.target: 20 * GIB for each in shown},
+    }
+    return made(Domain, defaults, changes)
+
+
+# --------------------------------------------------------------------------- the catalog's side
+
+
+def layer(path: str = BASE, **changes: Any) -> Layer:
+    """Frozen: with the facts that `file_facts` gives of the same file."""
+    facts = file_facts(path)
+    defaults = {
+        "path": path,
+        "target": "vda",
+        "format": facts.format,
+        "capacity": facts.capacity,
+        "physical": facts.physical,
+        "allocation": facts.allocation,
+        "mtime": facts.mtime,
+    }
+    return made(Layer, defaults, changes)
+
+
+def memory_image(**changes: Any) -> MemoryImage:
+    """As `header_bytes` describes it."""
+    defaults = {
+        "path": MEMORY,
+        "size": 700 * MIB,
+        "was_running": True,
+        "version": 2,
+        "compression": "raw",
+        "data_length": 70_000,
+        "sha256": "ab" * 32,
+    }
+    return made(MemoryImage, defaults, changes)
+
+
+def checkpoint_disk(frozen: Layer) -> CheckpointDisk:
+    """Writable: a block device if the layer has no facts of a file."""
+    return CheckpointDisk(
+        target=frozen.target,
+        device=Device.DISK,
+        readonly=False,
+        path=frozen.path,
+        format=frozen.format,
+        source_type="file" if frozen.physical is not None else "block",
+        layer=frozen,
+    )
+
+
+def other_disk(target: str, device: Device, path: str | None, **changes: Any) -> CheckpointDisk:
+    """One that was not frozen: a read-only one unless it is said to be writable media."""
+    defaults = {
+        "target": target,
+        "device": device,
+        "readonly": True,
+        "path": path,
+        "format": None if path is None else "raw",
+    }
+    return made(CheckpointDisk, defaults, changes)
+
+
+def as_attached(recorded: CheckpointDisk) -> Disk:
+    """A disk as the domain XML of its checkpoint has it."""
+    source = Source(path=recorded.path, format=recorded.format or "raw") if recorded.path is not None else None
+    kind = recorded.source_type
+    return Disk(
+        target=recorded.target, device=recorded.device, source_type=kind, source=source, readonly=recorded.readonly
+    )
+
+
+def checkpoint(*frozen: Layer, **changes: Any) -> Checkpoint:
+    """Checkpoint `clean`, with one writable disk for each of `frozen` (by default vda on its base)."""
+    disks = changes.get("disks") or tuple(checkpoint_disk(each) for each in frozen or (layer(),))
+    defaults = {
+        "id": CLEAN,
+        "host_uuid": HOST,
+        "domain_uuid": DOMAIN,
+        "domain_name": "web01",
+        "name": "clean",
+        "parent_id": None,
+        "created": CREATED,
+        "mode": "save",
+        "state": CheckpointState.READY,
+        "memory": memory_image(),
+        "disks": disks,
+        "domain_xml": domain_xml(as_attached(each) for each in disks),
+        "persistent": True,
+        "machine": "pc-q35-7.2",
+        "cpu": "<cpu mode='host-model'/>",
+        "emulator": "/usr/bin/qemu-system-x86_64",
+        "qemu_version": "7.2.22",
+        "libvirt_version": "9.0.0",
+    }
+    return made(Checkpoint, defaults, changes)
+
+
+def head(**changes: Any) -> Head:
+    defaults = {
+        "host_uuid": HOST,
+        "domain_uuid": DOMAIN,
+        "checkpoint_id": CLEAN,
+        "overlays": {"vda": ACTIVE},
+    }
+    return made(Head, defaults, changes)
+
+
+# --------------------------------------------------------------------------- what planners are asked and told
+
+
+def checkpoint_request(**changes: Any) -> CheckpointRequest:
+    return made(CheckpointRequest, {"operation_id": NEXT, "name": "before-upgrade"}, changes)
+
+
+def checkpoint_facts(**changes: Any) -> CheckpointFacts:
+    defaults = {
+        "host": host(),
+        "domain": domain(),
+        "head": head(),
+        "name_taken": False,
+        "namesake": None,
+        "free_bytes": 100 * GIB,
+        "store": STORE,
+    }
+    return made(CheckpointFacts, defaults, changes)
+
+
+def rollback_facts(**changes: Any) -> RollbackFacts:
+    """`seen` are the files of the checkpoint and chains that are asked for, undamaged."""
+    wanted: Checkpoint = changes.get("checkpoint", checkpoint())
+    chains = changes.get("chains", {target: [frozen] for target, frozen in wanted.layers.items()})
+    defaults = {
+        "host": host(),
+        "domain": domain(),
+        "checkpoint": wanted,
+        "head": head(),
+        "chains": chains,
+        "seen": seen_of(wanted, chains),
+        "discards": (ACTIVE,),
+        "free_bytes": 100 * GIB,
+        "store": STORE,
+    }
+    return made(RollbackFacts, defaults, changes)
+
+
+def delete_facts(**changes: Any) -> DeleteFacts:
+    """Nothing depends on the checkpoint."""
+    defaults = {
+        "host": host(),
+        "domain_name": "web01",
+        "checkpoint": checkpoint(),
+        "children": [],
+        "head": head(checkpoint_id="another"),
+        "layers": [],
+    }
+    return made(DeleteFacts, defaults, changes)

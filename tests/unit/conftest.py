@@ -1,0 +1,42 @@
+"""Fixtures that several files share: an operation to carry out, and a whole snapctl on the in-memory hypervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.catalog import SqlCatalog, open_catalog
+from orchestrator.coordinator import Coordinator
+from tests.twin import TwinHypervisor, World
+from tests.unit.journal_bench import Bench
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'catalog.sqlite'}"
+
+
+@pytest.fixture
+def bench(url: str) -> Iterator[Bench]:
+    catalog = open_catalog(url)
+    yield Bench(catalog)
+    catalog.close_connection()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def our_catalog(url: str) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(url)
+    yield catalog
+    catalog.close_connection()
+
+
+@pytest.fixture
+def snapctl(world: World, our_catalog: SqlCatalog) -> Coordinator:
+    return Coordinator(TwinHypervisor(world), our_catalog, store="/store")

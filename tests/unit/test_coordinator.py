@@ -1,0 +1,203 @@
+"""The verbs beyond a single operation: several at once, what was left behind, names that changed."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from orchestrator.catalog import SqlCatalog, open_catalog
+from orchestrator.coordinator import Coordinator
+from orchestrator.errors import Busy, NotFound, Refused, SnapctlError, Unfinished
+from orchestrator.model import OperationKind, OperationState
+from tests.story.faults import Faults, Killed, Kind, faulty_hypervisor
+from tests.twin import Guest, TwinHypervisor, World
+
+Killer = Callable[[Guest, str], None]
+
+
+def running(world: World, name: str) -> Guest:
+    guest = world.add(name).start()
+    guest.tick()
+    return guest
+
+
+@pytest.fixture
+def web01(world: World) -> Guest:
+    return running(world, "web01")
+
+
+def names(coordinator: Coordinator, domain: str | None = None) -> list[str]:
+    return [each.name for each in coordinator.list(domain)]
+
+
+# --------------------------------------------------------------------------- several checkpoints go
+
+
+@pytest.fixture
+def family(snapctl: Coordinator, web01: Guest) -> Coordinator:
+    """root - child - leaf, and sibling, on which web01 stands, on root."""
+    for name in ("root", "child", "leaf"):
+        snapctl.checkpoint("web01", name)
+    snapctl.rollback("web01", "root")
+    snapctl.checkpoint("web01", "sibling")
+    return snapctl
+
+
+@pytest.mark.parametrize("given", [["child", "leaf"], ["leaf", "child"], ["child", "leaf", "child"]])
+def test_children_are_deleted_before_their_parents(family: Coordinator, given: list[str]) -> None:
+    planned = [plan.checkpoint_name for plan in family.plan_delete("web01", given)]
+    deleted = [outcome.checkpoint for outcome in family.delete("web01", given)]
+
+    assert planned == deleted == ["leaf", "child"]
+    assert names(family) == ["root", "sibling"]
+
+
+def test_a_child_is_one_even_if_the_clock_was_set_back_meanwhile(family: Coordinator, url: str) -> None:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
+        database.execute("UPDATE checkpoint SET created = '2020-01-01T00:00:00.000000+00:00' WHERE name = 'leaf'")
+
+    assert [outcome.checkpoint for outcome in family.delete("web01", ["child", "leaf"])] == ["leaf", "child"]
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        (["child"], Refused, "checkpoint child is the parent of leaf"),
+        (["leaf", "root"], Refused, "checkpoint root is the parent of child, sibling"),
+        (["leaf", "child", "root"], Refused, "checkpoint root is the parent of sibling"),
+        (["leaf", "sibling"], Refused, "web01 stands on checkpoint sibling"),
+        (["leaf", "nobody"], NotFound, "web01 has no checkpoint nobody"),
+    ],
+)
+def test_either_all_are_deleted_or_none(
+    family: Coordinator, given: list[str], error: type[SnapctlError], said: str
+) -> None:
+    before = family.list()
+
+    for verb in (family.plan_delete, family.delete):
+        with pytest.raises(error, match=said):
+            verb("web01", given)
+
+    assert family.list() == before
+
+
+# --------------------------------------------------------------------------- what was left behind
+
+
+@pytest.fixture
+def kill_after_save(world: World, url: str) -> Killer:
+    """Begin a checkpoint of a guest of that name, and be killed when its memory is saved."""
+
+    def kill(guest: Guest, name: str) -> None:
+        catalog = open_catalog(url)
+        twin = faulty_hypervisor(TwinHypervisor(world), Faults(after="save", kind=Kind.KILLED))
+        with pytest.raises(Killed):
+            Coordinator(twin, catalog, store="/store").checkpoint(guest.name, name)
+        catalog.close_connection()
+
+    return kill
+
+
+def test_recovery_goes_on_when_one_operation_is_another_process_s(
+    snapctl: Coordinator, our_catalog: SqlCatalog, world: World, web01: Guest, kill_after_save: Killer
+) -> None:
+    db01 = running(world, "db01")
+    held = our_catalog.open_operation(
+        operation_id="theirs",
+        kind=OperationKind.DELETE,
+        host=world.host,
+        domain_uuid=db01.uuid,
+        domain_name="db01",
+        plan={},
+    )
+    kill_after_save(web01, "clean")
+
+    with pytest.raises(Busy, match="a delete of db01 is under way"):
+        snapctl.recover()
+
+    assert names(snapctl, "web01") == ["clean"]
+    assert web01.agrees()
+    assert [operation.id for operation in snapctl.unfinished()] == ["theirs"]
+    held.check()
+
+
+def test_recovery_goes_on_when_one_operation_cannot_be_settled(
+    snapctl: Coordinator, world: World, web01: Guest, kill_after_save: Killer
+) -> None:
+    db01, mail01 = running(world, "db01"), running(world, "mail01")
+    for guest in (web01, db01, mail01):
+        kill_after_save(guest, "clean")
+    for guest in (web01, db01):  # their images may be stale: they ran without them
+        guest.start().tick()
+        guest.shut_down()
+
+    with pytest.raises(Unfinished, match="web01 may have run after its memory was saved"):
+        snapctl.recover()
+
+    assert names(snapctl) == ["clean"]
+    assert mail01.machine.active and mail01.agrees()
+    assert [operation.domain_name for operation in snapctl.unfinished()] == ["web01", "db01"]
+
+
+def test_recovery_of_one_domain_leaves_the_others_alone(
+    snapctl: Coordinator, world: World, web01: Guest, kill_after_save: Killer
+) -> None:
+    db01 = running(world, "db01")
+    for guest in (web01, db01):
+        kill_after_save(guest, "clean")
+
+    (recovered,) = snapctl.recover("db01")
+
+    assert (recovered.domain, recovered.state) == ("db01", OperationState.DONE)
+    assert [operation.domain_name for operation in snapctl.unfinished()] == ["web01"]
+    assert not web01.machine.active
+
+
+# --------------------------------------------------------------------------- a domain that was renamed
+
+
+def rename(guest: Guest, name: str) -> None:
+    """virsh domrename, which a running guest does not allow."""
+    machine = guest.machine
+    guest.shut_down()
+    assert machine.persistent_xml is not None
+    machine.persistent_xml = machine.persistent_xml.replace(f"<name>{machine.name}<", f"<name>{name}<")
+    machine.name = name
+    guest.start()
+
+
+def test_a_renamed_domain_goes_on_under_its_new_name(snapctl: Coordinator, web01: Guest) -> None:
+    snapctl.checkpoint("web01", "before")
+    rename(web01, "www")
+
+    snapctl.checkpoint("www", "after")
+
+    assert [(each.domain, each.name) for each in snapctl.list("www")] == [("www", "before"), ("www", "after")]
+    assert [snapctl.show("www", name).checkpoint.domain_name for name in ("before", "after")] == ["web01", "www"]
+
+
+def test_a_checkpoint_from_before_a_renaming_says_what_to_do(snapctl: Coordinator, web01: Guest) -> None:
+    """libvirt restores a memory image under its own name only."""
+    snapctl.checkpoint("web01", "before")
+    rename(web01, "www")
+    snapctl.checkpoint("www", "after")
+
+    with pytest.raises(Refused, match=r"www was called web01 when before was made.* virsh domrename www web01"):
+        snapctl.rollback("www", "before")
+
+
+def test_deleting_a_checkpoint_does_not_bring_an_old_name_of_its_domain_back(
+    snapctl: Coordinator, web01: Guest
+) -> None:
+    for name in ("first", "second"):
+        snapctl.checkpoint("web01", name)
+    snapctl.rollback("web01", "first")
+    rename(web01, "www")
+
+    (deleted,) = snapctl.delete("www", ["second"])
+
+    assert deleted.domain == "www"
+    assert [(each.domain, each.name) for each in snapctl.list()] == [("www", "first")]

@@ -1,0 +1,309 @@
+"""What doctor says of what it saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator.doctor import judge
+from orchestrator.doctor.facts import Catalogued, DoctorFacts, Open, Standing
+from orchestrator.model import (
+    Advice,
+    CatalogCondition,
+    Device,
+    Disk,
+    FileFacts,
+    GuestState,
+    Layer,
+    Level,
+    OperationKind,
+    OperationRecord,
+    OperationState,
+    Owner,
+)
+from orchestrator.store import Directory, StoreContents
+from tests.unit.builders import (
+    ACTIVE,
+    BASE,
+    CLEAN,
+    CREATED,
+    DOMAIN,
+    HOST,
+    MEMORY,
+    NEXT,
+    STORE,
+    checkpoint,
+    disk,
+    domain,
+    head,
+    host,
+    in_store,
+    layer,
+)
+from tests.unit.file_builders import GIB, MIB, file_facts
+
+NAMES = [field.name for field in fields(DoctorFacts)]
+
+
+def place(path: str, mode: int = 0o711) -> FileFacts:
+    return file_facts(path, format="dir", mode=mode)
+
+
+def directory(operation_id: str, *files: FileFacts, **changes: Any) -> Directory:
+    return replace(
+        Directory(path=f"{STORE}/{DOMAIN}/{operation_id}", mode=0o711, files=files, manifest=None), **changes
+    )
+
+
+def contents(*directories: Directory, **changes: Any) -> StoreContents:
+    made = StoreContents(
+        path=STORE, itself=place(STORE), domains=(place(f"{STORE}/{DOMAIN}"),), directories=directories
+    )
+    return replace(made, **changes)
+
+
+def catalogued(*chain: Layer, **changes: Any) -> Catalogued:
+    own = chain or (layer(),)
+    return Catalogued(checkpoint=checkpoint(own[0], **changes), chains={"vda": own})
+
+
+def standing(*below: Layer) -> Standing:
+    active = layer(ACTIVE, operation_id=CLEAN, backing=BASE, physical=None)
+    return Standing(head=head(), chains={"vda": (active, *(below or (layer(),)))})
+
+
+def facts(**changes: Any) -> DoctorFacts:
+    """A world in which nothing is amiss: web01 runs on its checkpoint `clean`."""
+    assert not set(changes) - set(NAMES)
+    store = contents(directory(CLEAN, file_facts(ACTIVE), file_facts(MEMORY)))
+    defaults: Mapping[str, Any] = {
+        "now": CREATED + timedelta(days=1),
+        "host": host(),
+        "domains": {DOMAIN: domain()},
+        "store": store,
+        "free_bytes": 100 * GIB,
+        "reserve_bytes": 64 * MIB,
+        "condition": CatalogCondition(where="sqlite:////c", mode=0o600, file_system="ext4"),
+        "operations": (),
+        "checkpoints": (catalogued(),),
+        "standings": (standing(),),
+        "missing": frozenset(),
+        "outside": {},
+    }
+    return DoctorFacts(**{**defaults, **changes})
+
+
+def found(**changes: Any) -> list[Advice]:
+    """All but what is well."""
+    return [each for each in judge(facts(**changes)) if each.level is not Level.OK]
+
+
+def only(**changes: Any) -> Advice:
+    (one,) = found(**changes)
+    return one
+
+
+def operation(**changes: Any) -> OperationRecord:
+    made = OperationRecord(
+        id=NEXT,
+        kind=OperationKind.ROLLBACK,
+        host_uuid=HOST,
+        domain_uuid=DOMAIN,
+        domain_name="web01",
+        state=OperationState.OPEN,
+        step="stopped",
+        completed=("prepared",),
+        plan={},
+        facts={},
+        token=1,
+        owner=Owner(user="ann", host="desk", boot_id="b", pid=4711, pid_start="1"),
+        opened=CREATED,
+        lease_until=CREATED,
+    )
+    return replace(made, **changes)
+
+
+def test_where_nothing_is_amiss_each_check_says_so() -> None:
+    said = judge(facts())
+    assert {each.level for each in said} == {Level.OK}
+    assert {each.exit_code for each in said} == {0}
+    assert [each.about for each in said] == [
+        *("hypervisor", "catalog", "store", "space"),
+        *("operations", "domains", "files", "chains"),
+    ]
+
+
+def test_where_there_is_nothing_at_all_nothing_is_amiss() -> None:
+    empty: dict[str, Any] = {"checkpoints": (), "standings": (), "store": StoreContents(path=STORE, itself=None)}
+    assert found(**empty) == []
+
+
+# --------------------------------------------------------------------------- surroundings
+
+
+@pytest.mark.parametrize(
+    ("version", "level"),
+    [("8.10.0", Level.WARNING), ("9.0.0", None), ("10.7.9", None), ("10.8.0", Level.NOTE), ("11.10.0", Level.NOTE),
+     ("12.0.0", None), ("13.1.0", None)],
+)  # fmt: skip
+def test_versions(version: str, level: Level | None) -> None:
+    assert [each.level for each in found(host=replace(host(), libvirt_version=version))] == ([level] if level else [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"itself": place(STORE, 0o755)}, STORE),
+        ({"itself": place(STORE, 0o733)}, STORE),
+        ({"domains": (place(f"{STORE}/{DOMAIN}", 0o715),)}, f"{STORE}/{DOMAIN}"),
+        ({"directories": (directory(CLEAN, mode=0o755),)}, f"{STORE}/{DOMAIN}/{CLEAN}"),
+        ({"directories": (directory(CLEAN, file_facts(MEMORY, mode=0o644)),)}, MEMORY),
+        ({"directories": (directory(CLEAN, file_facts(ACTIVE, mode=0o660)),)}, ACTIVE),
+    ],
+)
+def test_what_others_may_read_or_change(changes: dict[str, Any], named: str) -> None:
+    advice = only(store=contents(**changes))
+    assert (advice.level, advice.about, advice.exit_code) == (Level.WARNING, "store", 1)
+    assert f" {named}" in advice.what
+    assert advice.advice.endswith(f" {named}")
+
+
+def test_files_that_are_not_snapctls_are_only_noted() -> None:
+    advice = only(store=contents(strays=(f"{STORE}/README",)))
+    assert (advice.level, advice.exit_code) == (Level.NOTE, 0)
+    assert f"{STORE}/README" in advice.what
+
+
+@pytest.mark.parametrize(
+    ("free", "state", "problem"),
+    [
+        (64 * MIB, GuestState.RUNNING, "too little even for a rollback"),
+        (65 * MIB, GuestState.RUNNING, "too little for a checkpoint of web01"),
+        (65 * MIB, GuestState.OFF, None),
+        (64 * MIB + 2 * GIB, GuestState.RUNNING, None),
+    ],
+)
+def test_space(free: int, state: GuestState, problem: str | None) -> None:
+    said = found(free_bytes=free, domains={DOMAIN: domain(state=state)})
+    assert [each.what.partition(": ")[2] for each in said] == ([problem] if problem else [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "level", "code"),
+    [
+        ({"mode": 0o640}, Level.WARNING, 1),
+        ({"mode": 0o604}, Level.WARNING, 1),
+        ({"file_system": "nfs4"}, Level.WARNING, 1),
+        ({"file_system": "fuse.sshfs"}, Level.WARNING, 1),
+        ({"damage": "row 3 missing from index"}, Level.ERROR, 5),
+    ],
+)
+def test_the_catalog(changes: dict[str, Any], level: Level, code: int) -> None:
+    advice = only(condition=replace(facts().condition, **changes))
+    assert (advice.level, advice.about, advice.exit_code) == (level, "catalog", code)
+
+
+def test_a_catalog_on_a_server() -> None:
+    assert found(condition=CatalogCondition(where="postgresql://db/snapctl")) == []
+
+
+# --------------------------------------------------------------------------- operations
+
+
+def test_an_unfinished_operation() -> None:
+    advice = only(operations=(Open(operation=operation(), abandoned=True),))
+    assert (advice.level, advice.exit_code, advice.advice) == (Level.ERROR, 7, "snapctl recover web01")
+    assert "a rollback of web01 is unfinished, since 2026-01-02 03:04:05 UTC by ann@desk" in advice.what
+    assert "at step stopped" in advice.what
+
+
+def test_an_operation_under_way_is_only_noted() -> None:
+    advice = only(operations=(Open(operation=operation(), abandoned=False),))
+    assert (advice.level, advice.exit_code) == (Level.NOTE, 0)
+
+
+def test_between_two_steps_nothing_is_judged() -> None:
+    moved = {DOMAIN: domain(disk(path=in_store(NEXT, "vda.qcow2")))}
+    lost = {"missing": frozenset({MEMORY}), "domains": moved}
+    assert {each.about for each in found(**lost)} == {"domains", "files"}
+    during = found(**lost, operations=(Open(operation=operation(), abandoned=True),))
+    assert {each.about for each in during} == {"operations"}
+
+
+# --------------------------------------------------------------------------- files
+
+
+def test_a_missing_file_is_told_with_what_is_lost_by_it() -> None:
+    top = layer(in_store(NEXT, "vda.qcow2"), backing=BASE, operation_id=NEXT)
+    both = (catalogued(), catalogued(top, layer(), id=NEXT, name="later"))
+    advice = only(checkpoints=both, missing=frozenset({BASE}))
+    assert (advice.level, advice.exit_code) == (Level.ERROR, 5)
+    assert advice.what == f"{BASE} is missing: web01/clean, web01/later cannot be restored"
+    alone = only(checkpoints=both, missing=frozenset({top.path}))
+    assert alone.what == f"{top.path} is missing: web01/later cannot be restored"
+    assert "snapctl delete web01 later" in alone.advice
+
+
+def test_a_checkpoint_that_verify_found_damaged() -> None:
+    advice = only(checkpoints=(catalogued(damage="the layer x is missing"),))
+    assert (advice.level, advice.exit_code) == (Level.ERROR, 5)
+    assert "snapctl verify web01 clean" in advice.advice
+
+
+# --------------------------------------------------------------------------- domains
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"disks": (disk(path=BASE),)},
+        {"disks": ()},
+        {"persistent_disks": (disk(path=BASE),)},
+    ],
+    ids=["elsewhere", "no disk", "from the next start on"],
+)
+def test_drift(changes: dict[str, Any]) -> None:
+    advice = only(domains={DOMAIN: domain(**changes)})
+    assert (advice.level, advice.about, advice.exit_code) == (Level.WARNING, "domains", 1)
+    assert f"the catalog says {ACTIVE}" in advice.what
+
+
+def test_a_cdrom_is_no_drift() -> None:
+    others = (disk(), Disk(target="sda", device=Device.CDROM, readonly=True))
+    assert found(domains={DOMAIN: domain(*others)}) == []
+
+
+def test_a_managed_save_image() -> None:
+    advice = only(domains={DOMAIN: domain(managed_save=True)})
+    assert (advice.level, advice.advice) == (Level.WARNING, "virsh managedsave-remove web01")
+    stranger = domain(uuid=NEXT, name="stranger", managed_save=True)
+    assert found(domains={DOMAIN: domain(), NEXT: stranger}) == []
+
+
+def test_a_domain_that_is_gone() -> None:
+    advice = only(domains={})
+    assert (advice.level, advice.exit_code) == (Level.WARNING, 1)
+    assert DOMAIN in advice.advice
+    assert only(domains={}, checkpoints=(catalogued(persistent=False),)).level is Level.NOTE
+
+
+# --------------------------------------------------------------------------- chains
+
+
+@pytest.mark.parametrize(
+    ("version", "below", "is_long"),
+    [("9.0.0", 30, False), ("9.0.0", 31, True), ("11.3.0", 18, False), ("11.3.0", 19, True), ("12.0.0", 19, False)],
+)
+def test_long_chains(version: str, below: int, is_long: bool) -> None:
+    chain = [layer(f"/layer{number}") for number in range(below)]
+    new = replace(host(), libvirt_version=version)
+    for world in (
+        {"standings": (standing(*chain),)},
+        {"checkpoints": (catalogued(*chain),)},
+    ):
+        warned = [each for each in found(host=new, **world) if each.level is Level.WARNING]
+        assert [each.about for each in warned] == (["chains"] if is_long else [])

@@ -1,0 +1,232 @@
+"""What may be deleted, and everything that may not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator import manifest
+from orchestrator.doctor.facts import DoctorFacts, Open
+from orchestrator.doctor.leftovers import leftovers
+from orchestrator.doctor.orphans import SETTLED_AFTER, Orphans, find_orphans
+from orchestrator.manifest import Manifest
+from orchestrator.model import Layer, Level, NewOverlay, OperationKind
+from orchestrator.store import Directory, StoreContents
+from tests.unit.builders import (
+    BASE,
+    CLEAN,
+    CREATED,
+    DOMAIN,
+    HOST,
+    NEXT,
+    STORE,
+    checkpoint,
+    disk,
+    domain,
+    in_store,
+    layer,
+    memory_image,
+)
+from tests.unit.file_builders import file_facts
+from tests.unit.test_doctor import catalogued, facts, operation, place, standing
+
+OLD, OTHER = "0d9b2d1c-7d5f-4b6a-8a3e-5f0c1d2e3f40", "0e9b2d1c-7d5f-4b6a-8a3e-5f0c1d2e3f40"
+"""Operations that nobody remembers."""
+OVERLAY = in_store(OLD, "vda.qcow2")
+XML = f"<domain><name>web01</name><uuid>{DOMAIN}</uuid></domain>"
+
+
+def manifest_of(operation_id: str, backing: str = BASE, **changes: Any) -> Manifest:
+    path = in_store(operation_id, "vda.qcow2")
+    overlay = NewOverlay(target="vda", path=path, backing=backing, backing_format="qcow2", capacity=1)
+    made = Manifest(
+        host_uuid=HOST,
+        host_name="hv1",
+        domain_uuid=DOMAIN,
+        domain_name="web01",
+        operation_id=operation_id,
+        kind=OperationKind.ROLLBACK,
+        created=CREATED,
+        stands_on=CLEAN,
+        overlays=(overlay,),
+    )
+    return replace(made, **changes)
+
+
+def directory(operation_id: str, *names: str, backing: str | None = BASE, **changes: Any) -> Directory:
+    """As a rollback made it, but with those files only."""
+    files = [file_facts(in_store(operation_id, name), backing=backing) for name in ("manifest.json", *names)]
+    made = Directory(
+        path=f"{STORE}/{DOMAIN}/{operation_id}",
+        mode=0o711,
+        files=tuple(files),
+        manifest=manifest_of(operation_id, backing or BASE),
+    )
+    return replace(made, **changes)
+
+
+def with_checkpoint(operation_id: str, *names: str, frozen: Layer | None = None) -> Directory:
+    """As a checkpoint made it, but with those files only."""
+    image = memory_image(path=in_store(operation_id, "memory.save"))
+    recorded = checkpoint(frozen or layer(), id=operation_id, name="lost", memory=image, domain_xml=XML)
+    begun = manifest_of(operation_id, kind=OperationKind.CHECKPOINT, stands_on=operation_id)
+    whole = manifest.with_checkpoint(begun, recorded, None, [[frozen or layer()]])
+    return directory(operation_id, *names, manifest=whole)
+
+
+KNOWN = directory(CLEAN, "vda.qcow2", "memory.save", manifest=None, problem="is missing")
+"""The directory of the checkpoint that web01 stands on."""
+
+
+def world(*directories: Directory, **changes: Any) -> DoctorFacts:
+    contents = StoreContents(
+        path=STORE, itself=place(STORE), domains=(place(f"{STORE}/{DOMAIN}"),), directories=(KNOWN, *directories)
+    )
+    return facts(store=contents, **changes)
+
+
+def removable(*directories: Directory, **changes: Any) -> list[str]:
+    return [each.operation_id for each in find_orphans(world(*directories, **changes)).removable]
+
+
+def kept(*directories: Directory, **changes: Any) -> str:
+    """Why the only orphan is not removable."""
+    orphans = find_orphans(world(*directories, **changes))
+    assert (orphans.removable, orphans.checkpoints) == ((), ())
+    ((_, reason),) = orphans.kept
+    return reason
+
+
+def test_what_the_catalog_knows_is_no_orphan() -> None:
+    assert find_orphans(world()) == Orphans(checkpoints=(), removable=(), kept=())
+
+
+@pytest.mark.parametrize("names", [(), ("vda.qcow2",)], ids=["only a manifest", "an overlay"])
+def test_what_nobody_needs_may_go(names: tuple[str, ...]) -> None:
+    assert removable(directory(OLD, *names)) == [OLD]
+
+
+def test_what_is_left_of_a_deleted_checkpoint_may_go() -> None:
+    assert removable(with_checkpoint(OLD, "vda.qcow2")) == [OLD]
+
+
+def test_a_chain_of_orphans_goes_as_a_whole_or_not_at_all() -> None:
+    below, above = directory(OLD, "vda.qcow2"), directory(OTHER, "vda.qcow2", backing=OVERLAY)
+    assert removable(below, above) == [OLD, OTHER]
+    in_use = {DOMAIN: domain(disk(path=in_store(OTHER, "vda.qcow2")))}
+    assert removable(below, above, domains=in_use) == []
+    assert removable(below, replace(above, manifest=None)) == []
+
+
+# --------------------------------------------------------------------------- what stays
+
+
+def test_without_a_manifest_nothing_is_ours() -> None:
+    assert kept(directory(OLD, "vda.qcow2", manifest=None, problem="is missing")) == "its manifest is missing"
+
+
+@pytest.mark.parametrize("name", ["memory.save", "notes.txt"])
+def test_a_file_that_the_manifest_does_not_name_keeps_all(name: str) -> None:
+    assert kept(directory(OLD, "vda.qcow2", name)) == f"its manifest does not name {in_store(OLD, name)}"
+
+
+def test_what_is_young_may_be_at_work() -> None:
+    now = CREATED + SETTLED_AFTER - timedelta(seconds=1)
+    assert "younger than an hour" in kept(directory(OLD), now=now)
+    assert removable(directory(OLD), now=CREATED + SETTLED_AFTER) == [OLD]
+
+
+def test_an_open_operation_keeps_its_directory() -> None:
+    is_open = Open(operation=operation(id=OLD), abandoned=True)
+    assert find_orphans(world(directory(OLD, "vda.qcow2"), operations=(is_open,))) == Orphans(
+        checkpoints=(), removable=(), kept=()
+    )
+
+
+def test_a_whole_checkpoint_is_never_removed() -> None:
+    lost = with_checkpoint(OLD, "vda.qcow2", "memory.save")
+    orphans = find_orphans(world(lost))
+    assert (orphans.checkpoints, orphans.removable, orphans.kept) == ((lost,), (), ())
+
+
+def test_nor_is_a_layer_of_one() -> None:
+    frozen = layer(OVERLAY, operation_id=OLD)
+    lost = with_checkpoint(OTHER, "memory.save", frozen=frozen)
+    assert find_orphans(world(directory(OLD, "vda.qcow2"), lost)).removable == ()
+    gone = with_checkpoint(OTHER, frozen=frozen)
+    assert removable(directory(OLD, "vda.qcow2"), gone) == [OLD, OTHER]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"domains": {NEXT: domain(disk(path=OVERLAY), name="stranger", uuid=NEXT)}},
+        {"domains": {NEXT: domain(disk(), persistent_disks=(disk(path=OVERLAY),), uuid=NEXT)}},
+        {"domains": {NEXT: domain(disk(path=f"{STORE}/./{DOMAIN}/{OLD}//vda.qcow2"), uuid=NEXT)}},
+        {"domains": {NEXT: domain(disk(path=OVERLAY, readonly=True), uuid=NEXT)}},
+        {"domains": {NEXT: domain(disk(path="/clone", backing=(disk(path=OVERLAY).source,)), uuid=NEXT)}},
+        {"domains": {NEXT: domain(disk(path="/clone"), uuid=NEXT)}, "outside": {"/clone": "/x", "/x": OVERLAY}},
+        {"checkpoints": (catalogued(layer(OVERLAY)),)},
+        {"standings": (standing(layer(OVERLAY)),)},
+    ],
+    ids=["live", "persistent", "other spelling", "read-only", "below", "below, outside", "frozen", "below a head"],
+)
+def test_what_somebody_stands_on_stays(changes: dict[str, Any]) -> None:
+    orphans = find_orphans(world(directory(OLD, "vda.qcow2"), **changes))
+    assert orphans.removable == ()
+
+
+def test_a_file_in_the_store_that_stands_on_it_keeps_it() -> None:
+    foreign = Directory(
+        path=f"{STORE}/x/y", mode=0o711, files=(file_facts(f"{STORE}/x/y/z", backing=OVERLAY),), manifest=None
+    )
+    assert removable(directory(OLD, "vda.qcow2"), foreign) == []
+
+
+# --------------------------------------------------------------------------- what is said of it
+
+
+def said(*directories: Directory, cleaned: bool = False, **changes: Any) -> list[tuple[Level, int, str]]:
+    seen = world(*directories, **changes)
+    return [(each.level, each.exit_code, each.what) for each in leftovers(seen, find_orphans(seen), cleaned=cleaned)][
+        :-1
+    ]
+
+
+def test_an_orphan_is_warned_of_until_it_is_removed() -> None:
+    orphan = directory(OLD, "vda.qcow2")
+    ((level, code, what),) = said(orphan)
+    assert (level, code) == (Level.WARNING, 1)
+    assert orphan.path in what
+    ((level, code, what),) = said(orphan, cleaned=True)
+    assert (level, code, what.startswith(f"removed {orphan.path}")) == (Level.OK, 0, True)
+
+
+def test_lost_checkpoints_are_counted_and_named() -> None:
+    ((level, code, what),) = said(with_checkpoint(OLD, "memory.save"), with_checkpoint(OTHER, "memory.save"))
+    assert (level, code) == (Level.WARNING, 1)
+    assert what == "the store has 2 checkpoints that the catalog does not know: web01/lost, web01/lost"
+
+
+def test_what_is_left_alone_is_only_noted() -> None:
+    ((level, code, _),) = said(directory(OLD, "notes.txt"))
+    assert (level, code) == (Level.NOTE, 0)
+
+
+def test_a_directory_that_could_not_be_rebuilt_from_is_noted() -> None:
+    (one,) = leftovers(world(), find_orphans(world()), cleaned=False)
+    assert (one.level, KNOWN.path in one.what) == (Level.NOTE, True)
+
+
+def test_files_that_are_too_many_are_noted_where_nobody_is_at_work() -> None:
+    extra = file_facts(in_store(CLEAN, "notes.txt"))
+    crowded = replace(KNOWN, files=(*KNOWN.files, extra), manifest=manifest_of(CLEAN))
+    seen = replace(world(), store=replace(world().store, directories=(crowded,)))
+    (one,) = leftovers(seen, find_orphans(seen), cleaned=False)
+    assert (one.level, extra.path in one.what) == (Level.NOTE, True)
+    busy = replace(seen, operations=(Open(operation=operation(), abandoned=False),))
+    (one,) = leftovers(busy, find_orphans(busy), cleaned=False)
+    assert one.level is Level.OK

@@ -1,0 +1,149 @@
+"""Ctrl-C and a lost lease: each is settled, by us or by whoever took over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from orchestrator.catalog import LeaseTimes, open_catalog
+from orchestrator.errors import Busy, Interrupted, Unfinished
+from orchestrator.model import OperationState
+from orchestrator.ports import Lease
+from tests.unit.builders import DOMAIN, HOST
+from tests.unit.journal_bench import PIVOT, POINTS, Bench, aborted, rpc_error
+
+# --------------------------------------------------------------------------- Ctrl-C
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, aborted])
+@pytest.mark.parametrize(
+    ("event", "effect"),
+    [
+        ("made.before", "the operation was undone"),
+        ("made.done", "the operation was undone"),
+        ("turned.do", "the operation was undone"),
+        ("turned.done", "the operation was completed"),
+        ("told.do", "the operation was completed"),
+    ],
+)
+def test_an_interrupt_is_settled_first(
+    bench: Bench, interrupt: Callable[[], BaseException], event: str, effect: str
+) -> None:
+    bench.fail(event, interrupt())
+
+    with pytest.raises(Interrupted) as interrupted:
+        bench.carry_out()
+
+    assert interrupted.value.exit_code == 130
+    assert interrupted.value.effect == effect
+    bench.assert_whole()
+    assert bool(bench.world.effects) == effect.endswith("completed")
+
+
+def test_a_second_interrupt_ends_it_unfinished(bench: Bench) -> None:
+    bench.fail("turned.do", KeyboardInterrupt())
+    bench.fail("made.undo", KeyboardInterrupt())
+
+    with pytest.raises(Unfinished, match="not finished: interrupted; nothing is lost; run: snapctl recover"):
+        bench.carry_out()
+
+    assert bench.is_open
+    assert bench.recover() is OperationState.UNDONE
+
+
+def test_an_interrupt_right_after_the_last_commit_is_one_of_a_completed_operation(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the catalog that it is done, and we were never told."""
+    close = bench.catalog.close
+    interrupts = iter([KeyboardInterrupt()])
+
+    def close_and_be_interrupted(lease: Lease, state: OperationState, error: str | None = None) -> None:
+        close(lease, state, error)
+        for interrupt in interrupts:
+            raise interrupt
+
+    monkeypatch.setattr(bench.catalog, "close", close_and_be_interrupted)
+
+    with pytest.raises(Interrupted) as interrupted:
+        bench.carry_out()
+
+    assert interrupted.value.effect == "the operation was completed"
+    bench.assert_done()
+
+
+# --------------------------------------------------------------------------- a lost lease
+
+
+class Thief:
+    """Another process that takes the operation over when a certain event is reached first."""
+
+    def __init__(self, url: str, event: str) -> None:
+        self._url = url
+        self._event = event
+
+    def __call__(self, event: str) -> None:
+        if event == self._event:
+            self._event = ""
+            other = open_catalog(self._url)
+            (operation,) = other.unsettled(HOST, DOMAIN)
+            other.take_over(operation)
+            other.close_connection()
+
+
+@pytest.fixture
+def frozen(url: str) -> Iterator[Bench]:
+    """Of a process that does not beat, so that its lease has run out at once."""
+    catalog = open_catalog(url, LeaseTimes(ttl=0.0, beat=3600.0, lost=3600.0))
+    yield Bench(catalog)
+    catalog.close_connection()
+
+
+@pytest.mark.parametrize(
+    ("stolen_at", "effects"),
+    [
+        ("premises", []),
+        ("made.before", []),
+        ("made.after", ["made"]),
+        ("turned.before", ["made"]),
+        ("turned.after", ["made", "turned"]),
+        ("told.after", ["made", "turned", "kept", "told"]),
+    ],
+)
+def test_who_lost_the_lease_changes_nothing_more(frozen: Bench, url: str, stolen_at: str, effects: list[str]) -> None:
+    frozen.world.witness = Thief(url, stolen_at)
+
+    with pytest.raises(Busy) as busy:
+        frozen.run().carry_out()
+
+    assert busy.value.exit_code == 4
+    assert frozen.world.effects == effects
+    since = frozen.world.events[frozen.world.events.index(stolen_at) + 1 :]
+    assert [event for event in since if event not in POINTS] in ([], [f"{stolen_at.partition('.')[0]}.observe"])
+    assert frozen.is_open
+    assert frozen.recover() is (OperationState.DONE if PIVOT in effects else OperationState.UNDONE)
+
+
+def test_who_loses_the_lease_while_undoing_stops_undoing(frozen: Bench, url: str) -> None:
+    frozen.fail("turned.do", rpc_error())
+    frozen.world.witness = Thief(url, "turned.undo.after")
+
+    with pytest.raises(Busy):
+        frozen.run().carry_out()
+
+    assert frozen.world.effects == ["made"]
+    assert frozen.recover() is OperationState.UNDONE
+
+
+def test_who_loses_the_lease_while_going_on_does_not_retreat(frozen: Bench, url: str) -> None:
+    frozen.world.retreats = True
+    frozen.fail("kept.do", rpc_error())
+    frozen.world.witness = Thief(url, "kept.do")
+
+    with pytest.raises(Busy, match="nothing more was changed"):
+        frozen.run().carry_out()
+
+    assert "retreat" not in frozen.world.events
+    assert frozen.world.effects == ["made", "turned"]
+    assert frozen.recover() is OperationState.DONE

@@ -1,0 +1,155 @@
+"""Every refusal of a rollback: its class, its exit code, and what its one line names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import LONGEST_LINE, Busy, IntegrityError, Refused, SnapctlError
+from orchestrator.model import After, CheckpointState, GuestState
+from orchestrator.planning import RollbackPlan, plan_rollback
+from tests.unit.builders import (
+    BASE,
+    CLEAN,
+    DOMAIN,
+    MEMORY,
+    NEXT,
+    STORE,
+    checkpoint,
+    disk,
+    domain,
+    in_store,
+    layer,
+    rollback_facts,
+)
+from tests.unit.file_builders import MIB, seen_of
+
+
+def plan(after: After = After.AS_SAVED, **facts: Any) -> RollbackPlan:
+    return plan_rollback(NEXT, after, rollback_facts(**facts))
+
+
+ELSEWHERE = in_store("c0ffee00-1234-4abc-8def-001122334455", "vda.qcow2")
+
+REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] = {
+    "checkpoint being deleted": (
+        {"checkpoint": checkpoint(state=CheckpointState.DELETING)},
+        Refused,
+        6,
+        ["checkpoint clean is being deleted", "snapctl list"],
+    ),
+    "not defined any more": (
+        {"domain": None},
+        Refused,
+        6,
+        ["web01 is not defined any more", f"UUID {DOMAIN}"],
+    ),
+    "renamed": (
+        {"domain": domain(name="web02")},
+        Refused,
+        6,
+        ["web02 was called web01 when clean was made", "virsh domrename web02 web01"],
+    ),
+    "being started by somebody": (
+        {"domain": domain(state=GuestState.BUSY)},
+        Busy,
+        4,
+        ["web01 has a job under way"],
+    ),
+    "a job under way": (
+        {"domain": domain(job="dump")},
+        Busy,
+        4,
+        ["web01 has a job under way (dump)"],
+    ),
+    "a block job under way": (
+        {"domain": domain(block_jobs=("vda",))},
+        Busy,
+        4,
+        ["block job on vda", "virsh blockjob web01 vda --abort"],
+    ),
+    "a managed-save image": (
+        {"domain": domain(state=GuestState.OFF, managed_save=True)},
+        Refused,
+        6,
+        ["managed-save image", "virsh managedsave-remove web01"],
+    ),
+    "libvirt snapshots": (
+        {"domain": domain(libvirt_snapshots=("s1",))},
+        Refused,
+        6,
+        ["libvirt snapshots of its own: s1", "virsh snapshot-delete web01 s1"],
+    ),
+    "libvirt checkpoints": (
+        {"domain": domain(libvirt_checkpoints=("bitmap1",))},
+        Refused,
+        6,
+        ["libvirt checkpoints", "bitmap1"],
+    ),
+    "disks that the checkpoint does not have": (
+        {"domain": domain(disk(), disk("vdc", "/images/c.qcow2"), disk("vdb", "/images/b.qcow2"))},
+        Refused,
+        6,
+        ["web01 has disk vdb, vdc, which checkpoint clean does not have", "detach"],
+    ),
+    "a disk that only the checkpoint has": (
+        {
+            "checkpoint": checkpoint(layer(), *(layer(f"/images/{n}", target=n) for n in ("vdb", "vdc"))),
+            "domain": domain(disk(), disk("vdb", "/images/hot.qcow2"), persistent_disks=(disk(),)),
+        },
+        Refused,
+        6,
+        ["web01 has no disk vdc, which checkpoint clean has", "attach"],
+    ),
+    "a disk changed behind our back": (
+        {"domain": domain(disk("vda", ELSEWHERE))},
+        Refused,
+        6,
+        [
+            "disk vda of web01 is …/c0ffee00…/vda.qcow2",
+            f"the catalog says …/{CLEAN[:8]}…/vda.qcow2",
+            "virsh edit web01",
+        ],
+    ),
+    "a missing file": (
+        {"seen": seen_of(checkpoint(), {"vda": [layer()]}, facts={MEMORY: None, BASE: None})},
+        IntegrityError,
+        5,
+        ["memory image", f"…/{CLEAN[:8]}…/memory.save is missing", "clean cannot be restored and nothing was changed"],
+    ),
+    "a layer that another domain may write to": (
+        {"seen": seen_of(checkpoint(), {"vda": [layer()]}, writers={BASE: "db01 has it as its disk vda"})},
+        IntegrityError,
+        5,
+        [f"{BASE} is frozen, and db01 has it as its disk vda", "cannot be restored", "give that domain another disk"],
+    ),
+    "damage that verify found": (
+        {"checkpoint": checkpoint(damage="the layer /x was changed")},
+        IntegrityError,
+        5,
+        ["clean is marked as damaged: the layer /x was changed", "snapctl verify web01 clean"],
+    ),
+    "not enough free space": (
+        {"checkpoint": checkpoint(), "free_bytes": 1024 * MIB, "reserve_bytes": 1024 * MIB},
+        Refused,
+        6,
+        [f"{STORE} has 1024 MiB free", "a rollback needs 1025 MiB", "delete checkpoints or enlarge the store"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("facts", "kind", "exit_code", "said"), REFUSALS.values(), ids=REFUSALS)
+def test_refused(facts: dict[str, Any], kind: type[SnapctlError], exit_code: int, said: list[str]) -> None:
+    with pytest.raises(SnapctlError) as refused:
+        plan(**facts)
+    error = refused.value
+    line = str(error)
+
+    assert type(error) is kind
+    assert error.exit_code == exit_code
+    assert [words for words in said if words not in line] == []
+    assert "nothing was changed; " in line
+    assert error.hint
+    assert "\n" not in line
+    assert len(line) <= LONGEST_LINE

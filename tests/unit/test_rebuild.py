@@ -1,0 +1,249 @@
+"""What of the store comes into a rebuilt catalog, and what is left out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator import manifest
+from orchestrator.manifest import Manifest
+from orchestrator.model import Domain, Layer, NewOverlay, OperationKind, Rebuilt, RebuiltDomain
+from orchestrator.rebuild import RebuildFacts, assemble
+from orchestrator.store import Directory, StoreContents
+from tests.unit.builders import (
+    BASE,
+    CREATED,
+    DOMAIN,
+    HOST,
+    STORE,
+    checkpoint,
+    disk,
+    domain,
+    in_store,
+    layer,
+    memory_image,
+)
+from tests.unit.file_builders import file_facts
+
+A, B, C, R = (f"{letter * 8}-7d5f-4b6a-8a3e-5f0c1d2e3f40" for letter in "abcd")
+"""Three checkpoints, and a rollback."""
+XML = f"<domain><name>web01</name><uuid>{DOMAIN}</uuid></domain>"
+BASE_LAYER = layer()
+
+
+def overlay_of(operation_id: str) -> str:
+    return in_store(operation_id, "vda.qcow2")
+
+
+def frozen(operation_id: str, backing: str = BASE) -> Layer:
+    """The overlay that an operation made, as a later checkpoint froze it."""
+    return layer(overlay_of(operation_id), operation_id=operation_id, backing=backing)
+
+
+def begun(operation_id: str, kind: OperationKind, stands_on: str, backing: str, minute: int) -> Manifest:
+    overlay = NewOverlay(
+        target="vda", path=overlay_of(operation_id), backing=backing, backing_format="qcow2", capacity=1
+    )
+    return Manifest(
+        host_uuid=HOST,
+        host_name="hv1",
+        domain_uuid=DOMAIN,
+        domain_name=f"web01 at {minute}",
+        operation_id=operation_id,
+        kind=kind,
+        created=CREATED + timedelta(minutes=minute),
+        stands_on=stands_on,
+        overlays=(overlay,),
+    )
+
+
+def directory(found: Manifest | None, *names: str, operation_id: str = "", **changes: Any) -> Directory:
+    identifier = found.operation_id if found else operation_id
+    files = [file_facts(in_store(identifier, name)) for name in ("manifest.json", *names)]
+    made = Directory(path=f"{STORE}/{DOMAIN}/{identifier}", mode=0o711, files=tuple(files), manifest=found)
+    return replace(made, **changes)
+
+
+def made(
+    operation_id: str, *chain: Layer, name: str = "", parent: str | None = None, minute: int = 0, xml: str = XML
+) -> Directory:
+    """The directory of a checkpoint that froze the first layer of `chain`."""
+    chain = chain or (BASE_LAYER,)
+    recorded = checkpoint(
+        chain[0],
+        id=operation_id,
+        name=name or operation_id[0],
+        parent_id=parent,
+        created=CREATED + timedelta(minutes=minute),
+        memory=memory_image(path=in_store(operation_id, "memory.save")),
+        domain_xml=xml,
+    )
+    start = begun(operation_id, OperationKind.CHECKPOINT, operation_id, chain[0].path, minute)
+    return directory(manifest.with_checkpoint(start, recorded, None, [chain]), "memory.save", "vda.qcow2")
+
+
+def rolled_back(to: str, backing: str, minute: int = 9) -> Directory:
+    return directory(begun(R, OperationKind.ROLLBACK, to, backing, minute), "vda.qcow2")
+
+
+def facts(*directories: Directory, on: str | None = None, **changes: Any) -> RebuildFacts:
+    """A store with these directories, and web01 running on the disk `on`."""
+    running = {DOMAIN: domain(disk(path=on))} if on else {}
+    images = [each.memory.path for each in directories if each.memory]
+    seen = RebuildFacts(
+        store=StoreContents(path=STORE, itself=None, directories=directories),
+        domains=running,
+        missing=frozenset(),
+        saved_xml=dict.fromkeys(images, XML),
+    )
+    return replace(seen, **changes)
+
+
+def rebuilt(seen: RebuildFacts) -> RebuiltDomain:
+    (one,), skipped = assemble(seen)
+    assert skipped == []
+    return one
+
+
+def reasons(seen: RebuildFacts) -> dict[str, str]:
+    """Why something is left out, by the first letter of its directory."""
+    return {each.directory.rpartition("/")[2][0]: each.reason for each in assemble(seen)[1]}
+
+
+def names(seen: RebuildFacts) -> list[str]:
+    return [each.name for one in assemble(seen)[0] for each in one.checkpoints]
+
+
+def test_a_tree_with_its_layers_and_head() -> None:
+    on_a = frozen(A)
+    one = rebuilt(
+        facts(
+            made(C, on_a, BASE_LAYER, parent=A, minute=3),
+            made(A),
+            made(B, frozen(R), BASE_LAYER, parent=A, minute=2),
+            on=overlay_of(C),
+        )
+    )
+    assert [(each.name, each.parent_id) for each in one.checkpoints] == [("a", None), ("b", A), ("c", A)]
+    assert {each.domain_xml for each in one.checkpoints} == {XML}
+    assert {each.path for each in one.layers} == {BASE, overlay_of(A), overlay_of(R)}
+    assert one.head is not None
+    assert (one.head.checkpoint_id, one.head.overlays) == (C, {"vda": overlay_of(C)})
+    assert [(each.path, each.backing, each.operation_id, each.physical) for each in one.overlays] == [
+        (overlay_of(C), overlay_of(A), C, None)
+    ]
+
+
+def test_the_name_is_the_last_one_it_had() -> None:
+    one = rebuilt(facts(made(A), rolled_back(A, BASE)))
+    assert (one.name, one.seen) == ("web01 at 9", CREATED + timedelta(minutes=9))
+
+
+def test_a_domain_stands_where_it_was_rolled_back_to() -> None:
+    one = rebuilt(facts(made(A), made(B, frozen(A), BASE_LAYER, parent=A), rolled_back(A, BASE), on=overlay_of(R)))
+    assert one.head is not None
+    assert (one.head.checkpoint_id, one.overlays[0].operation_id) == (A, R)
+
+
+@pytest.mark.parametrize("on", [None, BASE, overlay_of(C), in_store(A, "other.qcow2")])
+def test_a_domain_elsewhere_has_no_head(on: str | None) -> None:
+    assert rebuilt(facts(made(A), on=on)).head is None
+
+
+def test_an_overlay_on_something_else_is_no_head() -> None:
+    assert rebuilt(facts(made(A), rolled_back(A, "/elsewhere"), on=overlay_of(R))).head is None
+    assert rebuilt(facts(made(A), rolled_back(B, BASE), on=overlay_of(R))).head is None
+
+
+def test_a_head_needs_all_disks() -> None:
+    seen = facts(made(A), on=overlay_of(A))
+    both: Domain = domain(disk(path=overlay_of(A)), disk("vdb", "/new.qcow2"))
+    assert rebuilt(replace(seen, domains={DOMAIN: both})).head is not None
+    other = domain(disk("vdb", overlay_of(A)))
+    assert rebuilt(replace(seen, domains={DOMAIN: other})).head is None
+
+
+# --------------------------------------------------------------------------- what is left out
+
+
+def test_without_its_memory_image() -> None:
+    gone = replace(made(A), files=(file_facts(in_store(A, "manifest.json")),))
+    seen = facts(gone, made(B, parent=A))
+    assert reasons(seen) == {"a": "its memory image is missing"}
+    assert [(each.name, each.parent_id) for each in assemble(seen)[0][0].checkpoints] == [("b", None)]
+
+
+def test_without_a_layer_it_or_its_children_are_left_out() -> None:
+    seen = facts(made(A), made(B, frozen(A), BASE_LAYER, parent=A), missing=frozenset({overlay_of(A)}))
+    assert reasons(seen) == {"b": f"{overlay_of(A)} is missing"}
+    assert names(seen) == ["a"]
+    assert names(facts(made(A), missing=frozenset({BASE}))) == []
+
+
+def test_a_block_device_is_not_missed() -> None:
+    device = layer("/dev/vg/web01", physical=None, mtime=None)
+    assert names(facts(made(A, device))) == ["a"]
+    assert names(facts(made(A, device), missing=frozenset({"/dev/vg/web01"}))) == ["a"]
+
+
+@pytest.mark.parametrize("xml", [None, "", "<network/>", XML.replace("web01", "web02")])
+def test_with_the_memory_image_of_another(xml: str | None) -> None:
+    seen = facts(made(A), saved_xml={in_store(A, "memory.save"): xml})
+    assert reasons(seen) == {"a": "its memory image is not that of its domain"}
+
+
+def test_of_one_name_the_newest() -> None:
+    seen = facts(made(A, name="x", minute=1), made(B, name="x", minute=2), made(C, name="x"))
+    assert reasons(seen) == {"a": "a newer checkpoint has its name", "c": "a newer checkpoint has its name"}
+    assert [each.id for each in assemble(seen)[0][0].checkpoints] == [B]
+
+
+def test_what_has_no_sound_manifest() -> None:
+    unmarked = directory(None, "memory.save", operation_id=A, problem="is missing")
+    assert reasons(facts(unmarked)) == {"a": "its manifest is missing"}
+
+
+def test_a_memory_image_of_no_recorded_checkpoint_is_pointed_out() -> None:
+    """It may be all there is of a guest that was being checkpointed."""
+    unfinished = directory(begun(A, OperationKind.CHECKPOINT, A, BASE, 0), "memory.save", "vda.qcow2")
+    assert reasons(facts(unfinished)) == {"a": f"no checkpoint was recorded of {in_store(A, 'memory.save')}"}
+    assert reasons(facts(rolled_back(A, BASE))) == {}
+
+
+# --------------------------------------------------------------------------- manifests that contradict one another
+
+
+def test_parents_in_a_circle_are_cut() -> None:
+    one = rebuilt(facts(made(A, parent=C), made(B, parent=A), made(C, parent=B), made(R, parent=R)))
+    parents = {each.id: each.parent_id for each in one.checkpoints}
+    seen: list[str] = []
+    for each in one.checkpoints:
+        assert each.parent_id is None or each.parent_id in seen
+        seen.append(each.id)
+    assert sorted(parents) == [A, B, C, R]
+    assert sum(parent is not None for parent in parents.values()) == 2
+
+
+def test_the_older_record_of_a_layer_counts() -> None:
+    lie = replace(BASE_LAYER, physical=1)
+    one = rebuilt(facts(made(B, lie, minute=5), made(A)))
+    assert one.layers == (BASE_LAYER,)
+
+
+def test_layers_cannot_be_made_to_stand_on_themselves() -> None:
+    up, down = frozen(A), frozen(B, backing=overlay_of(A))
+    turned = replace(up, backing=overlay_of(B)), replace(down, backing=None)
+    one = rebuilt(facts(made(A, up, BASE_LAYER), made(B, down, up, BASE_LAYER, minute=1), made(C, *turned, minute=2)))
+    backing = {each.path: each.backing for each in one.layers}
+    path: str | None = overlay_of(B)
+    for _ in backing:
+        path = backing[path] if path else None
+    assert path is None
+
+
+def test_nothing_at_all() -> None:
+    assert assemble(facts()) == ([], [])
+    assert Rebuilt(checkpoints=(), headless=(), skipped=())
