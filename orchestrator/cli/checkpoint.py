@@ -1,0 +1,54 @@
+"""`snapctl checkpoint`."""
+
+from __future__ import annotations
+
+import click
+
+from ..model import After
+from .completion import domains
+from .options import examples, global_options
+from .session import Session
+
+
+@click.command(
+    epilog=examples(
+        'snapctl checkpoint web01 clean -d "fresh install" -t base',
+        "snapctl checkpoint web01 --after stop",
+    )
+)
+@click.argument("domain", shell_complete=domains)
+@click.argument("name", required=False)
+@click.option("-d", "--description", default="", metavar="TEXT", help="What it is for.")
+@click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="A label; may be given several times.")
+@click.option(
+    "--after",
+    type=click.Choice([each.value for each in After]),
+    help="What becomes of the guest; as it was before, unless configured.",
+)
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@global_options(hidden=True)
+@click.pass_obj
+def checkpoint(
+    session: Session,
+    domain: str,
+    name: str | None,
+    description: str,
+    tags: tuple[str, ...],
+    after: str | None,
+    dry_run: bool,
+) -> None:
+    """Save DOMAIN's memory and freeze its disks.
+
+    Both are of one instant, and stay together as the checkpoint NAME; without NAME it gets one that
+    never recurs. The guest stands still for the time that its memory takes to be written and read.
+    """
+    from .report import report, report_plans
+
+    state = After(after) if after else session.settings.checkpoint.after
+    with session.coordinator() as coordinator:
+        if dry_run:
+            plan = coordinator.plan_checkpoint(domain, name, description=description, tags=tags, after=state)
+            report_plans(session, plan)
+            return
+        outcome = coordinator.checkpoint(domain, name, description=description, tags=tags, after=state)
+    report(session, outcome)

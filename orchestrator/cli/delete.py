@@ -1,0 +1,37 @@
+"""`snapctl delete`."""
+
+from __future__ import annotations
+
+import click
+
+from .completion import checkpoints, domains
+from .options import examples, global_options
+from .session import Session
+
+
+@click.command(epilog=examples("snapctl delete web01 experiment-2 experiment"))
+@click.argument("domain", shell_complete=domains)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=checkpoints)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@global_options(hidden=True)
+@click.pass_obj
+def delete(session: Session, domain: str, names: tuple[str, ...], yes: bool, dry_run: bool) -> None:
+    """Delete checkpoints of DOMAIN, in the order given.
+
+    One that others depend on, or that DOMAIN stands on, is refused.
+    """
+    from .render.outcome import removal
+    from .report import report, report_plans
+
+    asks = not (yes or dry_run)
+    if asks:
+        session.require_terminal("delete", otherwise="add -y")
+    with session.coordinator() as coordinator:
+        if dry_run:
+            report_plans(session, coordinator.plan_delete(domain, names))
+            return
+        if asks:
+            session.agree("delete", removal(domain, coordinator.plan_delete(domain, names)))
+        outcomes = coordinator.delete(domain, names)
+    report(session, outcomes)

@@ -1,0 +1,52 @@
+"""What `snapctl catalog` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ...model import Rebuilt
+from .columns import Column, align
+from .units import counted, shown, size
+
+if TYPE_CHECKING:  # at run time it would load SQLAlchemy
+    from ...catalog import CatalogInfo, Upgrade
+
+
+def info(found: CatalogInfo) -> Iterator[str]:
+    """A name and a value a line."""
+    version = found.revision or "none: it is made at first use"
+    if found.revision and found.revision != found.newest_revision:
+        version += f" (this snapctl works with {found.newest_revision})"
+    rows = [
+        ("catalog", shown(found.url)),
+        ("schema", version),
+        ("size", size(found.size_bytes) if found.size_bytes is not None else ""),
+        *((shown(table), str(count)) for table, count in found.counts.items()),
+    ]
+    return align((Column(), Column()), [row for row in rows if row[1]], None)
+
+
+def upgraded(done: Upgrade) -> str:
+    if done.before == done.after:
+        return f"the catalog has the newest schema already, {done.after}"
+    kept = f"; as it was before it is kept in {shown(str(done.backup))}" if done.backup else ""
+    return f"catalog upgraded from schema {done.before} to {done.after}{kept}"
+
+
+def rebuilt(done: Rebuilt) -> Iterator[str]:
+    """How much there is again, and of which domains."""
+    domains = sorted({shown(each.domain) for each in done.checkpoints})
+    checkpoints = counted(len(done.checkpoints), "checkpoint")
+    yield f"catalog rebuilt: {checkpoints} of {', '.join(domains)}" if domains else "the store has no checkpoint"
+
+
+def left_out(done: Rebuilt) -> Iterator[str]:
+    """What a person should look at."""
+    for each in done.skipped:
+        name = f" ({shown(each.checkpoint)})" if each.checkpoint else ""
+        yield f"left out: {shown(each.directory)}{name}: {shown(each.reason)}"
+    for domain in done.headless:
+        yield f"{shown(domain)} stands on none of its checkpoints: roll it back to one"
+    if done.checkpoints:
+        yield "whether their files are whole, tells: snapctl verify"

@@ -1,0 +1,38 @@
+"""What `snapctl doctor` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ...errors import UNCHANGED, IntegrityError, SnapctlError, Unfinished
+from ...model import Advice, Level
+from .columns import Column, align
+from .units import counted, shown
+
+FAILURES: tuple[type[SnapctlError], ...] = (Unfinished, IntegrityError, SnapctlError)
+"""What the exit codes of advice stand for."""
+
+
+def advice(found: Sequence[Advice]) -> Iterator[str]:
+    """A line for each thing that was looked at, and one below it for what to do."""
+    rows = []
+    for each in found:
+        rows.append((each.level.value, each.about, shown(each.what)))
+        if each.advice:
+            rows.append(("", "", f"→ {shown(each.advice)}"))
+    return align((Column(), Column(), Column()), rows, None)
+
+
+def failure(found: Sequence[Advice], *, cleaned: bool) -> SnapctlError | None:
+    """The error that doctor ends with; None if there is nothing to see to."""
+    code = max((each.exit_code for each in found), default=0)
+    for kind in FAILURES:
+        if kind.exit_code == code:
+            effect = "nothing else was changed" if cleaned else UNCHANGED
+            return kind(_count(found), effect=effect, hint="follow the advice")
+    return None
+
+
+def _count(found: Sequence[Advice]) -> str:
+    counts = {level: sum(each.level is level for each in found) for level in (Level.ERROR, Level.WARNING)}
+    return " and ".join(counted(count, level) for level, count in counts.items() if count)

@@ -1,0 +1,75 @@
+"""What a changing verb did or would do, what was settled, and what is unfinished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from ...model import CheckpointSummary, OperationKind, OperationRecord, Outcome, Recovered
+from ...planning import DeletePlan, Plan, RollbackPlan
+from .columns import Column, align
+from .units import age, duration, shown, size
+
+
+def outcomes(done: Sequence[Outcome], *, with_steps: bool) -> Iterator[str]:
+    """`web01: checkpoint clean made in 0.84 s (guest stopped for 0.61 s)`, and the time of each step if asked."""
+    for outcome in done:
+        yield _sentence(outcome)
+        if with_steps and outcome.steps:
+            rows = [(f"  {step.name}", f"{step.seconds:.3f} s") for step in outcome.steps]
+            yield from align((Column(), Column(right=True)), rows, None)
+
+
+def _sentence(outcome: Outcome) -> str:
+    name, took = shown(outcome.checkpoint), duration(outcome.duration_s)
+    match outcome.operation:
+        case OperationKind.CHECKPOINT:
+            told = f"checkpoint {name} made in {took}"
+        case OperationKind.ROLLBACK:
+            told = f"rolled back to {name} in {took}"
+        case OperationKind.DELETE:
+            told = f"checkpoint {name} deleted in {took}"
+    if outcome.downtime_s is not None:
+        told += f" (guest stopped for {duration(outcome.downtime_s)})"
+    if outcome.freed_bytes is not None:
+        told += f", {size(outcome.freed_bytes)} freed"
+    if outcome.kept is not None:
+        told += f"; the state before is kept as {shown(outcome.kept)}"
+    return f"{shown(outcome.domain)}: {told}"
+
+
+def plans(planned: Iterable[Plan]) -> Iterator[str]:
+    """What a dry run would do, a step a line."""
+    for plan in planned:
+        yield from (shown(line) for line in plan.lines())
+
+
+def loss(plan: RollbackPlan, here: CheckpointSummary | None, now: datetime) -> str:
+    """The question before a rollback: what will be lost, since when. `here` is where the domain stands."""
+    domain = shown(plan.domain_name)
+    lost = "memory and disks" if plan.run_id is not None else "disks"
+    since = f" since checkpoint {shown(here.name)} (made {age(here.created, now)})" if here else ""
+    return f"Roll {domain} back to {shown(plan.checkpoint_name)}? What its {lost} became{since} is lost."
+
+
+def removal(domain: str, planned: Sequence[DeletePlan]) -> str:
+    """The question before a delete."""
+    names = ", ".join(shown(plan.checkpoint_name) for plan in planned)
+    freed = size(sum(plan.freed_bytes for plan in planned))
+    return f"Delete {names} of {shown(domain)} ({freed})? There is no way back."
+
+
+def settled(recovered: Iterable[Recovered]) -> Iterator[str]:
+    """What was left unfinished, and how it ended; each once, though several outcomes may tell of it."""
+    for each in dict.fromkeys(recovered):
+        yield f"{shown(each.domain)}: unfinished {each.operation} {each.state}: {shown(each.detail)}"
+
+
+def unfinished(operations: Iterable[OperationRecord], now: datetime) -> Iterator[str]:
+    """Operations that are open: under way somewhere, or left behind."""
+    for each in operations:
+        domain, owner = shown(each.domain_name), shown(f"{each.owner.user}@{each.owner.host}")
+        yield (
+            f"{domain}: unfinished {each.kind} (step {each.step or 'just begun'}, begun {age(each.opened, now)} by {owner}, "
+            f"pid {each.owner.pid}); settle it: snapctl recover {domain}"
+        )

@@ -1,0 +1,57 @@
+"""What `snapctl verify` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...errors import IntegrityError
+from ...model import VerifyReport
+from .columns import Column, align
+from .units import duration, shown, size
+
+
+def document(report: VerifyReport) -> dict[str, Any]:
+    """The object of `-o json`: the report, and for each checkpoint whether it is sound."""
+    import msgspec
+
+    fields: dict[str, Any] = msgspec.to_builtins(report)
+    for verdict, told in zip(report.checkpoints, fields["checkpoints"], strict=True):
+        told["sound"] = verdict.sound
+    return fields
+
+
+def report(report: VerifyReport) -> Iterator[str]:
+    """A checkpoint a line; then file by file what is wrong, and what is lost by it."""
+    rows = [
+        (shown(verdict.domain), shown(verdict.name), "sound" if verdict.sound else "damaged")
+        for verdict in report.checkpoints
+    ]
+    if rows:
+        yield from align((Column(), Column(), Column()), rows, None)
+    for finding in dict.fromkeys(finding for verdict in report.checkpoints for finding in verdict.findings):
+        yield shown(finding.problem)
+        yield f"  lost by it: {shown(', '.join(finding.lost))}"
+    yield _summary(report)
+
+
+def _summary(report: VerifyReport) -> str:
+    sound = len(report.checkpoints) - len(report.damaged)
+    told = f"{sound} of {_checkpoints(len(report.checkpoints))} sound, looked at in {duration(report.seconds)}"
+    if report.read_bytes:
+        told += f", {size(report.read_bytes)} read ({size(round(report.read_bytes / report.seconds))}/s)"
+    return told
+
+
+def failure(report: VerifyReport) -> IntegrityError:
+    """The error that a verify with findings ends with."""
+    names = ", ".join(f"{verdict.domain}/{verdict.name}" for verdict in report.damaged)
+    return IntegrityError(
+        f"{len(report.damaged)} of {_checkpoints(len(report.checkpoints))} damaged: {names}",
+        effect="marked, and refused by rollback",
+        hint="mend the files and verify again, or: snapctl delete",
+    )
+
+
+def _checkpoints(count: int) -> str:
+    return "1 checkpoint" if count == 1 else f"{count} checkpoints"

@@ -1,0 +1,29 @@
+"""What every changing verb says at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..model import OperationRecord, Outcome
+from ..planning import Plan
+from .render import outcome as render
+from .session import Session
+
+
+def report(session: Session, result: Outcome | Sequence[Outcome]) -> None:
+    """What was done: one outcome is one JSON object, several are an array."""
+    done = [result] if isinstance(result, Outcome) else result
+    for line in render.settled(each for outcome in done for each in outcome.recovered):
+        session.note(line)
+    session.summary(result, lambda: render.outcomes(done, with_steps=session.verbose > 0))
+
+
+def report_plans(session: Session, planned: Plan | Sequence[Plan]) -> None:
+    """What would be done."""
+    session.data(planned, lambda: render.plans(planned if isinstance(planned, Sequence) else [planned]))
+    session.note("this was a dry run: nothing was changed")
+
+
+def report_unfinished(session: Session, operations: Sequence[OperationRecord]) -> None:
+    for line in render.unfinished(operations, session.now):
+        session.note(line)

@@ -1,0 +1,115 @@
+"""One run of the command: what its global options said, and what the verbs ask of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import SnapctlError, UsageError
+from . import streams
+
+if TYPE_CHECKING:
+    from ..coordinator import Coordinator
+    from ..ports import Progress
+    from ..settings import Settings
+
+
+class Connect(Protocol):
+    """Opens the library below; `Coordinator.open` is one."""
+
+    def __call__(self, settings: Settings, *, progress: Progress) -> Coordinator: ...
+
+
+@dataclass
+class Session:
+    """The fields from `uri` to `verbose` are the global options; `orchestrator.cli.options` sets them."""
+
+    connect: Connect | None = None
+    uri: str | None = None
+    config: str | None = None
+    catalog: str | None = None
+    output: str = "table"
+    quiet: bool = False
+    verbose: int = 0
+    connected: bool = False
+
+    @property
+    def json(self) -> bool:
+        return self.output == "json"
+
+    @cached_property
+    def settings(self) -> Settings:
+        from .. import settings
+
+        return settings.load(connect=self.uri, config=self.config, catalog=self.catalog)
+
+    @cached_property
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    @contextmanager
+    def coordinator(self) -> Iterator[Coordinator]:
+        """The library, connected; with a progress bar where there is somebody to watch it."""
+        from .progress import bar
+
+        settings = self.settings
+        if self.verbose > 1:
+            _show_log()
+        watched = not self.quiet and not self.json
+        self.connected = True
+        with bar(watched) as progress, self._connect()(settings, progress=progress) as coordinator:
+            yield coordinator
+
+    def _connect(self) -> Connect:
+        if self.connect is not None:
+            return self.connect
+        from ..coordinator import Coordinator
+
+        return Coordinator.open
+
+    # ------------------------------------------------------------------ output
+
+    def data(self, document: Any, lines: Callable[[], Iterable[str]]) -> None:
+        """Print a result: the value itself as JSON, or `lines()` for people."""
+        if self.json:
+            import msgspec
+
+            encoded = msgspec.json.encode(document, enc_hook=os.fspath)
+            streams.put(msgspec.json.format(encoded, indent=2).decode() + "\n")
+        else:
+            streams.put("".join(f"{line}\n" for line in lines()))
+
+    def summary(self, document: Any, lines: Callable[[], Iterable[str]]) -> None:
+        """Print what a changing verb did; --quiet leaves only the JSON."""
+        if self.json or not self.quiet:
+            self.data(document, lines)
+
+    def note(self, text: str) -> None:
+        """Tell people something beside the result."""
+        if not self.quiet and not self.json:
+            streams.tell(text)
+
+    # ------------------------------------------------------------------ questions
+
+    def require_terminal(self, verb: str, *, otherwise: str) -> None:
+        """Raise `UsageError` when nobody could answer what `agree` asks; before anything is connected to."""
+        if not streams.somebody_answers():
+            raise UsageError(f"{verb} asks before it acts, and there is no terminal to ask on", hint=otherwise)
+
+    def agree(self, verb: str, question: str) -> None:
+        """Raise unless somebody says yes."""
+        if not streams.ask(question):
+            raise SnapctlError(f"{verb} was not confirmed", hint="answer y to go on")
+
+
+def _show_log() -> None:
+    """Our own log on stderr. Not SQLAlchemy's: it would print every value that is stored."""
+    import logging
+
+    logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("orchestrator").setLevel(logging.DEBUG)

@@ -1,0 +1,68 @@
+"""What doctor says of directories that the catalog does not know, and of files that are too many. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..model import Advice, Checkpoint
+from ..planning.refusals import some
+from ..store import Directory
+from .advice import count, note, ok, warning
+from .facts import DoctorFacts
+from .orphans import Orphans
+
+KIB = 1024
+
+
+def leftovers(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator[Advice]:
+    found = [*_orphans(facts, orphans, cleaned=cleaned), *_unmarked(facts), *_extra_files(facts)]
+    yield from found or [ok("directories", "the catalog knows each one in the store, and each file in them")]
+
+
+def _orphans(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator[Advice]:
+    if orphans.checkpoints:
+        yield _uncatalogued([each.record.checkpoint for each in orphans.checkpoints if each.record], facts)
+    for directory in orphans.removable:
+        if cleaned:
+            yield ok("directories", f"removed {directory.path} and {_size(directory)} in it")
+        else:
+            yield warning(
+                "directories", f"nobody needs {directory.path} ({_size(directory)})", "snapctl doctor --clean"
+            )
+    for directory, reason in orphans.kept:
+        yield note("directories", f"the catalog does not know {directory.path}; it is left alone: {reason}")
+
+
+def _uncatalogued(checkpoints: Sequence[Checkpoint], facts: DoctorFacts) -> Advice:
+    names = some([f"{each.domain_name}/{each.name}" for each in checkpoints])
+    is_new = not facts.checkpoints and not facts.operations
+    catalog = "" if is_new else "--catalog URL "  # a used one is not rebuilt into
+    return warning(
+        "directories",
+        f"the store has {count(len(checkpoints), 'checkpoint')} that the catalog does not know: {names}",
+        f"if no other catalog has them: snapctl {catalog}catalog rebuild",
+    )
+
+
+def _size(directory: Directory) -> str:
+    allocated = sum(facts.allocation for facts in directory.files)
+    return f"{count(len(directory.files), 'file')}, {allocated // KIB} KiB"
+
+
+def _unmarked(facts: DoctorFacts) -> Iterator[Advice]:
+    known = facts.catalogued_directories
+    bad = [each.path for each in facts.store.directories if each.path in known and each.manifest is None]
+    if bad:
+        yield note(
+            "directories",
+            f"no sound manifest in {some(bad)}: a lost catalog could not be rebuilt with it",
+            "keep backups of the catalog: snapctl catalog backup FILE",
+        )
+
+
+def _extra_files(facts: DoctorFacts) -> Iterator[Advice]:
+    """Only where no operation is at work: what it makes is catalogued in the end."""
+    for directory in facts.store.directories:
+        if directory.path in facts.catalogued_directories and directory.domain_uuid not in facts.busy:
+            for path in sorted(directory.paths - facts.catalogued_files):
+                yield note("directories", f"the catalog does not know {path}", "look at it: snapctl does not delete it")

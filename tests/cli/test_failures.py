@@ -1,0 +1,117 @@
+"""Whatever goes wrong is one line or one JSON object, with the exit code of its kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator import errors
+from orchestrator.errors import SnapctlError, Unfinished
+from orchestrator.ports import Progress
+
+from .conftest import Run
+from .standin import StandIn
+
+CODES: dict[type[SnapctlError], int] = {
+    SnapctlError: 1,
+    errors.OperationUndone: 1,
+    errors.GuestLost: 1,
+    errors.UsageError: 2,
+    errors.EnvironmentLacks: 3,
+    errors.HypervisorError: 3,
+    errors.CatalogError: 3,
+    errors.Busy: 4,
+    errors.IntegrityError: 5,
+    errors.Refused: 6,
+    errors.NotFound: 6,
+    Unfinished: 7,
+    errors.Interrupted: 130,
+}
+
+
+def failing(world: StandIn, error: BaseException) -> None:
+    def fail(progress: Progress) -> None:
+        raise error
+
+    world.during = fail
+
+
+def test_every_kind_of_error_is_here() -> None:
+    known = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, SnapctlError)}
+    assert known == set(CODES)
+
+
+@pytest.mark.parametrize(("kind", "code"), CODES.items(), ids=lambda value: getattr(value, "__name__", str(value)))
+def test_exit_code_line_and_object(run: Run, world: StandIn, kind: type[SnapctlError], code: int) -> None:
+    failing(world, kind("the disk is gone", effect="web01 runs on", hint="look at it"))
+    result = run("checkpoint", "web01", "x")
+    assert (result.code, result.out) == (code, "")
+    assert result.err == "the disk is gone; web01 runs on; look at it\n"
+    result = run("-o", "json", "checkpoint", "web01", "x")
+    assert (result.code, result.out) == (code, "")
+    assert result.error == {
+        "error": kind.__name__,
+        "message": "the disk is gone",
+        "effect": "web01 runs on",
+        "hint": "look at it",
+        "exit_code": code,
+    }
+
+
+def test_an_interrupt_while_nothing_changes(run: Run, world: StandIn) -> None:
+    failing(world, KeyboardInterrupt())
+    result = run("checkpoint", "web01", "x")
+    assert (result.code, result.err) == (130, "interrupted; nothing was changed; run the command again\n")
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError, BrokenPipeError, PermissionError])
+def test_a_bug_below_is_not_taken_for_success_or_for_a_full_disk(
+    run: Run, world: StandIn, bug: type[Exception]
+) -> None:
+    failing(world, bug())
+    with pytest.raises(bug):
+        run("checkpoint", "web01", "x")
+
+
+USAGE = {
+    "no verb": [],
+    "unknown verb": ["chekpoint"],
+    "unknown option": ["list", "--bogus"],
+    "no domain": ["checkpoint"],
+    "too many": ["list", "a", "b"],
+    "three names": ["rollback", "a", "b", "c"],
+    "bad output": ["-o", "xml", "list"],
+    "bad after": ["checkpoint", "web01", "--after", "sleep"],
+    "rollback cannot stop": ["rollback", "web01", "--after", "stop", "-y"],
+    "no names": ["delete", "web01"],
+    "no catalog verb": ["catalog"],
+    "no such shell": ["completion", "tcsh"],
+    "option without value": ["list", "-c"],
+    "escape in an option": ["list", "--\x1b[31m"],
+    "line break in an option": ["list", "--a\nb"],
+    "long option": ["list", "--" + "x" * 5000],
+    "long verb": ["y" * 100_000],
+    "no such configuration": ["--config", "/nonexistent/" + "z" * 300, "list"],
+    "invalid UTF-8": ["list", "web\udcff"],
+    "invalid UTF-8 in an option": ["--\udc80", "-o", "json", "list"][:1],
+}
+
+
+@pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE.keys())
+def test_usage_errors_are_one_short_line(run: Run, world: StandIn, arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert (result.code, result.out) == (2, "")
+    line, end = result.err[:-1], result.err[-1:]
+    assert end == "\n" and line.isprintable() and 0 < len(line) <= 200
+    assert not world.settings
+
+
+@pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE.keys())
+@pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
+def test_usage_errors_as_json(run: Run, arguments: list[str], first: bool) -> None:
+    if arguments == USAGE["option without value"]:
+        first = True  # behind it, -o would be the option's value
+    if arguments == USAGE["bad output"]:
+        first = False  # there the last one counts
+    result = run(*(["-o", "json", *arguments] if first else [*arguments, "-o", "json"]))
+    assert (result.code, result.out) == (2, "")
+    assert result.error["exit_code"] == 2
