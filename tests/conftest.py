@@ -1,3 +1,3 @@
-"""Fixtures for all suites: the session's own hypervisor in a box, and witness guests in it."""
+"""For all suites: the session's own hypervisor in a box, witness guests in it, and figures at the end."""
 
-pytest_plugins = ["tests.box.fixtures"]
+pytest_plugins = ["tests.box.fixtures", "tests.figures"]

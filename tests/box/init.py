@@ -65,7 +65,9 @@ def _publish_pid(path: Path) -> None:
     """Tell the outside who we are; /proc is still the machine's, so it knows our number there."""
     stat = Path("/proc/self/stat").read_text()
     start_time = stat.rpartition(")")[2].split()[19]
-    path.write_text(f"{os.readlink('/proc/self')} {start_time}\n")
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(f"{os.readlink('/proc/self')} {start_time}\n")
+    unfinished.rename(path)  # whole at once: a file without a number means that we died
 
 
 def _mount(state: layout.State) -> None:

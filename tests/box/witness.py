@@ -19,7 +19,7 @@ from tests.box.errors import BoxError, ConsoleTimeout
 from tests.box.initramfs import initramfs
 from tests.box.kernel import kernel
 
-BOOT_TIMEOUT = 60.0
+BOOT_TIMEOUT = 120.0
 DEFAULT_MEMORY = 128
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 UNDEFINE_ALL = (
@@ -109,14 +109,16 @@ class Witness:
     def wait_for_shell(self, *, timeout: float = BOOT_TIMEOUT) -> None:
         """Return when the guest's shell answers.
 
-        A guest that is still booting loses what it is sent, hence short tries.
+        A guest that is still booting loses what it is sent, hence short tries; the longer its boot
+        takes, the longer they get, because on a busy machine the answer takes longer as well.
         """
-        deadline = time.monotonic() + timeout
+        begin = time.monotonic()
         while True:
+            elapsed = time.monotonic() - begin
             try:
-                self._console.run("true", patience=0.3)
+                self._console.run("true", patience=max(0.3, elapsed / 10))
             except ConsoleTimeout:
-                if time.monotonic() > deadline:
+                if elapsed > timeout:
                     raise
             else:
                 return

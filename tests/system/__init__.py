@@ -1,0 +1,5 @@
+"""Tests on real guests, run by a real libvirt in a box."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.system.client", "tests.system.moments", "tests.system.world")

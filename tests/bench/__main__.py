@@ -1,0 +1,79 @@
+"""``python -m tests.bench``: measure, print tables, judge the aims. Exit status 0 whatever the verdicts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from time import monotonic
+
+from orchestrator.hypervisor import connect
+from orchestrator.model import Host
+from tests.bench import checkpoint, listing, machine, rollback, startup
+from tests.bench.groups import Group
+from tests.bench.guests import Site
+from tests.bench.rounds import interleave
+from tests.bench.table import render
+from tests.box.box import Box
+
+BOX = "bench"
+ROUNDS = 9
+GROUPS = {"rollback": rollback.GROUP, "checkpoint": checkpoint.GROUP, "list": listing.GROUP, "start": startup.GROUP}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    began = monotonic()
+    box = Box(BOX)
+    box.down()  # what a killed run left
+    try:
+        box.up()
+        with tempfile.TemporaryDirectory(prefix="snapctl-bench-") as directory:
+            os.environ["XDG_CONFIG_HOME"] = directory  # the defaults are measured, not this user's configuration
+            site = Site(box, Path(directory), _host(box.uri))
+            print(f"{machine.facts(site.host)}; {options.rounds} rounds\n", flush=True)
+            for name in options.only or GROUPS:
+                _measure(GROUPS[name], site, options.rounds)
+    finally:
+        box.down()
+    print(f"total time: {monotonic() - began:.0f} s")
+    return 0
+
+
+def _measure(group: Group, site: Site, rounds: int) -> None:
+    with group.competitors(site) as competitors:
+        results = interleave(competitors, rounds)
+    for line in render(group.title, results, group.reference, group.aims):
+        print(line)
+    print(flush=True)
+
+
+def _host(uri: str) -> Host:
+    hypervisor = connect(uri, read_only=True)
+    try:
+        return hypervisor.host
+    finally:
+        hypervisor.close()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="snapctl beside plain libvirt.")
+    parser.add_argument("--rounds", type=_positive, default=ROUNDS, metavar="N", help=f"(default {ROUNDS})")
+    parser.add_argument(
+        "--only", action="append", choices=GROUPS, metavar="ROW", help=f"one of {', '.join(GROUPS)}; may be repeated"
+    )
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,214 @@
+"""Catalogs with thousands of checkpoints, as if operations had made them: rows only, no files.
+
+Each domain has a tree of up to `PER_DOMAIN` checkpoints. Its first froze the domain's own disks,
+every other one overlays on what its parent froze. The journal has the operation of each.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from posixpath import join
+from uuid import NAMESPACE_DNS, uuid5
+
+from orchestrator.catalog import open_catalog, owners, rows
+from orchestrator.catalog.database import Database
+from orchestrator.catalog.tables import (
+    Base,
+    CheckpointDiskRow,
+    CheckpointRow,
+    DocumentRow,
+    DomainRow,
+    HeadDiskRow,
+    HeadRow,
+    HostRow,
+    LayerRow,
+    OperationRow,
+    TagRow,
+)
+from orchestrator.model import (
+    Checkpoint,
+    CheckpointDisk,
+    CheckpointState,
+    Device,
+    Host,
+    Layer,
+    MemoryImage,
+    OperationKind,
+    OperationState,
+    operation_directory,
+)
+
+PER_DOMAIN = 100
+BRANCH_EVERY = 10
+"""So many checkpoints after one another; the next one hangs on one from half way back."""
+
+STORE = "/var/lib/libvirt/images/snapctl"
+DISKS = ("vda", "vdb")
+DOMAIN_XML = f"<domain>{' ' * 4000}</domain>"  # as long as that of a guest with a few devices
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+_TABLES: tuple[type[Base], ...] = (
+    *(HostRow, DomainRow, OperationRow, LayerRow),
+    *(CheckpointRow, DocumentRow, CheckpointDiskRow, TagRow, HeadRow, HeadDiskRow),
+)
+"""Each after those that its rows refer to."""
+
+
+def fill(url: str, host: Host, checkpoints: int) -> None:
+    """Make a catalog at `url`, and put that many checkpoints of domains of `host` in it."""
+    open_catalog(url).close_connection()
+    made = _Rows(host)
+    for first in range(0, checkpoints, PER_DOMAIN):
+        made.add_domain(f"guest{first // PER_DOMAIN:03}", min(PER_DOMAIN, checkpoints - first))
+    database = Database(url)
+    try:
+        with database.write() as session:
+            for table in _TABLES:
+                session.bulk_save_objects(made.of[table])
+    finally:
+        database.close()
+
+
+# --------------------------------------------------------------------------- values
+
+
+def tree(host: Host, domain: str, size: int) -> Iterator[Checkpoint]:
+    """The checkpoints of a domain, each after its parent."""
+    made: list[Checkpoint] = []
+    for number in range(size):
+        made.append(_checkpoint(host, domain, number, made[_parent(number)] if made else None))
+        yield made[-1]
+
+
+def _parent(number: int) -> int:
+    return number // 2 if number % BRANCH_EVERY == 0 else number - 1
+
+
+def _checkpoint(host: Host, domain: str, number: int, parent: Checkpoint | None) -> Checkpoint:
+    id_ = uuid_of(f"{domain}/{number}")
+    directory = operation_directory(STORE, uuid_of(domain), id_)
+    memory = MemoryImage(
+        path=join(directory, "memory.save"),
+        size=120_000_000,
+        was_running=True,
+        version=2,
+        compression="raw",
+        data_length=119_000_000,
+        sha256="0" * 64,
+    )
+    return Checkpoint(
+        id=id_,
+        host_uuid=host.uuid,
+        domain_uuid=uuid_of(domain),
+        domain_name=domain,
+        name=f"state-{number:03}",
+        parent_id=parent.id if parent else None,
+        created=BEGAN + timedelta(minutes=number),
+        mode="save",
+        state=CheckpointState.READY,
+        memory=memory,
+        disks=tuple(_disk(_layer(domain, id_, target, parent)) for target in DISKS),
+        domain_xml=DOMAIN_XML,
+        persistent=True,
+        machine="pc",
+        cpu="",
+        emulator="/usr/bin/qemu-system-x86_64",
+        qemu_version=host.qemu_version,
+        libvirt_version=host.libvirt_version,
+        tags=("generated",),
+    )
+
+
+def _disk(layer: Layer) -> CheckpointDisk:
+    return CheckpointDisk(
+        target=layer.target, device=Device.DISK, readonly=False, path=layer.path, format=layer.format, layer=layer
+    )
+
+
+def _layer(domain: str, made_by: str, target: str, below: Checkpoint | None) -> Layer:
+    """An overlay on what the checkpoint `below` froze; without one, the domain's own disk."""
+    directory = operation_directory(STORE, uuid_of(domain), made_by) if below else "/var/lib/libvirt/images"
+    return Layer(
+        path=join(directory, f"{target}.qcow2" if below else f"{domain}-{target}.qcow2"),
+        target=target,
+        format="qcow2",
+        capacity=1 << 30,
+        backing=below.layers[target].path if below else None,
+        operation_id=made_by if below else None,
+        physical=4_000_000,
+        allocation=4_000_000,
+        mtime="1767225600.000000000",
+    )
+
+
+def uuid_of(name: str) -> str:
+    """The same for the same name: of a domain, or of what is named after one."""
+    return str(uuid5(NAMESPACE_DNS, name))
+
+
+# --------------------------------------------------------------------------- rows
+
+
+class _Rows:
+    """Rows by table."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._layer_ids: dict[str, int] = {}  # by path
+        self.of: dict[type[Base], list[Base]] = defaultdict(list)
+        self._add(HostRow(uuid=host.uuid, name=host.name, uri=host.uri))
+
+    def add_domain(self, name: str, size: int) -> None:
+        """A domain with its checkpoints; it stands on the last one."""
+        place = {"host_uuid": self._host.uuid, "domain_uuid": uuid_of(name)}
+        self._add(DomainRow(host_uuid=self._host.uuid, uuid=uuid_of(name), name=name, seen=rows.timestamp(BEGAN)))
+        for checkpoint in tree(self._host, name, size):
+            self._add_checkpoint(place, checkpoint)
+        self._add(HeadRow(**place, checkpoint_id=checkpoint.id))
+        for target in DISKS:
+            layer_id = self._add_layer(place, _layer(name, uuid_of(f"{name}/head"), target, checkpoint))
+            self._add(HeadDiskRow(**place, target=target, layer_id=layer_id))
+
+    def _add_checkpoint(self, place: dict[str, str], checkpoint: Checkpoint) -> None:
+        self._add_operation(place, checkpoint)
+        self._add(rows.checkpoint_row(checkpoint))
+        self._add(rows.document_row(checkpoint))
+        for position, disk in enumerate(checkpoint.disks):
+            layer_id = self._add_layer(place, checkpoint.layers[disk.target])
+            self._add(rows.disk_row(checkpoint.id, position, disk, layer_id))
+        for position, tag in enumerate(checkpoint.tags):
+            self._add(TagRow(checkpoint_id=checkpoint.id, tag=tag, position=position))
+
+    def _add_operation(self, place: dict[str, str], checkpoint: Checkpoint) -> None:
+        """Its row in the journal: done, with the plan as long as plans are."""
+        time = rows.timestamp(checkpoint.created)
+        self._add(
+            OperationRow(
+                **place,
+                **rows.owner_columns(owners.this_process()),
+                id=checkpoint.id,
+                kind=OperationKind.CHECKPOINT,
+                state=OperationState.DONE,
+                step="hashed",
+                completed=rows.json(["hashed"]),
+                plan=rows.json({"domain_xml": DOMAIN_XML}),
+                facts=rows.json({}),
+                token=1,
+                opened=time,
+                lease_until=time,
+                closed=time,
+            )
+        )
+
+    def _add_layer(self, place: dict[str, str], layer: Layer) -> int:
+        id_ = self._layer_ids[layer.path] = len(self._layer_ids) + 1
+        values = {name: getattr(layer, name) for name in ("path", "target", "format", "capacity", "operation_id")}
+        facts = {name: getattr(layer, name) for name in ("physical", "allocation", "mtime")}
+        below = self._layer_ids[layer.backing] if layer.backing is not None else None
+        self._add(LayerRow(**place, **values, **facts, id=id_, backing_id=below))
+        return id_
+
+    def _add(self, row: Base) -> None:
+        self.of[type(row)].append(row)

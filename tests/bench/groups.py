@@ -1,0 +1,19 @@
+"""A group of rows: competitors at the same work, and what snapctl aims at there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from tests.bench.aims import Aim
+from tests.bench.guests import Site
+from tests.bench.rounds import Competitor
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    title: str
+    reference: str  # the row that ratios are to
+    competitors: Callable[[Site], AbstractContextManager[Sequence[Competitor]]]  # made, and cleared away after
+    aims: Sequence[Aim]

@@ -1,0 +1,104 @@
+"""snapctl as its users run it: the installed command, by somebody without any rights.
+
+The client shares neither files nor an account with the hypervisor, whose socket is all that it sees.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SNAPCTL = Path(sys.executable).with_name("snapctl")
+BECOME_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups") if os.geteuid() == 0 else ()
+LONGEST_ERROR = 200
+TIMEOUT = 60.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run of the command came to."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+    def error(self, code: int) -> str:
+        """The one line that the command failed with; anything else is no proper failure."""
+        assert (self.code, self.stdout) == (code, ""), self
+        (line,) = self.stderr.splitlines()
+        assert len(line) <= LONGEST_ERROR, line
+        return line
+
+
+class Client:
+    """One user of snapctl: a home directory with a configuration and a catalog."""
+
+    def __init__(self, uri: str, home: Path) -> None:
+        self.home = home
+        self._environment = {"PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", "SNAPCTL_URI": uri}
+
+    @property
+    def catalog(self) -> Path:
+        """Where a user's catalog is unless told otherwise."""
+        return self.home / ".local/share/snapctl/catalog.sqlite"
+
+    def configure(self, text: str) -> None:
+        """Write this user's own configuration file."""
+        path = self.home / ".config/snapctl/snapctl.toml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start the command and return at once; signals to the process reach snapctl itself."""
+        return subprocess.Popen(
+            [*BECOME_NOBODY, SNAPCTL, *arguments],
+            cwd=self.home, env=self._environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, *arguments: str) -> Result:
+        """Run the command, however it ends."""
+        with self.start(*arguments) as process:
+            return finish(process)
+
+    def do(self, *arguments: str) -> Any:
+        """Run the command, which must succeed; the value of the JSON that it prints."""
+        result = self.run("-o", "json", *arguments)
+        assert (result.code, result.stderr) == (0, ""), result
+        return result.json
+
+    def refusal(self, code: int, *arguments: str) -> str:
+        """Run the command, which must fail with `code`; its one line of error."""
+        return self.run(*arguments).error(code)
+
+
+def finish(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> Result:
+    """Wait for the end of a command that `Client.start` began; one that takes too long is killed."""
+    try:
+        stdout, stderr = process.communicate(timeout=timeout)
+    except BaseException:
+        process.kill()
+        raise
+    return Result(process.returncode, stdout, stderr)
+
+
+@contextlib.contextmanager
+def new_client(uri: str) -> Iterator[Client]:
+    """A user who was never here before."""
+    with tempfile.TemporaryDirectory(prefix="snapctl-user-", dir="/tmp") as home:  # whose parents anybody may enter
+        if BECOME_NOBODY:
+            shutil.chown(home, "nobody", "nogroup")
+        yield Client(uri, Path(home))

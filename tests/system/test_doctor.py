@@ -1,0 +1,317 @@
+"""Each thing that doctor can find, brought about for real."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import libvirt
+import pytest
+
+from orchestrator import manifest
+from orchestrator.hypervisor import connect as open_hypervisor
+from orchestrator.manifest import Manifest
+from orchestrator.model import NewOverlay, OperationKind, operation_directory
+from tests.box.box import Box
+from tests.box.connection import connect
+from tests.box.fixtures import GuestFactory
+from tests.box.witness import Witness
+
+from .client import Client, finish, new_client
+from .troubles import edited_disk
+from .world import files, unchanged
+
+pytestmark = pytest.mark.system
+
+STORE = "/var/lib/libvirt/images/examined"
+
+
+@contextlib.contextmanager
+def user(box: Box) -> Iterator[Client]:
+    """Somebody with a new catalog, for the store that only this module uses."""
+    with new_client(box.uri) as made:
+        made.configure(f'[store]\npath = "{STORE}"')
+        yield made
+
+
+@pytest.fixture(scope="module")
+def client(box: Box) -> Iterator[Client]:
+    with user(box) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def web(client: Client, module_guest: GuestFactory) -> Witness:
+    """A guest, started paused, that stands on the second of its checkpoints `one` and `two`."""
+    guest = module_guest(boot=False)
+    guest.start(paused=True)
+    for name in ("one", "two"):
+        client.do("checkpoint", guest.name, name)
+    return guest
+
+
+@pytest.fixture
+def domain(web: Witness) -> Iterator[Any]:
+    with connect(web.uri) as connection:
+        yield connection.lookupByName(web.name)
+
+
+def findings(client: Client, *arguments: str, code: int) -> dict[str, dict[str, Any]]:
+    """What is not well, by what it is about; nothing is ever found twice in these tests."""
+    result = client.run("-o", "json", "doctor", *arguments)
+    assert result.code == code, result
+    found = [each for each in result.json if each["level"] != "ok"]
+    assert max((each["exit_code"] for each in found), default=0) == code
+    assert len({each["about"] for each in found}) == len(found), found
+    return {each["about"]: each for each in found}
+
+
+def test_all_is_well(box: Box, client: Client, web: Witness) -> None:
+    with unchanged(box, client):
+        assert findings(client, code=0) == {}
+        result = client.run("doctor")
+    assert (result.code, result.stderr) == (0, "")
+    assert all(line.startswith("ok ") for line in result.stdout.splitlines())
+
+
+def test_people_are_told_what_to_do(box: Box, client: Client, web: Witness) -> None:
+    with changed_mode(box, STORE, "0755"):
+        result = client.run("doctor")
+    assert result.code == 1
+    assert f"others may list or change {STORE}" in result.stdout
+    assert f"→ on the hypervisor: chmod 0711 {STORE}" in result.stdout
+    assert result.stderr.endswith("1 warning; nothing was changed; follow the advice\n")
+
+
+@contextlib.contextmanager
+def changed_mode(box: Box, path: str, mode: str) -> Iterator[None]:
+    before = box.run_inside("stat", "-c", "%a", path).stdout.strip()
+    box.run_inside("chmod", mode, path)
+    try:
+        yield
+    finally:
+        box.run_inside("chmod", before, path)
+
+
+def memory_of(client: Client, web: Witness, name: str) -> str:
+    path: str = client.do("show", web.name, name)["memory"]["path"]
+    return path
+
+
+# --------------------------------------------------------------------------- what it lives on
+
+
+def test_modes_in_the_store(box: Box, client: Client, web: Witness) -> None:
+    image = memory_of(client, web, "one")
+    directory = image.rpartition("/")[0]
+    for path, mode in ((directory, "0755"), (directory.rpartition("/")[0], "0777"), (image, "0644")):
+        with changed_mode(box, path, mode):
+            found = findings(client, code=1)
+        assert path in found["store"]["what"]
+
+
+def test_files_that_are_not_snapctls(box: Box, client: Client, web: Witness) -> None:
+    stray, extra = f"{STORE}/stray", f"{memory_of(client, web, 'one').rpartition('/')[0]}/extra"
+    box.run_inside("install", "-m", "0600", "/dev/null", stray)
+    box.run_inside("install", "-m", "0600", "/dev/null", extra)
+    try:
+        found = findings(client, "--clean", code=0)
+        assert stray in found["store"]["what"]
+        assert extra in found["directories"]["what"]
+        assert {stray, extra} <= set(files(box, STORE))
+    finally:
+        box.run_inside("rm", stray, extra)
+
+
+def test_modes_of_the_catalog(client: Client, web: Witness) -> None:
+    client.catalog.chmod(0o644)
+    try:
+        assert "others may read" in findings(client, code=1)["catalog"]["what"]
+    finally:
+        client.catalog.chmod(0o600)
+
+
+def test_a_store_without_space(box: Box, web: Witness) -> None:
+    box.mount_tmpfs("/var/lib/libvirt/small", "8m")
+    with new_client(box.uri) as client:
+        client.configure('[store]\npath = "/var/lib/libvirt/small/store"')
+        assert "too little even for a rollback" in findings(client, code=1)["space"]["what"]
+
+
+# --------------------------------------------------------------------------- operations
+
+
+def test_an_unfinished_operation(client: Client, web: Witness, domain: Any) -> None:
+    with client.start("rollback", web.name, "two", "-y") as process:
+        while not any(step for (step,) in open_steps(client)):
+            time.sleep(0.001)
+        process.kill()
+        finish(process)
+    found = findings(client, code=7)
+    assert found["operations"]["advice"] == f"snapctl recover {web.name}"
+    assert f"a rollback of {web.name} is unfinished" in found["operations"]["what"]
+    client.do("recover")
+    assert findings(client, code=0) == {}
+
+
+def open_steps(client: Client) -> list[tuple[str]]:
+    with closing(sqlite3.connect(client.catalog)) as database:
+        return database.execute("SELECT step FROM operation WHERE state = 'open'").fetchall()
+
+
+# --------------------------------------------------------------------------- files and domains
+
+
+def test_a_missing_file(box: Box, client: Client, web: Witness) -> None:
+    image = memory_of(client, web, "one")
+    box.run_inside("mv", image, "/var/lib/libvirt/hidden")
+    try:
+        found = findings(client, code=5)
+    finally:
+        box.run_inside("mv", "/var/lib/libvirt/hidden", image)
+    assert found["files"]["what"] == f"{image} is missing: {web.name}/one cannot be restored"
+    assert findings(client, code=0) == {}
+
+
+def test_a_disk_that_drifted(client: Client, web: Witness, domain: Any) -> None:
+    definition = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+    edited_disk(domain)
+    try:
+        found = findings(client, code=1)
+    finally:
+        domain.connect().defineXML(definition)
+    assert "from its next start on, the catalog says" in found["domains"]["what"]
+
+
+def test_a_managed_save_image(client: Client, web: Witness, domain: Any) -> None:
+    domain.managedSave()
+    found = findings(client, code=1)
+    assert found["domains"]["advice"] == f"virsh managedsave-remove {web.name}"
+    domain.managedSaveRemove()
+    assert findings(client, code=0) == {}
+    client.do("rollback", web.name, "two", "-y")
+
+
+def test_a_domain_that_is_gone(client: Client, web: Witness, domain: Any) -> None:
+    definition, connection = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), domain.connect()
+    domain.destroy()
+    domain.undefine()
+    try:
+        found = findings(client, code=1)
+    finally:
+        connection.defineXML(definition)
+    assert f"{web.name} is not defined any more" in found["domains"]["what"]
+    client.do("rollback", web.name, "two", "-y")
+    assert findings(client, code=0) == {}
+
+
+@pytest.mark.long
+def test_a_long_chain(client: Client, guest: GuestFactory) -> None:
+    deep = guest(boot=False)
+    deep.start(paused=True)
+    for number in range(31):
+        client.do("checkpoint", deep.name, f"c{number}")
+    assert f"{deep.name} has a chain of 32 layers" in findings(client, code=1)["chains"]["what"]
+
+
+# --------------------------------------------------------------------------- directories
+
+
+@contextlib.contextmanager
+def leftover(box: Box, web: Witness, domain: Any, age: timedelta = timedelta(hours=2)) -> Iterator[str]:
+    """A directory as a rollback made it that nobody remembers, with an overlay on the guest's own disk; its path."""
+    hypervisor = open_hypervisor(box.uri)
+    uuid, operation_id = domain.UUIDString(), str(uuid4())
+    directory = operation_directory(STORE, uuid, operation_id)
+    overlay = NewOverlay(
+        target="vda",
+        path=f"{directory}/vda.qcow2",
+        backing=f"/var/lib/libvirt/images/{web.name}-disk-vda.qcow2",
+        backing_format="qcow2",
+        capacity=1 << 26,
+    )
+    made = Manifest(
+        host_uuid=hypervisor.host.uuid,
+        host_name=hypervisor.host.name,
+        domain_uuid=uuid,
+        domain_name=web.name,
+        operation_id=operation_id,
+        kind=OperationKind.ROLLBACK,
+        created=datetime.now(UTC) - age,
+        stands_on=str(uuid4()),
+        overlays=(overlay,),
+    )
+    hypervisor.storage.make_directory(directory)
+    hypervisor.storage.write(manifest.path_in(directory), manifest.encode(made))
+    hypervisor.storage.create_overlay(overlay)
+    hypervisor.close()
+    yield directory
+    box.run_inside("rm", "-rf", directory)
+
+
+def test_what_nobody_needs_is_removed_when_told_to(box: Box, client: Client, web: Witness, domain: Any) -> None:
+    before = files(box, STORE)
+    with leftover(box, web, domain) as directory:
+        with unchanged(box, client):
+            found = findings(client, code=1)
+        assert directory in found["directories"]["what"]
+        assert found["directories"]["advice"] == "snapctl doctor --clean"
+        assert findings(client, "--clean", code=0) == {}
+        after = files(box, STORE)
+        assert set(after) == set(before)
+        assert {path for path in before if before[path] != after[path]} <= {directory.rpartition("/")[0]}
+    assert findings(client, code=0) == {}
+
+
+@pytest.mark.parametrize("case", ["young", "foreign file", "no manifest", "half a manifest", "in use", "cloned"])
+def test_what_might_be_needed_stays(box: Box, client: Client, web: Witness, domain: Any, case: str) -> None:
+    age = timedelta(minutes=1) if case == "young" else timedelta(hours=2)
+    with leftover(box, web, domain, age) as directory, contextlib.ExitStack() as after:
+        overlay, marked = f"{directory}/vda.qcow2", f"{directory}/manifest.json"
+        match case:
+            case "foreign file":
+                box.run_inside("install", "-m", "0600", "/dev/null", f"{directory}/notes")
+            case "no manifest":
+                box.run_inside("rm", marked)
+            case "half a manifest":
+                box.run_inside("truncate", "--size=-40", marked)
+            case "in use":
+                after.enter_context(user_of(domain, overlay))
+            case "cloned":
+                clone = f"/var/lib/libvirt/images/clone-{uuid4()}.qcow2"
+                box.run_inside("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", overlay, clone)
+                after.enter_context(user_of(domain, clone))
+        with unchanged(box, client):
+            found = findings(client, "--clean", code=0)
+        assert (found["directories"]["level"], directory in found["directories"]["what"]) == ("note", True)
+
+
+@contextlib.contextmanager
+def user_of(domain: Any, path: str) -> Iterator[None]:
+    """Another domain, off, that has the file as its disk."""
+    definition = f"""<domain type='qemu'><name>user-{uuid4()}</name><memory unit='MiB'>16</memory>
+    <os><type>hvm</type></os><devices><disk type='file' device='disk'><driver name='qemu' type='qcow2'/>
+    <source file='{path}'/><target dev='vda'/></disk></devices></domain>"""
+    user = domain.connect().defineXML(definition)
+    try:
+        yield
+    finally:
+        user.undefine()
+
+
+def test_with_a_lost_catalog_cleaning_up_takes_nothing(box: Box, client: Client, web: Witness) -> None:
+    with user(box) as another:
+        another.do("list")
+        with unchanged(box, another):
+            result = another.run("-o", "json", "doctor", "--clean")
+        assert result.code == 1
+    lost, overlay = (each for each in result.json if each["level"] != "ok")
+    assert f"{web.name}/one" in lost["what"] and f"{web.name}/two" in lost["what"]
+    assert lost["advice"].endswith("snapctl catalog rebuild")
+    assert overlay["level"] == "note"

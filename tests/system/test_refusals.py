@@ -1,0 +1,197 @@
+"""What cannot be done is refused, with the reason and the way out, and nothing at all is changed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import libvirt
+import libvirt_qemu
+import pytest
+
+from tests.box import layout
+from tests.box.box import Box
+from tests.box.connection import connect
+from tests.box.fixtures import GuestFactory
+from tests.box.witness import Media
+
+from . import troubles
+from .client import Client, new_client
+from .troubles import Trouble
+from .world import unchanged
+
+pytestmark = pytest.mark.system
+
+USAGE, BUSY, REFUSED = 2, 4, 6
+MONITOR_OF_HUMANS = libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP
+
+
+@pytest.fixture(scope="module")
+def base(client: Client, module_guest: GuestFactory) -> str:
+    """The name of a domain that stands still on its checkpoint `base`."""
+    guest = module_guest(boot=False)
+    guest.start(paused=True)
+    client.do("checkpoint", guest.name, "base")
+    return guest.name
+
+
+@pytest.fixture
+def troubled(box: Box, base: str) -> Iterator[Any]:
+    """The same, as libvirt's domain: whatever is done to it is undone afterwards."""
+    with connect(box.uri) as connection:
+        domain = connection.lookupByName(base)
+        definition = domain.XMLDesc(troubles.INACTIVE)
+        yield domain
+        troubles.restart_as(connection, base, definition)
+
+
+BOTH: list[tuple[Trouble, int, str]] = [
+    (troubles.libvirt_snapshot, REFUSED, "has libvirt snapshots of its own: theirs"),
+    (troubles.libvirt_checkpoint, REFUSED, "has libvirt checkpoints (dirty bitmaps) of its own: theirs"),
+    (troubles.block_job, BUSY, "has a block job on vda"),
+    (troubles.backup_job, BUSY, "has a job under way (backup)"),
+    (troubles.other_disk, REFUSED, "disk-vda.qcow2, the catalog says "),
+]
+"""(what is wrong, exit code, what is said of it)"""
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "said"),
+    [
+        *BOTH,
+        (troubles.shut_off, REFUSED, "is not running"),
+        (troubles.edited_disk, REFUSED, "/other.qcow2"),
+        (troubles.volume_disk, REFUSED, "of type volume, neither file nor block"),
+        (troubles.namesake, REFUSED, "another domain"),
+        (troubles.undefined, REFUSED, "is not running"),
+    ],
+)
+def test_a_checkpoint(box: Box, client: Client, troubled: Any, trouble: Trouble, code: int, said: str) -> None:
+    trouble(troubled)
+    with unchanged(box, client):
+        assert said in client.refusal(code, "checkpoint", troubled.name(), "new")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "said"),
+    [
+        *BOTH,
+        (troubles.managed_save, REFUSED, "has a managed-save image"),
+        (troubles.volume_disk, REFUSED, "has disk vdz, which checkpoint base does not have"),
+        (troubles.namesake, REFUSED, "another domain"),
+        (troubles.renamed, REFUSED, "was called"),
+        (troubles.undefined, REFUSED, "is not defined any more"),
+    ],
+)
+def test_a_rollback(box: Box, client: Client, troubled: Any, trouble: Trouble, code: int, said: str) -> None:
+    trouble(troubled)
+    with unchanged(box, client):
+        assert said in client.refusal(code, "rollback", troubled.name(), "base", "-y")
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "arguments"),
+    [
+        (REFUSED, "there is no domain nobody01", ("checkpoint", "nobody01", "new")),
+        (REFUSED, "there is no domain nobody01", ("rollback", "nobody01", "base", "-y")),
+        (REFUSED, "there is no domain nobody01", ("delete", "nobody01", "base", "-y")),
+        (REFUSED, "already has a checkpoint base", ("checkpoint", "GUEST", "base")),
+        (REFUSED, "has no checkpoint new", ("rollback", "GUEST", "new", "-y")),
+        (REFUSED, "has no checkpoint new", ("delete", "GUEST", "base", "new", "-y")),
+        (REFUSED, "stands on checkpoint base", ("delete", "GUEST", "base", "-y")),
+        (USAGE, "'no/name' is not a valid checkpoint name", ("checkpoint", "GUEST", "no/name")),
+        (USAGE, "'-' is not a valid tag name", ("checkpoint", "GUEST", "new", "-t", "-")),
+        (USAGE, "no terminal to ask on", ("rollback", "GUEST", "base")),
+        (USAGE, "no terminal to ask on", ("delete", "GUEST", "base")),
+        (USAGE, "stop", ("rollback", "GUEST", "base", "-y", "--after", "stop")),
+    ],
+)
+def test_a_command(box: Box, client: Client, base: str, code: int, said: str, arguments: tuple[str, ...]) -> None:
+    with unchanged(box, client):
+        assert said in client.refusal(code, *(base if each == "GUEST" else each for each in arguments))
+
+
+def test_drift_is_told_with_both_paths(client: Client, troubled: Any) -> None:
+    (overlay,) = client.do("checkpoint", troubled.name(), "--dry-run")["overlays"]
+    troubles.other_disk(troubled)
+    error = json.loads(client.run("-o", "json", "rollback", troubled.name(), "base", "-y").stderr)
+    assert f"/{troubled.name()}-disk-vda.qcow2, the catalog says {overlay['backing']}" in error["message"]
+
+
+# --------------------------------------------------------------------------- a cramped store
+
+
+@pytest.fixture(scope="module")
+def cramped(box: Box) -> Iterator[Client]:
+    """A user whose store is on a small file system of the hypervisor's."""
+    box.mount_tmpfs("/cramped", "80m")
+    with new_client(box.uri) as client:
+        client.configure('[store]\npath = "/cramped/store"\n')
+        client.do("list")  # which makes the catalog
+        yield client
+
+
+def test_a_store_that_may_not_hold_the_memory(box: Box, cramped: Client, module_guest: GuestFactory) -> None:
+    guest = module_guest(boot=False)
+    guest.start(paused=True)
+    with unchanged(box, cramped, "/cramped"):
+        line = cramped.refusal(REFUSED, "checkpoint", guest.name, "new")
+    assert "/cramped/store has 80 MiB free" in line
+
+
+def test_a_store_that_is_as_good_as_full(box: Box, client: Client, base: str) -> None:
+    client.configure("[store]\nreserve_mib = 100_000_000\n")
+    try:
+        with unchanged(box, client):
+            assert "a rollback needs" in client.refusal(REFUSED, "rollback", base, "base", "-y")
+    finally:
+        client.configure("")
+
+
+# --------------------------------------------------------------------------- unfit guests
+
+
+@pytest.mark.parametrize("kind", ["shareable", "transient"])
+def test_a_disk_that_cannot_be_frozen(box: Box, client: Client, module_guest: GuestFactory, kind: str) -> None:
+    guest = module_guest(media=Media(**{kind: True}, image_format="raw"), boot=False)
+    guest.start(paused=True)
+    with unchanged(box, client):
+        assert f"disk vdb of {guest.name} is {kind}" in client.refusal(REFUSED, "checkpoint", guest.name)
+
+
+def test_a_guest_that_crashed(box: Box, client: Client, module_guest: GuestFactory) -> None:
+    guest = module_guest(boot=False)
+    with connect(box.uri) as connection:
+        domain = connection.lookupByName(guest.name)
+        troubles.redefine(domain, lambda xml: xml.replace("</devices>", "<panic model='isa'/></devices>"))
+        troubles.redefine(domain, lambda xml: xml.replace("destroy</on_crash>", "preserve</on_crash>"))
+        guest.start(paused=True)
+        as_a_kernel_does_in_panic = "o /b 0x505 1"
+        libvirt_qemu.qemuMonitorCommand(domain, as_a_kernel_does_in_panic, MONITOR_OF_HUMANS)
+        wait_until(lambda: domain.state()[0] == libvirt.VIR_DOMAIN_CRASHED)
+    with unchanged(box, client):
+        assert "has crashed" in client.refusal(REFUSED, "checkpoint", guest.name)
+
+
+def test_a_guest_whose_storage_failed(box: Box, client: Client, module_guest: GuestFactory) -> None:
+    guest = module_guest(boot=False)
+    box.mount_tmpfs("/failing", "2m")
+    disk = f"{guest.name}-disk-vda.qcow2"
+    box.run_inside("cp", f"{layout.IMAGES}/{disk}", "/failing/")
+    with connect(box.uri) as connection:
+        domain = connection.lookupByName(guest.name)
+        troubles.redefine(domain, lambda xml: xml.replace(f"{layout.IMAGES}/{disk}", f"/failing/{disk}"))
+        guest.boot()
+        guest.sh("setsid dd if=/dev/urandom of=/mnt/much bs=1M count=8 conv=fsync >/dev/null 2>&1 &")
+        wait_until(lambda: domain.state() == [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR])
+    with unchanged(box, client, "/failing"):
+        assert "paused on an I/O error" in client.refusal(REFUSED, "checkpoint", guest.name)
+
+
+def wait_until(condition: Callable[[], bool], timeout: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
