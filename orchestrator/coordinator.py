@@ -18,6 +18,7 @@ import msgspec
 
 from .doctor import examine
 from .errors import CatalogError, Refused, SnapctlError, UsageError
+from .fence import Fenced
 from .journal import FaultPoint, Run, Story
 from .model import (
     Advice,
@@ -286,6 +287,8 @@ class Coordinator:
         return recovered
 
     def _recover(self, operation: OperationRecord) -> Recovered:
+        if self._catalog.is_abandoned(operation):
+            _plan(operation)  # raises for a damaged one, before anybody becomes its owner
         lease = self._catalog.take_over(operation)
         try:
             run = Run(self._story(lease), self._catalog, lease, self._point)
@@ -383,24 +386,32 @@ class Coordinator:
 
     def _story(self, lease: Lease) -> Story:
         """The story of a journal row: the same for a new operation and for one a crash left behind."""
-        try:
-            return self._told(lease)
-        except msgspec.ValidationError as error:
-            raise CatalogError(f"the plan of operation {lease.operation.id} is damaged: {error}") from error
+        facts: dict[str, Any] = dict(lease.operation.facts)
+        hypervisor = Fenced(self._hypervisor, lease)
+        match _plan(lease.operation):
+            case CheckpointPlan() as plan:
+                return CheckpointStory(plan, hypervisor, self._catalog, lease, facts, self._progress)
+            case RollbackPlan() as plan:
+                return RollbackStory(plan, hypervisor, self._catalog, lease, facts)
+            case DeletePlan() as plan:
+                return DeleteStory(plan, hypervisor, self._catalog, lease, facts)
 
-    def _told(self, lease: Lease) -> Story:
-        operation = lease.operation
-        facts: dict[str, Any] = dict(operation.facts)
-        match operation.kind:
-            case OperationKind.CHECKPOINT:
-                checkpoint = msgspec.convert(operation.plan, CheckpointPlan)
-                return CheckpointStory(checkpoint, self._hypervisor, self._catalog, lease, facts, self._progress)
-            case OperationKind.ROLLBACK:
-                rollback = msgspec.convert(operation.plan, RollbackPlan)
-                return RollbackStory(rollback, self._hypervisor, self._catalog, lease, facts)
-            case OperationKind.DELETE:
-                delete = msgspec.convert(operation.plan, DeletePlan)
-                return DeleteStory(delete, self._hypervisor, self._catalog, lease, facts)
+
+_PLANS: dict[OperationKind, type[Plan]] = {
+    OperationKind.CHECKPOINT: CheckpointPlan,
+    OperationKind.ROLLBACK: RollbackPlan,
+    OperationKind.DELETE: DeletePlan,
+}
+
+
+def _plan(operation: OperationRecord) -> Plan:
+    """The plan as the journal has it."""
+    try:
+        return msgspec.convert(operation.plan, _PLANS[operation.kind])
+    except msgspec.ValidationError as error:
+        raise CatalogError(
+            f"the plan of operation {operation.id} is damaged: {error}", hint="restore the catalog from a backup"
+        ) from error
 
 
 def _depth(checkpoint: Checkpoint, among: Mapping[str, Checkpoint]) -> int:

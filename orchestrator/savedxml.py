@@ -60,6 +60,11 @@ def named(xml: str) -> Named:
     return Named(_collected(_exact(xml, domain)), _collected(_named(domain)))
 
 
+def writable_sources(xml: str) -> dict[str, str | None]:
+    """The path of each disk that the guest could change, by target. Raises `HypervisorError`."""
+    return {disk.target: disk.path for disk in domainxml.disks(xml) if disk.writable}
+
+
 def differences(saved: Named, known: Named) -> list[str]:
     """What `saved`, from a memory image, says otherwise than `known`, from the catalog: a phrase for each.
 

@@ -52,6 +52,7 @@ KNOWS_ONLY: dict[str, tuple[str, ...]] = {
     "orchestrator/qcow2.py": (),
     "orchestrator/savedxml.py": ("domainxml", "model", "xmltree"),
     "orchestrator/planning/": ("planning", "errors", "model", "saveimage", "qcow2", "savedxml"),
+    "orchestrator/fence.py": ("model", "ports"),
     "orchestrator/journal.py": ("errors", "model", "ports"),
     "orchestrator/manifest/": ("manifest", "errors", "model", "planning", "savedxml"),
     "orchestrator/operations/": (

@@ -7,15 +7,18 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from ..errors import CatalogError, Refused
+from ..errors import CatalogError, Refused, UsageError
 
 
 def copy(source: Path, target: Path) -> None:
     """Copy a database to a new file, 0600, checked and durable; other processes go on meanwhile.
 
-    Raises `Refused` when there is a file already. A crash may leave an empty `target` and what was
-    copied so far beside it, as `<target>.partial`, but never half a database under its name.
+    Raises `UsageError` when `target` names no file, `Refused` when there is one already. A crash may leave
+    an empty `target` and what was copied so far beside it, as `<target>.partial`, but never half a
+    database under its name.
     """
+    if not target.name:
+        raise UsageError("the backup has no name", hint="give the path of a new file")
     partial = target.with_name(f"{target.name}.partial")
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))

@@ -30,6 +30,9 @@ _VERSION = Table(
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 
+_ACTIVE = text("SELECT count(*) FROM sqlite_schema WHERE type IN ('trigger', 'view')")
+"""What would act on its own when a row is written or read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upgrade:
@@ -45,6 +48,11 @@ def revision(connection: Connection) -> str | None:
     tables = inspect(connection).get_table_names()
     if not tables:
         return None
+    if connection.dialect.name == "sqlite" and connection.scalar(_ACTIVE):
+        raise CatalogError(
+            "somebody put triggers or views into the catalog, and snapctl has none",
+            hint="restore the catalog from a backup",
+        )
     found: list[str] = []
     if _VERSION.name in tables:
         found = list(connection.scalars(select(_VERSION.c.version_num)))

@@ -12,6 +12,7 @@ from typing import Annotated
 
 from sqlalchemy import (
     BigInteger,
+    Connection,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    event,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -181,6 +183,7 @@ class HeadDiskRow(Base):
 
 
 _OPEN = text("state = 'open'")
+_ONE_OPEN = Index("uq_operation_open", "host_uuid", "domain_uuid", unique=True, sqlite_where=_OPEN)
 
 
 class OperationRow(Base):
@@ -189,7 +192,7 @@ class OperationRow(Base):
     __tablename__ = "operation"
     __table_args__ = (
         _its_domain(),
-        Index("uq_operation_open", "host_uuid", "domain_uuid", unique=True, sqlite_where=_OPEN, postgresql_where=_OPEN),
+        _ONE_OPEN,
     )
 
     id: Mapped[Id] = mapped_column(primary_key=True)
@@ -211,3 +214,10 @@ class OperationRow(Base):
     lease_until: Mapped[Time]
     closed: Mapped[Time | None]
     error: Mapped[str | None]
+
+
+@event.listens_for(OperationRow.__table__, "before_create")
+def _only_open_rows_on_postgresql(_: object, connection: Connection, **_options: object) -> None:
+    """The lock's condition for PostgreSQL. Given to the index itself, it would load that dialect at each start."""
+    if connection.dialect.name == "postgresql":
+        _ONE_OPEN.dialect_options["postgresql"]["where"] = _OPEN

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -66,11 +67,7 @@ class Session:
             yield coordinator
 
     def _connect(self) -> Connect:
-        if self.connect is not None:
-            return self.connect
-        from ..coordinator import Coordinator
-
-        return Coordinator.open
+        return _open if self.connect is None else self.connect
 
     # ------------------------------------------------------------------ output
 
@@ -105,6 +102,23 @@ class Session:
         """Raise unless somebody says yes."""
         if not streams.ask(question):
             raise SnapctlError(f"{verb} was not confirmed", hint="answer y to go on")
+
+
+def _open(settings: Settings, *, progress: Progress) -> Coordinator:
+    """`Coordinator.open` without Python's cyclic garbage collector in its way.
+
+    A short command spends most of its time importing. What was imported stays until the end, so
+    nothing is gained by walking over it meanwhile, and again at exit, which takes a quarter as long
+    as the whole of `snapctl list`.
+    """
+    gc.disable()
+    try:
+        from ..coordinator import Coordinator
+
+        return Coordinator.open(settings, progress=progress)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _show_log() -> None:

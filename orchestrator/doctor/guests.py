@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model import Advice, Domain, Head
+from ..planning import writers
 from ..planning.refusals import some
 from .advice import DAMAGED, UNFINISHED, count, error, note, ok, warning
 from .facts import Catalogued, DoctorFacts, Open
@@ -46,6 +47,7 @@ def files(facts: DoctorFacts) -> Iterator[Advice]:
     lost = {path: [_name(each) for each in settled if path in each.files] for path in sorted(facts.missing)}
     found = [_missing(path, names) for path, names in lost.items() if names]
     found += [_damaged(each) for each in settled if each.checkpoint.damage is not None]
+    found += _endangered(facts)
     number = len({path for each in settled for path in each.files})
     whole = f"{count(number, 'file')} of {count(len(settled), 'checkpoint')}"
     yield from found or [ok("files", f"{whole}, all there")]
@@ -60,6 +62,16 @@ def _damaged(each: Catalogued) -> Advice:
     checkpoint = each.checkpoint
     again = f"snapctl verify {checkpoint.domain_name} {checkpoint.name}"
     return error("files", f"{_name(each)} is damaged: {checkpoint.damage}", f"put it right, then: {again}", DAMAGED)
+
+
+def _endangered(facts: DoctorFacts) -> list[Advice]:
+    """Frozen layers that a domain could write to."""
+    writer_of = writers(facts.domains.values())
+    frozen = {layer.path for each in facts.checkpoints for chain in each.chains.values() for layer in chain}
+    return [
+        error("files", f"{path} is frozen, and {writer_of[path]}", "give that domain another disk: virsh edit", DAMAGED)
+        for path in sorted(frozen & writer_of.keys())
+    ]
 
 
 def _name(each: Catalogued) -> str:

@@ -50,8 +50,11 @@ def _size(directory: Directory) -> str:
 
 
 def _unmarked(facts: DoctorFacts) -> Iterator[Advice]:
-    known = facts.catalogued_directories
-    bad = [each.path for each in facts.store.directories if each.path in known and each.manifest is None]
+    """Directories of which the catalog knows more than their manifests say."""
+    whole = {each.checkpoint.directory for each in facts.checkpoints}
+    bad = [
+        each.path for each in _settled(facts) if each.manifest is None or (each.record is None and each.path in whole)
+    ]
     if bad:
         yield note(
             "directories",
@@ -61,8 +64,13 @@ def _unmarked(facts: DoctorFacts) -> Iterator[Advice]:
 
 
 def _extra_files(facts: DoctorFacts) -> Iterator[Advice]:
-    """Only where no operation is at work: what it makes is catalogued in the end."""
+    for directory in _settled(facts):
+        for path in sorted(directory.paths - facts.catalogued_files):
+            yield note("directories", f"the catalog does not know {path}", "look at it: snapctl does not delete it")
+
+
+def _settled(facts: DoctorFacts) -> Iterator[Directory]:
+    """Those that the catalog knows, where no operation is at work: what that makes is catalogued in the end."""
     for directory in facts.store.directories:
         if directory.path in facts.catalogued_directories and directory.domain_uuid not in facts.busy:
-            for path in sorted(directory.paths - facts.catalogued_files):
-                yield note("directories", f"the catalog does not know {path}", "look at it: snapctl does not delete it")
+            yield directory

@@ -17,7 +17,7 @@ from ..store import Directory
 from .facts import DoctorFacts
 
 SETTLED_AFTER = timedelta(hours=1)
-"""No operation takes that long between making a directory and using it, not even one with another catalog."""
+"""What an operation with another catalog makes is in use by then: a domain has it, or a memory image is with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -73,7 +73,7 @@ class CheckpointStory:
         before = (
             Step("prepared", self._prepare, self._is_prepared, self._unprepare),
             Step("saved", self._save, self._is_saved, self._unsave),
-            Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
+            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
             Step("committed", self._commit, self._is_committed, nothing),
         )
         restored = (Step("restored", self._restore, self._is_restored),) if self.plan.after is not After.STOP else ()
@@ -178,6 +178,17 @@ class CheckpointStory:
             self._hypervisor.domains.resume(self.plan.domain_uuid)
         self._hypervisor.storage.remove(self.plan.memory_path)
 
+    def _require_pair(self) -> None:
+        """Raise unless image and disks still are of one instant, which they are until the guest runs on those disks.
+
+        `Refused` when it does, `Unfinished` when it did and is off again.
+        """
+        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
+        if domain is not None and domain.active and domain.sources() != self._new_sources:
+            raise Refused(f"{domain.name} was started by somebody after its memory was saved", hint="try again")
+        if written_since(self.facts["frozen"], read_tops(self._hypervisor, self.plan.disks)):
+            raise self._doubtful()
+
     def _doubtful(self) -> Unfinished:
         name = self.plan.domain_name
         return Unfinished(
@@ -187,6 +198,10 @@ class CheckpointStory:
         )
 
     # ------------------------------------------------------------------ repointed, committed
+
+    def _repoint(self) -> None:
+        self._require_pair()
+        self._rewind.repoint()
 
     def _point_back(self) -> None:
         define_sources(self._hypervisor, self.plan.domain_uuid, self._tops)

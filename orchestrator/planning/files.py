@@ -9,7 +9,7 @@ from posixpath import normpath
 
 from .. import qcow2, savedxml, saveimage
 from ..errors import HypervisorError, IntegrityError
-from ..model import Checkpoint, DomainDisks, FileFacts, Finding, Layer, MemoryImage
+from ..model import Checkpoint, Domain, DomainDisks, FileFacts, Finding, Layer, MemoryImage
 from .headers import header_problem
 
 Chains = Mapping[str, Sequence[Layer]]
@@ -86,6 +86,7 @@ def _memory_problem(checkpoint: Checkpoint, seen: Seen) -> str | None:
         return (
             _header_problem(memory, saveimage.parse_header(head))
             or _xml_problem(checkpoint.domain_xml, saveimage.domain_xml(head))
+            or _pairing_problem(checkpoint)
             or _hash_problem(memory.sha256, seen.hashes.get(memory.path))
         )
     except saveimage.BadHeader as error:
@@ -112,8 +113,18 @@ def _xml_problem(catalogued: str, inside: str | None) -> str | None:
     return f"was changed: {'; '.join(differences)}" if differences else None
 
 
+def _pairing_problem(checkpoint: Checkpoint) -> str | None:
+    """The disks that the memory was saved with are the layers that the catalog pairs it with."""
+    saved = savedxml.writable_sources(checkpoint.domain_xml)
+    paired = {target: layer.path for target, layer in checkpoint.layers.items()}
+    for target in sorted(saved.keys() | paired.keys()):
+        if saved.get(target) != paired.get(target):
+            return f"was saved with {saved.get(target)} for disk {target}, not with {paired.get(target)}"
+    return None
+
+
 def _layer_problem(layer: Layer, below: Layer | None, seen: Seen) -> str | None:
-    if layer.physical is None:
+    if layer.physical is None and layer.operation_id is None:
         return None  # a block device: libvirt's volumes say nothing of it
     found = seen.facts[layer.path]
     if found is None:
@@ -175,7 +186,7 @@ def users(domains: Iterable[DomainDisks]) -> dict[str, str]:
     return found
 
 
-def writers(domains: Iterable[DomainDisks]) -> dict[str, str]:
+def writers(domains: Iterable[Domain | DomainDisks]) -> dict[str, str]:
     """By path: who may write to it, now or from the next start on."""
     found: dict[str, str] = {}
     for domain in domains:

@@ -83,7 +83,7 @@ class Faulty:
     """A port whose methods, and those of its parts, are called by a client's fate."""
 
     PARTS = ("domains", "storage")
-    UNTOUCHED = ("host", "close", "close_connection")
+    UNTOUCHED = ("host", "close_connection")
 
     def __init__(self, target: Any, fate: Fate, error: type[Exception]) -> None:
         self._target = target

@@ -76,9 +76,9 @@ def prepared(request: pytest.FixtureRequest, quick_directory: Path) -> Iterator[
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_fault_at_any_call_is_settled(prepared: tuple[Scenario, Lab, list[str]], kind: Kind) -> None:
-    """A kill at every call; of the other faults a third here, and all of them in the long run."""
+    """A kill at every call; of the other faults a sixth here, and all of them in the long run."""
     _, _, calls = prepared
-    every = 1 if kind is Kind.KILLED else 3
+    every = 1 if kind is Kind.KILLED else 6
     strike_and_recover(prepared, kind, range(list(Kind).index(kind) % every, len(calls), every))
 
 

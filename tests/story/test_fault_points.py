@@ -175,18 +175,14 @@ def test_each_fault_at_each_point_is_settled(stage: Stage, seed: str) -> None:
 
 
 @pytest.mark.long
-def test_a_kill_at_each_point_of_each_recovery_is_settled(stage: Stage) -> None:
+def test_every_fault_is_settled_and_so_is_every_fault_in_each_course_of_recovery(stage: Stage) -> None:
+    """Many faults leave the same behind; what recovery comes to and does tells which."""
+    courses: dict[tuple[str, ...], tuple[Fault, Client]] = {}
     for fault in faults(stage):
-        recovery = stage.strike(fault)
-        for point in recovery.points if recovery else ():
-            stage.strike(fault, Fault(point, Strike.KILL))
-
-
-@pytest.mark.long
-def test_each_fault_at_each_point_of_the_recovery_from_a_kill_is_settled(stage: Stage) -> None:
-    for fault in faults(stage, [Strike.KILL, Strike.KILL_IN_JOB]):
-        recovery = stage.strike(fault)
-        for second in faults_at(recovery.points if recovery else (), Strike):
+        if (recovery := stage.strike(fault)) is not None:
+            courses.setdefault(tuple(recovery.trace), (fault, recovery))
+    for fault, recovery in courses.values():
+        for second in faults_at(recovery.points):
             stage.strike(fault, second)
 
 
@@ -196,11 +192,11 @@ def alternatives(scenario: Scenario, fault: Fault) -> list[Scenario]:
     return [each for each in same if not each.topology.paused] if "resumed" in fault.point else same
 
 
-def faults(stage: Stage, strikes: Iterable[Strike] = Strike) -> list[Fault]:
+def faults(stage: Stage) -> list[Fault]:
     """At each point of the act."""
     stage.lab.put_back()
-    return list(faults_at(stage.calm().points, strikes))
+    return list(faults_at(stage.calm().points))
 
 
-def faults_at(points: Iterable[str], strikes: Iterable[Strike]) -> Iterator[Fault]:
-    return (Fault(*each) for each in product(points, strikes))
+def faults_at(points: Iterable[str]) -> Iterator[Fault]:
+    return (Fault(*each) for each in product(points, Strike))

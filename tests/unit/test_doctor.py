@@ -254,15 +254,25 @@ def test_a_checkpoint_that_verify_found_damaged() -> None:
     assert "snapctl verify web01 clean" in advice.advice
 
 
+@pytest.mark.parametrize("where", ["disks", "persistent_disks"])
+def test_a_frozen_layer_that_a_domain_may_write_to(where: str) -> None:
+    stranger = domain(uuid=NEXT, name="stranger", **{where: (disk(path=BASE),)})
+    advice = only(domains={DOMAIN: domain(), NEXT: stranger})
+    assert (advice.level, advice.exit_code) == (Level.ERROR, 5)
+    assert advice.what.startswith(f"{BASE} is frozen, and stranger has it as its disk vda")
+    read_only = domain(uuid=NEXT, name="stranger", **{where: (disk(path=BASE, readonly=True),)})
+    assert found(domains={DOMAIN: domain(), NEXT: read_only}) == []
+
+
 # --------------------------------------------------------------------------- domains
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"disks": (disk(path=BASE),)},
+        {"disks": (disk(path="/other.qcow2"),)},
         {"disks": ()},
-        {"persistent_disks": (disk(path=BASE),)},
+        {"persistent_disks": (disk(path="/other.qcow2"),)},
     ],
     ids=["elsewhere", "no disk", "from the next start on"],
 )

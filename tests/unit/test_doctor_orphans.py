@@ -77,7 +77,7 @@ def with_checkpoint(operation_id: str, *names: str, frozen: Layer | None = None)
     return directory(operation_id, *names, manifest=whole)
 
 
-KNOWN = directory(CLEAN, "vda.qcow2", "memory.save", manifest=None, problem="is missing")
+KNOWN = with_checkpoint(CLEAN, "vda.qcow2", "memory.save")
 """The directory of the checkpoint that web01 stands on."""
 
 
@@ -119,6 +119,21 @@ def test_a_chain_of_orphans_goes_as_a_whole_or_not_at_all() -> None:
     in_use = {DOMAIN: domain(disk(path=in_store(OTHER, "vda.qcow2")))}
     assert removable(below, above, domains=in_use) == []
     assert removable(below, replace(above, manifest=None)) == []
+
+
+def test_what_stays_for_one_file_keeps_what_its_others_stand_on() -> None:
+    above = directory(OTHER, "vda.qcow2", "vdb.qcow2")
+    marked, vda, vdb = above.files
+    above = replace(above, files=(marked, vda, replace(vdb, backing=OVERLAY)), manifest=two_disks(OTHER))
+    in_use = {DOMAIN: domain(disk(path=vda.path))}
+    assert removable(directory(OLD, "vda.qcow2"), above) == [OLD, OTHER]
+    assert removable(directory(OLD, "vda.qcow2"), above, domains=in_use) == []
+
+
+def two_disks(operation_id: str) -> Manifest:
+    made = manifest_of(operation_id)
+    (first,) = made.overlays
+    return replace(made, overlays=(first, replace(first, target="vdb", path=in_store(operation_id, "vdb.qcow2"))))
 
 
 # --------------------------------------------------------------------------- what stays
@@ -191,9 +206,7 @@ def test_a_file_in_the_store_that_stands_on_it_keeps_it() -> None:
 
 def said(*directories: Directory, cleaned: bool = False, **changes: Any) -> list[tuple[Level, int, str]]:
     seen = world(*directories, **changes)
-    return [(each.level, each.exit_code, each.what) for each in leftovers(seen, find_orphans(seen), cleaned=cleaned)][
-        :-1
-    ]
+    return [(each.level, each.exit_code, each.what) for each in leftovers(seen, find_orphans(seen), cleaned=cleaned)]
 
 
 def test_an_orphan_is_warned_of_until_it_is_removed() -> None:
@@ -216,14 +229,16 @@ def test_what_is_left_alone_is_only_noted() -> None:
     assert (level, code) == (Level.NOTE, 0)
 
 
-def test_a_directory_that_could_not_be_rebuilt_from_is_noted() -> None:
-    (one,) = leftovers(world(), find_orphans(world()), cleaned=False)
+@pytest.mark.parametrize("found", [None, manifest_of(CLEAN)], ids=["no manifest", "no checkpoint in it"])
+def test_a_directory_that_could_not_be_rebuilt_from_is_noted(found: Manifest | None) -> None:
+    seen = replace(world(), store=replace(world().store, directories=(replace(KNOWN, manifest=found),)))
+    (one,) = leftovers(seen, find_orphans(seen), cleaned=False)
     assert (one.level, KNOWN.path in one.what) == (Level.NOTE, True)
 
 
 def test_files_that_are_too_many_are_noted_where_nobody_is_at_work() -> None:
     extra = file_facts(in_store(CLEAN, "notes.txt"))
-    crowded = replace(KNOWN, files=(*KNOWN.files, extra), manifest=manifest_of(CLEAN))
+    crowded = replace(KNOWN, files=(*KNOWN.files, extra))
     seen = replace(world(), store=replace(world().store, directories=(crowded,)))
     (one,) = leftovers(seen, find_orphans(seen), cleaned=False)
     assert (one.level, extra.path in one.what) == (Level.NOTE, True)

@@ -69,7 +69,8 @@ def unfinished(operations: Iterable[OperationRecord], now: datetime) -> Iterator
     """Operations that are open: under way somewhere, or left behind."""
     for each in operations:
         domain, owner = shown(each.domain_name), shown(f"{each.owner.user}@{each.owner.host}")
+        step = f"step {each.step}" if each.step else "just begun"
         yield (
-            f"{domain}: unfinished {each.kind} (step {each.step or 'just begun'}, begun {age(each.opened, now)} by {owner}, "
+            f"{domain}: unfinished {each.kind} ({step}, begun {age(each.opened, now)} by {owner}, "
             f"pid {each.owner.pid}); settle it: snapctl recover {domain}"
         )

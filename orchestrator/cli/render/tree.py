@@ -70,12 +70,29 @@ def place(checkpoints: Sequence[CheckpointSummary]) -> list[Placed]:
 
 
 def _children(checkpoints: Sequence[CheckpointSummary]) -> dict[str | None, list[CheckpointSummary]]:
-    known = {checkpoint.id for checkpoint in checkpoints}
+    parents = {checkpoint.id: checkpoint.parent_id for checkpoint in checkpoints}
+    ends = _ends_of_circles(parents)
     children: dict[str | None, list[CheckpointSummary]] = {None: []}
     for checkpoint in checkpoints:
-        parent = checkpoint.parent_id if checkpoint.parent_id in known else None
+        parent = checkpoint.parent_id if checkpoint.parent_id in parents and checkpoint.id not in ends else None
         children.setdefault(parent, []).append(checkpoint)
     return children
+
+
+def _ends_of_circles(parents: Mapping[str, str | None]) -> set[str]:
+    """One checkpoint of each circle of parents, which only a damaged catalog has: none may be left out for it."""
+    ends: set[str] = set()
+    known: set[str] = set()  # from each of these there is a way to a root
+    for identifier in parents:
+        walked: set[str] = set()
+        above = identifier
+        while above in parents and above not in known and above not in walked:
+            walked.add(above)
+            above = parents[above] or ""
+        if above in walked:
+            ends.add(above)
+        known |= walked
+    return ends
 
 
 def _weights(children: Mapping[str | None, Sequence[CheckpointSummary]]) -> dict[str, int]:

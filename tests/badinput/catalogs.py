@@ -1,0 +1,299 @@
+"""87 and 88: the catalog, and what the system lacks."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+
+from orchestrator.errors import HypervisorError
+
+from .bench import Bench
+from .case import ENVIRONMENT, FAILED, INTEGRITY, REFUSED, Case, Provocation, Row, Unconcerned
+
+CHECKPOINT = ("checkpoint", "web01", "new")
+ROLLBACK = ("rollback", "web01", "work", "-y")
+DELETE = ("delete", "web01", "work", "-y")
+LIST = ("list",)
+
+# --------------------------------------------------------------------------- another file in its place
+
+
+def file_of(content: bytes) -> Provocation:
+    return lambda bench: bench.catalog.write_bytes(content)
+
+
+def edited(edit: Callable[[bytes], bytes]) -> Provocation:
+    return lambda bench: bench.catalog.write_bytes(edit(bench.catalog.read_bytes()))
+
+
+def of_something_else(bench: Bench) -> None:
+    bench.catalog.unlink()
+    bench.sql("CREATE TABLE bookmarks (url TEXT)")
+
+
+def of_version(revision: str) -> Provocation:
+    return lambda bench: bench.sql("UPDATE alembic_version SET version_num = ?", revision)
+
+
+FILES: tuple[tuple[str, Provocation, str], ...] = (
+    ("text", file_of(b"not a database\n" * 1000), "file is not a database"),
+    ("database of something else", of_something_else, "the database is no catalog of snapctl's"),
+    ("damaged pages", edited(lambda old: old[:4096] + os.urandom(len(old) - 4096)), "malformed"),
+    ("cut in half", edited(lambda old: old[: len(old) // 2]), "malformed"),
+    ("newer schema", of_version("9999"), "has schema 9999, and this snapctl knows"),
+    ("older schema", of_version("0001"), "run: snapctl catalog upgrade"),
+    ("schema that is none", of_version("x"), "the database is no catalog of snapctl's"),
+)
+
+# --------------------------------------------------------------------------- rows that somebody wrote
+
+
+def row(statement: str, *values: object) -> Provocation:
+    """A change of rows by somebody who may write to the file. No foreign key is checked."""
+    return lambda bench: bench.sql(statement, *values)
+
+
+MISPLACED = "is not where snapctl puts a file"
+
+ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
+    (
+        *("layer /etc/shadow", ROLLBACK, ENVIRONMENT, MISPLACED),
+        "UPDATE layer SET path = '/etc/' || id WHERE operation_id IS NOT NULL",
+    ),
+    (
+        *("layer /etc/shadow", DELETE, ENVIRONMENT, MISPLACED),
+        "UPDATE layer SET path = '/etc/' || id WHERE operation_id IS NOT NULL",
+    ),
+    (
+        *("guest's own disk as one of snapctl's", ROLLBACK, ENVIRONMENT, MISPLACED),
+        "UPDATE layer SET operation_id = 'x' WHERE operation_id IS NULL",
+    ),
+    ("layer that stands on itself", ROLLBACK, ENVIRONMENT, "it stands on itself", "UPDATE layer SET backing_id = id"),
+    (
+        *("layer without what it stands on", ROLLBACK, INTEGRITY, "was changed: its backing file is"),
+        "UPDATE layer SET backing_id = NULL",
+    ),
+    ("unknown state", LIST, ENVIRONMENT, "'frozen' is no state", "UPDATE checkpoint SET state = 'frozen'"),
+    (
+        *("unknown device", ROLLBACK, ENVIRONMENT, "is damaged: Invalid enum value 'tape'"),
+        "UPDATE checkpoint_disk SET device = 'tape'",
+    ),
+    (
+        *("time that is none", LIST, ENVIRONMENT, "is damaged: Invalid RFC3339"),
+        "UPDATE checkpoint SET created = 'yesterday'",
+    ),
+    (
+        *("time without a zone", LIST, ENVIRONMENT, "is damaged"),
+        "UPDATE checkpoint SET created = '2026-01-01T00:00:00'",
+    ),
+    (
+        *("text for a size", ROLLBACK, ENVIRONMENT, "is damaged: Expected `int`"),
+        "UPDATE checkpoint SET memory_size = 'big'",
+    ),
+    ("bytes for a name", LIST, ENVIRONMENT, "is damaged", "UPDATE domain SET name = x'ff00'"),
+    ("bytes for a path", ROLLBACK, ENVIRONMENT, "is damaged", "UPDATE checkpoint SET memory_path = x'2f65'"),
+    (
+        *("other length of an image", ROLLBACK, INTEGRITY, "bytes, not "),
+        "UPDATE checkpoint SET memory_size = memory_size + 1",
+    ),
+    (
+        *("other emulator", ROLLBACK, INTEGRITY, "was changed: its emulator"),
+        "UPDATE checkpoint_document SET domain_xml = replace(domain_xml, 'qemu-sys', 'evil-sys')",
+    ),
+    (
+        *("head elsewhere", CHECKPOINT, REFUSED, "the catalog says"),
+        "UPDATE head_disk SET layer_id = (SELECT min(id) FROM layer)",
+    ),
+    ("no head", ("rollback", "web01", "-y"), REFUSED, "web01 stands on no checkpoint", "DELETE FROM head"),
+)
+"""What was written, what is asked then, how that ends, and how it was written."""
+
+
+def unfinished(plan: str, kind: str = "delete") -> Provocation:
+    """An operation that a crash left, with that plan."""
+
+    def provoke(bench: Bench) -> None:
+        bench.sql(
+            "INSERT INTO operation SELECT 'left', ?, host_uuid, domain_uuid, 'open', '', '[]', ?, '{}', 1,"
+            " owner_user, owner_host, owner_boot_id, owner_pid, owner_pid_start, opened, opened, NULL, NULL"
+            " FROM operation ORDER BY opened LIMIT 1",
+            *(kind, plan),
+        )
+
+    return provoke
+
+
+# --------------------------------------------------------------------------- an old one
+
+
+def older_copy(change: Callable[[Bench], object]) -> Provocation:
+    """The catalog as it was before a change that the hypervisor has seen."""
+
+    def provoke(bench: Bench) -> None:
+        old = bench.catalog.read_bytes()
+        change(bench)
+        bench.changes.clear()
+        bench.catalog.write_bytes(old)
+
+    return provoke
+
+
+def one_more(bench: Bench) -> None:
+    """work is rolled back to and `more` is made on it, so that the guest's disks stand on work's layers."""
+    with bench.session() as session:
+        session.rollback("web01", "work")
+        session.checkpoint("web01", "more")
+
+
+def one_more_and_off(bench: Bench) -> None:
+    one_more(bench)
+    bench.guest().shut_down()
+
+
+def copied_alive(bench: Bench) -> None:
+    """What `cp` makes of a catalog in use: the file without its log, where the last transactions are."""
+    copy = bench.home / "copy.sqlite"
+    with closing(sqlite3.connect(bench.catalog)) as reader:
+        reader.execute("PRAGMA wal_autocheckpoint = 0")
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM checkpoint")
+        one_more(bench)
+        shutil.copyfile(bench.catalog, copy)
+    bench.changes.clear()
+    copy.replace(bench.catalog)
+
+
+# --------------------------------------------------------------------------- what the system lacks
+
+
+def no_space(bench: Bench) -> None:
+    bench.world.files.free = 1 << 20
+
+
+def daemon_says(problem: str) -> Provocation:
+    """The daemon's mkdir fails."""
+
+    def provoke(bench: Bench) -> None:
+        def fail(path: str) -> None:
+            raise HypervisorError(f"cannot create path '{path}': {problem}")
+
+        bench.world.files.make_directory = fail  # type: ignore[method-assign]
+
+    return provoke
+
+
+def no_room_for_the_journal(bench: Bench) -> None:
+    """No file of this process may grow beyond 16 KiB: there is no room for what SQLite writes beside the catalog."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    bench.ending.callback(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, limits[1]))
+
+
+CASES: tuple[Row, ...] = (
+    *(
+        Case(number=87, what=f"{what}, {argv[0]}", argv=argv, code=ENVIRONMENT, says=says, provoke=provoke)
+        for what, provoke, says in FILES
+        for argv in (LIST, CHECKPOINT)
+    ),
+    *(
+        Case(number=87, what=f"{what}, {argv[0]}", argv=argv, code=code, says=says, provoke=row(statement))
+        for what, argv, code, says, statement in ROWS
+    ),
+    *(
+        Case(
+            number=87,
+            what=f"memory image at '{path}', {argv[0]}",
+            argv=argv,
+            code=ENVIRONMENT,
+            says=MISPLACED,
+            provoke=row("UPDATE checkpoint SET memory_path = ?", path),
+        )
+        for path in ("/etc/shadow", "../../../etc/shadow", "/store/../etc/shadow", "")
+        for argv in (ROLLBACK, DELETE)
+    ),
+    *(
+        Case(
+            number=87,
+            what=f"older copy, {what}",
+            argv=argv,
+            code=REFUSED,
+            says="the catalog says",
+            provoke=older_copy(change),
+        )
+        for what, argv, change in (
+            ("checkpoint", CHECKPOINT, one_more),
+            ("rollback", ROLLBACK, one_more),
+            ("rollback of a guest that is off", ROLLBACK, one_more_and_off),
+        )
+    ),
+    *(
+        Case(
+            number=87,
+            what=f"{what}, delete",
+            argv=DELETE,
+            code=REFUSED,
+            says="web01 needs it for its disk",
+            provoke=provoke,
+        )
+        for what, provoke in (
+            ("older copy", older_copy(one_more)),
+            ("older copy, guest off", older_copy(one_more_and_off)),
+            ("copied while in use", copied_alive),
+        )
+    ),
+    *(
+        Case(
+            number=87,
+            what=f"unfinished operation {what}, {argv[0]}",
+            argv=argv,
+            code=ENVIRONMENT,
+            says=says,
+            provoke=unfinished(plan),
+        )
+        for what, plan, says in (
+            ("without a plan", "{}", "the plan of operation left is damaged"),
+            ("whose plan is no JSON", "{", "row of operation left is damaged"),
+        )
+        for argv in (("recover",), CHECKPOINT)
+    ),
+    Unconcerned(number=87, what="two heads", why="a domain's head is one row, whose primary key is the domain"),
+    Case(number=88, what="no space for an image", argv=CHECKPOINT, code=REFUSED, says="MiB free", provoke=no_space),
+    Case(number=88, what="no space for overlays", argv=ROLLBACK, code=REFUSED, says="MiB free", provoke=no_space),
+    *(
+        Case(
+            number=88,
+            what=f"{problem.lower()}, {argv[0]}",
+            argv=argv,
+            code=FAILED,
+            says=f"{problem}; undone",
+            provoke=daemon_says(problem),
+        )
+        for problem in ("No space left on device", "Read-only file system", "Permission denied")
+        for argv in (CHECKPOINT, ROLLBACK)
+    ),
+    Case(
+        number=88,
+        what="no room for the journal",
+        argv=CHECKPOINT,
+        code=ENVIRONMENT,
+        says="the catalog",
+        provoke=no_room_for_the_journal,
+    ),
+    *(
+        Case(
+            number=88,
+            what=f"catalog at {path}",
+            argv=("--catalog", f"sqlite:///{path}", "list"),
+            code=ENVIRONMENT,
+            says="the catalog sqlite:///",
+        )
+        for path in ("/proc/x.sqlite", "/dev/null/x.sqlite", "/dev/full", "/dev/null", "/", "config", f"/{'x' * 300}")
+    ),
+    Unconcerned(
+        number=88, what="qemu-img missing, or a strange one", why="snapctl runs no program: tests/test_boundaries.py"
+    ),
+)

@@ -1,0 +1,48 @@
+"""A hypervisor that writes down every call that could change something."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.model import Host
+from orchestrator.ports import Domains, Hypervisor, Storage
+
+CHANGING = frozenset(
+    {
+        *("define", "save", "restore", "resume", "destroy"),
+        *("make_directory", "create_overlay", "write", "remove", "remove_directory"),
+    }
+)
+READING = frozenset(
+    {
+        *("find", "get", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
+        *("facts", "files", "directories", "read", "sha256", "free_bytes"),
+    }
+)
+
+
+class Recorded:
+    """Implements `ports.Hypervisor` by handing on to another one; `changes` grows by each changing call."""
+
+    def __init__(self, hypervisor: Hypervisor, changes: list[str]) -> None:
+        self._hypervisor = hypervisor
+        self.domains: Any = _Noted(hypervisor.domains, changes)
+        self.storage: Any = _Noted(hypervisor.storage, changes)
+
+    @property
+    def host(self) -> Host:
+        return self._hypervisor.host
+
+    def close(self) -> None:
+        self._hypervisor.close()
+
+
+class _Noted:
+    def __init__(self, port: Domains | Storage, changes: list[str]) -> None:
+        self._port = port
+        self._changes = changes
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in READING:
+            self._changes.append(name)
+        return getattr(self._port, name)

@@ -1,0 +1,271 @@
+"""21 – 38: what domains are in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from orchestrator import domainxml
+from orchestrator.errors import HypervisorError
+from orchestrator.model import Device, Disk, GuestState, Source
+from tests.twin.files import Image
+from tests.twin.machine import Job
+from tests.twin.world import CAPACITY, IMAGES
+from tests.twin.xml import domain_xml
+
+from .bench import BASE, Bench
+from .case import BUSY, FAILED, REFUSED, Case, Elsewhere, Provocation, Row, Unconcerned
+
+CHECKPOINT = ("checkpoint", "web01", "new")
+ROLLBACK = ("rollback", "web01", "work", "-y")
+
+
+def in_state(state: GuestState) -> Provocation:
+    def provoke(bench: Bench) -> None:
+        bench.machine().state = state
+
+    return provoke
+
+
+def shut_down(bench: Bench) -> None:
+    bench.guest().shut_down()
+
+
+def with_job(name: str) -> Provocation:
+    def provoke(bench: Bench) -> None:
+        bench.machine().job = Job(name, "/tmp/image", GuestState.RUNNING)
+
+    return provoke
+
+
+def with_block_job(bench: Bench) -> None:
+    bench.machine().block_jobs = ("vdb",)
+
+
+def with_managed_save(bench: Bench) -> None:
+    bench.machine().managed_save = True
+
+
+def with_snapshot(bench: Bench) -> None:
+    bench.machine().libvirt_snapshots = ("theirs",)
+
+
+def with_bitmaps(bench: Bench) -> None:
+    bench.machine().libvirt_checkpoints = ("theirs",)
+
+
+def namesake(bench: Bench) -> None:
+    """Somebody deleted web01 and made another one."""
+    bench.guest().shut_down()
+    del bench.world.machines[bench.machine().uuid]
+    bench.world.add("web01").start()
+
+
+def undefined(bench: Bench) -> None:
+    bench.guest().shut_down()
+    del bench.world.machines[bench.machine().uuid]
+
+
+def renamed(bench: Bench) -> None:
+    machine = bench.machine()
+    bench.guest().shut_down()
+    machine.name, machine.persistent_xml = "web99", (machine.persistent_xml or "").replace(">web01<", ">web99<")
+
+
+def on_disks(edit: Callable[[list[Disk]], list[Disk]], *, running: bool = True, machine: str = "web01") -> Provocation:
+    """Other disks from the next start on; `running`: and started so."""
+
+    def provoke(bench: Bench) -> None:
+        found = bench.machine(machine)
+        definition = domainxml.definition(found.persistent_xml or "")
+        disks = edit([replace(disk, backing=()) for disk in definition.disks])
+        for disk in disks:
+            if disk.path and disk.path not in bench.world.files.files:
+                bench.world.files.put(disk.path, Image(capacity=CAPACITY, format="qcow2"))
+        found.persistent_xml = domain_xml(definition.name, definition.uuid, disks)
+        if running:
+            bench.guest(machine).shut_down()
+            bench.guest(machine).start()
+
+    return provoke
+
+
+def more(**disk: object) -> Callable[[list[Disk]], list[Disk]]:
+    source = Source(path=f"{IMAGES}/more.qcow2", format="qcow2")
+    added = Disk(**{"target": "vdz", "source": source, **disk})  # type: ignore[arg-type]
+    return lambda disks: [*disks, added]
+
+
+def elsewhere(disks: list[Disk]) -> list[Disk]:
+    source = Source(path=f"{IMAGES}/elsewhere.qcow2", format="qcow2")
+    return [replace(disk, source=source) if disk.target == "vda" else disk for disk in disks]
+
+
+def without(target: str) -> Callable[[list[Disk]], list[Disk]]:
+    return lambda disks: [disk for disk in disks if disk.target != target]
+
+
+def all_read_only(disks: list[Disk]) -> list[Disk]:
+    return [replace(disk, readonly=True) for disk in disks]
+
+
+def shared_with_web02(path: Callable[[Bench], str]) -> Provocation:
+    """web02 is to have the same file as its disk, from its next start on."""
+
+    def provoke(bench: Bench) -> None:
+        source = Source(path=path(bench), format="qcow2")
+        on_disks(lambda disks: [replace(disk, source=source) for disk in disks], running=False, machine="web02")(bench)
+
+    return provoke
+
+
+def unsavable(bench: Bench) -> None:
+    """libvirt looks at the devices before it begins, and knows best which of them it can save."""
+
+    def refuse(*arguments: object) -> None:
+        raise HypervisorError("cannot migrate a domain with <hostdev mode='subsystem' type='mdev'>")
+
+    bench.world.begin_save = refuse  # type: ignore[assignment, method-assign]
+
+
+CASES: tuple[Row, ...] = (
+    *(
+        Case(
+            number=21,
+            what=f"no such domain to {argv[0]}",
+            argv=argv,
+            code=REFUSED,
+            says="there is no domain nobody01",
+        )
+        for argv in (
+            ("checkpoint", "nobody01", "new"),
+            ("rollback", "nobody01", "clean", "-y"),
+            ("delete", "nobody01", "clean", "-y"),
+            ("recover", "nobody01"),
+            ("list", "nobody01"),
+            ("tree", "nobody01"),
+            ("show", "nobody01", "clean"),
+            ("verify", "nobody01"),
+        )
+    ),
+    Case(number=22, what="shut off", argv=CHECKPOINT, code=REFUSED, says="is not running", provoke=shut_down),
+    *(
+        Case(number=number, what=state.value, argv=CHECKPOINT, code=code, says=says, provoke=in_state(state))
+        for number, state, code, says in (
+            (23, GuestState.CRASHED, REFUSED, "has crashed"),
+            (24, GuestState.IO_ERROR, REFUSED, "paused on an I/O error"),
+            (25, GuestState.BUSY, BUSY, "has a job under way"),
+            (22, GuestState.OTHER, REFUSED, "neither running nor paused"),
+        )
+    ),
+    *(
+        Case(number=number, what=f"{what}, {argv[0]}", argv=argv, code=code, says=says, provoke=provoke)
+        for number, what, code, says, provoke in (
+            (25, "migration under way", BUSY, "has a job under way (migration)", with_job("migration")),
+            (26, "block job", BUSY, "has a block job on vdb", with_block_job),
+            (27, "managed-save image", REFUSED, "has a managed-save image", with_managed_save),
+            (28, "libvirt snapshot", REFUSED, "has libvirt snapshots of its own: theirs", with_snapshot),
+            (29, "libvirt checkpoint", REFUSED, "has libvirt checkpoints (dirty bitmaps)", with_bitmaps),
+            (31, "same name, other UUID", REFUSED, "another domain", namesake),
+            (
+                32,
+                "disk changed behind our back",
+                REFUSED,
+                "disk vda of web01 is /images/elsewhere.qcow2, the catalog says",
+                on_disks(elsewhere),
+            ),
+        )
+        for argv in (CHECKPOINT, ROLLBACK)
+    ),
+    Elsewhere(number=27, what="the same on libvirt", test="tests/system/test_refusals.py::test_a_rollback"),
+    Elsewhere(number=28, what="the same on libvirt", test="tests/system/test_refusals.py::test_a_checkpoint"),
+    Elsewhere(number=29, what="the same on libvirt", test="tests/system/test_refusals.py::test_a_checkpoint"),
+    Elsewhere(
+        number=30,
+        what="transient domain: may be checkpointed",
+        test="tests/story/test_foreign_acts.py::test_a_transient_guest_whose_first_checkpoint_broke_is_brought_back",
+    ),
+    Case(
+        number=31,
+        what="domain that was renamed",
+        argv=("rollback", "web99", "work", "-y"),
+        code=REFUSED,
+        says="web99 was called web01 when work was made",
+        provoke=renamed,
+    ),
+    Case(
+        number=31,
+        what="domain that was undefined",
+        argv=ROLLBACK,
+        code=REFUSED,
+        says="is not defined any more",
+        provoke=undefined,
+    ),
+    Case(
+        number=32,
+        what="disk added",
+        argv=ROLLBACK,
+        code=REFUSED,
+        says="has disk vdz, which checkpoint work does not have",
+        provoke=on_disks(more()),
+    ),
+    Case(
+        number=32,
+        what="disk removed",
+        argv=ROLLBACK,
+        code=REFUSED,
+        says="web01 has no disk vdb, which checkpoint work has",
+        provoke=on_disks(without("vdb")),
+    ),
+    Case(
+        number=32,
+        what="disk changed from the next start on",
+        argv=CHECKPOINT,
+        code=REFUSED,
+        says="but from its next start /images/elsewhere.qcow2",
+        provoke=on_disks(elsewhere, running=False),
+    ),
+    Case(
+        number=33,
+        what="no writable disk",
+        argv=("checkpoint", "web03", "new"),
+        code=REFUSED,
+        says="web03 has no writable disk",
+        provoke=on_disks(all_read_only, machine="web03"),
+    ),
+    *(
+        Case(number=number, what=what, argv=CHECKPOINT, code=REFUSED, says=says, provoke=on_disks(more(**disk)))
+        for number, what, disk, says in (
+            (34, "shareable disk", {"shareable": True}, "vdz of web01 is shareable"),
+            (34, "transient disk", {"transient": True}, "vdz of web01 is transient"),
+            (35, "network disk", {"source_type": "network", "source": None}, "of type network, neither file nor block"),
+            (35, "volume disk", {"source_type": "volume", "source": None}, "of type volume, neither file nor block"),
+            (35, "passed-through disk", {"device": Device.LUN}, "is passed through"),
+        )
+    ),
+    Case(
+        number=36,
+        what="another domain has the same disk",
+        argv=CHECKPOINT,
+        code=REFUSED,
+        says="web02 has it as its disk vda",
+        provoke=shared_with_web02(lambda bench: bench.machine().tops()["vda"]),
+    ),
+    Case(
+        number=36,
+        what="another domain writes to the base",
+        argv=("checkpoint", "web03", "new"),
+        code=REFUSED,
+        says="web02 has it as its disk vda",
+        provoke=shared_with_web02(lambda _: BASE),
+    ),
+    Case(
+        number=37,
+        what="host device",
+        argv=CHECKPOINT,
+        code=FAILED,
+        says="cannot migrate a domain with <hostdev mode='subsystem' type='mdev'>; undone",
+        provoke=unsavable,
+    ),
+    Unconcerned(number=38, what="chain of 150 layers", why="there is no bound on the depth of chains yet"),
+)

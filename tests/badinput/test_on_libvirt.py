@@ -1,0 +1,106 @@
+"""Bad inputs that only a real hypervisor can show."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.box import layout
+from tests.box.box import Box
+from tests.box.fixtures import GuestFactory
+from tests.system.client import Client, new_client
+from tests.system.world import unchanged
+
+pytestmark = pytest.mark.system
+
+FAILED, USAGE, ENVIRONMENT, INTEGRITY = 1, 2, 3, 5
+
+
+@pytest.fixture(scope="module")
+def client(box: Box) -> Iterator[Client]:
+    with new_client(box.uri) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def base(client: Client, module_guest: GuestFactory) -> str:
+    """The name of a domain that stands still on its checkpoint `base`."""
+    guest = module_guest(boot=False)
+    guest.start(paused=True)
+    client.do("checkpoint", guest.name, "base")
+    return guest.name
+
+
+@pytest.fixture
+def configured(client: Client) -> Iterator[Callable[[str], None]]:
+    """Configures the client for one test."""
+    yield client.configure
+    client.configure("")
+
+
+@pytest.mark.parametrize("below", ["", "/store"])
+def test_a_store_that_is_a_file(
+    box: Box, client: Client, base: str, configured: Callable[[str], None], below: str
+) -> None:
+    configured(f'[store]\npath = "{layout.IMAGES}/{base}-disk-vda.qcow2{below}"\n')
+    with unchanged(box, client):
+        assert "Not a directory; nothing was changed" in client.refusal(ENVIRONMENT, "checkpoint", base, "new")
+
+
+def test_a_store_where_no_image_can_be(box: Box, client: Client, base: str, configured: Callable[[str], None]) -> None:
+    """libvirtd would read /proc/kmsg, and wait there for ever."""
+    configured('[store]\npath = "/proc/store"\n')
+    with unchanged(box, client):
+        assert "/proc/store is the kernel's" in client.refusal(USAGE, "checkpoint", base, "new")
+
+
+@pytest.mark.parametrize("verb", [("checkpoint", "new"), ("rollback", "base", "-y")])
+def test_a_read_only_connection(box: Box, client: Client, base: str, verb: tuple[str, ...]) -> None:
+    name, *arguments = verb
+    with unchanged(box, client):
+        line = client.refusal(ENVIRONMENT, "-c", f"{box.uri}-ro", name, base, *arguments)
+    assert "needs the rights of libvirt's group" in line
+
+
+def test_a_daemon_that_hangs(box: Box, client: Client, configured: Callable[[str], None]) -> None:
+    configured("[connection]\ntimeout_s = 1\n")
+    with unchanged(box, client):
+        box.kill_libvirtd(signal.SIGSTOP)
+        try:
+            assert "no answer within 1 s" in client.refusal(ENVIRONMENT, "list")
+        finally:
+            box.kill_libvirtd(signal.SIGCONT)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["mkfifo {}", "mknod {} c 1 5", "mkdir {}", "ln -s /nowhere {}", "ln -s {} {}"],
+    ids=["FIFO", "device", "directory", "dangling symlink", "symlink to itself"],
+)
+def test_what_is_no_file_in_the_place_of_an_image(box: Box, client: Client, base: str, command: str) -> None:
+    path = client.do("show", base, "base")["memory"]["path"]
+    box.run_inside("mv", path, f"{path}.real")
+    box.run_inside(*command.replace("{}", path).split())
+    try:
+        with unchanged(box, client):
+            assert "memory.save is missing" in client.refusal(INTEGRITY, "rollback", base, "base", "-y")
+    finally:
+        box.run_inside("rm", "-rf", path)
+        box.run_inside("mv", f"{path}.real", path)
+
+
+def test_a_base_that_is_missing(box: Box, client: Client, module_guest: GuestFactory) -> None:
+    """A running guest has it open still; QEMU, asked for an overlay, finds it gone, and all is undone."""
+    guest = module_guest(boot=False)
+    guest.start(paused=True)
+    client.do("checkpoint", guest.name, "first")
+    client.do("checkpoint", guest.name, "second")
+    box.run_inside("rm", f"{layout.IMAGES}/{guest.name}-disk-vda.qcow2")
+    before = client.do("list", guest.name)
+    line = client.refusal(FAILED, "checkpoint", guest.name, "third")
+    assert f"undone: {guest.name} and its disks are as before" in line
+    assert client.do("list", guest.name) == before
+    with unchanged(box, client):
+        assert "-disk-vda.qcow2 is missing" in client.refusal(INTEGRITY, "rollback", guest.name, "second", "-y")

@@ -1,0 +1,88 @@
+"""Every bad input: one line, the right exit code, nothing changed, no changing call made."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from orchestrator.cli import main
+from orchestrator.errors import LONGEST_LINE
+from orchestrator.ports import Domains, Storage
+
+from .bench import Bench
+from .case import FAILED, Case, Elsewhere, Unconcerned
+from .recorder import CHANGING, READING
+from .table import LISTED, TABLE
+
+ROOT = Path(__file__).parents[2]
+CASES = [row for row in TABLE if isinstance(row, Case)]
+MARKS = ("damage", "sha256")
+"""Columns that a verify fills."""
+JOURNAL = ("operation", "seen")
+"""Where an operation that was undone stays on record."""
+LONGEST_TIME = 5.0
+"""Seconds until the answer: no bad input may hold anybody up."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.number} {case.what}".encode("unicode_escape").decode())
+def test_a_bad_input(case: Case, bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    case.provoke(bench)
+    legitimate = MARKS if case.marks else JOURNAL if case.code == FAILED else ()
+    before = bench.seen(but=legitimate)
+    began = monotonic()
+
+    code = main(case.argv, connect=None if case.over_libvirt else bench.connect)
+
+    took = monotonic() - began
+    out, err = capsys.readouterr()
+    line, *others = err.split("\n")
+    assert (code, others) == (case.code, [""]), err
+    assert case.says in line
+    assert line.isprintable() and len(line) <= LONGEST_LINE
+    assert "hunter2" not in line
+    assert out == "" or case.marks  # what a verify found is a result, too
+    assert bench.seen(but=legitimate) == before
+    assert not bench.changes or code == FAILED
+    assert took < LONGEST_TIME
+
+
+def test_the_bench_is_sound(bench: Bench) -> None:
+    """What the table has refused is refused for its one reason: without that all of it works."""
+    for argv in (
+        ("verify", "--deep"),
+        ("rollback", "web01", "work", "-y", "--verify"),
+        ("checkpoint", "web01", "new"),
+        ("checkpoint", "web03", "new"),
+        ("rollback", "web01", "clean", "-y"),
+        ("delete", "web01", "new", "-y"),
+    ):
+        bench.changes.clear()
+        before = bench.seen()
+        assert main(argv, connect=bench.connect) == 0
+        assert bool(bench.changes) == (argv[0] != "verify")
+        assert bench.seen() != before
+
+
+def test_every_call_is_known_for_changing_or_not() -> None:
+    calls = {name for port in (Domains, Storage) for name in vars(port) if not name.startswith("_")}
+    assert calls == CHANGING | READING
+    assert not CHANGING & READING
+
+
+def test_the_list_is_whole(figure: Callable[[str], None]) -> None:
+    """Each number of the list has a row; what is tested elsewhere is there."""
+    assert {row.number for row in TABLE} == set(LISTED)
+    for row in TABLE:
+        if isinstance(row, Elsewhere):
+            file, _, function = row.test.partition("::")
+            tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+            assert function in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, row
+    unconcerned = [row for row in TABLE if isinstance(row, Unconcerned)]
+    figure(
+        f"bad inputs: {len(CASES)} given to the command, {len(TABLE) - len(CASES) - len(unconcerned)} tested"
+        f" elsewhere, {len(unconcerned)} impossible as yet"
+    )

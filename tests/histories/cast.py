@@ -1,0 +1,76 @@
+"""Who is there when a history begins: three domains that have a past, made once and copied for each history."""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from contextlib import closing
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from orchestrator import domainxml
+from orchestrator.catalog import open_catalog
+from orchestrator.coordinator import Coordinator
+from orchestrator.model import Device, Disk, Source
+from tests.story.lab import STORE
+from tests.twin import TwinHypervisor, World
+from tests.twin.files import Image
+from tests.twin.world import CAPACITY, IMAGES
+
+WEB = "web"  # one disk, a linked clone; a tree of checkpoints
+DB = "db"  # two disks and a CD-ROM; one checkpoint
+CI = "ci"  # transient, a linked clone of the same base; no checkpoint
+DOMAINS = (WEB, DB, CI)
+TRANSIENT = CI
+
+GOLDEN = f"{IMAGES}/golden.qcow2"
+CDROM = Disk(target="sda", device=Device.CDROM, source=Source(path="/iso/a.iso", format="raw"), readonly=True)
+
+
+@dataclass(frozen=True)
+class Past:
+    world: World
+    catalog: bytes
+
+
+def begin(catalog: Path) -> World:
+    """A world of its own, and its catalog in that file."""
+    past = _past()
+    catalog.touch(mode=0o600)
+    catalog.write_bytes(past.catalog)
+    return deepcopy(past.world)
+
+
+@cache
+def _past() -> Past:
+    world = World()
+    world.files.put(GOLDEN, Image(capacity=CAPACITY))
+    _clone(world, WEB)
+    world.add(DB, disks=2, others=[CDROM])
+    _clone(world, CI)
+    hypervisor = TwinHypervisor(world)
+    for domain in DOMAINS:
+        hypervisor.guest(domain).start().tick()
+    world.machine(hypervisor.guest(CI).uuid).persistent_xml = None
+    with tempfile.TemporaryDirectory() as directory:
+        file = Path(directory) / "catalog.sqlite"
+        with Coordinator(hypervisor, open_catalog(f"sqlite:///{file}"), store=STORE) as snapctl:
+            for name in ("a", "b"):
+                snapctl.checkpoint(WEB, name)
+                hypervisor.guest(WEB).tick()
+            snapctl.rollback(WEB, "a")
+            hypervisor.guest(WEB).tick(7)
+            snapctl.checkpoint(WEB, "c")
+            snapctl.checkpoint(DB, "a")
+        with closing(sqlite3.connect(file)) as database:
+            return Past(world, database.serialize())
+
+
+def _clone(world: World, name: str) -> None:
+    """A domain whose one disk stands on the base that it shares with others."""
+    machine = world.add(name).machine
+    path = f"{IMAGES}/{name}.qcow2"
+    world.files.put(path, Image(capacity=CAPACITY, backing=GOLDEN, backing_format="qcow2"))
+    world.define(domainxml.on_disks(machine.persistent_xml or "", {"vda": Source(path=path, format="qcow2")}))

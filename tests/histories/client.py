@@ -1,0 +1,104 @@
+"""A client: a coordinator with a connection of its own to the catalog, that can be frozen in the middle of a verb.
+
+It works in a thread that runs only while the one who asked waits for it, so that histories are the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Semaphore, Thread
+from typing import Any
+
+from orchestrator.catalog import open_catalog
+from orchestrator.coordinator import Coordinator
+from tests.histories.trouble import Course, Trouble
+from tests.story.faults import faulty_catalog, faulty_hypervisor
+from tests.story.lab import STORE
+from tests.twin import TwinHypervisor, World
+
+Verb = Callable[[Coordinator], object]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How far a verb came: to its end, to an error (or a kill), or it is frozen."""
+
+    error: BaseException | None = None
+    frozen: bool = False
+
+
+class Client:
+    """One process, as far as the catalog can tell; a new one when it was killed."""
+
+    def __init__(self, name: str, world: World, catalog: Path) -> None:
+        self.name = name
+        self.frozen = False
+        self._world = world
+        self._file = catalog
+        self._course_runs = Semaphore(0)
+        self._asker_runs = Semaphore(0)
+        self._thread: Thread | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._catalog = open_catalog(f"sqlite:///{self._file}")
+        self.course = Course(self._world, self._freeze)
+
+    @property
+    def holds(self) -> bool:
+        return self.course.lease is not None
+
+    def do(self, verb: Verb, trouble: Trouble | None = None) -> Outcome:
+        """Carry a verb out, as far as it comes."""
+        self.course = Course(self._world, self._freeze)
+        self.course.meet(trouble)
+        coordinator = Coordinator(
+            faulty_hypervisor(TwinHypervisor(self._world), self.course),
+            faulty_catalog(self._catalog, self.course),
+            store=STORE,
+        )
+        self._thread = Thread(target=self._work, args=(verb, coordinator), name=self.name)
+        self._thread.start()
+        return self._wait()
+
+    def thaw(self, trouble: Trouble | None = None) -> Outcome:
+        self.course.meet(trouble)
+        self._course_runs.release()
+        return self._wait()
+
+    def kill(self) -> None:
+        """End it where it is, and begin anew."""
+        if self.frozen:
+            self.course.dead = True
+            self.thaw()
+        self._catalog.close_connection()  # which releases its leases: a dead process holds none
+        self._begin()
+
+    def close(self) -> None:
+        self.kill()
+        self._catalog.close_connection()
+
+    # ------------------------------------------------------------------ hand in hand
+
+    def _wait(self) -> Outcome:
+        self._asker_runs.acquire()
+        if not self.frozen and self._thread is not None:
+            self._thread.join()
+        return Outcome(frozen=True) if self.frozen else self._outcome
+
+    def _work(self, verb: Verb, coordinator: Any) -> None:
+        try:
+            verb(coordinator)
+        except BaseException as error:  # noqa: BLE001 - kills and interrupts, too; judged by the one who asked
+            self._outcome = Outcome(error)
+        else:
+            self._outcome = Outcome()
+        self._asker_runs.release()
+
+    def _freeze(self) -> None:
+        self.frozen = True
+        self._asker_runs.release()
+        self._course_runs.acquire()
+        self.frozen = False

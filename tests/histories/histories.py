@@ -1,0 +1,155 @@
+"""Hypothesis chooses the steps. What is drawn is reduced to what is possible just then, so that no step is wasted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any, ClassVar, TypeVar
+
+from hypothesis import note
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from orchestrator.model import After, GuestState
+from tests.histories.cast import DOMAINS, TRANSIENT
+from tests.histories.script import Script, new_scene
+from tests.histories.trouble import Stop, Trouble
+from tests.story.faults import Kind
+
+NAMES = ("a", "b", "c", "d", "e", "f")
+MOST_CALLS = 75
+"""A verb makes about so many calls; keeping the present state makes twice as many."""
+
+numbers = st.integers(0, 11)
+domains = st.sampled_from(DOMAINS)
+troubles = st.one_of(
+    st.none(),
+    st.builds(Trouble, at=st.integers(0, MOST_CALLS), kind=st.sampled_from([*Kind, *Stop])),
+    st.builds(Trouble, at=st.integers(0, MOST_CALLS), kind=st.just(Stop.FROZEN_AFTER)),
+)
+
+T = TypeVar("T")
+
+
+def pick(some: Sequence[T], number: int) -> T:
+    return some[number % len(some)]
+
+
+class Histories(RuleBasedStateMachine):
+    """One history. `played` counts the steps of all of them by kind."""
+
+    played: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stack = ExitStack()
+        self.scene = self._stack.enter_context(new_scene())
+        self._script = Script(self.scene)
+
+    def play(self, step: str, *arguments: Any) -> None:
+        self.played[step] += 1
+        try:
+            self._script.play(step, *arguments)
+        except BaseException:
+            note(self._script.text)
+            raise
+
+    def teardown(self) -> None:
+        with self._stack:
+            self.play("finish")
+
+    # ------------------------------------------------------------------ owners and the world
+
+    @rule(domain=domains, times=st.integers(1, 3))
+    def work(self, domain: str, times: int) -> None:
+        if self.scene.power(domain) is GuestState.RUNNING:
+            self.play("work", domain, times)
+
+    @rule(domain=domains, number=numbers)
+    def power(self, domain: str, number: int) -> None:
+        match self.scene.power(domain):
+            case GuestState.RUNNING:
+                self.play(pick(("shut_down", "suspend", "kill_qemu"), number), domain)
+            case GuestState.PAUSED:
+                self.play(pick(("resume", "kill_qemu"), number), domain)
+            case GuestState.BUSY:
+                self.play("kill_qemu", domain)
+            case _ if domain != TRANSIENT:
+                self.play("start", domain)
+            case _:
+                """A transient domain that is off is none: a rollback brings it back."""
+
+    @rule()
+    def restart_daemon(self) -> None:
+        self.play("restart_daemon")
+
+    @rule(domain=domains, there=st.booleans())
+    def managed_save(self, domain: str, there: bool) -> None:
+        if self.scene.seen.machine(domain):
+            self.play("managed_save", domain, there)
+
+    # ------------------------------------------------------------------ clients
+
+    free = precondition(lambda self: bool(self.scene.free))
+    frozen = precondition(lambda self: bool(self.scene.frozen))
+
+    def _free(self, number: int) -> str:
+        return pick(self.scene.free, number)
+
+    @free
+    @rule(who=numbers, domain=domains, name=st.sampled_from(NAMES), after=st.sampled_from(After), trouble=troubles)
+    def checkpoint(self, who: int, domain: str, name: str, after: After, trouble: Trouble | None) -> None:
+        self.play("checkpoint", self._free(who), domain, name, after, trouble)
+
+    @free
+    @rule(
+        who=numbers,
+        domain=domains,
+        number=st.none() | numbers,
+        after=st.sampled_from([After.AS_SAVED, After.RESUME, After.PAUSE]),
+        keep=st.none() | st.sampled_from(NAMES),
+        trouble=troubles,
+    )
+    def rollback(
+        self, who: int, domain: str, number: int | None, after: After, keep: str | None, trouble: Trouble | None
+    ) -> None:
+        names = self.scene.names(domain)
+        name = pick(names, number) if names and number is not None else None
+        self.play("rollback", self._free(who), domain, name, after, keep if name else None, trouble)
+
+    @free
+    @rule(who=numbers, domain=domains, some=st.lists(numbers, min_size=1, max_size=2), trouble=troubles)
+    def delete(self, who: int, domain: str, some: list[int], trouble: Trouble | None) -> None:
+        names = self.scene.names(domain) or NAMES
+        self.play("delete", self._free(who), domain, [pick(names, number) for number in some], trouble)
+
+    @free
+    @rule(who=numbers, domain=st.none() | domains, trouble=troubles)
+    def recover(self, who: int, domain: str | None, trouble: Trouble | None) -> None:
+        self.play("recover", self._free(who), domain, trouble)
+
+    @free
+    @rule(who=numbers, deep=st.booleans(), trouble=troubles)
+    def verify(self, who: int, deep: bool, trouble: Trouble | None) -> None:
+        self.play("verify", self._free(who), deep, trouble)
+
+    @free
+    @rule(who=numbers, trouble=troubles)
+    def clean(self, who: int, trouble: Trouble | None) -> None:
+        self.play("clean", self._free(who), trouble)
+
+    @frozen
+    @rule(who=numbers, trouble=troubles)
+    def thaw(self, who: int, trouble: Trouble | None) -> None:
+        self.play("thaw", pick(self.scene.frozen, who), trouble)
+
+    @frozen
+    @rule(who=numbers)
+    def kill(self, who: int) -> None:
+        self.play("kill", pick(self.scene.frozen, who))
+
+    @frozen
+    @rule()
+    def expire(self) -> None:
+        self.play("expire")

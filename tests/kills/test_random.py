@@ -1,0 +1,76 @@
+"""SIGKILL at random times, of any verb and of its recovery, in a tree that grows and shrinks meanwhile."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from random import Random
+
+import pytest
+
+from tests.system.client import Result, finish
+
+from . import catalogued
+from .scene import MOST, Attempt, Scene
+
+pytestmark = pytest.mark.system
+
+KILLS = int(os.environ.get("SNAPCTL_KILLS", "300"))
+
+
+class Killer:
+    """Kills commands at times drawn evenly from those at which they may be at an operation."""
+
+    def __init__(self, scene: Scene, draw: Random) -> None:
+        self.scene = scene
+        self.draw = draw
+        self._took: dict[str, float] = {}  # seconds, by verb, of the last command that was not killed
+        self.kill("recover")
+        self._idle = self._took["recover"]  # of a command that finds nothing to do
+
+    def kill(self, *arguments: str) -> Result:
+        """The first command of each verb is left undisturbed: it shows how long they take."""
+        verb = arguments[0]
+        due = self.draw.uniform(self._idle / 2, self._took[verb]) if verb in self._took else None
+        began = time.monotonic()
+        with self.scene.client.start(*arguments) as process:
+            try:
+                process.wait(due)
+                self._took[verb] = time.monotonic() - began
+            except subprocess.TimeoutExpired:
+                process.kill()
+            return self.scene.count(finish(process))
+
+    def recover(self) -> None:
+        """Now and then, and then perhaps again."""
+        while self.draw.random() < 1 / 3:
+            self._took["recover"] = max(self.scene.tally.seconds, default=self._idle)
+            self.kill("recover")
+
+    def attempt(self) -> Attempt:
+        said = catalogued.read(self.scene.client.catalog)
+        verbs = ["rollback"] * 2 + ["checkpoint"] * 3 * (len(said.checkpoints) < MOST) + ["delete"] * bool(said.leaves)
+        verb = self.draw.choice(verbs)
+        if verb == "checkpoint":
+            return self.scene.attempt(verb)
+        self.scene.work()
+        return Attempt(verb, self.draw.choice(said.leaves if verb == "delete" else said.checkpoints))
+
+
+@pytest.mark.parametrize("kills", [5, pytest.param(KILLS, marks=pytest.mark.long)])
+def test_killed_at_any_time(scene: Scene, seed: str, kills: int) -> None:
+    killer = Killer(scene, Random(seed))  # noqa: S311 - to be repeated, not secret
+    enough = scene.tally.kills + kills
+    while scene.tally.kills < enough:
+        attempt = killer.attempt()
+        result = killer.kill(*scene.arguments(attempt))
+        killer.recover()
+        scene.settle(attempt, result)
+
+
+def test_each_checkpoint_that_was_left_is_whole(scene: Scene) -> None:
+    scene.client.do("verify", "--deep")
+    for name in scene.then:
+        scene.client.do("rollback", scene.guest.name, name, "-y")
+        scene.require_sound(Attempt("rollback", name), "done")
