@@ -17,7 +17,7 @@ from uuid import uuid4
 import msgspec
 
 from .doctor import examine
-from .errors import CatalogError, Refused, SnapctlError, UsageError
+from .errors import CatalogError, Refused, SnapctlError, UsageError, telling
 from .fence import Fenced
 from .journal import FaultPoint, Run, Story
 from .model import (
@@ -43,6 +43,7 @@ from .planning import (
     Plan,
     RollbackPlan,
     check_name,
+    misplaced,
     plan_checkpoint,
     plan_delete,
     plan_rollback,
@@ -206,9 +207,14 @@ class Coordinator:
         plan = self._plan_rollback(subject, checkpoint, after)
         kept = None
         if keep_current:
-            kept = self.checkpoint(domain, keep_name, description=f"before rollback to {checkpoint.name}").checkpoint
-            plan = self._plan_rollback(self._survey.subject(domain), checkpoint, after)
-        run = self._run(OperationKind.ROLLBACK, plan)
+            with telling("the rollback was not begun"):
+                kept = self.checkpoint(
+                    domain, keep_name, description=f"before rollback to {checkpoint.name}"
+                ).checkpoint
+        with telling(f"checkpoint {kept} was made" if kept else ""):
+            if kept:
+                plan = self._plan_rollback(self._survey.subject(domain), checkpoint, after)
+            run = self._run(OperationKind.ROLLBACK, plan)
         return _outcome(
             OperationKind.ROLLBACK, checkpoint.name, checkpoint.id, plan, run, "stopped", recovered, kept=kept
         )
@@ -240,9 +246,11 @@ class Coordinator:
         self.plan_delete(domain, names)
         subject = self._survey.subject(domain)
         outcomes = []
-        for checkpoint in self._children_first(subject, names):
-            plan = self._plan_delete(subject, checkpoint)
-            run = self._run(OperationKind.DELETE, plan)
+        checkpoints = self._children_first(subject, names)
+        for number, checkpoint in enumerate(checkpoints):
+            with telling(_shares(checkpoints[:number], checkpoints[number + 1 :])):
+                plan = self._plan_delete(subject, checkpoint)
+                run = self._run(OperationKind.DELETE, plan)
             outcomes.append(
                 _outcome(
                     OperationKind.DELETE,
@@ -405,13 +413,20 @@ _PLANS: dict[OperationKind, type[Plan]] = {
 
 
 def _plan(operation: OperationRecord) -> Plan:
-    """The plan as the journal has it."""
+    """The plan as the journal has it. Raises `CatalogError`: it is input, too."""
     try:
-        return msgspec.convert(operation.plan, _PLANS[operation.kind])
+        plan = msgspec.convert(operation.plan, _PLANS[operation.kind])
     except msgspec.ValidationError as error:
-        raise CatalogError(
-            f"the plan of operation {operation.id} is damaged: {error}", hint="restore the catalog from a backup"
-        ) from error
+        raise _damaged(operation, str(error)) from error
+    for path in misplaced(plan):
+        raise _damaged(operation, f"{path!r} is not where snapctl puts a file")
+    return plan
+
+
+def _damaged(operation: OperationRecord, problem: str) -> CatalogError:
+    return CatalogError(
+        f"the plan of operation {operation.id} is damaged: {problem}", hint="restore the catalog from a backup"
+    )
 
 
 def _depth(checkpoint: Checkpoint, among: Mapping[str, Checkpoint]) -> int:
@@ -422,6 +437,12 @@ def _depth(checkpoint: Checkpoint, among: Mapping[str, Checkpoint]) -> int:
         depth += 1
         above = among.get(above.parent_id or "")
     return depth
+
+
+def _shares(deleted: Sequence[Checkpoint], waiting: Sequence[Checkpoint]) -> str:
+    """What became of the other checkpoints when one of several was not deleted."""
+    parts = (("deleted", deleted), ("not deleted", waiting))
+    return "; ".join(f"{what}: {', '.join(each.name for each in some)}" for what, some in parts if some)
 
 
 def _generated_name(operation_id: str) -> str:

@@ -21,6 +21,8 @@ the error, so that a program can read them (`-o json`) and a person reads one li
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 UNCHANGED = "nothing was changed"
@@ -105,6 +107,18 @@ class Unfinished(SnapctlError):
 
 class Interrupted(SnapctlError):
     exit_code = 130
+
+
+@contextmanager
+def telling(what: str) -> Iterator[None]:
+    """Let an error say this, too, of what became of things: for one step of several. "" is nothing to say."""
+    try:
+        yield
+    except SnapctlError as error:
+        if what:
+            rest = "nothing else was changed" if error.effect == UNCHANGED else error.effect
+            error.effect = f"{what}; {rest}"
+        raise
 
 
 def printable(text: str) -> str:

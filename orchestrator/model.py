@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from posixpath import basename, dirname, join
+from posixpath import basename, dirname, join, normpath
 from typing import Any
 
 # --------------------------------------------------------------------------- the hypervisor's side
@@ -432,6 +432,13 @@ class NewOverlay:
 def operation_directory(store: str, domain_uuid: str, operation_id: str) -> str:
     """The one directory that holds what an operation creates; files in it never move."""
     return join(store, domain_uuid, operation_id)
+
+
+def is_made_by(path: object, domain_uuid: str, operation_id: str) -> bool:
+    """Whether a path is where that operation would have put a file, in whatever store it was."""
+    if not isinstance(path, str) or not path.startswith("/") or normpath(path) != path:
+        return False
+    return path.split("/")[-3:-1] == [domain_uuid, operation_id]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

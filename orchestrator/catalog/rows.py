@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from posixpath import normpath
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -25,6 +24,7 @@ from ..model import (
     MemoryImage,
     OperationRecord,
     Owner,
+    is_made_by,
     shown_state,
 )
 from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, LayerRow, OperationRow
@@ -69,9 +69,8 @@ def parsed(kind: type[T], what: str, text: str) -> T:
 
 
 def _check_place(what: str, path: object, domain_uuid: str, operation_id: str) -> None:
-    """Raise `CatalogError` unless a file of ours lies where that operation would have made it, in whatever store."""
-    is_plain = isinstance(path, str) and path.startswith("/") and normpath(path) == path
-    if not is_plain or str(path).split("/")[-3:-1] != [domain_uuid, operation_id]:
+    """No other file may pass for one of ours: those are deleted some day."""
+    if not is_made_by(path, domain_uuid, operation_id):
         raise _damaged(what, ValueError(f"{path!r} is not where snapctl puts a file"))
 
 

@@ -7,7 +7,7 @@ names as its disk.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from posixpath import basename, dirname
+from posixpath import dirname
 
 import msgspec
 
@@ -112,14 +112,10 @@ def new_layers(operation_id: str, overlays: Sequence[NewOverlay]) -> list[Layer]
 
 
 def remove_files(hypervisor: Hypervisor, domain_uuid: str, paths: Iterable[str]) -> None:
-    """Delete files of ours; refuses one that lies elsewhere, or that the domain has for a disk or below one."""
+    """Delete files of ours; refuses one that the domain has for a disk, or below one."""
     domain = hypervisor.domains.get(domain_uuid)
     in_use = _in_use(domain)
     for path in paths:
-        if basename(dirname(dirname(path))) != domain_uuid:
-            raise IntegrityError(
-                f"{path} is not where snapctl keeps a file of that domain", effect="it was left as it is"
-            )
         if path in in_use:
             raise IntegrityError(f"{path} is a disk of the domain and is not deleted", effect="it was left as it is")
         hypervisor.storage.remove(path)

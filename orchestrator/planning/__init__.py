@@ -7,7 +7,7 @@ first effect (order rule 1).
 from .checkpoint import CheckpointFacts, CheckpointRequest, plan_checkpoint
 from .delete import DeleteFacts, plan_delete
 from .files import Chains, Seen, damage, dangers, qcow2_layers, relied_on, users, writers
-from .plans import CheckpointPlan, DeletePlan, Plan, RollbackPlan, runs_after
+from .plans import CheckpointPlan, DeletePlan, Plan, RollbackPlan, misplaced, runs_after
 from .refusals import check_name
 from .rollback import RollbackFacts, plan_rollback
 
@@ -25,6 +25,7 @@ __all__ = [
     "check_name",
     "damage",
     "dangers",
+    "misplaced",
     "plan_checkpoint",
     "plan_delete",
     "plan_rollback",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..model import After, Disk, Head, Host, NewOverlay
+from ..model import After, Disk, Head, Host, NewOverlay, is_made_by
 
 MIB = 1024 * 1024
 OVERLAY_SIZE = MIB
@@ -114,6 +114,18 @@ class DeletePlan:
 
 
 Plan = CheckpointPlan | RollbackPlan | DeletePlan
+
+
+def misplaced(plan: Plan) -> list[str]:
+    """The files that a plan would make or delete as our own, and that are not where those lie."""
+    match plan:
+        case CheckpointPlan():
+            maker, files = plan.operation_id, [plan.memory_path, *(overlay.path for overlay in plan.overlays)]
+        case RollbackPlan():
+            maker, files = plan.operation_id, [overlay.path for overlay in plan.overlays]
+        case DeletePlan():
+            maker, files = plan.checkpoint_id, [plan.memory_path]
+    return [path for path in files if not is_made_by(path, plan.domain_uuid, maker)]
 
 
 def _what_becomes(domain: str, after: After, was_running: bool) -> str:

@@ -9,10 +9,14 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 
+import msgspec
+
 from orchestrator.errors import HypervisorError
+from orchestrator.model import Host
+from orchestrator.planning import DeletePlan
 
 from .bench import Bench
-from .case import ENVIRONMENT, FAILED, INTEGRITY, REFUSED, Case, Provocation, Row, Unconcerned
+from .case import ENVIRONMENT, FAILED, INTEGRITY, REFUSED, USAGE, Case, Elsewhere, Provocation, Row, Unconcerned
 
 CHECKPOINT = ("checkpoint", "web01", "new")
 ROLLBACK = ("rollback", "web01", "work", "-y")
@@ -108,20 +112,53 @@ ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
         *("head elsewhere", CHECKPOINT, REFUSED, "the catalog says"),
         "UPDATE head_disk SET layer_id = (SELECT min(id) FROM layer)",
     ),
+    (
+        *("layers of another checkpoint", ROLLBACK, INTEGRITY, "was saved with"),
+        "UPDATE checkpoint_disk SET layer_id = (SELECT layer_id FROM checkpoint_disk JOIN checkpoint"
+        " ON checkpoint.id = checkpoint_id WHERE name = 'other' AND layer_id > 0) WHERE layer_id > 0",
+    ),
+    (
+        *("disk that the guest has now for a frozen one", ROLLBACK, INTEGRITY, "was saved with"),
+        "UPDATE checkpoint_disk SET layer_id = (SELECT layer_id FROM head_disk LIMIT 1) WHERE layer_id IS NOT NULL",
+    ),
+    (
+        *("frozen layer without its facts", ROLLBACK, INTEGRITY, "was changed: its length is 196616, not None"),
+        "UPDATE layer SET physical = NULL WHERE operation_id IS NOT NULL",
+    ),
+    (
+        *("trigger", ROLLBACK, ENVIRONMENT, "somebody put triggers or views into the catalog"),
+        "CREATE TRIGGER t AFTER UPDATE ON head BEGIN DELETE FROM checkpoint; END",
+    ),
     ("no head", ("rollback", "web01", "-y"), REFUSED, "web01 stands on no checkpoint", "DELETE FROM head"),
 )
 """What was written, what is asked then, how that ends, and how it was written."""
 
 
-def unfinished(plan: str, kind: str = "delete") -> Provocation:
-    """An operation that a crash left, with that plan."""
+FOREIGN_PLAN = msgspec.json.encode(
+    DeletePlan(
+        operation_id="left",
+        host=Host(uuid="x", name="x", uri="x", libvirt_version="x", qemu_version="x"),
+        domain_uuid="DOMAIN",
+        domain_name="web01",
+        checkpoint_id="CHECKPOINT",
+        checkpoint_name="work",
+        memory_path="/etc/shadow",
+        layers=(),
+        freed_bytes=0,
+    )
+).decode()
+
+
+def unfinished(plan: str) -> Provocation:
+    """A deletion that a crash left, with that plan; CHECKPOINT in it stands for the id of one of web01's."""
 
     def provoke(bench: Bench) -> None:
+        ((checkpoint,),) = bench.sql("SELECT id FROM checkpoint WHERE name = 'work'")
         bench.sql(
-            "INSERT INTO operation SELECT 'left', ?, host_uuid, domain_uuid, 'open', '', '[]', ?, '{}', 1,"
+            "INSERT INTO operation SELECT 'left', 'delete', host_uuid, domain_uuid, 'open', '', '[]', ?, '{}', 1,"
             " owner_user, owner_host, owner_boot_id, owner_pid, owner_pid_start, opened, opened, NULL, NULL"
             " FROM operation ORDER BY opened LIMIT 1",
-            *(kind, plan),
+            plan.replace("CHECKPOINT", checkpoint).replace("DOMAIN", bench.machine().uuid),
         )
 
     return provoke
@@ -257,8 +294,35 @@ CASES: tuple[Row, ...] = (
         for what, plan, says in (
             ("without a plan", "{}", "the plan of operation left is damaged"),
             ("whose plan is no JSON", "{", "row of operation left is damaged"),
+            ("that would delete what is not ours", FOREIGN_PLAN, "'/etc/shadow' is not where snapctl puts a file"),
         )
         for argv in (("recover",), CHECKPOINT)
+    ),
+    Case(
+        number=87,
+        what="backup without a name",
+        argv=("catalog", "backup", ""),
+        code=USAGE,
+        says="the backup has no name",
+    ),
+    Case(
+        number=87,
+        what="backup onto the catalog itself",
+        argv=("catalog", "backup", "catalog.sqlite"),
+        code=REFUSED,
+        says="catalog.sqlite exists already",
+    ),
+    Case(
+        number=87,
+        what="rebuild of a catalog that is well",
+        argv=("catalog", "rebuild"),
+        code=REFUSED,
+        says="the catalog already has checkpoints of twin",
+    ),
+    Elsewhere(
+        number=87,
+        what="circle of parents: nothing is left out",
+        test="tests/unit/test_render_tree.py::test_a_circle_of_parents_hides_nothing",
     ),
     Unconcerned(number=87, what="two heads", why="a domain's head is one row, whose primary key is the domain"),
     Case(number=88, what="no space for an image", argv=CHECKPOINT, code=REFUSED, says="MiB free", provoke=no_space),

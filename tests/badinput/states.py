@@ -177,9 +177,13 @@ CASES: tuple[Row, ...] = (
         )
         for argv in (CHECKPOINT, ROLLBACK)
     ),
-    Elsewhere(number=27, what="the same on libvirt", test="tests/system/test_refusals.py::test_a_rollback"),
-    Elsewhere(number=28, what="the same on libvirt", test="tests/system/test_refusals.py::test_a_checkpoint"),
-    Elsewhere(number=29, what="the same on libvirt", test="tests/system/test_refusals.py::test_a_checkpoint"),
+    Elsewhere(number=27, what="the same on libvirt", test="tests/system/test_refusals.py::test_a_rollback_is_refused"),
+    Elsewhere(
+        number=28, what="the same on libvirt", test="tests/system/test_refusals.py::test_a_checkpoint_is_refused"
+    ),
+    Elsewhere(
+        number=29, what="the same on libvirt", test="tests/system/test_refusals.py::test_a_checkpoint_is_refused"
+    ),
     Elsewhere(
         number=30,
         what="transient domain: may be checkpointed",

@@ -20,7 +20,7 @@ from tests.bench.table import render
 from tests.box.box import Box
 
 BOX = "bench"
-ROUNDS = 9
+ROUNDS = 7
 GROUPS = {"rollback": rollback.GROUP, "checkpoint": checkpoint.GROUP, "list": listing.GROUP, "start": startup.GROUP}
 
 
@@ -50,6 +50,7 @@ def _furnish(directory: str) -> None:
 
 
 def _measure(group: Group, site: Site, rounds: int) -> None:
+    print(f"measuring {group.title} ...", file=sys.stderr, flush=True)
     with group.competitors(site) as competitors:
         results = interleave(competitors, rounds)
     for line in render(group.title, results, group.reference, group.aims):

@@ -69,13 +69,19 @@ class ByHand:
         self._come_back(place.memory, place)
         return Saved(place, tops, stood_on, stopped=perf_counter() - began)
 
-    def rollback(self, saved: Saved) -> None:
-        """Put the guest back upon new overlays, and delete those that it stood on."""
+    def rollback(self, saved: Saved) -> float:
+        """Put the guest back upon new overlays, and delete those that it stood on.
+
+        Returns for how many seconds the guest did not run.
+        """
         place, former = self._new_place(saved.layers), self._current
+        began = perf_counter()
         self._domain.destroy()
         self._come_back(saved.place.memory, place)
+        stopped = perf_counter() - began
         if former is not None:
             self._delete_overlays(former)
+        return stopped
 
     def drop(self, saved: Saved) -> None:
         """Delete a saved state after a rollback to an earlier one."""

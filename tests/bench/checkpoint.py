@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from posixpath import join
-from time import perf_counter
 
 from tests.bench import snapctl
 from tests.bench.aims import MB, peaks_below
 from tests.bench.byhand import ByHand
 from tests.bench.groups import Group
 from tests.bench.guests import Guest, Site
-from tests.bench.rounds import Competitor
+from tests.bench.rounds import Competitor, timed
 from tests.bench.statistics import Measurement
 from tests.bench.virsh import Virsh
 from tests.box import layout
@@ -77,17 +76,16 @@ def _by_hand(guest: Guest, stack: ExitStack) -> Competitor:
     script = stack.enter_context(closing(ByHand(guest.uri, guest.name)))
     earlier = now = script.checkpoint()
 
-    def run() -> Measurement:
+    def save() -> float:
         nonlocal now
-        began = perf_counter()
         now = script.checkpoint()
-        return Measurement(seconds=perf_counter() - began, stopped=now.stopped)
+        return now.stopped
 
     def go_back() -> None:
         script.rollback(earlier)
         script.drop(now)
 
-    return _competitor(BY_HAND, guest, run, go_back)
+    return _competitor(BY_HAND, guest, lambda: timed(save), go_back)
 
 
 def _in_process(guest: Guest, site: Site, stack: ExitStack) -> Competitor:
@@ -99,7 +97,7 @@ def _in_process(guest: Guest, site: Site, stack: ExitStack) -> Competitor:
         library.delete(guest.name, [NOW])
 
     return _competitor(
-        snapctl.IN_PROCESS, guest, lambda: snapctl.verb(lambda: library.checkpoint(guest.name, NOW)), go_back
+        snapctl.IN_PROCESS, guest, lambda: timed(lambda: library.checkpoint(guest.name, NOW).downtime_s), go_back
     )
 
 

@@ -52,11 +52,11 @@ def interleave(competitors: Sequence[Competitor], rounds: int) -> list[Result]:
     return results
 
 
-def timed(work: Callable[[], object]) -> Measurement:
-    """How long a call takes in this process."""
+def timed(work: Callable[[], float | None]) -> Measurement:
+    """How long a call takes in this process; it returns for how many seconds the guest did not run, if it can tell."""
     began = perf_counter()
-    work()
-    return Measurement(seconds=perf_counter() - began)
+    stopped = work()
+    return Measurement(seconds=perf_counter() - began, stopped=stopped)
 
 
 def _take_turn(competitor: Competitor, result: Result, *, counts: bool) -> None:

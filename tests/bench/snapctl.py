@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from orchestrator import Coordinator, settings
-from orchestrator.model import Outcome
 from tests.bench.commands import measured
-from tests.bench.rounds import timed
 from tests.bench.statistics import Measurement
 
 PROGRAM = Path(sys.executable).with_name("snapctl")
@@ -21,13 +18,6 @@ COMMAND = "snapctl, as a command"
 def library(uri: str, catalog: str) -> Coordinator:
     """A coordinator, connected: to be closed by the caller."""
     return Coordinator.open(settings.load(connect=uri, catalog=catalog))
-
-
-def verb(work: Callable[[], Outcome]) -> Measurement:
-    """A changing verb of the library."""
-    outcomes: list[Outcome] = []
-    measurement = timed(lambda: outcomes.append(work()))
-    return Measurement(seconds=measurement.seconds, stopped=outcomes[0].downtime_s)
 
 
 class Command:

@@ -204,6 +204,8 @@ class Scene:
     def _visit(
         self, client: str, domains: Sequence[str], acts: Sequence[Act], verb: Verb, trouble: Trouble | None
     ) -> None:
+        if client not in self.free:
+            raise ValueError(f"{client} is frozen")
         expected = {domain: self._expected[domain] for domain in domains}
         barred = (self._is_barred(domain) for domain in domains if any(not isinstance(act, Delete) for act in acts))
         visit = Visit(self._clients[client], expected, acts, self.seen, barred=any(barred))

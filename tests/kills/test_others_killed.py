@@ -69,7 +69,7 @@ def test_the_daemon_is_killed_in_the_midst_of_a_job(
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_daemon_is_restarted_between_two_steps(scene: Scene, box: HoldingBox, verb: str, seed: str) -> None:
-    draw = Random(f"{seed}, {verb}")  # noqa: S311 - to be repeated, not secret
+    draw = Random(f"{seed}, {verb}")
     restart_at(scene, box, verb, draw.choice(scene.points(verb)))
 
 

@@ -18,7 +18,7 @@ VERBS = ("checkpoint", "rollback")
 @pytest.mark.parametrize("verb", VERBS)
 def test_killed_before_or_after_each_step(scene: Scene, verb: str, seed: str) -> None:
     """Before or after, as it is drawn."""
-    draw = Random(f"{seed}, {verb}")  # noqa: S311 - to be repeated, not secret
+    draw = Random(f"{seed}, {verb}")
     points = scene.points(verb)
     for sides in zip(points[::2], points[1::2], strict=True):
         attempt = scene.attempt(verb)

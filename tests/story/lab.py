@@ -32,7 +32,7 @@ class Lab:
     """
 
     def __init__(self, file: Path, *, disks: int = 2, others: Iterable[Disk] = (), persistent: bool = True) -> None:
-        self._file = file
+        self.file = file
         self._catalog = open_catalog(f"sqlite:///{file}")
         self.world = World()
         self._uuid = self.world.add("web01", disks=disks, others=tuple(others), persistent=persistent).uuid
@@ -57,7 +57,7 @@ class Lab:
 
     def bury(self) -> None:
         """End the clients there were, as a kill would: nobody keeps their leases any more."""
-        with sqlite3.connect(self._file) as database:
+        with sqlite3.connect(self.file) as database:
             database.execute("UPDATE operation SET lease_until = opened WHERE state = 'open'")
         database.close()
 
@@ -68,12 +68,12 @@ class Lab:
 
     def keep(self) -> None:
         self._kept = (deepcopy(self.world), dict(self.counters))
-        _copy(self._file, self._file.with_suffix(".kept"))
+        _copy(self.file, self.file.with_suffix(".kept"))
 
     def put_back(self) -> None:
         world, counters = self._kept
         self.world, self.counters = deepcopy(world), dict(counters)
-        _copy(self._file.with_suffix(".kept"), self._file)
+        _copy(self.file.with_suffix(".kept"), self.file)
 
     # ------------------------------------------------------------------ what happens, and is remembered
 

@@ -167,7 +167,7 @@ def test_every_step_has_its_points(stage: Stage, stories: list[Story]) -> None:
 def test_each_fault_at_each_point_is_settled(stage: Stage, seed: str) -> None:
     """Each on one topology, and then with one kill in its recovery, as they are drawn."""
     for fault in faults(stage):
-        draw = Random(f"{seed}, {stage.scenario.operation}, {fault}")  # noqa: S311 - to be repeated, not secret
+        draw = Random(f"{seed}, {stage.scenario.operation}, {fault}")
         if draw.choice(alternatives(stage.scenario, fault)) == stage.scenario:
             recovery = stage.strike(fault)
             if recovery is not None and recovery.points:

@@ -171,7 +171,7 @@ def test_a_flipped_bit_in_a_memory_image_is_found_by_reading(pair: Pair) -> None
 
 def test_a_memory_image_that_was_never_hashed_is_hashed(pair: Pair) -> None:
     digest = pair.of("a").memory.sha256
-    with closing(sqlite3.connect(pair._file)) as database, database:
+    with closing(sqlite3.connect(pair.file)) as database, database:
         database.execute("UPDATE checkpoint SET memory_sha256 = NULL WHERE name = 'a'")
 
     assert pair.states()["a"] == "unhashed"

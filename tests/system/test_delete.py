@@ -61,9 +61,8 @@ def test_the_files_of_a_leaf_go_and_no_others(box: Box, client: Client, web: Wit
     assert f"{leaf}/memory.save" in gone
     assert only_the_leaf_needs < set(before)
 
-    (planned,) = client.do("delete", web.name, "leaf", "--dry-run")
     with unchanged(box, client):
-        client.do("delete", web.name, "leaf", "--dry-run")
+        (planned,) = client.do("delete", web.name, "leaf", "--dry-run")
     (done,) = client.do("delete", web.name, "leaf", "-y")
 
     assert set(before) - set(files(box, layout.IMAGES)) == gone | only_the_leaf_needs
@@ -74,13 +73,10 @@ def test_the_files_of_a_leaf_go_and_no_others(box: Box, client: Client, web: Wit
     assert say_everywhere(web, "middle")
 
 
-def test_what_something_depends_on_stays(box: Box, client: Client, web: Witness) -> None:
+def test_from_the_leaf_upwards_and_not_otherwise(box: Box, client: Client, web: Witness) -> None:
     with unchanged(box, client):
         assert "is the parent of middle" in client.refusal(REFUSED, "delete", web.name, "root", "-y")
         assert "stands on checkpoint leaf" in client.refusal(REFUSED, "delete", web.name, "leaf", "-y")
-
-
-def test_many_at_once_from_the_leaf_upwards(box: Box, client: Client, web: Witness) -> None:
     others = files(box, *(disk["path"] for disk in client.do("show", web.name, "root")["disks"]))
     assert len(others) == 2
     client.do("rollback", web.name, "root", "-y")

@@ -211,15 +211,6 @@ def test_a_domain_that_is_gone(client: Client, web: Witness, domain: Any) -> Non
     assert findings(client, code=0) == {}
 
 
-@pytest.mark.long
-def test_a_long_chain(client: Client, guest: GuestFactory) -> None:
-    deep = guest(boot=False)
-    deep.start(paused=True)
-    for number in range(31):
-        client.do("checkpoint", deep.name, f"c{number}")
-    assert f"{deep.name} has a chain of 32 layers" in findings(client, code=1)["chains"]["what"]
-
-
 # --------------------------------------------------------------------------- directories
 
 
@@ -315,3 +306,15 @@ def test_with_a_lost_catalog_cleaning_up_takes_nothing(box: Box, client: Client,
     assert f"{web.name}/one" in lost["what"] and f"{web.name}/two" in lost["what"]
     assert lost["advice"].endswith("snapctl catalog rebuild")
     assert overlay["level"] == "note"
+
+
+# --------------------------------------------------------------------------- chains: last, as they stay
+
+
+@pytest.mark.long
+def test_a_long_chain(client: Client, guest: GuestFactory) -> None:
+    deep = guest(boot=False)
+    deep.start(paused=True)
+    for number in range(31):
+        client.do("checkpoint", deep.name, f"c{number}")
+    assert f"{deep.name} has a chain of 32 layers" in findings(client, code=1)["chains"]["what"]

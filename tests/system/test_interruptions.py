@@ -22,6 +22,7 @@ from tests.box.witness import Media, Witness
 
 from .client import Client, finish, new_client
 from .moments import say_everywhere, write_notes
+from .waiting import wait_until
 from .world import files, observe
 
 pytestmark = pytest.mark.system
@@ -63,18 +64,16 @@ def stranger(slow: Box) -> Iterator[Client]:
 @contextlib.contextmanager
 def saving(box: Box, client: Client, guest: Witness, name: str) -> Iterator[subprocess.Popen[str]]:
     """`snapctl checkpoint`, in the middle of its save for as long as the block lasts."""
-    process = client.start("checkpoint", guest.name, name)
-    try:
-        with connect(box.uri) as connection, box.hold_saves():
-            domain = connection.lookupByName(guest.name)
-            while domain.jobStats().get("operation") != libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE:
-                assert process.poll() is None
-                time.sleep(0.02)
+    with connect(box.uri) as connection, box.hold_saves():
+        domain = connection.lookupByName(guest.name)
+        process = client.start("checkpoint", guest.name, name)
+        try:
+            wait_until(lambda: domain.jobStats().get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE)
             yield process
-    except BaseException:
-        process.kill()
-        process.communicate()
-        raise
+        except BaseException:
+            process.kill()
+            process.communicate()
+            raise
 
 
 def wait_for_cancelling(box: Box, guest: Witness) -> None:
@@ -82,8 +81,7 @@ def wait_for_cancelling(box: Box, guest: Witness) -> None:
     humans = libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP
     with connect(box.uri) as connection:
         domain = connection.lookupByName(guest.name)
-        while "cancelling" not in libvirt_qemu.qemuMonitorCommand(domain, "info migrate", humans):
-            time.sleep(0.02)
+        wait_until(lambda: "cancelling" in libvirt_qemu.qemuMonitorCommand(domain, "info migrate", humans))
 
 
 def is_running(box: Box, guest: Witness) -> bool:
@@ -166,8 +164,7 @@ def test_a_guest_that_ran_since_its_save_is_left_to_its_owner(slow: Box, client:
         process.communicate()
     with connect(slow.uri) as connection:
         domain = connection.lookupByName(web.name)
-        while domain.isActive():
-            time.sleep(0.02)
+        wait_until(lambda: not domain.isActive())
         domain.create()
         domain.destroy()
     before = observe(slow, client)

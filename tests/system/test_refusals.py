@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import libvirt
@@ -20,6 +19,7 @@ from tests.box.witness import Media
 from . import troubles
 from .client import Client, new_client
 from .troubles import Trouble
+from .waiting import wait_until
 from .world import unchanged
 
 pytestmark = pytest.mark.system
@@ -68,7 +68,9 @@ BOTH: list[tuple[Trouble, int, str]] = [
         (troubles.undefined, REFUSED, "is not running"),
     ],
 )
-def test_a_checkpoint(box: Box, client: Client, troubled: Any, trouble: Trouble, code: int, said: str) -> None:
+def test_a_checkpoint_is_refused(
+    box: Box, client: Client, troubled: Any, trouble: Trouble, code: int, said: str
+) -> None:
     trouble(troubled)
     with unchanged(box, client):
         assert said in client.refusal(code, "checkpoint", troubled.name(), "new")
@@ -85,7 +87,7 @@ def test_a_checkpoint(box: Box, client: Client, troubled: Any, trouble: Trouble,
         (troubles.undefined, REFUSED, "is not defined any more"),
     ],
 )
-def test_a_rollback(box: Box, client: Client, troubled: Any, trouble: Trouble, code: int, said: str) -> None:
+def test_a_rollback_is_refused(box: Box, client: Client, troubled: Any, trouble: Trouble, code: int, said: str) -> None:
     trouble(troubled)
     with unchanged(box, client):
         assert said in client.refusal(code, "rollback", troubled.name(), "base", "-y")
@@ -108,7 +110,9 @@ def test_a_rollback(box: Box, client: Client, troubled: Any, trouble: Trouble, c
         (USAGE, "stop", ("rollback", "GUEST", "base", "-y", "--after", "stop")),
     ],
 )
-def test_a_command(box: Box, client: Client, base: str, code: int, said: str, arguments: tuple[str, ...]) -> None:
+def test_a_command_is_refused(
+    box: Box, client: Client, base: str, code: int, said: str, arguments: tuple[str, ...]
+) -> None:
     with unchanged(box, client):
         assert said in client.refusal(code, *(base if each == "GUEST" else each for each in arguments))
 
@@ -188,10 +192,3 @@ def test_a_guest_whose_storage_failed(box: Box, client: Client, module_guest: Gu
         wait_until(lambda: domain.state() == [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR])
     with unchanged(box, client, "/failing"):
         assert "paused on an I/O error" in client.refusal(REFUSED, "checkpoint", guest.name)
-
-
-def wait_until(condition: Callable[[], bool], timeout: float = 20.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

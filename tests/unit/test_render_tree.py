@@ -69,6 +69,12 @@ def test_several_roots_and_a_parent_that_is_not_there() -> None:
     assert drawn({"old": None, "orphan": "gone", "child": "orphan"}) == ["web01", "├─○ old", "○ orphan", "○ child"]
 
 
+def test_a_circle_of_parents_hides_nothing() -> None:
+    """Which only a damaged catalog has."""
+    assert drawn({"self": "self"}) == ["web01", "○ self"]
+    assert drawn({"a": "c", "b": "a", "c": "b", "side": "b"}) == ["web01", "○ a", "○ b", "├─○ c", "○ side"]
+
+
 def test_fifty_thousand_in_a_chain() -> None:
     nodes = place(checkpoints({str(n): str(n - 1) if n else None for n in range(50_000)}))
     assert (nodes[-1].depth, nodes[-1].indent) == (49_999, 0)

@@ -1,0 +1,78 @@
+"""Processes that do what they like with one domain, all at once, while its guest works."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import count
+from random import Random
+from typing import Any
+
+from orchestrator.model import GuestState
+from tests.story.lab import Lab
+from tests.story.served import ServedWorld
+from tests.story.strikes import HYPERVISOR_EFFECTS
+from tests.story.workers import Answer, Place, Worker
+
+
+@dataclass
+class Team:
+    """`ended` has the answers to all verbs so far, `effects` which of the served calls were the effects of each."""
+
+    lab: Lab
+    served: ServedWorld
+    place: Place
+    random: Random
+    ended: list[Answer] = field(default_factory=list)
+    effects: list[list[int]] = field(default_factory=list)
+    _workers: dict[Worker, int | None] = field(default_factory=dict)  # None: idle; else what was called when it began
+    _names: Iterator[str] = field(default_factory=lambda: (f"n{number}" for number in count()))
+
+    def hire(self, stack: ExitStack) -> None:
+        self._workers[stack.enter_context(Worker(self.place))] = None
+
+    def turn(self) -> None:
+        """The guest works on, and those who have ended something begin something else."""
+        self._tick()
+        for worker, began in self._workers.items():
+            if began is not None and worker.has_answered:
+                self._end(worker, began)
+            if self._workers[worker] is None:
+                self._workers[worker] = len(self.served.calls)
+                worker.begin(*self._some_verb())
+
+    def wait(self) -> None:
+        """Until all have ended what they began."""
+        for worker, began in self._workers.items():
+            if began is not None:
+                self._end(worker, began)
+
+    def kill_one(self) -> None:
+        worker = self.random.choice(list(self._workers))
+        worker.kill()
+        del self._workers[worker]
+
+    def exit_codes(self) -> Counter[int]:
+        return Counter(answer.exit_code for answer in self.ended)
+
+    # ------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        with self.served.lock:
+            if self.lab.world.machines and self.lab.guest.machine.state is GuestState.RUNNING:
+                self.lab.guest.tick()
+
+    def _end(self, worker: Worker, began: int) -> None:
+        self.ended.append(worker.answer())
+        calls = enumerate(self.served.calls[began:], began)
+        self.effects.append([n for n, c in calls if c.pid == worker.pid and c.name in HYPERVISOR_EFFECTS])
+        self._workers[worker] = None
+
+    def _some_verb(self) -> tuple[Any, ...]:
+        verb = self.random.choice(("checkpoint", "rollback", "rollback", "delete"))
+        if verb == "checkpoint":
+            return verb, "web01", next(self._names)
+        name = self.random.choice([each.name for each in self.lab.session().list()])
+        return (verb, "web01", name) if verb == "rollback" else (verb, "web01", [name])
