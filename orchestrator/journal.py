@@ -125,8 +125,6 @@ class Run:
 
     def _settle_after(self, cause: Exception | KeyboardInterrupt) -> None:
         log.debug("settling after %r", cause)
-        if isinstance(cause, Busy) and self._lost():
-            raise cause
         interrupted = isinstance(cause, KeyboardInterrupt | Interrupted)
         reason = SnapctlError("interrupted") if isinstance(cause, KeyboardInterrupt) else cause
         state = self.settle(reason)
@@ -138,6 +136,7 @@ class Run:
             raise cause  # a defect of ours: settled, but not to be hidden
 
     def _settle(self, cause: Exception | None) -> OperationState:
+        self._lease.check()  # whoever lost it has no word on how things stand: they may have been settled, and gone on
         if self._lease.operation.step != UNDOING and self._story.decided():
             try:
                 self._forward(settling=True)

@@ -209,7 +209,10 @@ def _held(session: Session, layer_ids: Sequence[int], without: str | None) -> se
     if without is not None:
         frozen = frozen.where(CheckpointRow.id != without)
     active = select(HeadDiskRow.layer_id).where(HeadDiskRow.layer_id.in_(layer_ids))
-    backing = select(LayerRow.backing_id).where(
-        LayerRow.backing_id.in_(layer_ids), LayerRow.id.not_in(layer_ids), LayerRow.discarded_by.is_(None)
+    # Which of them are discarded is looked at here: asked for those that are not, SQLite takes the
+    # index over that column, which has nearly every layer of the catalog under NULL.
+    above = select(LayerRow.backing_id, LayerRow.discarded_by).where(
+        LayerRow.backing_id.in_(layer_ids), LayerRow.id.not_in(layer_ids)
     )
-    return {layer_id for query in (frozen, active, backing) for layer_id in session.scalars(query)}
+    backing = {layer_id for layer_id, discarded_by in session.execute(above) if discarded_by is None}
+    return backing.union(session.scalars(frozen), session.scalars(active))

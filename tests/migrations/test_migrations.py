@@ -122,7 +122,7 @@ INSERT INTO domain VALUES ('h', 'd', 'web', '2026-01-01T00:00:00.000000+00:00');
 INSERT INTO layer VALUES (7, 'h', 'd', '/base', 'vda', 'raw', 9, NULL, NULL, 1, 2, '3.4');
 INSERT INTO layer VALUES (8, 'h', 'd', '/top', 'vda', 'qcow2', 9, 7, 'op', NULL, NULL, NULL);
 INSERT INTO checkpoint VALUES ('c', 'h', 'd', 'web', 'clean', NULL, '2026-01-01T00:00:00.000000+00:00', 'save', 'ready',
-  'text', 1, 'pc', '/qemu', '7', '9', '/mem', 5, 1, 2, 'raw', 4, NULL);
+  'text', 1, 'pc', '/qemu', '7', '9', '/store/d/c/memory.save', 5, 1, 2, 'raw', 4, NULL);
 INSERT INTO checkpoint_document VALUES ('c', '', '<domain/>');
 INSERT INTO checkpoint_disk VALUES ('c', 'vda', 0, 'disk', 0, '/base', 'raw', 'file', 7);
 INSERT INTO head VALUES ('h', 'd', 'c');

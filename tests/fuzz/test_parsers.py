@@ -1,0 +1,81 @@
+"""No input crashes a parser, holds it up, or makes it take more memory than the input is worth."""
+
+from __future__ import annotations
+
+import resource
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from .targets import TARGETS, Target
+
+QUICK, LONG = 200, 12_000
+"""Inputs for each parser."""
+
+DEADLINE = timedelta(seconds=2)
+MOST_MEMORY = 8 << 20
+"""Bytes that Python may take for one input; none is longer than some 10 KiB."""
+MOST_GROWTH = 96 << 20
+"""Bytes that the process may grow by: what libxml2 takes is not Python's."""
+
+EVERYWHERE = settings(deadline=DEADLINE, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+
+
+@dataclass
+class Tally:
+    taken: int = 0
+    refused: int = 0
+
+    def feed(self, target: Target, value: Any) -> None:
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        try:
+            target.act(value)
+        except target.refusals as refusal:
+            self.refused += 1
+            assert str(refusal).isprintable() or isinstance(refusal, ValueError)
+        else:
+            self.taken += 1
+        _, peak = tracemalloc.get_traced_memory()
+        assert peak - before < MOST_MEMORY
+
+
+def campaign(target: Target, examples: int) -> str:
+    """Feed that many inputs; what to say of it."""
+    tally = Tally()
+
+    @settings(EVERYWHERE, max_examples=examples)
+    @given(target.inputs)
+    def feed(value: Any) -> None:
+        tally.feed(target, value)
+
+    began, size = monotonic(), _size()
+    tracemalloc.start()
+    try:
+        feed()
+    finally:
+        tracemalloc.stop()
+    assert _size() - size < MOST_GROWTH
+    total = tally.taken + tally.refused
+    return f"fuzz: {target.name}: {total} inputs, {tally.taken} of them taken, in {monotonic() - began:.1f} s"
+
+
+def _size() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_a_parser(target: Target, figure: Callable[[str], None]) -> None:
+    figure(campaign(target, QUICK))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_a_parser_for_long(target: Target, figure: Callable[[str], None]) -> None:
+    figure(campaign(target, LONG))

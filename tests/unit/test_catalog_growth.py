@@ -1,0 +1,94 @@
+"""What is asked about one domain must not cost more the more there are in the catalog.
+
+The cost is counted in steps of SQLite's virtual machine, which are the same in every run.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from sqlalchemy import event
+
+from orchestrator.catalog import SqlCatalog
+from orchestrator.catalog.database import Database
+from orchestrator.catalog.leases import LeaseTimes
+from orchestrator.model import Checkpoint, Host
+from tests.bench import generator
+
+HOST = Host(uuid="host-1", name="hv1", uri="qemu:///system", libvirt_version="9.0.0", qemu_version="7.2.0")
+DOMAIN = "guest000"
+FEW, MANY = generator.PER_DOMAIN, 15 * generator.PER_DOMAIN
+GRAIN = 10  # steps between two counts
+
+Question: TypeAlias = Callable[[SqlCatalog, Checkpoint], object]
+
+QUESTIONS: dict[str, Question] = {
+    "checkpoint": lambda catalog, its: catalog.checkpoint(HOST.uuid, its.domain_uuid, its.name),
+    "checkpoint_by_id": lambda catalog, its: catalog.checkpoint_by_id(its.id),
+    "summaries": lambda catalog, its: catalog.summaries(HOST.uuid, its.domain_uuid),
+    "child_names": lambda catalog, its: catalog.child_names(its.id),
+    "head": lambda catalog, its: catalog.head(HOST.uuid, its.domain_uuid),
+    "layer": lambda catalog, its: catalog.layer(HOST.uuid, its.layers["vda"].path),
+    "chain": lambda catalog, its: catalog.chain(HOST.uuid, its.layers["vda"].path),
+    "domain_uuid": lambda catalog, its: catalog.domain_uuid(HOST.uuid, DOMAIN),
+    "unsettled": lambda catalog, its: catalog.unsettled(HOST.uuid),
+    "discarded_layers": lambda catalog, its: catalog.discarded_layers(its.id),
+    "layers_freed_by": lambda catalog, its: catalog.layers_freed_by(its.id),
+}
+
+
+class Counted:
+    """A catalog, and how many steps its questions took."""
+
+    def __init__(self, url: str) -> None:
+        database = Database(url)
+        event.listen(database.engine, "connect", self._count_on)
+        self.catalog = SqlCatalog(database, LeaseTimes())
+        self._counts = 0
+
+    def _count_on(self, connection: sqlite3.Connection, _: object) -> None:
+        connection.set_progress_handler(self._count, GRAIN)
+
+    def _count(self) -> int:
+        self._counts += 1
+        return 0  # go on
+
+    def steps(self, question: Question) -> int:
+        *_, last = self.catalog.summaries(HOST.uuid, generator.uuid_of(DOMAIN))
+        its = self.catalog.checkpoint_by_id(last.id)
+        assert its is not None
+        before = self._counts
+        question(self.catalog, its)
+        return (self._counts - before) * GRAIN
+
+
+@contextmanager
+def _filled(path: Path, checkpoints: int) -> Iterator[Counted]:
+    url = f"sqlite:///{path}"
+    generator.fill(url, HOST, checkpoints)
+    counted = Counted(url)
+    with closing(counted.catalog._database):
+        yield counted
+
+
+@pytest.fixture(scope="module")
+def catalogs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Counted, Counted]]:
+    directory = tmp_path_factory.mktemp("growth")
+    with _filled(directory / "few.sqlite", FEW) as few, _filled(directory / "many.sqlite", MANY) as many:
+        yield few, many
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_question_about_one_domain_does_not_cost_more(catalogs: tuple[Counted, Counted], name: str) -> None:
+    few, many = (each.steps(QUESTIONS[name]) for each in catalogs)
+    assert many <= 1.5 * few + 10 * GRAIN
+
+
+def test_steps_are_counted(catalogs: tuple[Counted, Counted]) -> None:
+    few, many = (each.steps(lambda catalog, its: catalog.summaries(HOST.uuid)) for each in catalogs)
+    assert many > 5 * few > 0
