@@ -100,9 +100,13 @@ class Run:
         """Leave the operation done or undone. Raises `Unfinished` when neither is possible now."""
         try:
             state = self._settle(cause)
-        except (Busy, Unfinished):
-            raise  # Busy: the lease is lost, and whoever has it settles
+        except Busy:
+            raise
         except (Exception, KeyboardInterrupt) as problem:
+            if loss := self._loss():
+                raise loss from problem
+            if isinstance(problem, Unfinished):
+                raise
             raise self._story.unfinished(in_words(problem)) from problem
         return state
 
@@ -125,6 +129,8 @@ class Run:
 
     def _settle_after(self, cause: Exception | KeyboardInterrupt) -> None:
         log.debug("settling after %r", cause)
+        if isinstance(cause, Busy) and self._loss():
+            raise cause
         interrupted = isinstance(cause, KeyboardInterrupt | Interrupted)
         reason = SnapctlError("interrupted") if isinstance(cause, KeyboardInterrupt) else cause
         state = self.settle(reason)
@@ -136,13 +142,12 @@ class Run:
             raise cause  # a defect of ours: settled, but not to be hidden
 
     def _settle(self, cause: Exception | None) -> OperationState:
-        self._lease.check()  # whoever lost it has no word on how things stand: they may have been settled, and gone on
         if self._lease.operation.step != UNDOING and self._story.decided():
             try:
                 self._forward(settling=True)
             except Exception as failure:  # a defect of ours, too, must not keep a guest from running
                 self._point("retreat.before")
-                if self._lost() or not self._story.retreat():
+                if self._loss() or not self._story.retreat():
                     raise
                 self._point("retreat.after")
                 cause = failure
@@ -153,14 +158,15 @@ class Run:
         self._close(OperationState.UNDONE, error=str(cause) if cause else None)
         return OperationState.UNDONE
 
-    def _lost(self) -> bool:
+    def _loss(self) -> Busy | None:
+        """The refusal when somebody else has, or had, the operation: then how things stand is not for us to say."""
         try:
             self._lease.check()
-        except Busy:
-            return True
+        except Busy as busy:
+            return busy
         except SnapctlError:
-            return False  # unknown: each catalog update checks the token again
-        return False
+            return None  # unknown: each catalog update checks the token again
+        return None
 
     # ------------------------------------------------------------------ steps
 

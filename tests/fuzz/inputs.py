@@ -78,12 +78,12 @@ def _element(tag: str, attributes: dict[str, str], text: str, children: list[str
     return f"<{tag}{said}>{escape(text)}{''.join(children)}</{tag}>"
 
 
-def _elements(children: SearchStrategy[str]) -> SearchStrategy[str]:
+def _elements(children: SearchStrategy[list[str]]) -> SearchStrategy[str]:
     attributes = st.dictionaries(st.sampled_from(ATTRIBUTES), _values, max_size=3)
-    return st.builds(_element, st.sampled_from(TAGS), attributes, _values, st.lists(children, max_size=5))
+    return st.builds(_element, st.sampled_from(TAGS), attributes, _values, children)
 
 
-_trees = st.recursive(_elements(st.nothing()), _elements, max_leaves=12)
+_trees = st.recursive(_elements(st.just([])), lambda inner: _elements(st.lists(inner, max_size=5)), max_leaves=12)
 
 
 def xml_of(root: str, *children: str) -> SearchStrategy[str]:

@@ -20,7 +20,7 @@ from orchestrator.model import Source
 from orchestrator.planning import check_name
 from orchestrator.planning.headers import header_problem
 from tests.twin import qcow2 as good_qcow2
-from tests.unit import test_domainxml, test_manifest, test_savedxml, test_storagexml
+from tests.unit import test_domainxml, test_manifest, test_qcow2, test_savedxml, test_storagexml
 from tests.unit.file_builders import header_bytes, memory_head
 
 from .inputs import altered, damaged, damaged_text, values, xml_of
@@ -104,7 +104,7 @@ def read_configuration(content: bytes) -> None:
 
 def take_uri(text: str) -> None:
     uri.check(text)
-    assert text.startswith("qemu")
+    assert text[:4].lower() == "qemu"
     assert not {"command", "proxy", "netcat", "no_verify"} & set(text.replace("?", "&").split("&"))
     assert "@" not in uri.public(text)
 
@@ -133,6 +133,37 @@ u32 = st.one_of(st.integers(0, 8), st.integers(0, 2**32 - 1))
 fields = dict.fromkeys(("version", "data_length", "was_running", "compression", "cookie_offset"), u32)
 
 
+DISK_FIELDS = {
+    "version": st.sampled_from([1, 2, 3, 4]),
+    "cluster_bits": st.sampled_from([8, 9, 16, 21, 22]),
+    "size": st.one_of(st.integers(0, 1 << 40), st.integers(0, 2**64 - 1)),
+    "l1_entries": u32,
+    "snapshots": u32,
+    "incompatible": st.one_of(st.integers(0, 63), st.integers(0, 2**64 - 1)),
+    "header_length": st.sampled_from([0, 96, 104, 112, 2**32 - 8]),
+    "extensions": st.lists(
+        st.builds(test_qcow2.extension, st.sampled_from([0, test_qcow2.BACKING_FORMAT, 7]), st.binary(max_size=20))
+    ).map(b"".join),
+    "backing": st.one_of(st.just(b"/images/base"), st.binary(max_size=100)),
+    "backing_offset": st.one_of(st.none(), st.integers(0, 300), st.integers(0, 2**64 - 1)),
+    "backing_length": st.one_of(st.none(), u32),
+}
+VOLUME_FIELDS = {
+    **dict.fromkeys(("67108864", "200704", "196616"), st.integers(-9, 2**70).map(str)),
+    "0600": st.one_of(st.integers(0, 0o7777).map(oct), st.sampled_from(["0600", "8", "", "+7", "7_7"])),
+    "type='file'": st.sampled_from(["type='file'", "type='block'", "type='dir'", "type='network'", ""]),
+    "unit='bytes'": st.sampled_from(["unit='bytes'", "unit='KiB'", ""]),
+    "/store/vda.qcow2": st.sampled_from(["/store/vda.qcow2", "", "&lt;", "x"]),
+}
+
+
+def _volume(changes: dict[str, str]) -> str:
+    xml = test_storagexml.VOLUME
+    for old, new in changes.items():
+        xml = xml.replace(old, new)
+    return xml
+
+
 def _encoded(document: Any) -> bytes:
     return json.dumps(document).encode()
 
@@ -154,7 +185,10 @@ TARGETS = (
     Target(
         name="qcow2",
         inputs=st.one_of(
-            st.binary(max_size=300), damaged(DISKS), st.binary(max_size=400).map(lambda tail: DISKS[1][:104] + tail)
+            st.binary(max_size=300),
+            damaged(DISKS),
+            st.binary(max_size=400).map(lambda tail: DISKS[1][:104] + tail),
+            st.fixed_dictionaries({}, optional=DISK_FIELDS).map(lambda fields: test_qcow2.image(**fields)[:2000]),
         ),
         act=read_qcow2,
         refusals=(qcow2.BadHeader,),
@@ -172,7 +206,12 @@ TARGETS = (
     ),
     Target(
         name="volume XML",
-        inputs=st.one_of(st.text(max_size=300), damaged_text(test_storagexml.VOLUME), xml_of("volume")),
+        inputs=st.one_of(
+            st.text(max_size=300),
+            damaged_text(test_storagexml.VOLUME),
+            xml_of("volume"),
+            st.fixed_dictionaries({}, optional=VOLUME_FIELDS).map(_volume),
+        ),
         act=read_volume,
         refusals=(HypervisorError,),
     ),

@@ -13,9 +13,8 @@ from tests.system.client import finish
 
 from . import catalogued
 from .client import go_on
-from .conftest import new_scene
 from .holding import HoldingBox
-from .scene import Scene, Tally
+from .scene import Scene, Tally, new_scene
 
 pytestmark = pytest.mark.system
 

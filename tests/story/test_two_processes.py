@@ -187,22 +187,22 @@ def test_of_many_processes_one_acts_at_a_time(lab: Lab, served: ServedWorld, pla
         team = Team(lab, served, place, Random(1))
         for _ in range(4):
             team.hire(stack)
-        while len(team.ended) < 60:
+        while team.exit_codes()[DONE] < 15:
             team.turn()
         team.wait()
     assert set(team.exit_codes()) <= {DONE, BUSY, REFUSED}
-    assert team.exit_codes()[DONE] > 10 and team.exit_codes()[BUSY] > 3, team.exit_codes()
+    assert team.exit_codes()[BUSY]
     require_one_at_a_time(team)
     require_sound(lab)
 
 
-def hammer(team: Team, *, verbs: int, kills: int) -> None:
+def hammer(team: Team, *, kills: int) -> None:
     """Processes are killed while they are at it, and others come in their place."""
     with ExitStack() as stack:
         for _ in range(4):
             team.hire(stack)
         for killed in range(1, kills + 1):
-            while len(team.ended) < verbs * killed // kills:
+            while team.exit_codes()[DONE] < 3 * killed:
                 team.turn()
             team.kill_one()
             team.hire(stack)
@@ -213,7 +213,7 @@ def test_what_many_leave_when_they_are_killed_is_settled(
     lab: Lab, served: ServedWorld, place: Place, figure: Callable[[str], None]
 ) -> None:
     team = Team(lab, served, place, Random(2))
-    hammer(team, verbs=30, kills=5)
+    hammer(team, kills=5)
     figure(f"processes on one domain: {len(team.ended)} verbs, 5 kills, exit codes {dict(team.exit_codes())}")
     assert set(team.exit_codes()) <= {DONE, BUSY, REFUSED}
     lab.session().recover()
@@ -225,7 +225,7 @@ def test_what_many_leave_when_many_are_killed_is_settled(
     lab: Lab, served: ServedWorld, place: Place, figure: Callable[[str], None], seed: str
 ) -> None:
     team = Team(lab, served, place, Random(seed))
-    hammer(team, verbs=1000, kills=200)
+    hammer(team, kills=200)
     figure(f"processes on one domain: {len(team.ended)} verbs, 200 kills, exit codes {dict(team.exit_codes())}")
     assert set(team.exit_codes()) <= {DONE, BUSY, REFUSED}
     lab.session().recover()

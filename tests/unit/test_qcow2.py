@@ -51,7 +51,7 @@ def image(
     backing_offset: int | None = None,
     backing_length: int | None = None,
 ) -> bytes:
-    """The first cluster of an image, as docs/interop/qcow2.rst of QEMU lays it out."""
+    """The first cluster of an image, as docs/interop/qcow2.rst of QEMU lays it out; a header may claim more."""
     fixed = 72 if version == 2 else header_length
     offset = fixed + len(extensions) + 8 if backing else 0
     head = struct.pack(
@@ -62,7 +62,7 @@ def image(
     )
     if version != 2:
         head += struct.pack(">QQQII", incompatible, compatible, autoclear, refcount_order, header_length)
-    return (head.ljust(fixed, b"\0") + extensions + bytes(8) + backing).ljust(65536, b"\0")
+    return (head.ljust(min(fixed, 65536), b"\0") + extensions + bytes(8) + backing).ljust(65536, b"\0")
 
 
 NAMED_QCOW2 = extension(BACKING_FORMAT, b"qcow2")
