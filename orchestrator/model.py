@@ -181,7 +181,9 @@ class Layer:
 
     `operation_id` names the operation of ours that created it; None for the user's own file,
     which snapctl never deletes. `physical` and `mtime` are its facts when it froze; None while
-    it is active. `sha256` is None until a deep verify has read the whole of it.
+    it is active. `sha256` is None until a deep verify has read the whole of it. `rewritten_by` names
+    the operation that is pulling data from the layers below into it at this time: what the guest sees
+    in it stays the same, its facts do not.
     """
 
     path: str
@@ -194,6 +196,7 @@ class Layer:
     allocation: int | None = None
     mtime: str | None = None
     sha256: str | None = None
+    rewritten_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,6 +260,8 @@ class Checkpoint:
     tags: tuple[str, ...] = ()
     description: str = ""
     damage: str | None = None  # what a verify found, one line; no rollback until another finds it mended
+    expires: datetime | None = None  # from when on `prune --expired` removes it
+    protected: bool = False  # no prune removes it
 
     @property
     def layers(self) -> dict[str, Layer]:
@@ -279,13 +284,15 @@ def shown_state(state: CheckpointState, damage: str | None, sha256: str | None) 
 class Head:
     """Where a domain stands: the checkpoint it descends from, and its active overlays by target.
 
-    `checkpoint_id` is None when that checkpoint is not known any more.
+    `checkpoint_id` is None when that checkpoint is not known any more. `kept_id` is the checkpoint in
+    which the last rollback kept what it took the domain away from; None when it kept nothing.
     """
 
     host_uuid: str
     domain_uuid: str
     checkpoint_id: str | None
     overlays: Mapping[str, str]  # target -> path
+    kept_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +313,8 @@ class CheckpointSummary:
     memory_bytes: int  # length of the memory image
     disk_bytes: int  # allocation of its frozen layers that snapctl made, when they froze
     state: str  # `shown_state`; "unhashed" while its SHA-256 is still to come
+    expires: datetime | None = None
+    protected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,7 +93,7 @@ def set_head(session: Session, head: Head) -> None:
     """Put a head in the place of the one there was; its checkpoint and overlays are catalogued."""
     place = {"host_uuid": head.host_uuid, "domain_uuid": head.domain_uuid}
     active = layers.ids(session, head.host_uuid, list(head.overlays.values()))
-    session.merge(HeadRow(**place, checkpoint_id=head.checkpoint_id))
+    session.merge(HeadRow(**place, checkpoint_id=head.checkpoint_id, kept_id=head.kept_id))
     session.flush()
     session.execute(delete(HeadDiskRow).where(*_disks_of_head(head)))
     session.add_all(HeadDiskRow(**place, target=disk, layer_id=active[path]) for disk, path in head.overlays.items())

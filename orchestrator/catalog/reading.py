@@ -83,7 +83,7 @@ def _summaries(which: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]
             HeadRow.checkpoint_id.is_not(None).label("current"),
             row.memory_size.label("memory_bytes"),
             row.memory_sha256.label("sha256"),
-            row.damage,
+            *(row.damage, row.expires, row.protected),
             cast(disk_bytes, BigInteger).label("disk_bytes"),
         )
         .join(DomainRow, _ITS_DOMAIN)
@@ -116,7 +116,7 @@ def head(session: Session, host_uuid: str, domain_uuid: str) -> Head | None:
         .order_by(HeadDiskRow.target)
     )
     overlays = dict(session.execute(disks).all())
-    return rows.head(host_uuid, domain_uuid, row.checkpoint_id, overlays)
+    return rows.head(row, overlays)
 
 
 def known_paths(session: Session, host_uuid: str, directory: str) -> list[str]:

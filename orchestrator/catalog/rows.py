@@ -27,7 +27,7 @@ from ..model import (
     is_made_by,
     shown_state,
 )
-from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, LayerRow, OperationRow
+from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, HeadRow, LayerRow, OperationRow
 
 T = TypeVar("T")
 
@@ -46,6 +46,10 @@ def instant(what: str, text: str) -> datetime:
     except msgspec.ValidationError as error:
         raise _damaged(what, error) from error
     return time
+
+
+def _instant_or_none(what: str, text: str | None) -> datetime | None:
+    return instant(what, text) if text is not None else None
 
 
 def json(value: object) -> str:
@@ -103,6 +107,7 @@ def _layer(row: LayerRow, backing: str | None) -> dict[str, Any]:
         "allocation": row.allocation,
         "mtime": row.mtime,
         "sha256": row.sha256,
+        "rewritten_by": row.rewritten_by,
     }
 
 
@@ -110,7 +115,7 @@ def _layer(row: LayerRow, backing: str | None) -> dict[str, Any]:
 
 _SAME = (
     *("id", "host_uuid", "domain_uuid", "domain_name", "name", "parent_id", "mode", "state", "description"),
-    *("persistent", "machine", "emulator", "qemu_version", "libvirt_version", "damage"),
+    *("persistent", "machine", "emulator", "qemu_version", "libvirt_version", "damage", "protected"),
 )
 """Columns that bear the name of the field they hold."""
 
@@ -122,6 +127,7 @@ _MEMORY = ("path", "size", "was_running", "version", "compression", "data_length
 def checkpoint_row(checkpoint: Checkpoint) -> CheckpointRow:
     return CheckpointRow(
         created=timestamp(checkpoint.created),
+        expires=timestamp(checkpoint.expires) if checkpoint.expires else None,
         **{name: getattr(checkpoint, name) for name in _SAME},
         **{f"memory_{name}": getattr(checkpoint.memory, name) for name in _MEMORY},
     )
@@ -155,6 +161,7 @@ def checkpoint(
     _check_place(what, row.memory_path, row.domain_uuid, row.id)
     values = {name: getattr(row, name) for name in _SAME} | {
         "created": instant(what, row.created),
+        "expires": _instant_or_none(what, row.expires),
         "cpu": document.cpu,
         "domain_xml": document.domain_xml,
         "memory": checked(MemoryImage, what, {name: getattr(row, f"memory_{name}") for name in _MEMORY}),
@@ -183,17 +190,19 @@ def summary(columns: Mapping[str, Any], tags: Sequence[str]) -> CheckpointSummar
         raise _damaged(what, ValueError(f"{state!r} is no state"))
     state = shown_state(CheckpointState(state), columns["damage"], columns["sha256"])
     values = {**columns, "created": instant(what, columns["created"]), "state": state, "tags": tags}
+    values["expires"] = _instant_or_none(what, columns["expires"])
     return checked(CheckpointSummary, what, values)
 
 
-def head(host_uuid: str, domain_uuid: str, checkpoint_id: str | None, overlays: object) -> Head:
+def head(row: HeadRow, overlays: object) -> Head:
     values = {
-        "host_uuid": host_uuid,
-        "domain_uuid": domain_uuid,
-        "checkpoint_id": checkpoint_id,
+        "host_uuid": row.host_uuid,
+        "domain_uuid": row.domain_uuid,
+        "checkpoint_id": row.checkpoint_id,
         "overlays": overlays,
+        "kept_id": row.kept_id,
     }
-    return checked(Head, f"head of domain {domain_uuid}", values)
+    return checked(Head, f"head of domain {row.domain_uuid}", values)
 
 
 # --------------------------------------------------------------------------- the journal

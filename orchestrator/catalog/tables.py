@@ -90,6 +90,7 @@ class LayerRow(Base):
     allocation: Mapped[int | None]
     mtime: Mapped[str | None]
     sha256: Mapped[str | None]  # of a frozen one, once a deep verify has read it
+    rewritten_by: Mapped[Id | None] = mapped_column(ForeignKey("operation.id"))
     discarded_by: Mapped[Id | None] = mapped_column(ForeignKey("operation.id"), index=True)
 
 
@@ -120,6 +121,8 @@ class CheckpointRow(Base):
     memory_data_length: Mapped[int]
     memory_sha256: Mapped[str | None]
     damage: Mapped[str | None]  # what the last verify found wrong
+    expires: Mapped[Time | None]
+    protected: Mapped[bool]
 
 
 class DocumentRow(Base):
@@ -166,6 +169,7 @@ class HeadRow(Base):
     host_uuid: Mapped[Id] = mapped_column(primary_key=True)
     domain_uuid: Mapped[Id] = mapped_column(primary_key=True)
     checkpoint_id: Mapped[Id | None] = mapped_column(ForeignKey("checkpoint.id", ondelete="SET NULL"), index=True)
+    kept_id: Mapped[Id | None] = mapped_column(ForeignKey("checkpoint.id", ondelete="SET NULL"), index=True)
 
 
 class HeadDiskRow(Base):

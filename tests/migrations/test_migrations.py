@@ -141,6 +141,8 @@ def test_rows_survive_going_up_and_down(database: Database) -> None:
     with database.read() as session:
         assert session.scalar(text("SELECT count(*) FROM layer WHERE discarded_by IS NULL AND sha256 IS NULL")) == 2
         assert session.scalar(text("SELECT name FROM checkpoint WHERE damage IS NULL")) == "clean"
+        assert session.execute(text("SELECT expires, protected FROM checkpoint")).all() == [(None, 0)]
+        assert session.execute(text("SELECT checkpoint_id, kept_id FROM head")).all() == [("c", None)]
         assert session.scalar(text("SELECT layer_id FROM checkpoint_disk")) == 7  # no cascade from the rebuilt table
         assert session.execute(text("PRAGMA foreign_key_check")).all() == []
     go_to(database, "0001")
