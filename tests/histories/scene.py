@@ -207,8 +207,9 @@ class Scene:
         if client not in self.free:
             raise ValueError(f"{client} is frozen")
         expected = {domain: self._expected[domain] for domain in domains}
+        unknown = any(domain not in self.known for domain in domains)
         barred = (self._is_barred(domain) for domain in domains if any(not isinstance(act, Delete) for act in acts))
-        visit = Visit(self._clients[client], expected, acts, self.seen, barred=any(barred))
+        visit = Visit(self._clients[client], expected, acts, self.seen, barred=unknown or any(barred))
         self._came_to(visit, visit.begin(verb, trouble))
 
     def _is_barred(self, domain: str) -> bool:

@@ -26,7 +26,7 @@ class Visit:
     def __init__(
         self, client: Client, expected: Mapping[str, Expectation], acts: Sequence[Act], seen: Observer, *, barred: bool
     ) -> None:
-        """`barred`: a domain has something of libvirt's own that forbids the acts."""
+        """`barred`: a domain has something of libvirt's own that forbids the acts, or nobody has heard of it."""
         self.client = client
         self.domains = tuple(expected)
         self._expected = expected
