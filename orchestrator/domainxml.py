@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .errors import HypervisorError, Refused
 from .model import Device, Disk, Source
-from .xmltree import Element, add, parse, put, serialize
+from .xmltree import Element, add, new, parse, put, serialize
 
 PATH_ATTRIBUTES = {"file": "file", "block": "dev"}
 """By `<disk type=…>`: the attribute of `<source>` that holds a path."""
@@ -73,6 +73,37 @@ def on_disks(xml: str, sources: Mapping[str, Source]) -> str:
         if target not in by_target:
             raise Refused(f"domain {_text(domain, 'name')} has no disk {target}")
         _replace_source(by_target[target], source)
+    return serialize(domain)
+
+
+HELPER_NAMESPACE = "urn:snapctl:helper"
+"""Of the mark in the metadata of a domain that exists only to have its QEMU work on a layer."""
+
+HELPER_MEMORY_MIB = 16
+
+
+def helper(like: str, *, uuid: str, name: str, target: str, layer: Source) -> str:
+    """A domain to be started paused so that its QEMU has a layer open for writing, and nothing else: no
+    network, no console, next to no memory. Virtualization, architecture, machine and emulator are as
+    those of the domain `like`, so that the host has them. Its UUID tells whose it is.
+    """
+    model = parse(like, "domain")
+    kind = model.find("os/type")
+    domain = new("domain", type=model.get("type", "qemu"))
+    add(domain, "name", name)
+    add(domain, "uuid", uuid)
+    add(add(domain, "metadata"), f"{{{HELPER_NAMESPACE}}}helper")
+    add(domain, "memory", str(HELPER_MEMORY_MIB), unit="MiB")
+    add(add(domain, "os"), "type", "hvm", **({} if kind is None else {str(k): str(v) for k, v in kind.attrib.items()}))
+    devices = add(domain, "devices")
+    if emulator := model.findtext("devices/emulator"):
+        add(devices, "emulator", emulator)
+    disk = add(devices, "disk", type="file", device="disk")
+    add(disk, "driver", name="qemu", type=layer.format)
+    add(disk, "source", file=layer.path)
+    add(disk, "target", dev=target, bus="virtio")
+    add(devices, "controller", type="usb", model="none")
+    add(devices, "memballoon", model="none")
     return serialize(domain)
 
 

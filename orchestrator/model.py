@@ -150,6 +150,7 @@ class DomainDisks:
 
     uuid: str
     name: str
+    active: bool
     disks: tuple[Disk, ...]
     persistent_disks: tuple[Disk, ...]
 
@@ -197,6 +198,15 @@ class Layer:
     mtime: str | None = None
     sha256: str | None = None
     rewritten_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collapsible:
+    """A layer, and those below it that only it needs: once their data is in it, it can stand on `base`."""
+
+    layer: Layer
+    drops: tuple[Layer, ...]  # nearest first
+    base: Layer | None  # None: nothing is below the last of them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -374,6 +384,8 @@ class OperationKind(StrEnum):
     CHECKPOINT = "checkpoint"
     ROLLBACK = "rollback"
     DELETE = "delete"
+    COLLAPSE = "collapse"
+    FLATTEN = "flatten"
 
 
 class OperationState(StrEnum):

@@ -16,6 +16,7 @@ from .model import (
     CatalogCondition,
     Checkpoint,
     CheckpointSummary,
+    Collapsible,
     Domain,
     DomainDisks,
     FileFacts,
@@ -30,7 +31,7 @@ from .model import (
 )
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called as (what, bytes done, bytes in all); total is 0 while unknown. `what` is "save" or "hash"."""
+"""Called as (what, bytes done, bytes in all); total is 0 while unknown. `what` is "save", "hash" or "stream"."""
 
 
 def silent(what: str, done: int, total: int) -> None:
@@ -84,6 +85,25 @@ class Domains(Protocol):
 
     def destroy(self, uuid: str) -> None:
         """End the guest's QEMU at once. Harmless when it is off."""
+
+    def create_paused(self, xml: str) -> None:
+        """Start a transient domain whose vCPUs never run (virDomainCreateXML).
+
+        libvirt ends it when this client's connection ends (VIR_DOMAIN_START_AUTODESTROY), but not when
+        the daemon was killed: whoever made it looks for it again.
+        """
+
+    def stream(self, uuid: str, target: str, base: str | None, progress: Progress) -> None:
+        """Pull what the layers above `base` hold (all of them for None) into the disk's active layer,
+        which then stands on `base` (virDomainBlockRebase). What the guest sees does not change.
+
+        Blocks until the job has ended, whether it came to its end or not: `facts` of the layer tell.
+        Joins a job on that disk that was left under way. An interrupt aborts it and raises `Interrupted`.
+        A kill of the client leaves the job under way, or its domain gone; either leaves a whole chain.
+        """
+
+    def stop_streaming(self, uuid: str, target: str) -> None:
+        """Abort the job on a disk. Harmless when there is none, or no such domain."""
 
     def wait_for_job(self, uuid: str) -> None:
         """Return when no job (save, restore, ...) that a client left behind is under way any more.
@@ -187,6 +207,10 @@ class Catalog(Protocol):
     def layers_freed_by(self, checkpoint_id: str) -> list[Layer]:
         """The layers of ours that nothing would need if that checkpoint were gone."""
 
+    def collapsible(self, host_uuid: str, domain_uuid: str, paths: Sequence[str] | None = None) -> list[Collapsible]:
+        """The layers of ours that no checkpoint and no head needs, and only one layer stands on, with that
+        layer: all of the domain, or those among or next to `paths`."""
+
     def known_paths(self, host_uuid: str, directory: str) -> list[str]:
         """Every catalogued file (memory images and layers) in that directory."""
 
@@ -245,7 +269,18 @@ class Catalog(Protocol):
 
     def hide_checkpoint(self, lease: Lease, checkpoint_id: str) -> list[Layer]:
         """Put a checkpoint into state `deleting` and mark what only it needs as discarded by this
-        operation; returns those layers. Repeating it returns the same."""
+        operation; returns those layers. Its children, and a head that stands on it, stand on its parent
+        from then on. Repeating it returns the same."""
+
+    def begin_rewrite(self, lease: Lease, path: str) -> None:
+        """Say that this operation pulls data into a layer: its facts are no longer those recorded."""
+
+    def commit_rewrite(self, lease: Lease, layer: Layer) -> list[Layer]:
+        """Record what a layer is after it was rewritten: its backing file and facts.
+
+        Returns the layers of ours that nothing needs any more, marked as discarded by this operation.
+        Repeating it returns the same.
+        """
 
     def record_sha256(self, lease: Lease, checkpoint_id: str, sha256: str) -> None: ...
     def forget_layers(self, lease: Lease, paths: Sequence[str]) -> None:

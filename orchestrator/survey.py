@@ -146,7 +146,8 @@ class Survey:
         found = users(self._hypervisor.domains.disks())
         if subject.domain is not None and not subject.domain.active:
             disks = tuple(replace(disk, backing=tuple(self._chain(disk.path))) for disk in subject.domain.disks)
-            found |= users([DomainDisks(uuid=subject.uuid, name=subject.name, disks=disks, persistent_disks=())])
+            off = DomainDisks(uuid=subject.uuid, name=subject.name, active=False, disks=disks, persistent_disks=())
+            found |= users([off])
         return found
 
     def _chain(self, path: str | None) -> Iterator[Source]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, delete, select
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from ..errors import CatalogError
@@ -50,6 +50,7 @@ def hide_checkpoint(session: Session, operation: OperationRow, checkpoint_id: st
     if row is None:
         return layers.discarded(session, operation.id)
     row.state = CheckpointState.DELETING
+    _leave_to_parent(session, row)
     session.flush()
     return layers.discard(session, operation, layers.frozen_by(session, checkpoint_id))
 
@@ -64,7 +65,7 @@ def record_sha256(session: Session, operation: OperationRow, checkpoint_id: str,
 
 
 def forget_checkpoint(session: Session, operation: OperationRow, checkpoint_id: str) -> None:
-    """Its children and a head that stands on it lose their parent; tags and disks go with it."""
+    """Nothing descends from it any more; tags and disks go with it."""
     row = _checkpoint_row(session, operation, checkpoint_id)
     if row is None:
         return
@@ -109,6 +110,14 @@ def _checkpoint_row(session: Session, operation: OperationRow, checkpoint_id: st
     if row is not None:
         _require_domain(operation, row.host_uuid, row.domain_uuid)
     return row
+
+
+def _leave_to_parent(session: Session, row: CheckpointRow) -> None:
+    """What descends from a checkpoint descends from its parent, too; what it kept for an undo goes with it."""
+    children, heads = update(CheckpointRow), update(HeadRow)
+    session.execute(children.where(CheckpointRow.parent_id == row.id).values(parent_id=row.parent_id))
+    session.execute(heads.where(HeadRow.checkpoint_id == row.id).values(checkpoint_id=row.parent_id))
+    session.execute(heads.where(HeadRow.kept_id == row.id).values(kept_id=None))
 
 
 def _require_domain(operation: OperationRow, host_uuid: str, domain_uuid: str) -> None:

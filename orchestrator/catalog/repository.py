@@ -16,6 +16,7 @@ from ..model import (
     CatalogCondition,
     Checkpoint,
     CheckpointSummary,
+    Collapsible,
     Head,
     Host,
     Layer,
@@ -25,7 +26,7 @@ from ..model import (
     RebuiltDomain,
 )
 from ..ports import Lease
-from . import commits, condition, journal, layers, reading, rebuilding, verdicts
+from . import collapsing, commits, condition, journal, layers, reading, rebuilding, verdicts
 from .database import Conflict, Database
 from .leases import LeaseTimes, SqlLease
 from .tables import CheckpointRow, OperationRow
@@ -90,6 +91,10 @@ class SqlCatalog:
     def layers_freed_by(self, checkpoint_id: str) -> list[Layer]:
         with self._database.read() as session:
             return layers.freed_by(session, checkpoint_id)
+
+    def collapsible(self, host_uuid: str, domain_uuid: str, paths: Sequence[str] | None = None) -> list[Collapsible]:
+        with self._database.read() as session:
+            return collapsing.collapsible(session, host_uuid, domain_uuid, paths)
 
     def known_paths(self, host_uuid: str, directory: str) -> list[str]:
         with self._database.read() as session:
@@ -175,6 +180,14 @@ class SqlCatalog:
     def hide_checkpoint(self, lease: Lease, checkpoint_id: str) -> list[Layer]:
         with self._under(lease) as (session, operation):
             return commits.hide_checkpoint(session, operation, checkpoint_id)
+
+    def begin_rewrite(self, lease: Lease, path: str) -> None:
+        with self._under(lease) as (session, operation):
+            collapsing.begin_rewrite(session, operation, path)
+
+    def commit_rewrite(self, lease: Lease, layer: Layer) -> list[Layer]:
+        with self._under(lease) as (session, operation):
+            return collapsing.commit_rewrite(session, operation, layer)
 
     def record_sha256(self, lease: Lease, checkpoint_id: str, sha256: str) -> None:
         with self._under(lease) as (session, operation):

@@ -14,7 +14,7 @@ import libvirt
 from ..errors import HypervisorError
 from ..model import Domain, DomainDisks, GuestState
 from ..ports import Progress
-from . import jobs
+from . import blockjobs, jobs
 from .connection import Connection
 from .errors import changing, code, reading
 from .observing import capacities, disks_of, job_under_way, observe
@@ -99,6 +99,20 @@ class LibvirtDomains:
         handle = self._connection.handle
         with changing(f"destroy domain {uuid}"):
             _unless_gone(lambda: _destroy(handle.lookupByUUIDString(uuid)))
+
+    def create_paused(self, xml: str) -> None:
+        handle = self._connection.handle
+        with changing("start a paused domain"):
+            handle.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY)
+
+    def stream(self, uuid: str, target: str, base: str | None, progress: Progress) -> None:
+        with changing(f"pull layers into disk {target} of domain {uuid}"):
+            blockjobs.stream(self._lookup(uuid), target, base, progress)
+
+    def stop_streaming(self, uuid: str, target: str) -> None:
+        handle = self._connection.handle
+        with changing(f"stop pulling layers into disk {target} of domain {uuid}"):
+            _unless_gone(lambda: blockjobs.abort(handle.lookupByUUIDString(uuid), target))
 
     def wait_for_job(self, uuid: str) -> None:
         deadline = monotonic() + self._job_timeout

@@ -66,6 +66,7 @@ def disks_of(domain: Any) -> DomainDisks:
     return DomainDisks(
         uuid=definition.uuid,
         name=definition.name,
+        active=definition.run_id is not None,
         disks=definition.disks,
         persistent_disks=_persistent_disks(domain, definition, bool(domain.isPersistent())),
     )

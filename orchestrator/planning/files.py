@@ -130,6 +130,8 @@ def _layer_problem(layer: Layer, below: Layer | None, seen: Seen) -> str | None:
     if found is None:
         return "is missing"
     changes = [f"its {what} is {is_now}, not {was}" for what, is_now, was in _compared(layer, found) if is_now != was]
+    if layer.rewritten_by is not None:
+        return None  # what it shows stays the same, all else is on the move until that operation is settled
     if changes:
         return f"was changed: {'; '.join(changes)}"
     if layer.path in seen.heads and (problem := _head_problem(layer, below, seen.heads[layer.path])):
@@ -171,7 +173,8 @@ def _hash_problem(was: str | None, is_now: str | None) -> str | None:
 def dangers(chains: Chains, seen: Seen) -> Iterator[Finding]:
     """The frozen layers that a domain has as its own writable disk."""
     for layer, _ in _layers(chains):
-        if writer := seen.writers.get(normpath(layer.path)):
+        writer = seen.writers.get(normpath(layer.path))
+        if writer and layer.rewritten_by is None:
             yield Finding(path=layer.path, problem=f"the layer {layer.path} is frozen, and {writer}")
 
 

@@ -30,7 +30,13 @@ class TwinDomains:
 
     def disks(self) -> list[DomainDisks]:
         return [
-            DomainDisks(uuid=each.uuid, name=each.name, disks=each.disks, persistent_disks=each.persistent_disks)
+            DomainDisks(
+                uuid=each.uuid,
+                name=each.name,
+                active=each.active,
+                disks=each.disks,
+                persistent_disks=each.persistent_disks,
+            )
             for each in self.all()
         ]
 
@@ -76,6 +82,24 @@ class TwinDomains:
         machine = self._world.machines.get(uuid)
         if machine and machine.active:
             self._world.power_off(machine, OffReason.RAN)
+
+    def create_paused(self, xml: str) -> None:
+        self._world.create(xml)  # and it outlives its client, as it does when the daemon was killed first
+
+    def stream(self, uuid: str, target: str, base: str | None, progress: Progress) -> None:
+        machine = self._world.machine(uuid)
+        self._world.begin_stream(machine, target, base)
+        try:
+            progress("stream", 0, 1)
+            self._world.in_mid_job(machine)
+        except KeyboardInterrupt as error:
+            self.stop_streaming(uuid, target)
+            raise Interrupted("the pulling of layers was interrupted", effect="every disk shows what it did") from error
+        self._world.finish_stream(machine, target)
+
+    def stop_streaming(self, uuid: str, target: str) -> None:
+        if machine := self._world.machines.get(uuid):
+            machine.streams.pop(target, None)
 
     def wait_for_job(self, uuid: str) -> None:
         machine = self._world.machines.get(uuid)

@@ -143,6 +143,25 @@ class FileSystem:
                 return self.image(layer).data[key]
         return None
 
+    def copy_up(self, path: str, base: str | None, *, at_most: int | None = None) -> None:
+        """Copy into an image what the layers between it and `base` show, or the beginning of that."""
+        between = [self.image(layer) for layer in self._between(path, base)]
+        shown = {key: value for layer in reversed(between) for key, value in layer.data.items()}
+        missing = sorted(shown.keys() - self.image(path).data.keys())
+        for key in missing[:at_most]:
+            self.write(path, key, shown[key])
+
+    def rebase(self, path: str, base: str | None) -> None:
+        """Let an image stand on `base`, when all that was between is in it."""
+        self.copy_up(path, base)
+        image = self.image(path)
+        image.backing, image.backing_format = base, self.image(base).format if base else None
+        self.touch(path)
+
+    def _between(self, path: str, base: str | None) -> list[str]:
+        _, *below = self.chain(path)
+        return below[: below.index(base)] if base else below
+
     def chain(self, path: str) -> Iterator[str]:
         """The image at `path` and all below it. Raises when one is missing."""
         layer: str | None = path

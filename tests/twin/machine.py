@@ -36,7 +36,8 @@ class Machine:
     off_reason: OffReason | None = OffReason.UNKNOWN
     ram: dict[str, int] = field(default_factory=dict)
     job: Job | None = None
-    block_jobs: tuple[str, ...] = ()
+    block_jobs: tuple[str, ...] = ()  # somebody's
+    streams: dict[str, str | None] = field(default_factory=dict)  # those of ours: target -> base
     managed_save: bool = False
     libvirt_snapshots: tuple[str, ...] = ()
     libvirt_checkpoints: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class Machine:
 
     def power_off(self, reason: OffReason) -> None:
         self.running_xml = self.run_id = self.job = None
+        self.streams = {}
         self.ram = {}
         self.state, self.off_reason = GuestState.OFF, reason
 
@@ -81,7 +83,7 @@ class Machine:
             persistent_disks=domainxml.disks(self.persistent_xml) if self.persistent_xml else (),
             xml=xml,
             job=self.job.name if self.job else None,
-            block_jobs=self.block_jobs,
+            block_jobs=(*self.block_jobs, *self.streams),
             managed_save=self.managed_save,
             libvirt_snapshots=self.libvirt_snapshots,
             libvirt_checkpoints=self.libvirt_checkpoints,

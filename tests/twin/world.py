@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from posixpath import dirname
 from uuid import uuid4
@@ -140,6 +141,31 @@ class World:
                 self._give_up_image(job)
                 raise
             self.power_off(machine, OffReason.SAVED)
+
+    def create(self, xml: str) -> Machine:
+        """A transient machine, paused."""
+        said = domainxml.definition(xml)
+        if any(each.name == said.name or each.uuid == said.uuid for each in self.machines.values()):
+            raise HypervisorError(f"domain '{said.name}' already exists")
+        machine = self.machines[said.uuid] = Machine(said.uuid, said.name, self.files, None)
+        self.power_on(machine, xml, state=GuestState.PAUSED)
+        return machine
+
+    def begin_stream(self, machine: Machine, target: str, base: str | None) -> None:
+        """Begin to copy up; who comes while that is under way joins in."""
+        if not machine.active:
+            raise HypervisorError("domain is not running")
+        self.require_no_job(machine)
+        if target not in machine.streams:
+            machine.streams[target] = base
+            self.files.copy_up(machine.tops()[target], base, at_most=1)
+
+    def finish_stream(self, machine: Machine, target: str) -> None:
+        """Let QEMU come to the end of it, whoever asked for it; one that finds no room gives up."""
+        if target in machine.streams:
+            base = machine.streams.pop(target)
+            with suppress(HypervisorError):
+                self.files.rebase(machine.tops()[target], base)
 
     def abort_job(self, machine: Machine) -> None:
         """virDomainAbortJob during a save: the guest goes on."""

@@ -21,6 +21,7 @@ CHAIN = [FROZEN, layer(BASE)]
 
 def someone(*live: str, next_: Sequence[str] = (), **changes: Any) -> DomainDisks:
     return DomainDisks(
+        active=False,
         uuid="u",
         name="web02",
         disks=tuple(disk("vdb", path, **changes) for path in live),

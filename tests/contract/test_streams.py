@@ -1,0 +1,87 @@
+"""Layers pulled into the one above them: by a domain that exists for that alone, and under a running guest."""
+
+from uuid import uuid4
+
+from orchestrator import domainxml
+from orchestrator.model import Domain, GuestState, NewOverlay, Source
+from orchestrator.ports import silent
+from tests.contract.labs import Lab
+from tests.contract.overlays import restore, stack
+
+
+def chain_on(lab: Lab, domain: Domain, length: int) -> list[str]:
+    """Overlays on the disk of a domain, each on the one before; the paths, the disk's own first."""
+    storage, directory = lab.hypervisor.storage, lab.directory()
+    storage.make_directory(directory)
+    disk = domain.writable_disks[0]
+    assert disk.source
+    paths, formats = [disk.source.path], [disk.source.format]
+    for number in range(length):
+        path = f"{directory}/{number}.qcow2"
+        below = {"backing": paths[-1], "backing_format": formats[-1]}
+        storage.create_overlay(NewOverlay(target="vda", path=path, capacity=domain.capacities[disk.target], **below))
+        paths.append(path)
+        formats.append("qcow2")
+    return paths
+
+
+def backing(lab: Lab, path: str) -> str | None:
+    facts = lab.hypervisor.storage.facts(path)
+    assert facts is not None
+    return facts.backing
+
+
+def test_a_helper_pulls_layers_up_and_leaves_nothing_behind(lab: Lab) -> None:
+    domain, domains = lab.guest(), lab.hypervisor.domains
+    domains.destroy(domain.uuid)
+    base, first, second, top = chain_on(lab, domain, 3)
+    uuid = str(uuid4())
+    layer = Source(path=top, format="qcow2")
+    domains.create_paused(domainxml.helper(domain.xml, uuid=uuid, name=f"helper-{uuid}", target="vda", layer=layer))
+    seen = domains.get(uuid)
+    assert seen and seen.state is GuestState.PAUSED and not seen.persistent
+    assert [source.path for source in seen.disks[0].backing] == [second, first, base]
+    domains.stream(uuid, "vda", base, silent)
+    domains.destroy(uuid)
+    assert domains.get(uuid) is None
+    assert backing(lab, top) == base and backing(lab, second) == first
+
+
+def test_a_disk_can_come_to_stand_on_nothing(lab: Lab) -> None:
+    domain, domains = lab.guest(), lab.hypervisor.domains
+    domains.destroy(domain.uuid)
+    *_, top = chain_on(lab, domain, 1)
+    uuid = str(uuid4())
+    layer = Source(path=top, format="qcow2")
+    domains.create_paused(domainxml.helper(domain.xml, uuid=uuid, name=f"helper-{uuid}", target="vda", layer=layer))
+    domains.stream(uuid, "vda", None, silent)
+    domains.destroy(uuid)
+    assert backing(lab, top) is None
+
+
+def test_a_running_guest_does_not_notice(lab: Lab) -> None:
+    domain, operator = lab.manned_guest(disks=1)
+    domains, base = lab.hypervisor.domains, domain.sources()["vda"]
+    for number in (1, 2):
+        operator.remember(number)
+        directory = lab.directory()
+        image = f"{directory}/memory.save"
+        lab.hypervisor.storage.make_directory(directory)
+        found = domains.find(domain.name)
+        assert found
+        sources = stack(lab.hypervisor, found, directory)
+        domains.save(domain.uuid, image, silent)
+        restore(lab.hypervisor, image, sources)
+        domains.resume(domain.uuid)
+    domains.stream(domain.uuid, "vda", base, silent)
+    seen = domains.get(domain.uuid)
+    assert seen and seen.state is GuestState.RUNNING and not seen.block_jobs
+    assert [source.path for source in seen.disks[0].backing] == [base]
+    assert backing(lab, sources["vda"].path) == base
+    assert operator.recall() == (2, [2])
+
+
+def test_stopping_what_is_not_there_is_harmless(lab: Lab) -> None:
+    domain = lab.guest()
+    lab.hypervisor.domains.stop_streaming(domain.uuid, "vda")
+    lab.hypervisor.domains.stop_streaming(str(uuid4()), "vda")
