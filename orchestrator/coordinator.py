@@ -7,7 +7,8 @@ are the model's; everything it raises is a `SnapctlError`.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from posixpath import normpath
 from types import TracebackType
@@ -26,25 +27,32 @@ from .model import (
     Checkpoint,
     CheckpointDetails,
     CheckpointSummary,
+    Layer,
     OperationKind,
     OperationRecord,
     Outcome,
+    Postponed,
     Rebuilt,
     Recovered,
     VerifyReport,
 )
 from .operations.checkpoint import CheckpointStory
+from .operations.collapse import CollapseStory
 from .operations.delete import DeleteStory
 from .operations.rollback import RollbackStory
 from .planning import (
+    SOFT_LIMIT,
     CheckpointPlan,
     CheckpointRequest,
+    CollapsePlan,
     DeletePlan,
     Plan,
     RollbackPlan,
     check_name,
+    depth_note,
     misplaced,
     plan_checkpoint,
+    plan_collapse,
     plan_delete,
     plan_rollback,
 )
@@ -82,6 +90,7 @@ class Coordinator:
         *,
         store: str,
         reserve_bytes: int = 0,
+        soft_limit: int = SOFT_LIMIT,
         progress: Progress = silent,
         point: FaultPoint = _no_point,
     ) -> None:
@@ -90,6 +99,7 @@ class Coordinator:
         self._store = normpath(store)
         self._reserve_bytes = reserve_bytes
         self._survey = Survey(hypervisor, catalog, self._store, reserve_bytes)
+        self._soft_limit = soft_limit
         self._progress = progress
         self._point = point
 
@@ -112,6 +122,7 @@ class Coordinator:
             catalog,
             store=settings.store.path,
             reserve_bytes=settings.store.reserve_mib * MIB,
+            soft_limit=settings.chain.soft_limit,
             progress=progress,
         )
 
@@ -149,17 +160,24 @@ class Coordinator:
         description: str = "",
         tags: Sequence[str] = (),
         after: After = After.AS_SAVED,
+        flatten: bool = False,
     ) -> Outcome:
         """Save the memory of a domain and freeze its disks; without a name it gets one that never recurs.
+
+        With `flatten` its disks are made independent of what they stand on, first: see `flatten`.
 
         Raises `Refused`, `Busy`, `OperationUndone` or `GuestLost` (nothing was kept), `Interrupted`
         (settled) or `Unfinished` (`recover` settles it).
         """
         recovered = self.recover(domain)
+        if flatten:
+            self.flatten(domain)
         subject = self._survey.subject(domain)
         plan = self._plan_checkpoint(subject, name, description, tags, after)
         run = self._run(OperationKind.CHECKPOINT, plan)
-        return _outcome(OperationKind.CHECKPOINT, plan.name, plan.operation_id, plan, run, "saved", recovered)
+        outcome = _outcome(OperationKind.CHECKPOINT, plan.name, plan.operation_id, plan, run, "saved", recovered)
+        note = depth_note(plan.domain_name, plan.depth, plan.host.libvirt_version, self._soft_limit)
+        return replace(outcome, note=note)
 
     def _plan_checkpoint(
         self, subject: Subject, name: str | None, description: str, tags: Sequence[str], after: After
@@ -229,28 +247,37 @@ class Coordinator:
 
     # ------------------------------------------------------------------ delete
 
-    def plan_delete(self, domain: str, names: Sequence[str]) -> list[DeletePlan]:
+    def plan_delete(self, domain: str, names: Sequence[str], *, recursive: bool = False) -> list[DeletePlan]:
         """What `delete` would do, one plan a checkpoint, children before their parents; no effect."""
         subject = self._survey.subject(domain)
-        plans: builtins.list[DeletePlan] = []
-        for checkpoint in self._children_first(subject, names):
-            plans.append(self._plan_delete(subject, checkpoint, gone=[plan.checkpoint_name for plan in plans]))
-        return plans
+        checkpoints = self._to_delete(subject, names, recursive=recursive)
+        freed = self._freed(checkpoints)
+        return [
+            plan_delete(str(uuid4()), self._survey.for_delete(subject, each, freed[each.id], explain=True))
+            for each in checkpoints
+        ]
 
-    def delete(self, domain: str, names: Sequence[str]) -> list[Outcome]:
-        """Delete checkpoints that nothing but each other depends on, children before their parents.
+    def delete(
+        self, domain: str, names: Sequence[str], *, recursive: bool = False, collapse: bool = True
+    ) -> list[Outcome]:
+        """Delete checkpoints, with `recursive` all that descend from them, too.
 
-        Raises `NotFound` or `Refused` before anything is deleted.
+        What descends from a deleted one and stays, checkpoints and the running guest, does not notice: it
+        descends from its parent from then on. Layers go when nothing needs them; those that only one layer
+        stands on by then are pulled into it if `collapse` and as far as no running guest is in the way
+        (`plan_collapse` tells what waits). Raises `NotFound` or `Refused` before anything is deleted.
         """
         recovered = self.recover(domain)
-        self.plan_delete(domain, names)
+        self.plan_delete(domain, names, recursive=recursive)
         subject = self._survey.subject(domain)
         outcomes = []
-        checkpoints = self._children_first(subject, names)
+        kept: builtins.list[str] = []
+        checkpoints = self._to_delete(subject, names, recursive=recursive)
         for number, checkpoint in enumerate(checkpoints):
             with telling(_shares(checkpoints[:number], checkpoints[number + 1 :])):
-                plan = self._plan_delete(subject, checkpoint)
+                plan = plan_delete(str(uuid4()), self._survey.for_delete(subject, checkpoint))
                 run = self._run(OperationKind.DELETE, plan)
+                kept += plan.stays
             outcomes.append(
                 _outcome(
                     OperationKind.DELETE,
@@ -263,16 +290,87 @@ class Coordinator:
                     freed=plan.freed_bytes,
                 )
             )
+        if collapse and kept:
+            with telling(_shares(checkpoints, [])):
+                outcomes += self._collapse(self._survey.subject(domain), list(dict.fromkeys(kept)))
         return outcomes
 
-    def _children_first(self, subject: Subject, names: Sequence[str]) -> builtins.list[Checkpoint]:
-        found = [self._survey.checkpoint(subject, name) for name in dict.fromkeys(names)]
-        by_id = {checkpoint.id: checkpoint for checkpoint in found}
-        return sorted(found, key=lambda checkpoint: _depth(checkpoint, by_id), reverse=True)
+    def _to_delete(self, subject: Subject, names: Sequence[str], *, recursive: bool) -> builtins.list[Checkpoint]:
+        """Children first."""
+        found = {each.id: each for name in names if (each := self._survey.checkpoint(subject, name))}
+        if recursive:
+            for summary in _descendants(self._catalog.summaries(self._hypervisor.host.uuid, subject.uuid), found):
+                found.setdefault(summary.id, self._survey.checkpoint(subject, summary.name))
+        return sorted(found.values(), key=lambda checkpoint: _depth(checkpoint, found), reverse=True)
 
-    def _plan_delete(self, subject: Subject, checkpoint: Checkpoint, gone: Sequence[str] = ()) -> DeletePlan:
-        """`gone` are the names of children that will be deleted before it."""
-        return plan_delete(str(uuid4()), self._survey.for_delete(subject, checkpoint, gone))
+    def _freed(self, checkpoints: Sequence[Checkpoint]) -> dict[str, builtins.list[Layer]]:
+        """By checkpoint, when they are deleted in this order: the layers that go with it, each with the last
+        of those that need it."""
+        free = {layer.path: layer for layer in self._catalog.layers_freed_by(*(each.id for each in checkpoints))}
+        freed: dict[str, builtins.list[Layer]] = {}
+        for each in reversed(checkpoints):
+            below = (self._catalog.chain(each.host_uuid, layer.path) for layer in each.layers.values())
+            paths = [layer.path for chain in below for layer in chain if layer.path in free]
+            freed[each.id] = [free.pop(path) for path in paths]
+        return freed
+
+    # ------------------------------------------------------------------ collapse, flatten
+
+    def plan_collapse(self, domain: str) -> tuple[list[CollapsePlan], list[Postponed]]:
+        """What `collapse` would do, and what has to wait; no effect."""
+        subject = self._survey.subject(domain)
+        plans: builtins.list[CollapsePlan] = []
+        waiting: builtins.list[Postponed] = []
+        for found in self._catalog.collapsible(self._hypervisor.host.uuid, subject.uuid):
+            try:
+                plans.append(plan_collapse(str(uuid4()), self._survey.for_collapse(subject, found)))
+            except Refused as refusal:
+                waiting.append(Postponed(layer=found.layer.path, reason=refusal.problem, advice=refusal.hint))
+        return plans, waiting
+
+    def collapse(self, domain: str) -> list[Outcome]:
+        """Pull layers that no checkpoint needs into the only one that stands on them, as far as can be now.
+
+        What cannot be now, because a running guest has it below its disk, is left alone: see `plan_collapse`.
+        Raises `Busy`, `IntegrityError`, `Interrupted`, `Unfinished`.
+        """
+        recovered = self.recover(domain)
+        return self._collapse(self._survey.subject(domain), None, recovered)
+
+    def _collapse(
+        self, subject: Subject, paths: Sequence[str] | None, recovered: Sequence[Recovered] = ()
+    ) -> builtins.list[Outcome]:
+        outcomes = []
+        for found in self._catalog.collapsible(self._hypervisor.host.uuid, subject.uuid, paths):
+            try:
+                plan = plan_collapse(str(uuid4()), self._survey.for_collapse(subject, found))
+            except Refused:
+                continue  # it waits
+            outcomes.append(self._pull(OperationKind.COLLAPSE, plan, recovered))
+            subject = self._survey.subject(subject.uuid)
+        return outcomes
+
+    def plan_flatten(self, domain: str) -> builtins.list[CollapsePlan]:
+        """What `flatten` would do, one plan a disk; no effect."""
+        subject = self._survey.subject(domain)
+        stacks = self._survey.stacks(subject)
+        return [plan_collapse(str(uuid4()), self._survey.for_collapse(subject, found)) for found in stacks]
+
+    def flatten(self, domain: str) -> builtins.list[Outcome]:
+        """Copy all that a domain's disks stand on into its active overlays: its chains are one layer long then.
+
+        Its checkpoints keep what they need. Takes as much space as the guest has data. Raises as `collapse`.
+        """
+        recovered = self.recover(domain)
+        outcomes = []
+        for found in self._survey.stacks(self._survey.subject(domain)):
+            plan = plan_collapse(str(uuid4()), self._survey.for_collapse(self._survey.subject(domain), found))
+            outcomes.append(self._pull(OperationKind.FLATTEN, plan, recovered))
+        return outcomes
+
+    def _pull(self, kind: OperationKind, plan: CollapsePlan, recovered: Sequence[Recovered]) -> Outcome:
+        run = self._run(kind, plan)
+        return _outcome(kind, "", plan.operation_id, plan, run, "", recovered, layer=plan.layer.path)
 
     # ------------------------------------------------------------------ recover
 
@@ -403,12 +501,16 @@ class Coordinator:
                 return RollbackStory(plan, hypervisor, self._catalog, lease, facts)
             case DeletePlan() as plan:
                 return DeleteStory(plan, hypervisor, self._catalog, lease, facts)
+            case CollapsePlan() as plan:
+                return CollapseStory(plan, hypervisor, self._catalog, lease, facts, self._progress)
 
 
 _PLANS: dict[OperationKind, type[Plan]] = {
     OperationKind.CHECKPOINT: CheckpointPlan,
     OperationKind.ROLLBACK: RollbackPlan,
     OperationKind.DELETE: DeletePlan,
+    OperationKind.COLLAPSE: CollapsePlan,
+    OperationKind.FLATTEN: CollapsePlan,
 }
 
 
@@ -439,6 +541,18 @@ def _depth(checkpoint: Checkpoint, among: Mapping[str, Checkpoint]) -> int:
     return depth
 
 
+def _descendants(checkpoints: Sequence[CheckpointSummary], ancestors: Container[str]) -> Iterator[CheckpointSummary]:
+    """All that descend from one of `ancestors`, by id, oldest first."""
+    parents = {each.id: each.parent_id for each in checkpoints}
+    for each in checkpoints:
+        above, walked = each.parent_id, {each.id}
+        while above is not None and above not in ancestors and above not in walked:
+            walked.add(above)
+            above = parents.get(above)
+        if above is not None and above in ancestors:
+            yield each
+
+
 def _shares(deleted: Sequence[Checkpoint], waiting: Sequence[Checkpoint]) -> str:
     """What became of the other checkpoints when one of several was not deleted."""
     parts = (("deleted", deleted), ("not deleted", waiting))
@@ -461,6 +575,7 @@ def _outcome(
     *,
     kept: str | None = None,
     freed: int | None = None,
+    layer: str | None = None,
 ) -> Outcome:
     return Outcome(
         operation=kind,
@@ -472,5 +587,6 @@ def _outcome(
         steps=run.times,
         kept=kept,
         freed_bytes=freed,
+        layer=layer,
         recovered=tuple(recovered),
     )

@@ -481,7 +481,18 @@ class Outcome:
     steps: tuple[StepTime, ...] = ()
     kept: str | None = None  # rollback: the checkpoint that `keep_current` made first
     freed_bytes: int | None = None  # delete
+    layer: str | None = None  # collapse, flatten: into which others were pulled
+    note: str | None = None  # what its user should know
     recovered: tuple[Recovered, ...] = ()  # what had to be settled first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """A layer that others could be pulled into, but not now."""
+
+    layer: str  # its path
+    reason: str
+    advice: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

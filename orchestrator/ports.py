@@ -204,8 +204,8 @@ class Catalog(Protocol):
     def discarded_layers(self, operation_id: str) -> list[Layer]:
         """The layers that this operation discarded and whose rows are still there."""
 
-    def layers_freed_by(self, checkpoint_id: str) -> list[Layer]:
-        """The layers of ours that nothing would need if that checkpoint were gone."""
+    def layers_freed_by(self, *checkpoint_ids: str) -> list[Layer]:
+        """The layers of ours that nothing would need if those checkpoints of one domain were gone."""
 
     def collapsible(self, host_uuid: str, domain_uuid: str, paths: Sequence[str] | None = None) -> list[Collapsible]:
         """The layers of ours that no checkpoint and no head needs, and only one layer stands on, with that

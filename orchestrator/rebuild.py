@@ -77,9 +77,11 @@ def _saved_xml(hypervisor: Hypervisor, path: str) -> str | None:
 
 def assemble(facts: RebuildFacts) -> tuple[list[RebuiltDomain], list[Skipped]]:
     """The domains that have whole checkpoints, and what is left out."""
+    collapsed = _collapsed(facts.store)
     whole: list[Record] = []
     skipped: list[Skipped] = []
-    for directory in facts.store.directories:
+    for found in facts.store.directories:
+        directory = _with_collapsed(found, collapsed)
         fault = _fault(directory, facts)
         if fault:
             skipped.append(_skipped(directory.path, directory.record, fault))
@@ -94,7 +96,38 @@ def assemble(facts: RebuildFacts) -> tuple[list[RebuiltDomain], list[Skipped]]:
             by_domain.setdefault(checkpoint.domain_uuid, []).append(record)
         else:
             skipped.append(_skipped(checkpoint.directory, record, "a newer checkpoint has its name"))
-    return [_domain(records, facts) for records in by_domain.values()], skipped
+    return [_domain(records, facts, collapsed) for records in by_domain.values()], skipped
+
+
+def _collapsed(store: StoreContents) -> dict[str, Layer]:
+    """By path: the layers that others were pulled into, as they are since: earlier records of them are outdated."""
+    manifests = (directory.manifest for directory in store.directories if directory.manifest)
+    return {layer.path: layer for found in manifests for layer in found.collapsed}
+
+
+def _with_collapsed(directory: Directory, collapsed: Mapping[str, Layer]) -> Directory:
+    record = directory.record
+    if directory.manifest is None or record is None or not any(layer.path in collapsed for layer in record.layers):
+        return directory
+    known = {layer.path: collapsed.get(layer.path, layer) for layer in record.layers}
+    disks = tuple(
+        replace(disk, layer=known[disk.layer.path]) if disk.layer is not None else disk
+        for disk in record.checkpoint.disks
+    )
+    checkpoint = replace(record.checkpoint, disks=disks)
+    chains = (_chain(layer.path, known) for layer in checkpoint.layers.values())
+    layers = {layer.path: layer for chain in chains for layer in chain}
+    changed = replace(record, checkpoint=checkpoint, layers=tuple(layers.values()))
+    return replace(directory, manifest=replace(directory.manifest, record=changed))
+
+
+def _chain(path: str | None, known: Mapping[str, Layer]) -> Iterator[Layer]:
+    """The layer at `path` and those below it, as far as they are known."""
+    walked: set[str] = set()
+    while path is not None and path in known and path not in walked:
+        walked.add(path)
+        yield known[path]
+        path = known[path].backing
 
 
 def _skipped(directory: str, record: Record | None, reason: str) -> Skipped:
@@ -124,19 +157,32 @@ def _is_its_domain(record: Record, facts: RebuildFacts) -> bool:
         return False
 
 
-def _domain(records: Sequence[Record], facts: RebuildFacts) -> RebuiltDomain:
+def _domain(records: Sequence[Record], facts: RebuildFacts, collapsed: Mapping[str, Layer]) -> RebuiltDomain:
     """One domain from its whole checkpoints, oldest first."""
     uuid, host_uuid = records[0].checkpoint.domain_uuid, records[0].checkpoint.host_uuid
-    checkpoints = _parents_first(
-        replace(record.checkpoint, domain_xml=facts.saved_xml[record.checkpoint.memory.path] or "")
-        for record in records
-    )
-    own = [found for each in facts.store.directories if (found := each.manifest) and found.domain_uuid == uuid]
-    last = max(own, key=lambda each: each.created)
-    standing = _standing(facts.domains.get(uuid), own, {each.id: each.layers for each in checkpoints})
     layers: dict[str, Layer] = {}
     for record in records:
         layers = {layer.path: layer for layer in record.layers} | layers
+    checkpoints = _parents_first(
+        _adopted(
+            [
+                replace(record.checkpoint, domain_xml=facts.saved_xml[record.checkpoint.memory.path] or "")
+                for record in records
+            ],
+            layers,
+        )
+    )
+    own = [found for each in facts.store.directories if (found := each.manifest) and found.domain_uuid == uuid]
+    last = max(own, key=lambda each: each.created)
+    standing = _standing(facts.domains.get(uuid), own)
+    overlays = new_layers(standing.operation_id, standing.overlays) if standing else []
+    overlays = [collapsed.get(layer.path, layer) for layer in overlays]
+    below = _between(overlays, layers, _made_here(own, facts.store))
+    stands_on = _stood_on(overlays, layers | below, checkpoints)
+    if standing is not None and stands_on is not None:
+        layers |= below
+    else:
+        standing, overlays = None, []
     return RebuiltDomain(
         host_uuid=host_uuid,
         domain_uuid=uuid,
@@ -144,9 +190,59 @@ def _domain(records: Sequence[Record], facts: RebuildFacts) -> RebuiltDomain:
         seen=last.created,
         checkpoints=tuple(checkpoints),
         layers=tuple(layers.values()),
-        head=_head(standing) if standing else None,
-        overlays=tuple(new_layers(standing.operation_id, standing.overlays)) if standing else (),
+        head=_head(standing, stands_on) if standing else None,
+        overlays=tuple(overlays),
     )
+
+
+def _adopted(checkpoints: Sequence[Checkpoint], layers: Mapping[str, Layer]) -> Iterator[Checkpoint]:
+    """Where the parent was deleted: with the nearest checkpoint that froze what theirs stands on."""
+    known = {checkpoint.id for checkpoint in checkpoints}
+    frozen_by = {layer.path: each.id for each in checkpoints for layer in each.layers.values()}
+    for each in checkpoints:
+        if each.parent_id is None or each.parent_id in known:
+            yield each
+            continue
+        below = (layer for top in each.layers.values() for layer in _chain(top.backing, layers))
+        yield replace(each, parent_id=next((frozen_by[x.path] for x in below if x.path in frozen_by), None))
+
+
+def _made_here(manifests: Iterable[Manifest], store: StoreContents) -> dict[str, Layer]:
+    """The overlays that the domain's manifests tell of, as the store has them now."""
+    files = {facts.path: facts for facts in store.files()}
+    made = [layer for each in manifests for layer in new_layers(each.operation_id, each.overlays)]
+    return {
+        layer.path: replace(
+            layer,
+            backing=files[layer.path].backing,
+            physical=files[layer.path].physical,
+            allocation=files[layer.path].allocation,
+            mtime=files[layer.path].mtime,
+        )
+        for layer in made
+        if layer.path in files
+    }
+
+
+def _between(
+    overlays: Iterable[Layer], recorded: Mapping[str, Layer], made_here: Mapping[str, Layer]
+) -> dict[str, Layer]:
+    """The layers of deleted checkpoints that the domain's disks still stand on: no record tells of them."""
+    chains = (_chain(overlay.backing, {**made_here, **recorded}) for overlay in overlays)
+    return {layer.path: layer for chain in chains for layer in chain if layer.path not in recorded}
+
+
+def _stood_on(
+    overlays: Sequence[Layer], layers: Mapping[str, Layer], checkpoints: Iterable[Checkpoint]
+) -> Checkpoint | None:
+    """The nearest checkpoint below the overlays: that froze, of each disk, a layer in its chain."""
+    chains = {layer.target: [each.path for each in _chain(layer.backing, layers)] for layer in overlays}
+    depths: dict[int, Checkpoint] = {}
+    for each in checkpoints:
+        frozen = {target: layer.path for target, layer in each.layers.items()}
+        if frozen.keys() == chains.keys() and all(path in chains[target] for target, path in frozen.items()):
+            depths[max(chains[target].index(path) for target, path in frozen.items())] = each
+    return depths[min(depths)] if depths else None
 
 
 def _parents_first(checkpoints: Iterable[Checkpoint]) -> list[Checkpoint]:
@@ -164,24 +260,19 @@ def _parents_first(checkpoints: Iterable[Checkpoint]) -> list[Checkpoint]:
     return list(placed.values())
 
 
-def _standing(
-    domain: Domain | None, manifests: Iterable[Manifest], frozen: Mapping[str, Mapping[str, Layer]]
-) -> Manifest | None:
-    """The manifest of the overlays that the domain has for its disks now; `frozen` are each checkpoint's layers."""
+def _standing(domain: Domain | None, manifests: Iterable[Manifest]) -> Manifest | None:
+    """The manifest of the overlays that the domain has for its disks now."""
     sources = domain.sources() if domain else {}
     for found in manifests:
-        below = {target: layer.path for target, layer in frozen.get(found.stands_on, {}).items()}
-        made_on = {overlay.target: overlay.backing for overlay in found.overlays}
-        on_them = all(sources.get(overlay.target) == overlay.path for overlay in found.overlays)
-        if made_on and made_on == below and on_them:
+        if found.overlays and all(sources.get(overlay.target) == overlay.path for overlay in found.overlays):
             return found
     return None
 
 
-def _head(standing: Manifest) -> Head:
+def _head(standing: Manifest, stands_on: Checkpoint | None) -> Head:
     return Head(
         host_uuid=standing.host_uuid,
         domain_uuid=standing.domain_uuid,
-        checkpoint_id=standing.stands_on,
+        checkpoint_id=stands_on.id if stands_on else None,
         overlays={overlay.target: overlay.path for overlay in standing.overlays},
     )

@@ -50,6 +50,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: Annotated[int, msgspec.Meta(gt=0, lt=2**31)]  # how long to wait for a job that another client left
 
 
+class Chain(msgspec.Struct, frozen=True, kw_only=True):
+    soft_limit: Annotated[int, msgspec.Meta(gt=0, lt=2**31)]  # layers of a disk from which on a checkpoint warns
+
+
 class CheckpointDefaults(msgspec.Struct, frozen=True, kw_only=True):
     after: After  # what becomes of the guest when the verb does not say
 
@@ -63,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     connection: Connection
     job: Job
     checkpoint: CheckpointDefaults
+    chain: Chain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +144,7 @@ def _defaults(uri: str, places: Places) -> Table:
         "connection": {"timeout_s": 30},
         "job": {"timeout_s": 600},
         "checkpoint": {"after": After.AS_SAVED},
+        "chain": {"soft_limit": 50},
     }
 
 

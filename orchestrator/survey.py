@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from posixpath import isabs
 from uuid import UUID
@@ -10,8 +10,19 @@ from uuid import UUID
 from . import qcow2
 from .errors import NotFound, Refused
 from .inspection import Inspection
-from .model import Checkpoint, Domain, DomainDisks, Source
-from .planning import Chains, CheckpointFacts, DeleteFacts, RollbackFacts, Seen, qcow2_layers, users, writers
+from .model import Checkpoint, Collapsible, Domain, DomainDisks, Head, Layer, Source
+from .planning import (
+    Chains,
+    CheckpointFacts,
+    CollapseFacts,
+    DeleteFacts,
+    RollbackFacts,
+    Seen,
+    holders,
+    qcow2_layers,
+    users,
+    writers,
+)
 from .ports import Catalog, Hypervisor
 
 
@@ -106,20 +117,82 @@ class Survey:
             reserve_bytes=self._reserve_bytes,
         )
 
-    def for_delete(self, subject: Subject, checkpoint: Checkpoint, gone: Sequence[str] = ()) -> DeleteFacts:
-        """`gone` are names of children that will be deleted before it."""
-        children = self._catalog.child_names(checkpoint.id)
+    def for_delete(
+        self, subject: Subject, checkpoint: Checkpoint, freed: Sequence[Layer] | None = None, *, explain: bool = False
+    ) -> DeleteFacts:
+        """`freed` are the layers that go with it, unless it is the only one to be deleted; `explain` says
+        that somebody wants to know what needs the others."""
+        head = self._catalog.head(self._host, subject.uuid)
+        layers = self._catalog.layers_freed_by(checkpoint.id) if freed is None else freed
+        going = {layer.path for layer in layers}
+        stays = list(dict.fromkeys(self._nearest_kept(checkpoint, going)))
         return DeleteFacts(
             host=self._hypervisor.host,
             domain_name=subject.domain.name if subject.domain else checkpoint.domain_name,
             checkpoint=checkpoint,
-            children=[name for name in children if name not in gone],
-            head=self._catalog.head(self._host, subject.uuid),
-            layers=self._catalog.layers_freed_by(checkpoint.id),
+            head=head,
+            layers=layers,
+            stays=stays,
+            needed_by=self._needed_by(subject, checkpoint, stays) if explain else (),
+            is_only_copy=head is not None and self._is_only_copy(subject, checkpoint, head),
             users=self._users(subject),
         )
 
+    def for_collapse(self, subject: Subject, found: Collapsible) -> CollapseFacts:
+        layers = (found.layer, *found.drops, *([found.base] if found.base else []))
+        return CollapseFacts(
+            host=self._hypervisor.host,
+            domain_uuid=subject.uuid,
+            domain_name=subject.domain.name if subject.domain else subject.name,
+            domain=subject.domain,
+            like=self._definition_like(subject),
+            found=found,
+            seen={layer.path: self._hypervisor.storage.facts(layer.path) for layer in layers},
+            holders=holders(self._hypervisor.domains.disks()),
+            free_bytes=self._hypervisor.storage.free_bytes(self._store),
+            store=self._store,
+            reserve_bytes=self._reserve_bytes,
+        )
+
+    def stacks(self, subject: Subject) -> list[Collapsible]:
+        """The domain's active overlays, each with all that it stands on, but for those that stand on nothing."""
+        head = self._catalog.head(self._host, subject.uuid)
+        if head is None:
+            raise Refused(f"{subject.name} stands on nothing of snapctl's", hint="there is nothing to flatten")
+        chains = [self._catalog.chain(self._host, path) for path in head.overlays.values()]
+        return [Collapsible(layer=top, drops=tuple(below), base=None) for top, *below in chains if below]
+
     # ------------------------------------------------------------------
+
+    def _nearest_kept(self, checkpoint: Checkpoint, going: set[str]) -> Iterator[str]:
+        """By disk: the first layer, from the checkpoint's own down, that does not go with it."""
+        for layer in checkpoint.layers.values():
+            chain = [layer] if layer.path not in going else self._catalog.chain(self._host, layer.path)
+            yield from [each.path for each in chain if each.path not in going and each.operation_id is not None][:1]
+
+    def _needed_by(self, subject: Subject, checkpoint: Checkpoint, stays: Iterable[str]) -> list[str]:
+        relying = [each for path in stays for each in self._catalog.relying_on(self._host, path)]
+        names = [each.name for each in relying if each.id != checkpoint.id]
+        head = self._catalog.head(self._host, subject.uuid)
+        tops = head.overlays.values() if head else ()
+        below = {layer.path for top in tops for layer in self._catalog.chain(self._host, top)}
+        return list(dict.fromkeys([*names, *([f"the disks of {subject.name}"] if below & set(stays) else [])]))
+
+    def _is_only_copy(self, subject: Subject, checkpoint: Checkpoint, head: Head) -> bool:
+        """Whether the domain was saved in it and has not run since: its overlays are older than the image."""
+        if head.checkpoint_id != checkpoint.id or (subject.domain is not None and subject.domain.active):
+            return False
+        image = self._hypervisor.storage.facts(checkpoint.memory.path)
+        overlays = [self._hypervisor.storage.facts(path) for path in head.overlays.values()]
+        return image is not None and all(each and float(each.mtime) <= float(image.mtime) for each in overlays)
+
+    def _definition_like(self, subject: Subject) -> str:
+        if subject.domain is not None:
+            return subject.domain.xml
+        for summary in self._catalog.summaries(self._host, subject.uuid):
+            if (found := self._catalog.checkpoint_by_id(summary.id)) is not None:
+                return found.domain_xml
+        raise NotFound(f"nothing is known of how {subject.name} was defined", hint="define it again: virsh define FILE")
 
     def _is_catalogued(self, uuid: str) -> bool:
         """Also by an operation alone: the image of a transient domain may be all that is left of it."""

@@ -51,7 +51,7 @@ KNOWS_ONLY: dict[str, tuple[str, ...]] = {
     "orchestrator/storagexml.py": ("errors", "model", "xmltree"),
     "orchestrator/qcow2.py": (),
     "orchestrator/savedxml.py": ("domainxml", "model", "xmltree"),
-    "orchestrator/planning/": ("planning", "errors", "model", "saveimage", "qcow2", "savedxml"),
+    "orchestrator/planning/": ("planning", "errors", "model", "saveimage", "qcow2", "savedxml", "domainxml"),
     "orchestrator/fence.py": ("model", "ports"),
     "orchestrator/journal.py": ("errors", "model", "ports"),
     "orchestrator/manifest/": ("manifest", "errors", "model", "planning", "savedxml"),

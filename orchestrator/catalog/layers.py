@@ -64,12 +64,13 @@ def discarded(session: Session, operation_id: str) -> list[Layer]:
     return [rows.layer(*found) for found in session.execute(query)]
 
 
-def freed_by(session: Session, checkpoint_id: str) -> list[Layer]:
-    """What nothing would need if the checkpoint were gone, newest first."""
-    checkpoint = session.get(CheckpointRow, checkpoint_id)
+def freed_by(session: Session, checkpoint_ids: Sequence[str]) -> list[Layer]:
+    """What nothing would need if these checkpoints of one domain were gone, newest first."""
+    checkpoint = session.get(CheckpointRow, checkpoint_ids[0]) if checkpoint_ids else None
     if checkpoint is None:
         return []
-    free = _unneeded(session, checkpoint.domain_uuid, frozen_by(session, checkpoint.id), without=checkpoint.id)
+    frozen = [layer_id for each in checkpoint_ids for layer_id in frozen_by(session, each)]
+    free = _unneeded(session, checkpoint.domain_uuid, frozen, without=checkpoint_ids)
     query = with_backing().where(LayerRow.id.in_(free)).order_by(LayerRow.id.desc())
     return [rows.layer(*found) for found in session.execute(query)]
 
@@ -183,8 +184,8 @@ def _at_or_below(layer_ids: Sequence[int]) -> Any:
     return select(walk.union(below).c.id)
 
 
-def _unneeded(session: Session, domain_uuid: str, released: Sequence[int], without: str | None = None) -> set[int]:
-    """The layers of the domain at or below `released` that nothing needs, apart from checkpoint `without`."""
+def _unneeded(session: Session, domain_uuid: str, released: Sequence[int], without: Sequence[str] = ()) -> set[int]:
+    """The layers of the domain at or below `released` that nothing needs, apart from checkpoints `without`."""
     found = session.scalars(select(LayerRow).where(LayerRow.id.in_(_at_or_below(released)))).all()
     held = _held(session, [row.id for row in found], without)
     return unneeded(
@@ -198,7 +199,7 @@ def _unneeded(session: Session, domain_uuid: str, released: Sequence[int], witho
     )
 
 
-def _held(session: Session, layer_ids: Sequence[int], without: str | None) -> set[int | None]:
+def _held(session: Session, layer_ids: Sequence[int], without: Sequence[str]) -> set[int | None]:
     """Which of these layers a checkpoint, a head, or a layer that is not one of them stands on."""
     disks = CheckpointDiskRow
     frozen = (
@@ -206,8 +207,8 @@ def _held(session: Session, layer_ids: Sequence[int], without: str | None) -> se
         .join(CheckpointRow, CheckpointRow.id == disks.checkpoint_id)
         .where(disks.layer_id.in_(layer_ids), CheckpointRow.state != CheckpointState.DELETING)
     )
-    if without is not None:
-        frozen = frozen.where(CheckpointRow.id != without)
+    if without:
+        frozen = frozen.where(CheckpointRow.id.not_in(without))
     active = select(HeadDiskRow.layer_id).where(HeadDiskRow.layer_id.in_(layer_ids))
     # Which of them are discarded is looked at here: asked for those that are not, SQLite takes the
     # index over that column, which has nearly every layer of the catalog under NULL.

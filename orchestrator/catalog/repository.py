@@ -88,9 +88,9 @@ class SqlCatalog:
         with self._database.read() as session:
             return layers.discarded(session, operation_id)
 
-    def layers_freed_by(self, checkpoint_id: str) -> list[Layer]:
+    def layers_freed_by(self, *checkpoint_ids: str) -> list[Layer]:
         with self._database.read() as session:
-            return layers.freed_by(session, checkpoint_id)
+            return layers.freed_by(session, checkpoint_ids)
 
     def collapsible(self, host_uuid: str, domain_uuid: str, paths: Sequence[str] | None = None) -> list[Collapsible]:
         with self._database.read() as session:

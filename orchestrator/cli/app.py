@@ -6,6 +6,7 @@ import click
 
 from .catalog import catalog
 from .checkpoint import checkpoint
+from .collapse import collapse, flatten
 from .completion import completion
 from .delete import delete
 from .doctor import doctor
@@ -49,5 +50,19 @@ def snapctl() -> None:
     """Checkpoint running libvirt guests, memory and disks of one instant, and roll back as often as you like."""
 
 
-for verb in (checkpoint, rollback, list_, tree, show, delete, verify, doctor, recover, catalog, completion):
+for verb in (
+    checkpoint,
+    rollback,
+    list_,
+    tree,
+    show,
+    delete,
+    collapse,
+    flatten,
+    verify,
+    doctor,
+    recover,
+    catalog,
+    completion,
+):
     snapctl.add_command(verb)

@@ -25,6 +25,7 @@ from .session import Session
     type=click.Choice([each.value for each in After]),
     help="What becomes of the guest; as it was before, unless configured.",
 )
+@click.option("--flatten", is_flag=True, help="First make its disks independent of what they stand on.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @global_options(hidden=True)
 @click.pass_obj
@@ -35,6 +36,7 @@ def checkpoint(
     description: str,
     tags: tuple[str, ...],
     after: str | None,
+    flatten: bool,
     dry_run: bool,
 ) -> None:
     """Save DOMAIN's memory and freeze its disks.
@@ -50,5 +52,5 @@ def checkpoint(
             plan = coordinator.plan_checkpoint(domain, name, description=description, tags=tags, after=state)
             report_plans(session, plan)
             return
-        outcome = coordinator.checkpoint(domain, name, description=description, tags=tags, after=state)
+        outcome = coordinator.checkpoint(domain, name, description=description, tags=tags, after=state, flatten=flatten)
     report(session, outcome)

@@ -12,14 +12,25 @@ from .session import Session
 @click.command(epilog=examples("snapctl delete web01 experiment-2 experiment"))
 @click.argument("domain", shell_complete=domains)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=checkpoints)
+@click.option("-r", "--recursive", is_flag=True, help="And all that descend from them.")
+@click.option("--no-collapse", is_flag=True, help="Leave layers that only one other layer needs as they are.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @global_options(hidden=True)
 @click.pass_obj
-def delete(session: Session, domain: str, names: tuple[str, ...], yes: bool, dry_run: bool) -> None:
-    """Delete checkpoints of DOMAIN, in the order given.
+def delete(
+    session: Session,
+    domain: str,
+    names: tuple[str, ...],
+    recursive: bool,
+    no_collapse: bool,
+    yes: bool,
+    dry_run: bool,
+) -> None:
+    """Delete checkpoints of DOMAIN, wherever they are in its tree.
 
-    One that others depend on, or that DOMAIN stands on, is refused.
+    Their memory images go at once, layers when nothing needs them. Other checkpoints, and the guest
+    itself, do not notice: what descended from a deleted one descends from its parent.
     """
     from .render.outcome import removal
     from .report import report, report_plans
@@ -29,9 +40,9 @@ def delete(session: Session, domain: str, names: tuple[str, ...], yes: bool, dry
         session.require_terminal("delete", otherwise="add -y")
     with session.coordinator() as coordinator:
         if dry_run:
-            report_plans(session, coordinator.plan_delete(domain, names))
+            report_plans(session, coordinator.plan_delete(domain, names, recursive=recursive))
             return
         if asks:
-            session.agree("delete", removal(domain, coordinator.plan_delete(domain, names)))
-        outcomes = coordinator.delete(domain, names)
+            session.agree("delete", removal(domain, coordinator.plan_delete(domain, names, recursive=recursive)))
+        outcomes = coordinator.delete(domain, names, recursive=recursive, collapse=not no_collapse)
     report(session, outcomes)

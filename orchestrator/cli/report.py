@@ -16,6 +16,9 @@ def report(session: Session, result: Outcome | Sequence[Outcome]) -> None:
     for line in render.settled(each for outcome in done for each in outcome.recovered):
         session.note(line)
     session.summary(result, lambda: render.outcomes(done, with_steps=session.verbose > 0))
+    for outcome in done:
+        if outcome.note:
+            session.note(outcome.note)
 
 
 def report_plans(session: Session, planned: Plan | Sequence[Plan]) -> None:

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 
 from ..model import Advice, Domain, Head
 from ..planning import writers
+from ..planning.depth import LONGEST_CHAIN, has_short_chains
 from ..planning.refusals import some
 from .advice import DAMAGED, UNFINISHED, count, error, note, ok, warning
 from .facts import Catalogued, DoctorFacts, Open
-from .surroundings import has_short_chains
 
-LONGEST_CHAIN = 200
-"""Layers below a disk that libvirt and QEMU open."""
 LONG_CHAIN = 32
 LONG_SHORT_CHAIN = 20
 """Where libvirt itself breaks at about 25."""
@@ -150,7 +148,7 @@ def _long(name: str, depth: int) -> Advice:
     return warning(
         "chains",
         f"{name} has a chain of {depth} layers; libvirt opens {LONGEST_CHAIN} at most",
-        f"go on from an older checkpoint: snapctl tree {name}",
+        f"shorten it: snapctl prune {name}, or snapctl flatten {name}",
     )
 
 

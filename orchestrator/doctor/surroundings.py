@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..model import Advice, CatalogCondition
+from ..planning.depth import has_short_chains, numbers
 from ..planning.plans import OVERLAY_SIZE
 from ..planning.refusals import some
 from .advice import DAMAGED, count, error, note, ok, warning
@@ -13,8 +14,6 @@ from .facts import DoctorFacts
 MIB = 1024 * 1024
 MORE_SPACE = "delete checkpoints or enlarge the store"
 OLDEST_LIBVIRT = (9, 0)
-SHORT_CHAINS = ((10, 8), (12, 0))
-"""From the first version on, and before the second, libvirt starts no guest with more than about 25 layers."""
 BEYOND_DIRECTORY = 0o066
 """What others may not do in the store: list or change it. Passing through they must, as QEMU is another user."""
 BEYOND_FILE = 0o077
@@ -27,16 +26,11 @@ NETWORKED = frozenset(
 """File systems on which several hosts may have one file open: SQLite's write-ahead log is not made for that."""
 
 
-def has_short_chains(libvirt_version: str) -> bool:
-    first, fixed = SHORT_CHAINS
-    return first <= _numbers(libvirt_version) < fixed
-
-
 def hypervisor(facts: DoctorFacts) -> Iterator[Advice]:
     host = facts.host
     versions = f"libvirt {host.libvirt_version}, QEMU {host.qemu_version}"
     yield ok("hypervisor", f"connected to {host.uri}: {host.name}, {versions}")
-    if _numbers(host.libvirt_version) < OLDEST_LIBVIRT:
+    if numbers(host.libvirt_version) < OLDEST_LIBVIRT:
         yield warning(
             "hypervisor", f"libvirt {host.libvirt_version} is untested: it is older than 9.0", "use a newer one"
         )
@@ -46,10 +40,6 @@ def hypervisor(facts: DoctorFacts) -> Iterator[Advice]:
             f"libvirt {host.libvirt_version} starts no guest with more than about 25 layers below a disk",
             "keep chains short, or use libvirt 12.0 or newer",
         )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
 # --------------------------------------------------------------------------- the store

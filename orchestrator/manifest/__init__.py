@@ -9,7 +9,20 @@ reading   bytes to values, believing none of them
 """
 
 from .reading import BadManifest, decode
-from .values import LONGEST, NAME, SCHEMA, Manifest, Record, digest, encode, of_plan, path_in, with_checkpoint
+from .values import (
+    LONGEST,
+    NAME,
+    SCHEMA,
+    Manifest,
+    Record,
+    digest,
+    encode,
+    of_plan,
+    path_in,
+    with_checkpoint,
+    with_collapsed,
+    without_checkpoint,
+)
 
 __all__ = [
     "LONGEST",
@@ -24,4 +37,6 @@ __all__ = [
     "of_plan",
     "path_in",
     "with_checkpoint",
+    "with_collapsed",
+    "without_checkpoint",
 ]

@@ -36,6 +36,7 @@ def decode(content: bytes, directory: str) -> Manifest:
     _check_values(msgspec.to_builtins(manifest))
     _check_place(manifest, directory)
     _check_overlays(manifest, directory)
+    _check_collapsed(manifest)
     if manifest.record is not None:
         _check_record(manifest, manifest.record, directory)
     return manifest
@@ -83,7 +84,7 @@ def _check_place(manifest: Manifest, directory: str) -> None:
     for identifier in (manifest.host_uuid, manifest.domain_uuid, manifest.operation_id, manifest.stands_on):
         _require(is_uuid(identifier), "an id that is no UUID")
     _require(manifest.created.tzinfo is not None, "a time without a zone")
-    _require(manifest.kind is not OperationKind.DELETE, "the wrong kind of operation")
+    _require(manifest.kind in (OperationKind.CHECKPOINT, OperationKind.ROLLBACK), "the wrong kind of operation")
     own = manifest.stands_on == manifest.operation_id
     _require(own == (manifest.kind is OperationKind.CHECKPOINT), "overlays that stand on the wrong checkpoint")
 
@@ -95,6 +96,15 @@ def _check_overlays(manifest: Manifest, directory: str) -> None:
         own = overlay.path == join(directory, f"{overlay.target}.qcow2") and dirname(overlay.path) == directory
         _require(own, "an overlay of another directory")
         _require(_is_plain(overlay.path) and _is_plain(overlay.backing), "a path that is not absolute and plain")
+
+
+def _check_collapsed(manifest: Manifest) -> None:
+    """They are of this directory, and say nothing that the catalog alone knows."""
+    own = {overlay.path for overlay in manifest.overlays}
+    for layer in manifest.collapsed:
+        _require(layer.path in own and layer.operation_id == manifest.operation_id, "a layer of another directory")
+        _require(layer.backing is None or _is_plain(layer.backing), "a path that is not absolute and plain")
+        _require(layer.rewritten_by is None, "a layer that is being rewritten")
 
 
 def _check_record(manifest: Manifest, record: Record, directory: str) -> None:

@@ -52,6 +52,7 @@ class Manifest:
     stands_on: str
     overlays: tuple[NewOverlay, ...]
     record: Record | None = None
+    collapsed: tuple[Layer, ...] = ()  # overlays here that others were pulled into: as they are since
 
 
 def path_in(directory: str) -> str:
@@ -91,6 +92,17 @@ def with_checkpoint(
             definition_sha256=digest(checkpoint.domain_xml),
         ),
     )
+
+
+def without_checkpoint(whole: Manifest) -> Manifest:
+    """The manifest of a directory whose checkpoint was deleted, and some of whose overlays are still needed."""
+    return replace(whole, record=None)
+
+
+def with_collapsed(before: Manifest, layer: Layer) -> Manifest:
+    """The manifest of a directory in which `layer` was rewritten."""
+    others = (each for each in before.collapsed if each.path != layer.path)
+    return replace(before, collapsed=(*others, layer))
 
 
 def digest(domain_xml: str) -> str:

@@ -1,20 +1,29 @@
-"""delete: planned → hidden* → removed → done.
+"""delete: planned → hidden* → removed → described → done.
 
 The checkpoint is hidden first, in one transaction with the list of what only it needs; its files
 go after that. A crash leaves a hidden checkpoint some of whose files are gone: forward only.
+What descended from it descends from its parent from then on; layers that they need stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import MutableMapping
+from posixpath import dirname
 from typing import Any
 
+from .. import manifest
 from ..errors import Refused, SnapctlError, Unfinished
 from ..journal import Evidence, Step, undone
 from ..model import CheckpointState
 from ..planning import DeletePlan
 from ..ports import Catalog, Hypervisor, Lease
-from .workspace import remove_directories, remove_files
+from .workspace import (
+    changed_manifest,
+    describe_as,
+    is_described_as,
+    remove_directories,
+    remove_files,
+)
 
 
 class DeleteStory:
@@ -37,15 +46,18 @@ class DeleteStory:
         return (
             Step("hidden", self._hide, self._is_hidden),
             Step("removed", self._remove, self._is_removed),
+            Step("described", self._describe, self._is_described),
         )
 
     def premises(self) -> None:
-        """Nothing may have come to depend on the checkpoint since the plan was made."""
+        """It is still there, and the domain did not come to stand on it since the plan was made."""
         plan = self.plan
+        checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         head = self._catalog.head(plan.host.uuid, plan.domain_uuid)
-        stands_on = head is not None and head.checkpoint_id == plan.checkpoint_id
-        if stands_on or self._catalog.child_names(plan.checkpoint_id):
-            raise Refused(f"something came to depend on checkpoint {plan.checkpoint_name} meanwhile", hint="try again")
+        if checkpoint is None or checkpoint.state is not CheckpointState.READY or head != plan.head:
+            raise Refused(
+                f"{plan.domain_name} or checkpoint {plan.checkpoint_name} changed meanwhile", hint="try again"
+            )
 
     def _hide(self) -> None:
         self._catalog.hide_checkpoint(self._lease, self.plan.checkpoint_id)
@@ -65,7 +77,20 @@ class DeleteStory:
 
     def _is_removed(self) -> Evidence | None:
         gone = self._catalog.checkpoint_by_id(self.plan.checkpoint_id) is None
-        return {} if gone and not self._catalog.discarded_layers(self.plan.operation_id) else None
+        if not gone or self._catalog.discarded_layers(self.plan.operation_id):
+            return None
+        return changed_manifest(self._hypervisor, self._directory, manifest.without_checkpoint)
+
+    def _describe(self) -> None:
+        """Where layers stay, the manifest no longer tells of a checkpoint: a rebuild would miss its image."""
+        describe_as(self._hypervisor, self._directory, self.facts)
+
+    def _is_described(self) -> Evidence | None:
+        return is_described_as(self._hypervisor, self._directory, self.facts)
+
+    @property
+    def _directory(self) -> str:
+        return dirname(self.plan.memory_path)
 
     def decided(self) -> bool:
         return self._is_hidden() is not None

@@ -6,15 +6,16 @@ names as its disk.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from posixpath import dirname
+from typing import Any
 
 import msgspec
 
 from .. import manifest
 from ..errors import IntegrityError, NotFound
 from ..journal import Evidence
-from ..manifest import Manifest
+from ..manifest import BadManifest, Manifest
 from ..model import Disk, Domain, FileFacts, Layer, NewOverlay
 from ..ports import Catalog, Hypervisor
 
@@ -52,11 +53,39 @@ def describe(hypervisor: Hypervisor, directory: str, described: Manifest) -> Non
 
 def is_described(hypervisor: Hypervisor, directory: str, described: Manifest) -> bool:
     """Whether the directory has this very manifest."""
-    content = manifest.encode(described)
+    return _has_manifest(hypervisor, directory, manifest.encode(described))
+
+
+def _has_manifest(hypervisor: Hypervisor, directory: str, content: bytes) -> bool:
     try:
         return hypervisor.storage.read(manifest.path_in(directory), 0, len(content) + 1) == content
     except NotFound:
         return False
+
+
+def changed_manifest(
+    hypervisor: Hypervisor, directory: str, change: Callable[[Manifest], Manifest]
+) -> dict[str, str | None]:
+    """Evidence for the journal: the text that the manifest of a directory is to become.
+
+    None when it has no sound one, as then nobody believes it, or no directory. It is recorded before
+    anything is written, as a kill in the middle of that loses what there was.
+    """
+    try:
+        content = hypervisor.storage.read(manifest.path_in(directory), 0, manifest.LONGEST + 1)
+        return {"manifest": manifest.encode(change(manifest.decode(content, directory))).decode()}
+    except (NotFound, BadManifest):
+        return {"manifest": None}
+
+
+def describe_as(hypervisor: Hypervisor, directory: str, evidence: Mapping[str, Any]) -> None:
+    """Write the manifest that `changed_manifest` gave."""
+    hypervisor.storage.write(manifest.path_in(directory), str(evidence["manifest"]).encode())
+
+
+def is_described_as(hypervisor: Hypervisor, directory: str, evidence: Mapping[str, Any]) -> Evidence | None:
+    text = evidence["manifest"]
+    return {} if text is None or _has_manifest(hypervisor, directory, str(text).encode()) else None
 
 
 def is_empty(facts: FileFacts, length: int) -> bool:

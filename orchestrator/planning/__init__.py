@@ -5,17 +5,24 @@ first effect (order rule 1).
 """
 
 from .checkpoint import CheckpointFacts, CheckpointRequest, plan_checkpoint
+from .collapse import HELPER_PREFIX, HELPER_TARGET, CollapseFacts, holders, plan_collapse
 from .delete import DeleteFacts, plan_delete
+from .depth import SOFT_LIMIT, depth_note
 from .files import Chains, Seen, damage, dangers, qcow2_layers, relied_on, users, writers
-from .plans import CheckpointPlan, DeletePlan, Plan, RollbackPlan, misplaced, runs_after
+from .plans import CheckpointPlan, CollapsePlan, DeletePlan, Plan, RollbackPlan, misplaced, runs_after
 from .refusals import check_name
 from .rollback import RollbackFacts, plan_rollback
 
 __all__ = [
+    "HELPER_PREFIX",
+    "HELPER_TARGET",
+    "SOFT_LIMIT",
     "Chains",
     "CheckpointFacts",
     "CheckpointPlan",
     "CheckpointRequest",
+    "CollapseFacts",
+    "CollapsePlan",
     "DeleteFacts",
     "DeletePlan",
     "Plan",
@@ -25,8 +32,11 @@ __all__ = [
     "check_name",
     "damage",
     "dangers",
+    "depth_note",
+    "holders",
     "misplaced",
     "plan_checkpoint",
+    "plan_collapse",
     "plan_delete",
     "plan_rollback",
     "qcow2_layers",

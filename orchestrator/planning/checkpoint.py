@@ -9,6 +9,7 @@ from posixpath import isabs, join, normpath
 
 from ..errors import Refused, UsageError
 from ..model import After, Device, Disk, Domain, GuestState, Head, Host, NewOverlay, operation_directory
+from .depth import depth_after, refuse_too_deep
 from .headers import header_problem
 from .plans import MIB, OVERLAY_SIZE, CheckpointPlan
 from .refusals import check_name, refuse_busy, refuse_drift, refuse_foreign_state
@@ -61,6 +62,7 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
     _refuse_unfit_chains(domain, facts.heads)
     _refuse_other_writers(domain, facts.writers)
     refuse_drift(domain, facts.head)
+    refuse_too_deep(domain, facts.host.libvirt_version)
     directory = operation_directory(facts.store, domain.uuid, request.operation_id)
     overlays = tuple(_overlay_on_top(domain, disk, directory) for disk in domain.writable_disks)
     needed = domain.memory_bytes + 64 * MIB + len(overlays) * OVERLAY_SIZE
@@ -88,6 +90,7 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
         disks=domain.disks,
         overlays=overlays,
         needed_bytes=needed,
+        depth=depth_after(domain),
         domain_xml=domain.xml,
         machine=domain.machine,
         cpu=domain.cpu,

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from posixpath import normpath
 
 from ..errors import Refused
-from ..model import Checkpoint, Head, Host, Layer
+from ..model import Checkpoint, CheckpointState, Head, Host, Layer
 from .plans import DeletePlan
-from .refusals import some
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,24 +16,24 @@ class DeleteFacts:
     host: Host
     domain_name: str  # as it is called now
     checkpoint: Checkpoint
-    children: Sequence[str]
     head: Head | None
     layers: Sequence[Layer]  # what nothing would need any more
+    stays: Sequence[str] = ()  # by disk: the nearest layer that something else needs
+    needed_by: Sequence[str] = ()
+    is_only_copy: bool = False  # the domain is off, and its memory is nowhere but in this checkpoint
     users: Mapping[str, str] = field(default_factory=dict)  # of files that a domain has for a disk, or below one
 
 
 def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
-    """Raises `Refused` when something depends on the checkpoint, naming it."""
+    """Raises `Refused` when the guest itself would be lost, or a domain needs what is taken for unneeded."""
     checkpoint, domain = facts.checkpoint, facts.domain_name
-    if facts.children:
+    if checkpoint.state is not CheckpointState.READY:
+        raise Refused(f"checkpoint {checkpoint.name} is being deleted already", hint="see: snapctl list")
+    if facts.is_only_copy:
         raise Refused(
-            f"checkpoint {checkpoint.name} is the parent of {some(facts.children)}",
-            hint=f"delete {'it' if len(facts.children) == 1 else 'them'} first",
-        )
-    if facts.head is not None and facts.head.checkpoint_id == checkpoint.id:
-        raise Refused(
-            f"{domain} stands on checkpoint {checkpoint.name}: its disks are overlays on it",
-            hint=f"roll back to another one first: snapctl rollback {domain} NAME",
+            f"{domain} is off and was not started since checkpoint {checkpoint.name}: "
+            "what was in its memory is nowhere else",
+            hint=f"bring it back first: snapctl rollback {domain} {checkpoint.name}",
         )
     for path in (checkpoint.memory.path, *(layer.path for layer in facts.layers)):
         if user := facts.users.get(normpath(path)):
@@ -52,4 +51,7 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
         memory_path=checkpoint.memory.path,
         layers=tuple(layer.path for layer in facts.layers),
         freed_bytes=checkpoint.memory.size + sum(layer.allocation or 0 for layer in facts.layers),
+        head=facts.head,
+        stays=tuple(facts.stays),
+        needed_by=tuple(facts.needed_by),
     )

@@ -65,6 +65,13 @@ def damage(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> Iterator[Findi
             yield Finding(path=disk.file, problem=f"the {disk.device} image {disk.file} is missing")
 
 
+def layer_damage(chain: Sequence[Layer], seen: Seen) -> Iterator[Finding]:
+    """The same for layers alone, nearest first; the last one's backing file is not looked for."""
+    for layer, below in pairwise([*chain, None]):
+        if layer is not None and (problem := _layer_problem(layer, below, seen)):
+            yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
+
+
 def _layers(chains: Chains) -> Iterator[tuple[Layer, Layer | None]]:
     """Each layer once, with the one below it."""
     known: set[str] = set()

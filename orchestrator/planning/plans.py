@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..model import After, Disk, Head, Host, NewOverlay, is_made_by
+from ..model import After, Disk, Head, Host, Layer, NewOverlay, Source, is_made_by
+from .refusals import some
 
 MIB = 1024 * 1024
 OVERLAY_SIZE = MIB
@@ -36,6 +37,7 @@ class CheckpointPlan:
     machine: str
     cpu: str
     emulator: str
+    depth: int = 0  # layers that the deepest disk has afterwards
 
     @property
     def parent_id(self) -> str | None:
@@ -97,7 +99,7 @@ class RollbackPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletePlan:
-    """Remove a checkpoint that nothing depends on."""
+    """Remove a checkpoint: its memory image, and what layers nothing else needs."""
 
     operation_id: str
     host: Host
@@ -108,12 +110,48 @@ class DeletePlan:
     memory_path: str
     layers: tuple[str, ...]  # layers of ours that nothing needs then
     freed_bytes: int
+    head: Head | None = None  # where the domain stands now
+    stays: tuple[str, ...] = ()  # by disk: the nearest layer that something else needs, too
+    needed_by: tuple[str, ...] = ()  # what that is
 
     def lines(self) -> list[str]:
-        return [f"delete {path}" for path in (self.memory_path, *self.layers)]
+        reason = f"needed by {some(self.needed_by)}" if self.needed_by else "something else stands on it"
+        return [
+            *(f"delete {path}" for path in (self.memory_path, *self.layers)),
+            *(f"keep {path}: {reason}" for path in self.stays),
+        ]
 
 
-Plan = CheckpointPlan | RollbackPlan | DeletePlan
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollapsePlan:
+    """Pull the data of layers below one layer into it, so that it stands on `base`, and they can go.
+
+    What a guest sees in the layer stays the same. `layer` is as the catalog had it before.
+    """
+
+    operation_id: str
+    host: Host
+    domain_uuid: str
+    domain_name: str
+    layer: Layer
+    drops: tuple[str, ...]  # the layers between it and `base`, nearest first
+    base: Source | None  # None: it will stand on nothing
+    moved_bytes: int  # at most
+    helper_xml: str  # of the domain that does it unless the layer is a running guest's own disk
+
+    @property
+    def base_path(self) -> str | None:
+        return self.base.path if self.base else None
+
+    def lines(self) -> list[str]:
+        below = f"stand on {self.base.path}" if self.base else "stand on nothing"
+        return [
+            f"pull up to {self.moved_bytes // MIB} MiB into {self.layer.path}, and let it {below}",
+            *(f"delete {path} unless something needs it" for path in self.drops),
+        ]
+
+
+Plan = CheckpointPlan | RollbackPlan | DeletePlan | CollapsePlan
 
 
 def misplaced(plan: Plan) -> list[str]:
@@ -125,6 +163,8 @@ def misplaced(plan: Plan) -> list[str]:
             maker, files = plan.operation_id, [overlay.path for overlay in plan.overlays]
         case DeletePlan():
             maker, files = plan.checkpoint_id, [plan.memory_path]
+        case CollapsePlan():
+            maker, files = plan.layer.operation_id or "", [plan.layer.path]
     return [path for path in files if not is_made_by(path, plan.domain_uuid, maker)]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from orchestrator.cli import main
 from orchestrator.errors import NotFound, Refused
@@ -22,12 +22,14 @@ from orchestrator.model import (
     CheckpointDetails,
     CheckpointSummary,
     Finding,
+    Layer,
     NewOverlay,
     OperationKind,
     OperationRecord,
     OperationState,
     Outcome,
     Owner,
+    Postponed,
     Rebuilt,
     Recovered,
     Skipped,
@@ -35,7 +37,7 @@ from orchestrator.model import (
     Verdict,
     VerifyReport,
 )
-from orchestrator.planning import CheckpointPlan, DeletePlan, RollbackPlan
+from orchestrator.planning import CheckpointPlan, CollapsePlan, DeletePlan, RollbackPlan
 from orchestrator.ports import Progress, silent
 
 from . import values
@@ -54,6 +56,7 @@ class StandIn:
         self.operations: list[OperationRecord] = []
         self.left: list[Recovered] = []
         self.afters: list[After] = []
+        self.recursive = False  # of the last deletion
         self.verified: list[tuple[str, bool]] = []  # checkpoint -> whether it was read whole
         self.findings: dict[str, tuple[Finding, ...]] = {}  # of checkpoints by name
         self.damage: str | None = None  # of every checkpoint that is shown
@@ -132,6 +135,7 @@ class StandIn:
         description: str = "",
         tags: Sequence[str] = (),
         after: After = After.AS_SAVED,
+        flatten: bool = False,
     ) -> Outcome:
         self._require(domain)
         name = name or f"generated-{len(self.checkpoints) + 1}"
@@ -184,12 +188,10 @@ class StandIn:
         self._stand_on(domain, wanted.name)
         return replace(self._outcome(OperationKind.ROLLBACK, domain, wanted.name), kept=kept)
 
-    def plan_delete(self, domain: str, names: Sequence[str]) -> list[DeletePlan]:
+    def plan_delete(self, domain: str, names: Sequence[str], *, recursive: bool = False) -> list[DeletePlan]:
         plans = []
         for wanted in [self._find(domain, name) for name in names]:
-            children = [each.name for each in self.checkpoints if each.parent_id == wanted.id]
-            if set(children) - set(names):
-                raise Refused(f"checkpoint {wanted.name} is the parent of {', '.join(children)}")
+            self.recursive = recursive
             plans.append(
                 DeletePlan(
                     operation_id="op",
@@ -205,8 +207,10 @@ class StandIn:
             )
         return plans
 
-    def delete(self, domain: str, names: Sequence[str]) -> list[Outcome]:
-        plans = self.plan_delete(domain, names)
+    def delete(
+        self, domain: str, names: Sequence[str], *, recursive: bool = False, collapse: bool = True
+    ) -> list[Outcome]:
+        plans = self.plan_delete(domain, names, recursive=recursive)
         gone = {plan.checkpoint_id for plan in plans}
         self.checkpoints = [each for each in self.checkpoints if each.id not in gone]
         return [
@@ -217,6 +221,36 @@ class StandIn:
             )
             for plan in plans
         ]
+
+    def plan_collapse(self, domain: str) -> tuple[Any, Any]:
+        waiting = Postponed(layer="/store/op2/vda.qcow2", reason="/store/op2/vda.qcow2 is in use", advice="later")
+        return [self._collapse_plan(domain)], [waiting]
+
+    def plan_flatten(self, domain: str) -> Any:
+        return [self._collapse_plan(domain)]
+
+    def collapse(self, domain: str) -> Any:
+        return [self._pulled(OperationKind.COLLAPSE, domain)]
+
+    def flatten(self, domain: str) -> Any:
+        return [self._pulled(OperationKind.FLATTEN, domain)]
+
+    def _pulled(self, kind: OperationKind, domain: str) -> Outcome:
+        return replace(self._outcome(kind, domain, ""), downtime_s=None, layer="/store/op/vda.qcow2")
+
+    def _collapse_plan(self, domain: str) -> CollapsePlan:
+        self._require(domain)
+        return CollapsePlan(
+            operation_id="op2",
+            host=values.HOST,
+            domain_uuid=domain,
+            domain_name=domain,
+            layer=Layer(path="/store/op/vda.qcow2", target="vda", format="qcow2", capacity=1 << 30),
+            drops=("/store/op1/vda.qcow2",),
+            base=None,
+            moved_bytes=4 << 20,
+            helper_xml="<domain/>",
+        )
 
     def recover(self, domain: str | None = None) -> list[Recovered]:
         recovered, self.left = self.left, []

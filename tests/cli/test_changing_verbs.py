@@ -122,10 +122,26 @@ def test_delete(run: Run, world: StandIn) -> None:
     assert [each.name for each in world.list("web01")] == ["base", "patched", "before-test"]
 
 
-def test_delete_of_one_that_others_depend_on_names_them(run: Run) -> None:
-    result = run("delete", "web01", "experiment", "-y")
-    assert (result.code, result.out) == (6, "")
-    assert "parent of experiment-2" in result.err
+def test_delete_with_all_that_descends(run: Run, world: StandIn) -> None:
+    assert run("delete", "web01", "experiment", "-r", "-y").code == 0
+    assert world.recursive
+
+
+def test_collapse_tells_what_was_done_and_what_waits(run: Run) -> None:
+    result = run("collapse", "web01")
+    assert result.out == "web01: layers pulled into /store/op/vda.qcow2 in 0.84 s\n"
+    assert result.err == "waits: /store/op2/vda.qcow2 is in use; later\n"
+
+
+def test_flatten(run: Run) -> None:
+    assert run("flatten", "web01").out == "web01: /store/op/vda.qcow2 made to stand on nothing in 0.84 s\n"
+
+
+@pytest.mark.parametrize("verb", ["collapse", "flatten"])
+def test_a_dry_run_of_either_shows_the_steps(run: Run, verb: str) -> None:
+    result = run(verb, "web01", "--dry-run")
+    assert result.out.splitlines()[0] == "pull up to 4 MiB into /store/op/vda.qcow2, and let it stand on nothing"
+    assert "dry run" in result.err
 
 
 @pytest.mark.parametrize("verb", [["rollback", "web01"], ["delete", "web01", "before-test"]])

@@ -68,7 +68,19 @@ def test_version(run: Run) -> None:
     assert result.out.startswith("snapctl ")
 
 
-VERBS = ["checkpoint", "rollback", "list", "tree", "show", "delete", "recover", "catalog", "completion"]
+VERBS = [
+    "checkpoint",
+    "rollback",
+    "list",
+    "tree",
+    "show",
+    "delete",
+    "collapse",
+    "flatten",
+    "recover",
+    "catalog",
+    "completion",
+]
 
 
 @pytest.mark.parametrize(

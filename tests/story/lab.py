@@ -96,6 +96,7 @@ class Lab:
     def check(self, *, state: GuestState = GuestState.RUNNING) -> None:
         """Everything that must hold between operations, without changing anything."""
         self._nothing_unsettled()
+        assert list(self.world.machines) == [self._uuid], "a helper is left"
         self._guest_agrees(state)
         self._frozen_layers_stay_frozen()
         self._files_are_those_catalogued()

@@ -21,16 +21,17 @@ HYPERVISOR_EFFECTS = frozenset(
     {
         *("make_directory", "create_overlay", "write", "remove", "remove_directory"),
         *("define", "save", "restore", "resume", "destroy"),
+        *("create_paused", "stream", "stop_streaming"),
     }
 )
 CATALOG_EFFECTS = frozenset(
     {
         *("open_operation", "take_over", "enter", "complete", "close"),
         *("commit_checkpoint", "commit_rollback", "hide_checkpoint", "record_sha256"),
-        *("forget_layers", "forget_checkpoint"),
+        *("forget_layers", "forget_checkpoint", "begin_rewrite", "commit_rewrite"),
     }
 )
-JOBS = frozenset({"save", "restore"})
+JOBS = frozenset({"save", "restore", "stream"})
 PATIENCE = 3
 """How many calls in a row time out: more than a story tries again on its own."""
 
@@ -159,7 +160,7 @@ class Client:
             self.world.in_mid_job = kept
 
     def _kill_qemu(self) -> None:
-        (machine,) = self.world.machines.values()
+        machine = next(each for each in self.world.machines.values() if each.persistent_xml is not None)
         if machine.active:
             self.killed = machine.state
             self.world.kill_qemu(machine.name)

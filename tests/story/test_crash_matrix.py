@@ -56,6 +56,9 @@ SCENARIOS = [
     Scenario("rollback to own", tree, lambda session: session.rollback("web01")),
     Scenario("keep current", tree, lambda s: s.rollback("web01", "c", keep_current=True, keep_name="new")),
     Scenario("delete", tree, lambda session: session.delete("web01", ["c"])),
+    Scenario("delete in the middle", tree, lambda session: session.delete("web01", ["b", "a"])),
+    Scenario("delete what it stands on", tree, lambda session: session.delete("web01", ["d"])),
+    Scenario("flatten", tree, lambda session: session.flatten("web01")),
 ]
 
 

@@ -56,6 +56,8 @@ class Scenario:
             "checkpoint": lambda session: session.checkpoint("web01", "new"),
             "rollback": lambda session: session.rollback("web01", leaf),
             "delete": lambda session: session.delete("web01", [leaf]),
+            "collapse": lambda session: session.collapse("web01"),
+            "flatten": lambda session: session.flatten("web01"),
         }
         return acts[self.operation]
 
@@ -67,22 +69,36 @@ class Scenario:
         makes_the_root = self.operation == "checkpoint" and topology.chain == "a"
         chain = "" if makes_the_root else topology.chain
         for name in chain:
-            _work(lab)
-            lab.counters[name] = lab.counter
-            lab.session().checkpoint("web01", name)
-        if len(chain) > 1:
+            _checkpoint(lab, name)
+        if self.operation == "collapse":
+            self._leave_to_be_collapsed(lab)
+        elif len(chain) > 1:
             lab.session().rollback("web01", chain[-2])
         _work(lab)
         lab.counters["new"] = lab.counter
         return lab
 
+    def _leave_to_be_collapsed(self, lab: Lab) -> None:
+        """Two layers that only one stands on: below a frozen one, or below the guest's own disks."""
+        for name in ("gone", "gone too"):
+            _checkpoint(lab, name.replace(" ", "-"))
+        if self.topology.chain != "a":
+            _checkpoint(lab, "above")
+            lab.session().rollback("web01", "a")
+        lab.session().delete("web01", ["gone", "gone-too"], collapse=False)
+
 
 SCENARIOS = [
     Scenario(operation, topology)
-    for operation in ("checkpoint", "rollback", "delete")
+    for operation in ("checkpoint", "rollback", "delete", "collapse", "flatten")
     for topology in TOPOLOGIES
-    if operation != "delete" or len(topology.chain) > 1  # what the guest stands on is not deleted
 ]
+
+
+def _checkpoint(lab: Lab, name: str) -> None:
+    _work(lab)
+    lab.counters[name] = lab.counter
+    lab.session().checkpoint("web01", name)
 
 
 def _work(lab: Lab) -> None:

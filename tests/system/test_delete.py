@@ -7,8 +7,10 @@ from posixpath import dirname
 
 import pytest
 
+from orchestrator import domainxml
 from tests.box import layout
 from tests.box.box import Box
+from tests.box.connection import connect
 from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
 
@@ -73,17 +75,108 @@ def test_the_files_of_a_leaf_go_and_no_others(box: Box, client: Client, web: Wit
     assert say_everywhere(web, "middle")
 
 
-def test_from_the_leaf_upwards_and_not_otherwise(box: Box, client: Client, web: Witness) -> None:
-    with unchanged(box, client):
-        assert "is the parent of middle" in client.refusal(REFUSED, "delete", web.name, "root", "-y")
-        assert "stands on checkpoint leaf" in client.refusal(REFUSED, "delete", web.name, "leaf", "-y")
+def test_all_that_descends_goes_with_it_on_demand(box: Box, client: Client, web: Witness) -> None:
     others = files(box, *(disk["path"] for disk in client.do("show", web.name, "root")["disks"]))
     assert len(others) == 2
     client.do("rollback", web.name, "root", "-y")
-    assert len(client.do("delete", web.name, "leaf", "middle", "-y")) == 2
+    assert len(client.do("delete", web.name, "middle", "--recursive", "-y")) == 2
     assert names(client, web) == ["root"]
 
     assert files(box, *others) == others  # the disks that it had before, to the nanosecond
     write_notes(web, "lost")
     client.do("rollback", web.name, "root", "-y")
     assert say_everywhere(web, "root")
+
+
+def test_what_the_guest_stands_on_goes_below_it_while_it_runs(box: Box, client: Client, web: Witness) -> None:
+    """Its own QEMU pulls the layer up into its disk."""
+    write_notes(web, "present")
+    before = depth(box, web)
+
+    (planned,) = client.do("delete", web.name, "leaf", "--dry-run")
+    assert len(planned["stays"]) == 2 and planned["needed_by"] == [f"the disks of {web.name}"]
+    done = client.do("delete", web.name, "leaf", "-y")
+
+    assert [each["operation"] for each in done] == ["delete", "collapse", "collapse"]
+    assert depth(box, web) == before - 1
+    assert say_everywhere(web, "present")
+    assert [each["name"] for each in client.do("list", web.name) if each["current"]] == ["middle"]
+    assert client.do("verify", web.name, "--deep")["checkpoints"]
+    write_notes(web, "lost")
+    client.do("rollback", web.name, "root", "-y")
+    assert say_everywhere(web, "root")
+
+
+def test_a_checkpoint_in_the_middle_goes_and_its_children_never_notice(box: Box, client: Client, web: Witness) -> None:
+    """A helper pulls the layer up where no guest has it open; every byte that a dependent sees stays the same."""
+    client.do("rollback", web.name, "root", "-y")
+    seen = content(box, client, web, "leaf")
+    (gone,) = {dirname(disk["layer"]["path"]) for disk in client.do("show", web.name, "middle")["disks"]}
+
+    done = client.do("delete", web.name, "middle", "-y")
+
+    assert [each["operation"] for each in done] == ["delete", "collapse", "collapse"]
+    assert content(box, client, web, "leaf") == seen
+    assert not [path for path in files(box, layout.IMAGES) if path.startswith(f"{gone}/vd")]
+    assert client.do("collapse", web.name) == []
+    assert {each["name"]: each["parent"] for each in client.do("list", web.name)} == {"root": None, "leaf": "root"}
+    assert client.do("verify", web.name, "--deep")["checkpoints"]
+    client.do("rollback", web.name, "leaf", "-y")
+    assert say_everywhere(web, "leaf")
+    assert not [name for name, _ in box.domains() if name.startswith("snapctl-")]
+
+
+def test_what_a_running_guest_has_below_its_disk_waits(client: Client, web: Witness) -> None:
+    done = client.do("delete", web.name, "middle", "-y")
+    assert [each["operation"] for each in done] == ["delete"]
+    result = client.run("collapse", web.name)
+    assert result.code == 0 and "waits: " in result.stderr
+    client.do("rollback", web.name, "root", "-y")
+    assert [each["operation"] for each in client.do("collapse", web.name)] == ["collapse", "collapse"]
+
+
+def test_a_flattened_guest_stands_on_nothing(box: Box, client: Client, web: Witness) -> None:
+    write_notes(web, "flat")
+    done = client.do("flatten", web.name)
+    assert [each["operation"] for each in done] == ["flatten", "flatten"]
+    assert depth(box, web) == 1
+    assert say_everywhere(web, "flat")
+    client.do("checkpoint", web.name, "flat")
+    client.do("rollback", web.name, "root", "-y")
+    assert say_everywhere(web, "root")
+    client.do("rollback", web.name, "flat", "-y")
+    assert say_everywhere(web, "flat")
+    client.do("delete", web.name, "root", "middle", "leaf", "-y")
+    assert say_everywhere(web, "flat")
+
+
+def test_a_catalog_rebuilt_after_all_that_rolls_back_as_before(client: Client, guest: GuestFactory) -> None:
+    client.configure('[store]\npath = "/var/lib/libvirt/images/its-own"\n')
+    web = guest(media=Media(disks=2))
+    for name in ("root", "middle", "leaf"):
+        write_notes(web, name)
+        client.do("checkpoint", web.name, name)
+    client.do("rollback", web.name, "root", "-y")
+    client.do("delete", web.name, "middle", "-y")
+    for file in client.catalog.parent.iterdir():
+        file.unlink()
+    rebuilt = client.do("catalog", "rebuild")
+    assert rebuilt["skipped"] == [] and rebuilt["headless"] == []
+    assert {each["name"]: each["parent"] for each in client.do("list", web.name)} == {"root": None, "leaf": "root"}
+    assert client.do("verify", web.name, "--deep")["checkpoints"]
+    client.do("rollback", web.name, "leaf", "-y")
+    assert say_everywhere(web, "leaf")
+
+
+def depth(box: Box, guest: Witness) -> int:
+    """Layers of its first disk, as libvirt has them open."""
+    with connect(box.uri) as connection:
+        xml = connection.lookupByName(guest.name).XMLDesc()
+    return 1 + len(domainxml.disks(xml)[0].backing)
+
+
+def content(box: Box, client: Client, guest: Witness, name: str) -> list[str]:
+    """SHA-256 of what a guest would see on each disk of a checkpoint."""
+    layers = [disk["layer"]["path"] for disk in client.do("show", guest.name, name)["disks"]]
+    script = "qemu-img convert -U -f qcow2 -O raw $0 /run/seen && sha256sum </run/seen; rm /run/seen"
+    return [box.run_inside("sh", "-c", script, path).stdout for path in layers]

@@ -238,7 +238,6 @@ def delete_facts(**changes: Any) -> DeleteFacts:
         "host": host(),
         "domain_name": "web01",
         "checkpoint": checkpoint(),
-        "children": [],
         "head": head(checkpoint_id="another"),
         "layers": [],
     }

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import Busy, NotFound, Refused, SnapctlError, Unfinished
-from orchestrator.model import OperationKind, OperationState
+from orchestrator.model import After, OperationKind, OperationState
 from tests.story.faults import Faults, Killed, Kind, faulty_hypervisor
 from tests.twin import Guest, TwinHypervisor, World
 
@@ -65,10 +65,6 @@ def test_a_child_is_one_even_if_the_clock_was_set_back_meanwhile(family: Coordin
 @pytest.mark.parametrize(
     ("given", "error", "said"),
     [
-        (["child"], Refused, "checkpoint child is the parent of leaf"),
-        (["leaf", "root"], Refused, "checkpoint root is the parent of child, sibling"),
-        (["leaf", "child", "root"], Refused, "checkpoint root is the parent of sibling"),
-        (["leaf", "sibling"], Refused, "web01 stands on checkpoint sibling"),
         (["leaf", "nobody"], NotFound, "web01 has no checkpoint nobody"),
     ],
 )
@@ -82,6 +78,25 @@ def test_either_all_are_deleted_or_none(
             verb("web01", given)
 
     assert family.list() == before
+
+
+def test_what_descends_from_a_deleted_one_descends_from_its_parent(family: Coordinator) -> None:
+    family.delete("web01", ["child"])
+    assert {each.name: each.parent for each in family.list()} == {"root": None, "leaf": "root", "sibling": "root"}
+
+    family.delete("web01", ["sibling"])  # which the guest stood on
+    assert [each.name for each in family.list() if each.current] == ["root"]
+
+    family.delete("web01", ["root"], recursive=True)
+    assert family.list() == []
+
+
+def test_the_only_copy_of_a_guest_is_not_deleted(family: Coordinator) -> None:
+    family.checkpoint("web01", "stopped", after=After.STOP)
+    with pytest.raises(Refused, match="was not started since checkpoint stopped"):
+        family.delete("web01", ["stopped"])
+    family.rollback("web01", "stopped")
+    family.delete("web01", ["stopped"])
 
 
 # --------------------------------------------------------------------------- what was left behind

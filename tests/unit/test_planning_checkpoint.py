@@ -72,6 +72,7 @@ def test_a_plan_holds_all_that_will_happen() -> None:
         machine=web01.machine,
         cpu=web01.cpu,
         emulator=web01.emulator,
+        depth=2,
     )
     assert made.tops == {"vda": ACTIVE, "vdb": "/dev/vg0/data"}
     assert made.parent_id == CLEAN

@@ -155,7 +155,11 @@ def test_a_domain_elsewhere_has_no_head(on: str | None) -> None:
 
 def test_an_overlay_on_something_else_is_no_head() -> None:
     assert rebuilt(facts(made(A), rolled_back(A, "/elsewhere"), on=overlay_of(R))).head is None
-    assert rebuilt(facts(made(A), rolled_back(B, BASE), on=overlay_of(R))).head is None
+
+
+def test_a_head_on_a_checkpoint_that_was_deleted_stands_on_the_nearest_below() -> None:
+    found = rebuilt(facts(made(A), rolled_back(B, BASE), on=overlay_of(R))).head
+    assert found is not None and found.checkpoint_id == A
 
 
 def test_a_head_needs_all_disks() -> None:

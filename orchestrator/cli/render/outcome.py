@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from ...model import CheckpointSummary, OperationKind, OperationRecord, Outcome, Recovered
+from ...model import CheckpointSummary, OperationKind, OperationRecord, Outcome, Postponed, Recovered
 from ...planning import DeletePlan, Plan, RollbackPlan
 from .columns import Column, align
 from .units import age, duration, shown, size
@@ -29,6 +29,10 @@ def _sentence(outcome: Outcome) -> str:
             told = f"rolled back to {name} in {took}"
         case OperationKind.DELETE:
             told = f"checkpoint {name} deleted in {took}"
+        case OperationKind.COLLAPSE:
+            told = f"layers pulled into {shown(outcome.layer or '')} in {took}"
+        case OperationKind.FLATTEN:
+            told = f"{shown(outcome.layer or '')} made to stand on nothing in {took}"
     if outcome.downtime_s is not None:
         told += f" (guest stopped for {duration(outcome.downtime_s)})"
     if outcome.freed_bytes is not None:
@@ -57,6 +61,12 @@ def removal(domain: str, planned: Sequence[DeletePlan]) -> str:
     names = ", ".join(shown(plan.checkpoint_name) for plan in planned)
     freed = size(sum(plan.freed_bytes for plan in planned))
     return f"Delete {names} of {shown(domain)} ({freed})? There is no way back."
+
+
+def postponed(waiting: Iterable[Postponed]) -> Iterator[str]:
+    """What could be collapsed, but not now."""
+    for each in waiting:
+        yield shown(f"waits: {each.reason}" + (f"; {each.advice}" if each.advice else ""))
 
 
 def settled(recovered: Iterable[Recovered]) -> Iterator[str]:

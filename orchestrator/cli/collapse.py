@@ -1,0 +1,60 @@
+"""`snapctl collapse` and `snapctl flatten`: shorter chains."""
+
+from __future__ import annotations
+
+import click
+
+from .completion import domains
+from .options import examples, global_options
+from .session import Session
+
+
+@click.command(epilog=examples("snapctl collapse web01 --dry-run"))
+@click.argument("domain", shell_complete=domains)
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@global_options(hidden=True)
+@click.pass_obj
+def collapse(session: Session, domain: str, dry_run: bool) -> None:
+    """Pull layers that nothing else needs into the one above them.
+
+    What every checkpoint and the guest see stays the same; the chains get shorter. `delete` does this
+    by itself. What a running guest has below its disks waits until it is off or elsewhere.
+    """
+    from .render.outcome import postponed
+    from .report import report, report_plans
+
+    with session.coordinator() as coordinator:
+        outcomes = [] if dry_run else coordinator.collapse(domain)
+        plans, waiting = coordinator.plan_collapse(domain)
+    if dry_run:
+        report_plans(session, plans)
+    else:
+        report(session, outcomes)
+    for line in postponed(waiting):
+        session.note(line)
+    if not (outcomes or plans or waiting):
+        session.note(f"{domain} has no layer that could go")
+
+
+@click.command(epilog=examples("snapctl flatten web01"))
+@click.argument("domain", shell_complete=domains)
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@global_options(hidden=True)
+@click.pass_obj
+def flatten(session: Session, domain: str, dry_run: bool) -> None:
+    """Make the disks of DOMAIN stand on nothing.
+
+    All that is below them is copied into their active overlays, while the guest runs. Its chains are
+    one layer long then, whatever becomes of older checkpoints. It takes as much space as the guest
+    has data.
+    """
+    from .report import report, report_plans
+
+    with session.coordinator() as coordinator:
+        if dry_run:
+            report_plans(session, coordinator.plan_flatten(domain))
+            return
+        outcomes = coordinator.flatten(domain)
+    report(session, outcomes)
+    if not outcomes:
+        session.note(f"the disks of {domain} stand on nothing already")
