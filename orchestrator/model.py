@@ -483,6 +483,28 @@ class Recovered:
     detail: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a prune makes of one checkpoint, and by which rules."""
+
+    checkpoint: CheckpointSummary
+    kept: bool
+    reasons: tuple[str, ...]  # never empty; a few words each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneReport:
+    """What a prune decided, domain by domain, the newest checkpoint first, and what came of it."""
+
+    decisions: tuple[Decision, ...]
+    outcomes: tuple[Outcome, ...] = ()  # of the deletions; none for a plan
+    recovered: tuple[Recovered, ...] = ()  # what had to be settled first
+
+    @property
+    def removed(self) -> tuple[Decision, ...]:
+        return tuple(decision for decision in self.decisions if not decision.kept)
+
+
 # --------------------------------------------------------------------------- the store
 
 

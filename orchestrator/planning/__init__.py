@@ -9,6 +9,7 @@ from .delete import DeleteFacts, plan_delete
 from .files import Chains, Seen, damage, dangers, qcow2_layers, relied_on, users, writers
 from .plans import CheckpointPlan, DeletePlan, Plan, RollbackPlan, misplaced, runs_after
 from .refusals import check_name
+from .retention import Policy, check_policy, decide
 from .rollback import RollbackFacts, plan_rollback
 
 __all__ = [
@@ -19,12 +20,15 @@ __all__ = [
     "DeleteFacts",
     "DeletePlan",
     "Plan",
+    "Policy",
     "RollbackFacts",
     "RollbackPlan",
     "Seen",
     "check_name",
+    "check_policy",
     "damage",
     "dangers",
+    "decide",
     "misplaced",
     "plan_checkpoint",
     "plan_delete",
