@@ -230,6 +230,17 @@ class CheckpointDisk:
         return self.path if self.layer is None and self.source_type == "file" else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What people say of a checkpoint, and may say otherwise later."""
+
+    name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    expires: datetime | None = None
+    protected: bool = False
+
+
 class CheckpointState(StrEnum):
     READY = "ready"
     DELETING = "deleting"  # hidden: its files are being removed
@@ -271,6 +282,16 @@ class Checkpoint:
     @property
     def directory(self) -> str:
         return dirname(self.memory.path)
+
+    @property
+    def labels(self) -> Labels:
+        return Labels(
+            name=self.name,
+            description=self.description,
+            tags=self.tags,
+            expires=self.expires,
+            protected=self.protected,
+        )
 
 
 def shown_state(state: CheckpointState, damage: str | None, sha256: str | None) -> str:
@@ -374,6 +395,7 @@ class OperationKind(StrEnum):
     CHECKPOINT = "checkpoint"
     ROLLBACK = "rollback"
     DELETE = "delete"
+    EDIT = "edit"
 
 
 class OperationState(StrEnum):

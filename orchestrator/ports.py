@@ -21,6 +21,7 @@ from .model import (
     FileFacts,
     Head,
     Host,
+    Labels,
     Layer,
     NewOverlay,
     OperationKind,
@@ -246,6 +247,9 @@ class Catalog(Protocol):
     def hide_checkpoint(self, lease: Lease, checkpoint_id: str) -> list[Layer]:
         """Put a checkpoint into state `deleting` and mark what only it needs as discarded by this
         operation; returns those layers. Repeating it returns the same."""
+
+    def edit_checkpoint(self, lease: Lease, checkpoint_id: str, labels: Labels) -> None:
+        """Say other things of a ready checkpoint. Repeating it changes nothing."""
 
     def record_sha256(self, lease: Lease, checkpoint_id: str, sha256: str) -> None: ...
     def forget_layers(self, lease: Lease, paths: Sequence[str]) -> None:

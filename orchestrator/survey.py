@@ -11,7 +11,7 @@ from . import qcow2
 from .errors import NotFound, Refused
 from .inspection import Inspection
 from .model import Checkpoint, Domain, DomainDisks, Source
-from .planning import Chains, CheckpointFacts, DeleteFacts, RollbackFacts, Seen, qcow2_layers, users, writers
+from .planning import Chains, CheckpointFacts, DeleteFacts, EditFacts, RollbackFacts, Seen, qcow2_layers, users, writers
 from .ports import Catalog, Hypervisor
 
 
@@ -117,6 +117,16 @@ class Survey:
             head=self._catalog.head(self._host, subject.uuid),
             layers=self._catalog.layers_freed_by(checkpoint.id),
             users=self._users(subject),
+        )
+
+    def for_edit(self, subject: Subject, checkpoint: Checkpoint, name: str | None) -> EditFacts:
+        """`name` is the one that it shall have, None for the one it has."""
+        holder = self._catalog.checkpoint(self._host, subject.uuid, name) if name is not None else None
+        return EditFacts(
+            host=self._hypervisor.host,
+            domain_name=subject.domain.name if subject.domain else checkpoint.domain_name,
+            checkpoint=checkpoint,
+            name_taken=holder is not None and holder.id != checkpoint.id,
         )
 
     # ------------------------------------------------------------------

@@ -18,6 +18,7 @@ from ..model import (
     CheckpointSummary,
     Head,
     Host,
+    Labels,
     Layer,
     OperationKind,
     OperationRecord,
@@ -175,6 +176,10 @@ class SqlCatalog:
     def hide_checkpoint(self, lease: Lease, checkpoint_id: str) -> list[Layer]:
         with self._under(lease) as (session, operation):
             return commits.hide_checkpoint(session, operation, checkpoint_id)
+
+    def edit_checkpoint(self, lease: Lease, checkpoint_id: str, labels: Labels) -> None:
+        with self._under(lease) as (session, operation):
+            commits.edit_checkpoint(session, operation, checkpoint_id, labels)
 
     def record_sha256(self, lease: Lease, checkpoint_id: str, sha256: str) -> None:
         with self._under(lease) as (session, operation):

@@ -83,7 +83,7 @@ def _check_place(manifest: Manifest, directory: str) -> None:
     for identifier in (manifest.host_uuid, manifest.domain_uuid, manifest.operation_id, manifest.stands_on):
         _require(is_uuid(identifier), "an id that is no UUID")
     _require(manifest.created.tzinfo is not None, "a time without a zone")
-    _require(manifest.kind is not OperationKind.DELETE, "the wrong kind of operation")
+    _require(manifest.kind in (OperationKind.CHECKPOINT, OperationKind.ROLLBACK), "the wrong kind of operation")
     own = manifest.stands_on == manifest.operation_id
     _require(own == (manifest.kind is OperationKind.CHECKPOINT), "overlays that stand on the wrong checkpoint")
 

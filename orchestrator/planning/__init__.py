@@ -6,8 +6,9 @@ first effect (order rule 1).
 
 from .checkpoint import CheckpointFacts, CheckpointRequest, plan_checkpoint
 from .delete import DeleteFacts, plan_delete
+from .edit import EditFacts, Edits, plan_edit
 from .files import Chains, Seen, damage, dangers, qcow2_layers, relied_on, users, writers
-from .plans import CheckpointPlan, DeletePlan, Plan, RollbackPlan, misplaced, runs_after
+from .plans import CheckpointPlan, DeletePlan, EditPlan, Plan, RollbackPlan, misplaced, runs_after
 from .refusals import check_name
 from .retention import Policy, check_policy, decide
 from .rollback import RollbackFacts, plan_rollback
@@ -19,6 +20,9 @@ __all__ = [
     "CheckpointRequest",
     "DeleteFacts",
     "DeletePlan",
+    "EditFacts",
+    "EditPlan",
+    "Edits",
     "Plan",
     "Policy",
     "RollbackFacts",
@@ -32,6 +36,7 @@ __all__ = [
     "misplaced",
     "plan_checkpoint",
     "plan_delete",
+    "plan_edit",
     "plan_rollback",
     "qcow2_layers",
     "relied_on",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from posixpath import join
 
-from ..model import After, Disk, Head, Host, NewOverlay, is_made_by
+from ..model import After, Disk, Head, Host, Labels, NewOverlay, is_made_by
 
 MIB = 1024 * 1024
 OVERLAY_SIZE = MIB
@@ -36,6 +38,7 @@ class CheckpointPlan:
     machine: str
     cpu: str
     emulator: str
+    expires: datetime | None = None
 
     @property
     def parent_id(self) -> str | None:
@@ -78,6 +81,7 @@ class RollbackPlan:
     defined: tuple[Disk, ...]  # the same as its persistent XML has them
     head: Head | None  # where the domain stands now
     discards: tuple[str, ...] = ()  # files that hold the present state and are deleted at the end
+    kept_id: str | None = None  # the checkpoint in which the present state was kept
 
     @property
     def previous_sources(self) -> dict[str, str | None]:
@@ -113,7 +117,31 @@ class DeletePlan:
         return [f"delete {path}" for path in (self.memory_path, *self.layers)]
 
 
-Plan = CheckpointPlan | RollbackPlan | DeletePlan
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditPlan:
+    """Say other things of a checkpoint; its files but for the manifest stay as they are."""
+
+    operation_id: str
+    host: Host
+    domain_uuid: str
+    domain_name: str
+    checkpoint_id: str
+    directory: str  # the checkpoint's
+    previous: Labels
+    labels: Labels
+
+    @property
+    def manifest_path(self) -> str:
+        return join(self.directory, "manifest.json")
+
+    def lines(self) -> list[str]:
+        return [
+            f"record checkpoint {self.previous.name} as {self.labels.name}, with what was said of it",
+            f"write {self.manifest_path}",
+        ]
+
+
+Plan = CheckpointPlan | RollbackPlan | DeletePlan | EditPlan
 
 
 def misplaced(plan: Plan) -> list[str]:
@@ -125,6 +153,8 @@ def misplaced(plan: Plan) -> list[str]:
             maker, files = plan.operation_id, [overlay.path for overlay in plan.overlays]
         case DeletePlan():
             maker, files = plan.checkpoint_id, [plan.memory_path]
+        case EditPlan():
+            maker, files = plan.checkpoint_id, [plan.manifest_path]
     return [path for path in files if not is_made_by(path, plan.domain_uuid, maker)]
 
 

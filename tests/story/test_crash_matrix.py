@@ -10,6 +10,7 @@ import pytest
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import SnapctlError
 from orchestrator.model import Device, Disk, GuestState, Source
+from orchestrator.planning import Edits
 from tests.story.faults import Faults, Killed, Kind
 from tests.story.lab import Lab
 
@@ -56,6 +57,7 @@ SCENARIOS = [
     Scenario("rollback to own", tree, lambda session: session.rollback("web01")),
     Scenario("keep current", tree, lambda s: s.rollback("web01", "c", keep_current=True, keep_name="new")),
     Scenario("delete", tree, lambda session: session.delete("web01", ["c"])),
+    Scenario("edit", tree, lambda session: session.edit("web01", "d", Edits(description="other", protected=True))),
 ]
 
 

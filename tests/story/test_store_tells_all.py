@@ -17,16 +17,22 @@ from orchestrator.doctor import examine
 from orchestrator.doctor.orphans import SETTLED_AFTER
 from orchestrator.errors import Refused
 from orchestrator.model import Advice, CheckpointDetails, Level
+from orchestrator.planning import Edits
 from tests.story.faults import Faults, Killed, Kind
 from tests.story.lab import STORE, Lab
 from tests.twin import TwinHypervisor
 
 Act = Callable[[Coordinator], object]
 
+EDITS = Edits(
+    description="öther", tags=("u",), expires=datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC), protected=True
+)
+
 ACTS: dict[str, Act] = {
     "checkpoint": lambda session: session.checkpoint("web01", "new", tags=("t",), description="wörds"),
     "rollback": lambda session: session.rollback("web01", "b"),
     "delete": lambda session: session.delete("web01", ["c"]),
+    "edit": lambda session: session.edit("web01", "d", EDITS),
 }
 
 _numbers = count()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.coordinator import Coordinator
 from orchestrator.model import Device, Disk, GuestState, Source
+from orchestrator.planning import Edits
 from tests.story.lab import Lab
 
 Act = Callable[[Coordinator], object]
@@ -56,6 +57,9 @@ class Scenario:
             "checkpoint": lambda session: session.checkpoint("web01", "new"),
             "rollback": lambda session: session.rollback("web01", leaf),
             "delete": lambda session: session.delete("web01", [leaf]),
+            "edit": lambda session: session.edit(
+                "web01", leaf, Edits(description="other", tags=("t",), protected=True)
+            ),
         }
         return acts[self.operation]
 
@@ -79,7 +83,7 @@ class Scenario:
 
 SCENARIOS = [
     Scenario(operation, topology)
-    for operation in ("checkpoint", "rollback", "delete")
+    for operation in ("checkpoint", "rollback", "delete", "edit")
     for topology in TOPOLOGIES
     if operation != "delete" or len(topology.chain) > 1  # what the guest stands on is not deleted
 ]
