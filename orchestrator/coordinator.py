@@ -168,8 +168,9 @@ class Coordinator:
     ) -> Outcome:
         """Save the memory of a domain and freeze its disks; without a name it gets one that never recurs.
 
-        From `expires` on, a prune that is asked to removes it. Raises `Refused`, `Busy`, `OperationUndone` or `GuestLost` (nothing was kept), `Interrupted`
-        (settled) or `Unfinished` (`recover` settles it).
+        From `expires` on, a prune that is asked to removes it. Raises `Refused`, `Busy`,
+        `OperationUndone` or `GuestLost` (nothing was kept), `Interrupted` (settled) or `Unfinished`
+        (`recover` settles it).
         """
         recovered = self.recover(domain)
         subject = self._survey.subject(domain)

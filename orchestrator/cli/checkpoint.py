@@ -6,7 +6,7 @@ import click
 
 from ..model import After
 from .completion import domains
-from .options import examples, global_options
+from .options import examples, expiry, global_options
 from .session import Session
 
 
@@ -14,6 +14,7 @@ from .session import Session
     epilog=examples(
         'snapctl checkpoint web01 clean -d "fresh install" -t base',
         "snapctl checkpoint web01 --after stop",
+        "snapctl checkpoint web01 --expires 3d",
     )
 )
 @click.argument("domain", shell_complete=domains)
@@ -25,6 +26,7 @@ from .session import Session
     type=click.Choice([each.value for each in After]),
     help="What becomes of the guest; as it was before, unless configured.",
 )
+@click.option("--expires", metavar="TIME", help="For how long to keep it (90m, 12h, 3d, 2w): see prune --expired.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @global_options(hidden=True)
 @click.pass_obj
@@ -35,6 +37,7 @@ def checkpoint(
     description: str,
     tags: tuple[str, ...],
     after: str | None,
+    expires: str | None,
     dry_run: bool,
 ) -> None:
     """Save DOMAIN's memory and freeze its disks.
@@ -44,11 +47,14 @@ def checkpoint(
     """
     from .report import report, report_plans
 
+    until = expiry(expires, session.now) if expires is not None else None
     state = After(after) if after else session.settings.checkpoint.after
     with session.coordinator() as coordinator:
         if dry_run:
-            plan = coordinator.plan_checkpoint(domain, name, description=description, tags=tags, after=state)
+            plan = coordinator.plan_checkpoint(
+                domain, name, description=description, tags=tags, after=state, expires=until
+            )
             report_plans(session, plan)
             return
-        outcome = coordinator.checkpoint(domain, name, description=description, tags=tags, after=state)
+        outcome = coordinator.checkpoint(domain, name, description=description, tags=tags, after=state, expires=until)
     report(session, outcome)

@@ -21,7 +21,7 @@ class Edits:
     description: str | None = None
     tags: tuple[str, ...] = ()  # to be added
     untags: tuple[str, ...] = ()  # to be taken away
-    expires: datetime | None | UnsetType = UNSET
+    expires: datetime | UnsetType | None = UNSET
     protected: bool | None = None
 
 

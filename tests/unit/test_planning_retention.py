@@ -289,8 +289,9 @@ def test_the_newest_of_each_of_the_newest_periods_is_kept_and_no_other(
     newest: dict[str, CheckpointSummary] = {}
     for each in sorted(sound, key=lambda each: (each.created, each.id)):
         newest[each.created.strftime(FORMS[rule])] = each
+    rules: dict[str, Any] = {rule: most}
     wanted = [newest[period].id for period in sorted(newest, reverse=True)[:most]]
-    assert ids(sound, replace(Policy(), **{rule: most})) == set(wanted)
+    assert ids(sound, Policy(**rules)) == set(wanted)
 
 
 @given(histories(), policies)

@@ -29,6 +29,8 @@ def _sentence(outcome: Outcome) -> str:
             told = f"rolled back to {name} in {took}"
         case OperationKind.DELETE:
             told = f"checkpoint {name} deleted in {took}"
+        case OperationKind.EDIT:
+            told = f"checkpoint {name} edited"
     if outcome.downtime_s is not None:
         told += f" (guest stopped for {duration(outcome.downtime_s)})"
     if outcome.freed_bytes is not None:
