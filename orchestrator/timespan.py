@@ -32,10 +32,10 @@ def brief(span: timedelta) -> str:
 
 
 def rough(span: timedelta) -> str:
-    """In the largest unit that leaves a whole part: `2 days`; whatever its sign."""
-    minutes = int(abs(span).total_seconds()) // 60
+    """Rounded, in the largest unit that leaves a whole part: `2 days`; whatever its sign."""
+    minutes = round(abs(span).total_seconds() / 60)
     for length, unit in ((24 * 60, "day"), (60, "hour"), (1, "minute")):
         if minutes >= length:
-            count = minutes // length
+            count = round(minutes / length)
             return f"{count} {unit}{'' if count == 1 else 's'}"
     return "less than a minute"

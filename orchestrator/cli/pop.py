@@ -17,9 +17,9 @@ from .session import Session
 @global_options(hidden=True)
 @click.pass_obj
 def pop(session: Session, domain: str, keep: bool, yes: bool) -> None:
-    """Put DOMAIN back to what was pushed last, and delete that checkpoint.
+    """Put DOMAIN back to what was pushed last.
 
-    Its present state is lost, so this asks first; where there is no terminal to ask on, it needs --yes.
+    That checkpoint is deleted then, unless --keep leaves it for the next pop. DOMAIN's present state is lost, so this asks first; where there is no terminal to ask on, it needs --yes.
     """
     from .render.outcome import loss
     from .report import report
@@ -29,6 +29,7 @@ def pop(session: Session, domain: str, keep: bool, yes: bool) -> None:
     with session.coordinator() as coordinator:
         if not yes:
             plan = coordinator.plan_pop(domain)
-            session.agree("pop", loss(plan, standing(coordinator, domain), session.now))
+            goes = "" if keep else " The checkpoint is deleted, too."
+            session.agree("pop", loss(plan, standing(coordinator, domain), session.now) + goes)
         outcomes = coordinator.pop(domain, keep=keep)
     report(session, outcomes)

@@ -18,8 +18,8 @@ def protect(session: Session, domain: str, names: tuple[str, ...]) -> None:
     """Let no prune remove checkpoints of DOMAIN.
 
     A delete that names one still does."""
-    from .report import report
+    from .report import report_edits
 
     with session.coordinator() as coordinator:
         outcomes = coordinator.protect(domain, names, protected=True)
-    report(session, outcomes)
+    report_edits(session, outcomes, "protected")

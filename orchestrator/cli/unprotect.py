@@ -16,8 +16,8 @@ from .session import Session
 @click.pass_obj
 def unprotect(session: Session, domain: str, names: tuple[str, ...]) -> None:
     """Let prune remove checkpoints of DOMAIN again."""
-    from .report import report
+    from .report import report_edits
 
     with session.coordinator() as coordinator:
         outcomes = coordinator.protect(domain, names, protected=False)
-    report(session, outcomes)
+    report_edits(session, outcomes, "not protected any more")

@@ -61,9 +61,13 @@ class EditStory:
         return {} if checkpoint is not None and checkpoint.labels == self.plan.labels else None
 
     def _describe(self) -> None:
-        describe(self._hypervisor, self.plan.directory, self._manifest())
+        if self._hypervisor.storage.files(self.plan.directory) is not None:
+            describe(self._hypervisor, self.plan.directory, self._manifest())
 
     def _is_described(self) -> Evidence | None:
+        """A directory that somebody removed has nothing to say: that must not keep the domain from going on."""
+        if self._hypervisor.storage.files(self.plan.directory) is None:
+            return {}
         return {} if is_described(self._hypervisor, self.plan.directory, self._manifest()) else None
 
     def _manifest(self) -> Manifest:

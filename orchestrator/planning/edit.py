@@ -36,7 +36,7 @@ class EditFacts:
 def plan_edit(operation_id: str, edits: Edits, facts: EditFacts) -> EditPlan:
     """Raises `UsageError` or `Refused`."""
     checkpoint, domain = facts.checkpoint, facts.domain_name
-    labels = _edited(checkpoint, edits)
+    labels = _edited(checkpoint, edits, domain)
     if checkpoint.state is not CheckpointState.READY:
         raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint=f"see: snapctl list {domain}")
     if facts.name_taken:
@@ -53,7 +53,7 @@ def plan_edit(operation_id: str, edits: Edits, facts: EditFacts) -> EditPlan:
     )
 
 
-def _edited(checkpoint: Checkpoint, edits: Edits) -> Labels:
+def _edited(checkpoint: Checkpoint, edits: Edits, domain: str) -> Labels:
     """Raises `UsageError` for what no checkpoint can be called, `Refused` for a tag that it does not have."""
     before = checkpoint.labels
     name = before.name if edits.name is None else edits.name
@@ -64,7 +64,9 @@ def _edited(checkpoint: Checkpoint, edits: Edits) -> Labels:
         raise UsageError(f"tag {min(both)} is to be added and taken away", hint="decide on one of them")
     for tag in edits.untags:
         if tag not in before.tags:
-            raise Refused(f"checkpoint {before.name} has no tag {tag}", hint="check its tags: snapctl show")
+            raise Refused(
+                f"checkpoint {before.name} has no tag {tag}", hint=f"see: snapctl show {domain} {before.name}"
+            )
     description = before.description if edits.description is None else edits.description
     check_description(description)
     expires = before.expires if edits.expires is UNSET else edits.expires

@@ -55,8 +55,11 @@ def test_usage(run: Run, world: StandIn, arguments: list[str], said: str) -> Non
 
 
 def test_protect_and_unprotect(run: Run, world: StandIn) -> None:
-    assert run("protect", "web01", "base", "patched").code == 0
-    assert run("unprotect", "web01", "base").code == 0
+    assert run("protect", "web01", "base", "patched").out.splitlines() == [
+        "web01: checkpoint base is protected",
+        "web01: checkpoint patched is protected",
+    ]
+    assert run("unprotect", "web01", "base").out == "web01: checkpoint base is not protected any more\n"
     assert world.edits == [
         ("base", Edits(protected=True)),
         ("patched", Edits(protected=True)),

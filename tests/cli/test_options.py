@@ -68,7 +68,10 @@ def test_version(run: Run) -> None:
     assert result.out.startswith("snapctl ")
 
 
-VERBS = ["checkpoint", "rollback", "list", "tree", "show", "delete", "recover", "catalog", "completion"]
+VERBS = [
+    *("checkpoint", "rollback", "undo", "push", "pop", "list", "tree", "show", "edit", "protect", "unprotect"),
+    *("delete", "prune", "recover", "catalog", "completion"),
+]
 
 
 @pytest.mark.parametrize(

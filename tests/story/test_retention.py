@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +77,41 @@ def test_what_cannot_be_said_is_refused(
     with pytest.raises(error, match=message):
         lab.session().edit("web01", name, edits)
     assert lab.session().list() == before
+
+
+def test_a_checkpoint_whose_directory_somebody_removed_can_be_edited_all_the_same(lab: Lab) -> None:
+    session = lab.session()
+    directory = session.show("web01", "c").checkpoint.directory
+    files = lab.world.files
+    for path in [path for path in files.files if path.startswith(f"{directory}/")]:
+        del files.files[path]
+    files.directories.remove(directory)
+
+    session.edit("web01", "c", Edits(name="lost"))
+
+    assert names(lab) == ["a", "b", "lost"]
+    assert session.recover() == []
+    assert directory not in files.directories
+
+
+def test_what_was_edited_or_named_meanwhile_is_not_edited(lab: Lab) -> None:
+    """Between plan and lease."""
+    for meanwhile, message in (
+        (Edits(description="x"), "checkpoint a was edited meanwhile"),
+        (Edits(), "web01 has got a checkpoint new meanwhile"),
+    ):
+        session = lab.session()
+        run = session._run
+
+        def late(*arguments: Any, run: Any = run, meanwhile: Edits = meanwhile) -> Any:
+            other, edits = ("a", meanwhile) if meanwhile.description else ("b", Edits(name="new"))
+            lab.session().edit("web01", other, edits)
+            return run(*arguments)
+
+        session._run = late  # type: ignore[method-assign]
+        with pytest.raises(Refused, match=message):
+            session.edit("web01", "a", Edits(name="new"))
+        assert "a" in names(lab)
 
 
 def test_its_own_name_is_not_taken(lab: Lab) -> None:

@@ -44,10 +44,11 @@ def test_what_is_told_in_brief_is_read_again(minutes: int) -> None:
 @pytest.mark.parametrize(
     ("span", "told"),
     [
-        (timedelta(seconds=59), "less than a minute"),
+        (timedelta(seconds=29), "less than a minute"),
         (timedelta(minutes=1), "1 minute"),
-        (timedelta(minutes=-119), "1 hour"),
-        (timedelta(hours=47), "1 day"),
+        (timedelta(minutes=-89), "1 hour"),
+        (timedelta(hours=25), "1 day"),
+        (timedelta(days=3, seconds=-5), "3 days"),
         (timedelta(days=-2), "2 days"),
     ],
 )

@@ -40,6 +40,11 @@ def _sentence(outcome: Outcome) -> str:
     return f"{shown(outcome.domain)}: {told}"
 
 
+def edits(done: Iterable[Outcome], became: str) -> Iterator[str]:
+    """`web01: checkpoint clean is protected`, one a line."""
+    return (f"{shown(outcome.domain)}: checkpoint {shown(outcome.checkpoint)} is {became}" for outcome in done)
+
+
 def plans(planned: Iterable[Plan]) -> Iterator[str]:
     """What a dry run would do, a step a line."""
     for plan in planned:
