@@ -19,7 +19,8 @@ from .session import Session
 def pop(session: Session, domain: str, keep: bool, yes: bool) -> None:
     """Put DOMAIN back to what was pushed last.
 
-    That checkpoint is deleted then, unless --keep leaves it for the next pop. DOMAIN's present state is lost, so this asks first; where there is no terminal to ask on, it needs --yes.
+    That checkpoint is deleted then, unless --keep leaves it for the next pop. DOMAIN's present state is
+    lost, so this asks first; where there is no terminal to ask on, it needs --yes.
     """
     from .render.outcome import loss
     from .report import report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import PUSHED, Coordinator
 from orchestrator.errors import Busy, NotFound, Refused, UsageError
 from orchestrator.model import OperationKind
-from orchestrator.planning import Edits, Policy
+from orchestrator.planning import EditFacts, Edits, Policy, misplaced, plan_edit
 from tests.story.lab import STORE, Lab
 from tests.twin import TwinHypervisor
 
@@ -108,10 +109,22 @@ def test_what_was_edited_or_named_meanwhile_is_not_edited(lab: Lab) -> None:
             lab.session().edit("web01", other, edits)
             return run(*arguments)
 
-        session._run = late  # type: ignore[method-assign]
+        session._run = late  # type: ignore[method-assign, assignment]
         with pytest.raises(Refused, match=message):
             session.edit("web01", "a", Edits(name="new"))
         assert "a" in names(lab)
+
+
+def test_an_edit_of_a_foreign_directory_is_not_taken_up(lab: Lab) -> None:
+    """A plan in the journal is input: no file elsewhere is written for it."""
+    session = lab.session()
+    a = session.show("web01", "a").checkpoint
+    plan = plan_edit(
+        "op", Edits(name="x"), EditFacts(host=lab.world.host, domain_name="web01", checkpoint=a, name_taken=False)
+    )
+    assert misplaced(plan) == []
+    for directory in ("/etc", f"/store/{a.domain_uuid}/other", f"{a.directory}/.."):
+        assert misplaced(replace(plan, directory=directory)) == [f"{directory}/manifest.json"]
 
 
 def test_its_own_name_is_not_taken(lab: Lab) -> None:
