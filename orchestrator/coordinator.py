@@ -7,9 +7,10 @@ are the model's; everything it raises is a `SnapctlError`.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Container, Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from posixpath import normpath
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +19,7 @@ from uuid import uuid4
 import msgspec
 
 from .doctor import examine
-from .errors import CatalogError, Refused, SnapctlError, UsageError, telling
+from .errors import CatalogError, Interrupted, Refused, SnapctlError, UsageError, telling
 from .fence import Fenced
 from .journal import FaultPoint, Run, Story
 from .model import (
@@ -26,12 +27,15 @@ from .model import (
     After,
     Checkpoint,
     CheckpointDetails,
+    CheckpointState,
     CheckpointSummary,
+    Decision,
     Layer,
     OperationKind,
     OperationRecord,
     Outcome,
     Postponed,
+    PruneReport,
     Rebuilt,
     Recovered,
     VerifyReport,
@@ -39,6 +43,7 @@ from .model import (
 from .operations.checkpoint import CheckpointStory
 from .operations.collapse import CollapseStory
 from .operations.delete import DeleteStory
+from .operations.edit import EditStory
 from .operations.rollback import RollbackStory
 from .planning import (
     SOFT_LIMIT,
@@ -46,14 +51,20 @@ from .planning import (
     CheckpointRequest,
     CollapsePlan,
     DeletePlan,
+    EditPlan,
+    Edits,
     Plan,
+    Policy,
     RollbackPlan,
     check_name,
+    check_policy,
+    decide,
     depth_note,
     misplaced,
     plan_checkpoint,
     plan_collapse,
     plan_delete,
+    plan_edit,
     plan_rollback,
 )
 from .ports import Catalog, Hypervisor, Lease, Progress, silent
@@ -63,6 +74,8 @@ from .survey import Subject, Survey
 from .verification import Verification
 
 MIB = 1024 * 1024
+PUSHED = re.compile(r"push-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
+"""The names that `push` gives. What is called otherwise is not on the stack, or not any more."""
 
 
 def _no_point(name: str) -> None:
@@ -148,9 +161,10 @@ class Coordinator:
         description: str = "",
         tags: Sequence[str] = (),
         after: After = After.AS_SAVED,
+        expires: datetime | None = None,
     ) -> CheckpointPlan:
         """What `checkpoint` would do; no effect. Raises what `checkpoint` would refuse with."""
-        return self._plan_checkpoint(self._survey.subject(domain), name, description, tags, after)
+        return self._plan_checkpoint(self._survey.subject(domain), name, description, tags, after, expires)
 
     def checkpoint(
         self,
@@ -160,33 +174,45 @@ class Coordinator:
         description: str = "",
         tags: Sequence[str] = (),
         after: After = After.AS_SAVED,
+        expires: datetime | None = None,
         flatten: bool = False,
     ) -> Outcome:
         """Save the memory of a domain and freeze its disks; without a name it gets one that never recurs.
 
         With `flatten` its disks are made independent of what they stand on, first: see `flatten`.
-
-        Raises `Refused`, `Busy`, `OperationUndone` or `GuestLost` (nothing was kept), `Interrupted`
-        (settled) or `Unfinished` (`recover` settles it).
+        From `expires` on, a prune that is asked to removes it. Raises `Refused`, `Busy`,
+        `OperationUndone` or `GuestLost` (nothing was kept), `Interrupted` (settled) or `Unfinished`
+        (`recover` settles it).
         """
         recovered = self.recover(domain)
         if flatten:
             self.flatten(domain)
         subject = self._survey.subject(domain)
-        plan = self._plan_checkpoint(subject, name, description, tags, after)
+        plan = self._plan_checkpoint(subject, name, description, tags, after, expires)
         run = self._run(OperationKind.CHECKPOINT, plan)
         outcome = _outcome(OperationKind.CHECKPOINT, plan.name, plan.operation_id, plan, run, "saved", recovered)
         note = depth_note(plan.domain_name, plan.depth, plan.host.libvirt_version, self._soft_limit)
         return replace(outcome, note=note)
 
     def _plan_checkpoint(
-        self, subject: Subject, name: str | None, description: str, tags: Sequence[str], after: After
+        self,
+        subject: Subject,
+        name: str | None,
+        description: str,
+        tags: Sequence[str],
+        after: After,
+        expires: datetime | None,
     ) -> CheckpointPlan:
         operation_id = str(uuid4())
         name = name if name is not None else _generated_name(operation_id)
         check_name(name, "checkpoint")
         request = CheckpointRequest(
-            operation_id=operation_id, name=name, description=description, tags=tuple(tags), after=after
+            operation_id=operation_id,
+            name=name,
+            description=description,
+            tags=tuple(tags),
+            after=after,
+            expires=expires,
         )
         return plan_checkpoint(request, self._survey.for_checkpoint(subject, name))
 
@@ -226,15 +252,21 @@ class Coordinator:
         kept = None
         if keep_current:
             with telling("the rollback was not begun"):
-                kept = self.checkpoint(
-                    domain, keep_name, description=f"before rollback to {checkpoint.name}"
-                ).checkpoint
-        with telling(f"checkpoint {kept} was made" if kept else ""):
+                kept = self.checkpoint(domain, keep_name, description=f"before rollback to {checkpoint.name}")
+        with telling(f"checkpoint {kept.checkpoint} was made" if kept else ""):
             if kept:
                 plan = self._plan_rollback(self._survey.subject(domain), checkpoint, after)
+                plan = replace(plan, kept_id=kept.id)
             run = self._run(OperationKind.ROLLBACK, plan)
         return _outcome(
-            OperationKind.ROLLBACK, checkpoint.name, checkpoint.id, plan, run, "stopped", recovered, kept=kept
+            OperationKind.ROLLBACK,
+            checkpoint.name,
+            checkpoint.id,
+            plan,
+            run,
+            "stopped",
+            recovered,
+            kept=kept.checkpoint if kept else None,
         )
 
     def _wanted(self, subject: Subject, name: str | None) -> Checkpoint:
@@ -244,6 +276,153 @@ class Coordinator:
         if after is After.STOP:
             raise UsageError("a rollback ends with the guest running or paused, not stopped")
         return plan_rollback(str(uuid4()), after, self._survey.for_rollback(subject, checkpoint))
+
+    def plan_undo(self, domain: str) -> RollbackPlan:
+        """What `undo` would do; no effect. Raises what `undo` would refuse with."""
+        return self.plan_rollback(domain, self._kept(domain))
+
+    def undo(self, domain: str, *, keep_current: bool = False, keep_name: str | None = None) -> Outcome:
+        """Take the last rollback back, memory and disks: roll back to what it kept of the state before.
+
+        With `keep_current` this may itself be undone. Raises `Refused` when the last rollback kept
+        nothing, or that is gone; else as `rollback` does.
+        """
+        self.recover(domain)
+        return self.rollback(domain, self._kept(domain), keep_current=keep_current, keep_name=keep_name)
+
+    def _kept(self, domain: str) -> str:
+        """The name of the checkpoint in which the last rollback kept the state before."""
+        subject = self._survey.subject(domain)
+        head = self._catalog.head(self._hypervisor.host.uuid, subject.uuid)
+        kept = self._catalog.checkpoint_by_id(head.kept_id) if head and head.kept_id else None
+        if kept is None:
+            raise Refused(
+                f"there is nothing to undo: the last rollback of {subject.name} kept nothing of the state before",
+                hint="only a rollback with --keep-current can be undone",
+            )
+        return kept.name
+
+    # ------------------------------------------------------------------ push, pop
+
+    def push(self, domain: str, *, description: str = "") -> Outcome:
+        """Checkpoint a domain under a name of its own making, for `pop` to find."""
+        return self.checkpoint(domain, f"push-{_generated_name(str(uuid4()))}", description=description)
+
+    def plan_pop(self, domain: str) -> RollbackPlan:
+        """The rollback that `pop` would do; no effect. Raises what `pop` would refuse with."""
+        return self.plan_rollback(domain, self._pushed(domain))
+
+    def pop(self, domain: str, *, keep: bool = False) -> builtins.list[Outcome]:
+        """Roll back to what was pushed last and delete that checkpoint, unless `keep`.
+
+        Raises `Refused` when nothing was pushed; else as `rollback` and `delete` do.
+        """
+        self.recover(domain)
+        name = self._pushed(domain)
+        back = self.rollback(domain, name)
+        if keep:
+            return [back]
+        with telling(f"{back.domain} was rolled back to {name}"):
+            return [back, *self.delete(domain, [name])]
+
+    def _pushed(self, domain: str) -> str:
+        """The name of the checkpoint that was pushed last."""
+        for each in reversed(self._living(domain)):
+            if PUSHED.fullmatch(each.name):
+                return each.name
+        raise Refused(f"nothing was pushed of {domain}", hint=f"run: snapctl push {domain}")
+
+    # ------------------------------------------------------------------ edit
+
+    def edit(self, domain: str, name: str, edits: Edits) -> Outcome:
+        """Give a checkpoint another name, description, tags or time of expiry, or protect it from `prune`.
+
+        Raises `UsageError`, `NotFound`, `Refused` (the name is taken) or `Busy` with nothing changed.
+        """
+        (outcome,) = self._edit(domain, [name], edits)
+        return outcome
+
+    def protect(self, domain: str, names: Sequence[str], *, protected: bool = True) -> builtins.list[Outcome]:
+        """Let no prune remove these checkpoints; or let it again. Raises `NotFound` before any is changed."""
+        return self._edit(domain, names, Edits(protected=protected))
+
+    def _edit(self, domain: str, names: Sequence[str], edits: Edits) -> builtins.list[Outcome]:
+        recovered = self.recover(domain)
+        subject = self._survey.subject(domain)
+        plans = [self._plan_edit(subject, name, edits) for name in dict.fromkeys(names)]
+        outcomes = []
+        for number, plan in enumerate(plans):
+            done = ", ".join(each.labels.name for each in plans[:number])
+            with telling(f"edited: {done}" if done else ""):
+                run = self._run(OperationKind.EDIT, plan)
+            name, identifier = plan.labels.name, plan.checkpoint_id
+            outcomes.append(_outcome(OperationKind.EDIT, name, identifier, plan, run, "", recovered))
+        return outcomes
+
+    def _plan_edit(self, subject: Subject, name: str, edits: Edits) -> EditPlan:
+        checkpoint = self._survey.checkpoint(subject, name)
+        return plan_edit(str(uuid4()), edits, self._survey.for_edit(subject, checkpoint, edits.name))
+
+    # ------------------------------------------------------------------ prune
+
+    def plan_prune(
+        self, domain: str | None, policy: Policy, *, now: datetime | None = None, zone: tzinfo | None = None
+    ) -> PruneReport:
+        """What `prune` would keep and remove, and why; no effect. Raises `UsageError` or `NotFound`."""
+        check_policy(policy)
+        now = now or datetime.now(UTC)
+        domains = self._catalogued() if domain is None else [domain]
+        return PruneReport(
+            decisions=tuple(each for name in domains for each in decide(self._living(name), policy, now, zone))
+        )
+
+    def prune(
+        self,
+        domain: str | None,
+        policy: Policy,
+        *,
+        now: datetime | None = None,
+        zone: tzinfo | None = None,
+        only: Collection[str] | None = None,
+    ) -> PruneReport:
+        """Delete the checkpoints of a domain, or of each domain of the host, that a policy does not keep.
+
+        What the domain stands on and what is protected always stays. Days and the like are those of `zone`,
+        of this computer's local time without it. With `only`, nothing is removed but these, by id: what
+        somebody has agreed to. A domain that fails does not keep the others from being pruned: its error
+        is raised at the end.
+        """
+        check_policy(policy)
+        now = now or datetime.now(UTC)
+        decisions: builtins.list[Decision] = []
+        outcomes: builtins.list[Outcome] = []
+        recovered: builtins.list[Recovered] = []
+        failure: SnapctlError | None = None
+        for name in self._catalogued() if domain is None else [domain]:
+            try:
+                recovered += self.recover(name)
+                decided = decide(self._living(name), policy, now, zone)
+                decisions += decided
+                removed = [each.checkpoint for each in decided if not each.kept]
+                agreed = [each.name for each in removed if only is None or each.id in only]
+                outcomes += self._delete(name, agreed, sparing=True) if agreed else []
+            except Interrupted:
+                raise
+            except SnapctlError as error:
+                failure = failure or error
+        if failure is not None:
+            gone = ", ".join(f"{each.domain}/{each.checkpoint}" for each in outcomes)
+            with telling(f"pruned: {gone}" if gone else ""):
+                raise failure
+        return PruneReport(decisions=tuple(decisions), outcomes=tuple(outcomes), recovered=tuple(recovered))
+
+    def _catalogued(self) -> builtins.list[str]:
+        """The UUIDs of the domains that have checkpoints."""
+        return list(dict.fromkeys(each.domain_uuid for each in self.list()))
+
+    def _living(self, domain: str) -> builtins.list[CheckpointSummary]:
+        """The checkpoints of a domain that are not being deleted, oldest first."""
+        return [each for each in self.list(domain) if each.state != CheckpointState.DELETING]
 
     # ------------------------------------------------------------------ delete
 
@@ -267,6 +446,17 @@ class Coordinator:
         stands on by then are pulled into it if `collapse` and as far as no running guest is in the way
         (`plan_collapse` tells what waits). Raises `NotFound` or `Refused` before anything is deleted.
         """
+        return self._delete(domain, names, recursive=recursive, collapse=collapse)
+
+    def _delete(
+        self,
+        domain: str,
+        names: Sequence[str],
+        *,
+        recursive: bool = False,
+        collapse: bool = True,
+        sparing: bool = False,
+    ) -> builtins.list[Outcome]:
         recovered = self.recover(domain)
         self.plan_delete(domain, names, recursive=recursive)
         subject = self._survey.subject(domain)
@@ -275,7 +465,7 @@ class Coordinator:
         checkpoints = self._to_delete(subject, names, recursive=recursive)
         for number, checkpoint in enumerate(checkpoints):
             with telling(_shares(checkpoints[:number], checkpoints[number + 1 :])):
-                plan = plan_delete(str(uuid4()), self._survey.for_delete(subject, checkpoint))
+                plan = plan_delete(str(uuid4()), self._survey.for_delete(subject, checkpoint, sparing=sparing))
                 run = self._run(OperationKind.DELETE, plan)
                 kept += plan.stays
             outcomes.append(
@@ -503,6 +693,8 @@ class Coordinator:
                 return DeleteStory(plan, hypervisor, self._catalog, lease, facts)
             case CollapsePlan() as plan:
                 return CollapseStory(plan, hypervisor, self._catalog, lease, facts, self._progress)
+            case EditPlan() as plan:
+                return EditStory(plan, hypervisor, self._catalog, lease, facts)
 
 
 _PLANS: dict[OperationKind, type[Plan]] = {
@@ -511,6 +703,7 @@ _PLANS: dict[OperationKind, type[Plan]] = {
     OperationKind.DELETE: DeletePlan,
     OperationKind.COLLAPSE: CollapsePlan,
     OperationKind.FLATTEN: CollapsePlan,
+    OperationKind.EDIT: EditPlan,
 }
 
 

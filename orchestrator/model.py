@@ -240,6 +240,17 @@ class CheckpointDisk:
         return self.path if self.layer is None and self.source_type == "file" else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """What people say of a checkpoint, and may say otherwise later."""
+
+    name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    expires: datetime | None = None
+    protected: bool = False
+
+
 class CheckpointState(StrEnum):
     READY = "ready"
     DELETING = "deleting"  # hidden: its files are being removed
@@ -281,6 +292,16 @@ class Checkpoint:
     @property
     def directory(self) -> str:
         return dirname(self.memory.path)
+
+    @property
+    def labels(self) -> Labels:
+        return Labels(
+            name=self.name,
+            description=self.description,
+            tags=self.tags,
+            expires=self.expires,
+            protected=self.protected,
+        )
 
 
 def shown_state(state: CheckpointState, damage: str | None, sha256: str | None) -> str:
@@ -386,6 +407,7 @@ class OperationKind(StrEnum):
     DELETE = "delete"
     COLLAPSE = "collapse"
     FLATTEN = "flatten"
+    EDIT = "edit"
 
 
 class OperationState(StrEnum):
@@ -504,6 +526,28 @@ class Recovered:
     id: str
     state: OperationState
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a prune makes of one checkpoint, and by which rules."""
+
+    checkpoint: CheckpointSummary
+    kept: bool
+    reasons: tuple[str, ...]  # never empty; a few words each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneReport:
+    """What a prune decided, domain by domain, the newest checkpoint first, and what came of it."""
+
+    decisions: tuple[Decision, ...]
+    outcomes: tuple[Outcome, ...] = ()  # of the deletions; none for a plan
+    recovered: tuple[Recovered, ...] = ()  # what had to be settled first
+
+    @property
+    def removed(self) -> tuple[Decision, ...]:
+        return tuple(decision for decision in self.decisions if not decision.kept)
 
 
 # --------------------------------------------------------------------------- the store

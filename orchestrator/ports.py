@@ -22,6 +22,7 @@ from .model import (
     FileFacts,
     Head,
     Host,
+    Labels,
     Layer,
     NewOverlay,
     OperationKind,
@@ -281,6 +282,9 @@ class Catalog(Protocol):
         Returns the layers of ours that nothing needs any more, marked as discarded by this operation.
         Repeating it returns the same.
         """
+
+    def edit_checkpoint(self, lease: Lease, checkpoint_id: str, labels: Labels) -> None:
+        """Say other things of a ready checkpoint. Repeating it changes nothing."""
 
     def record_sha256(self, lease: Lease, checkpoint_id: str, sha256: str) -> None: ...
     def forget_layers(self, lease: Lease, paths: Sequence[str]) -> None:

@@ -106,10 +106,12 @@ def _collapsed(store: StoreContents) -> dict[str, Layer]:
 
 
 def _with_collapsed(directory: Directory, collapsed: Mapping[str, Layer]) -> Directory:
+    """One that was active when it was collapsed froze later, so its record is the newer one."""
     record = directory.record
-    if directory.manifest is None or record is None or not any(layer.path in collapsed for layer in record.layers):
+    newer = {path: layer for path, layer in collapsed.items() if layer.physical is not None}
+    if directory.manifest is None or record is None or not any(layer.path in newer for layer in record.layers):
         return directory
-    known = {layer.path: collapsed.get(layer.path, layer) for layer in record.layers}
+    known = {layer.path: newer.get(layer.path, layer) for layer in record.layers}
     disks = tuple(
         replace(disk, layer=known[disk.layer.path]) if disk.layer is not None else disk
         for disk in record.checkpoint.disks

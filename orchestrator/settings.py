@@ -20,6 +20,7 @@ import msgspec
 
 from .errors import UsageError
 from .model import After
+from .timespan import parse
 
 DEFAULT_URI = "qemu:///system"
 SYSTEM_CONFIG = Path("/etc/snapctl/snapctl.toml")
@@ -58,6 +59,22 @@ class CheckpointDefaults(msgspec.Struct, frozen=True, kw_only=True):
     after: After  # what becomes of the guest when the verb does not say
 
 
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+
+
+class PruneDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What `prune` keeps when its options do not say; each switched off by its empty value."""
+
+    keep_last: Count
+    keep_hourly: Count
+    keep_daily: Count
+    keep_weekly: Count
+    keep_monthly: Count
+    keep_tags: tuple[str, ...]
+    keep_within: str  # a length of time such as 3d
+    expired: bool
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`uri` and `catalog` may hold a password: never print or log them."""
 
@@ -68,6 +85,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job: Job
     checkpoint: CheckpointDefaults
     chain: Chain
+    prune: PruneDefaults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +163,12 @@ def _defaults(uri: str, places: Places) -> Table:
         "job": {"timeout_s": 600},
         "checkpoint": {"after": After.AS_SAVED},
         "chain": {"soft_limit": 50},
+        "prune": {
+            **dict.fromkeys(("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly"), 0),
+            "keep_tags": [],
+            "keep_within": "",
+            "expired": False,
+        },
     }
 
 
@@ -194,6 +218,8 @@ def _checked(table: Table, source: str) -> Settings:
             f"{source}: store.path is {store!r}, not a plain absolute path",
             hint="name a directory of the hypervisor, such as /var/lib/libvirt/images/snapctl",
         )
+    if within := settings.prune.keep_within:
+        parse(within, f"{source}: prune.keep_within")
     return settings
 
 

@@ -16,6 +16,7 @@ from .planning import (
     CheckpointFacts,
     CollapseFacts,
     DeleteFacts,
+    EditFacts,
     RollbackFacts,
     Seen,
     holders,
@@ -118,7 +119,13 @@ class Survey:
         )
 
     def for_delete(
-        self, subject: Subject, checkpoint: Checkpoint, freed: Sequence[Layer] | None = None, *, explain: bool = False
+        self,
+        subject: Subject,
+        checkpoint: Checkpoint,
+        freed: Sequence[Layer] | None = None,
+        *,
+        explain: bool = False,
+        sparing: bool = False,
     ) -> DeleteFacts:
         """`freed` are the layers that go with it, unless it is the only one to be deleted; `explain` says
         that somebody wants to know what needs the others."""
@@ -134,6 +141,7 @@ class Survey:
             layers=layers,
             stays=stays,
             needed_by=self._needed_by(subject, checkpoint, stays) if explain else (),
+            sparing=sparing,
             is_only_copy=head is not None and self._is_only_copy(subject, checkpoint, head),
             users=self._users(subject),
         )
@@ -161,6 +169,16 @@ class Survey:
             raise Refused(f"{subject.name} stands on nothing of snapctl's", hint="there is nothing to flatten")
         chains = [self._catalog.chain(self._host, path) for path in head.overlays.values()]
         return [Collapsible(layer=top, drops=tuple(below), base=None) for top, *below in chains if below]
+
+    def for_edit(self, subject: Subject, checkpoint: Checkpoint, name: str | None) -> EditFacts:
+        """`name` is the one that it shall have, None for the one it has."""
+        holder = self._catalog.checkpoint(self._host, subject.uuid, name) if name is not None else None
+        return EditFacts(
+            host=self._hypervisor.host,
+            domain_name=subject.domain.name if subject.domain else checkpoint.domain_name,
+            checkpoint=checkpoint,
+            name_taken=holder is not None and holder.id != checkpoint.id,
+        )
 
     # ------------------------------------------------------------------
 

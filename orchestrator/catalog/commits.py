@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from ..errors import CatalogError
-from ..model import Checkpoint, CheckpointState, Head, Layer
+from ..model import Checkpoint, CheckpointState, Head, Labels, Layer
 from . import layers, rows
 from .tables import CheckpointRow, HeadDiskRow, HeadRow, OperationRow, TagRow
 
@@ -55,6 +55,16 @@ def hide_checkpoint(session: Session, operation: OperationRow, checkpoint_id: st
     return layers.discard(session, operation, layers.frozen_by(session, checkpoint_id))
 
 
+def edit_checkpoint(session: Session, operation: OperationRow, checkpoint_id: str, labels: Labels) -> None:
+    row = _checkpoint_row(session, operation, checkpoint_id)
+    if row is None or row.state != CheckpointState.READY:
+        raise CatalogError(f"there is no checkpoint {checkpoint_id} to be edited", effect="nothing was recorded")
+    row.name, row.description, row.protected = labels.name, labels.description, labels.protected
+    row.expires = rows.timestamp(labels.expires) if labels.expires else None
+    session.execute(delete(TagRow).where(TagRow.checkpoint_id == checkpoint_id))
+    _add_tags(session, checkpoint_id, labels.tags)
+
+
 def record_sha256(session: Session, operation: OperationRow, checkpoint_id: str, sha256: str) -> None:
     """Once taken, a hash stays: raises `CatalogError` when there is another one."""
     row = _checkpoint_row(session, operation, checkpoint_id)
@@ -86,8 +96,12 @@ def add_checkpoint(session: Session, checkpoint: Checkpoint) -> None:
     for position, disk in enumerate(checkpoint.disks):
         layer_id = frozen[disk.layer.path] if disk.layer else None
         session.add(rows.disk_row(checkpoint.id, position, disk, layer_id))
-    for position, tag in enumerate(dict.fromkeys(checkpoint.tags)):
-        session.add(TagRow(checkpoint_id=checkpoint.id, tag=tag, position=position))
+    _add_tags(session, checkpoint.id, checkpoint.tags)
+
+
+def _add_tags(session: Session, checkpoint_id: str, tags: Sequence[str]) -> None:
+    for position, tag in enumerate(dict.fromkeys(tags)):
+        session.add(TagRow(checkpoint_id=checkpoint_id, tag=tag, position=position))
 
 
 def set_head(session: Session, head: Head) -> None:

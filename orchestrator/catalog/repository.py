@@ -19,6 +19,7 @@ from ..model import (
     Collapsible,
     Head,
     Host,
+    Labels,
     Layer,
     OperationKind,
     OperationRecord,
@@ -188,6 +189,10 @@ class SqlCatalog:
     def commit_rewrite(self, lease: Lease, layer: Layer) -> list[Layer]:
         with self._under(lease) as (session, operation):
             return collapsing.commit_rewrite(session, operation, layer)
+
+    def edit_checkpoint(self, lease: Lease, checkpoint_id: str, labels: Labels) -> None:
+        with self._under(lease) as (session, operation):
+            commits.edit_checkpoint(session, operation, checkpoint_id, labels)
 
     def record_sha256(self, lease: Lease, checkpoint_id: str, sha256: str) -> None:
         with self._under(lease) as (session, operation):

@@ -10,12 +10,19 @@ from .collapse import collapse, flatten
 from .completion import completion
 from .delete import delete
 from .doctor import doctor
+from .edit import edit
 from .listing import list_
 from .options import global_options
+from .pop import pop
+from .protect import protect
+from .prune import prune
+from .push import push
 from .recover import recover
 from .rollback import rollback
 from .show import show
 from .tree import tree
+from .undo import undo
+from .unprotect import unprotect
 from .verify import verify
 
 
@@ -50,19 +57,11 @@ def snapctl() -> None:
     """Checkpoint running libvirt guests, memory and disks of one instant, and roll back as often as you like."""
 
 
-for verb in (
-    checkpoint,
-    rollback,
-    list_,
-    tree,
-    show,
-    delete,
-    collapse,
-    flatten,
-    verify,
-    doctor,
-    recover,
-    catalog,
-    completion,
-):
+VERBS = (
+    *(checkpoint, rollback, undo, push, pop),
+    *(list_, tree, show),
+    *(edit, protect, unprotect, delete, prune, collapse, flatten),
+    *(verify, doctor, recover, catalog, completion),
+)
+for verb in VERBS:
     snapctl.add_command(verb)

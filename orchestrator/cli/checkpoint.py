@@ -6,7 +6,7 @@ import click
 
 from ..model import After
 from .completion import domains
-from .options import examples, global_options
+from .options import examples, expiry, global_options
 from .session import Session
 
 
@@ -14,6 +14,7 @@ from .session import Session
     epilog=examples(
         'snapctl checkpoint web01 clean -d "fresh install" -t base',
         "snapctl checkpoint web01 --after stop",
+        "snapctl checkpoint web01 --expires 3d",
     )
 )
 @click.argument("domain", shell_complete=domains)
@@ -26,6 +27,7 @@ from .session import Session
     help="What becomes of the guest; as it was before, unless configured.",
 )
 @click.option("--flatten", is_flag=True, help="First make its disks independent of what they stand on.")
+@click.option("--expires", metavar="TIME", help="For how long to keep it (90m, 12h, 3d, 2w): see prune --expired.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @global_options(hidden=True)
 @click.pass_obj
@@ -37,6 +39,7 @@ def checkpoint(
     tags: tuple[str, ...],
     after: str | None,
     flatten: bool,
+    expires: str | None,
     dry_run: bool,
 ) -> None:
     """Save DOMAIN's memory and freeze its disks.
@@ -46,11 +49,16 @@ def checkpoint(
     """
     from .report import report, report_plans
 
+    until = expiry(expires, session.now) if expires is not None else None
     state = After(after) if after else session.settings.checkpoint.after
     with session.coordinator() as coordinator:
         if dry_run:
-            plan = coordinator.plan_checkpoint(domain, name, description=description, tags=tags, after=state)
+            plan = coordinator.plan_checkpoint(
+                domain, name, description=description, tags=tags, after=state, expires=until
+            )
             report_plans(session, plan)
             return
-        outcome = coordinator.checkpoint(domain, name, description=description, tags=tags, after=state, flatten=flatten)
+        outcome = coordinator.checkpoint(
+            domain, name, description=description, tags=tags, after=state, expires=until, flatten=flatten
+        )
     report(session, outcome)

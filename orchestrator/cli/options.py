@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 import click
 
+from ..timespan import parse
 from .session import Session
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
@@ -39,6 +41,14 @@ def global_options(*, hidden: bool) -> Callable[[Decorated], Decorated]:
         return command
 
     return decorate
+
+
+NEVER = "never"
+
+
+def expiry(text: str, now: datetime) -> datetime | None:
+    """The time that --expires stands for: so long from now, or never. Raises `UsageError`."""
+    return None if text == NEVER else now + parse(text, "--expires")
 
 
 def examples(*lines: str) -> str:

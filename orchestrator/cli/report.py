@@ -21,6 +21,13 @@ def report(session: Session, result: Outcome | Sequence[Outcome]) -> None:
             session.note(outcome.note)
 
 
+def report_edits(session: Session, done: Sequence[Outcome], became: str) -> None:
+    """What checkpoints are now."""
+    for line in render.settled(each for outcome in done for each in outcome.recovered):
+        session.note(line)
+    session.summary(done, lambda: render.edits(done, became))
+
+
 def report_plans(session: Session, planned: Plan | Sequence[Plan]) -> None:
     """What would be done."""
     session.data(planned, lambda: render.plans(planned if isinstance(planned, Sequence) else [planned]))

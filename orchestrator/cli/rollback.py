@@ -79,13 +79,13 @@ def rollback(
             return
         if asks:
             plan = coordinator.plan_rollback(domain, name, after=state)
-            session.agree("rollback", loss(plan, _standing(coordinator, domain), session.now))
+            session.agree("rollback", loss(plan, standing(coordinator, domain), session.now))
         outcome = coordinator.rollback(
             domain, name, after=state, keep_current=keep is not None, keep_name=keep or None, verify=verify
         )
     report(session, outcome)
 
 
-def _standing(coordinator: Coordinator, domain: str) -> CheckpointSummary | None:
+def standing(coordinator: Coordinator, domain: str) -> CheckpointSummary | None:
     """The checkpoint that the domain stands on."""
     return next((each for each in coordinator.list(domain) if each.current), None)

@@ -29,6 +29,7 @@ from ..model import (
 from ..planning import CheckpointPlan, runs_after
 from ..ports import Catalog, Hypervisor, Lease, Progress
 from . import record
+from .description import whole_manifest
 from .rewind import Rewind, define_sources, require_sources
 from .workspace import (
     describe,
@@ -213,6 +214,7 @@ class CheckpointStory:
             domain_uuid=self.plan.domain_uuid,
             checkpoint_id=checkpoint.id,
             overlays={overlay.target: overlay.path for overlay in self.plan.overlays},
+            kept_id=self.plan.head.kept_id if self.plan.head else None,
         )
         overlays = new_layers(self.plan.operation_id, self.plan.overlays)
         chains = record.chains(self.plan, checkpoint, self._hypervisor)
@@ -298,11 +300,7 @@ class CheckpointStory:
         return {o.target: Source(path=o.backing, format=o.backing_format) for o in self.plan.overlays}
 
     def _whole_manifest(self) -> Manifest:
-        checkpoint = self._catalog.checkpoint_by_id(self.plan.operation_id)
-        assert checkpoint is not None  # noqa: S101 - it is committed, and not deleted while we have the domain
-        chains = [self._catalog.chain(self.plan.host.uuid, layer.path) for layer in checkpoint.layers.values()]
-        parent = self._catalog.checkpoint_by_id(checkpoint.parent_id) if checkpoint.parent_id else None
-        return manifest.with_checkpoint(self._manifest, checkpoint, parent.name if parent else None, chains)
+        return whole_manifest(self._catalog, self.plan.host, self._manifest, self.plan.operation_id)
 
 
 def _written_after(layer: FileFacts | None, image: FileFacts) -> bool:

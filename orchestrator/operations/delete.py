@@ -54,7 +54,8 @@ class DeleteStory:
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         head = self._catalog.head(plan.host.uuid, plan.domain_uuid)
-        if checkpoint is None or checkpoint.state is not CheckpointState.READY or head != plan.head:
+        gone = checkpoint is None or checkpoint.state is not CheckpointState.READY
+        if gone or head != plan.head or (plan.sparing and checkpoint and checkpoint.protected):
             raise Refused(
                 f"{plan.domain_name} or checkpoint {plan.checkpoint_name} changed meanwhile", hint="try again"
             )

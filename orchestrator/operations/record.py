@@ -50,6 +50,7 @@ def checkpoint(plan: CheckpointPlan, evidence: Mapping[str, Any], catalog: Catal
         libvirt_version=plan.host.libvirt_version,
         tags=plan.tags,
         description=plan.description,
+        expires=plan.expires,
     )
 
 

@@ -135,6 +135,7 @@ class RollbackStory:
             domain_uuid=plan.domain_uuid,
             checkpoint_id=plan.checkpoint_id,
             overlays={overlay.target: overlay.path for overlay in plan.overlays},
+            kept_id=plan.kept_id,
         )
         overlays = new_layers(plan.operation_id, plan.overlays)
         self._catalog.commit_rollback(self._lease, head, overlays)

@@ -8,9 +8,11 @@ from .checkpoint import CheckpointFacts, CheckpointRequest, plan_checkpoint
 from .collapse import HELPER_PREFIX, HELPER_TARGET, CollapseFacts, holders, plan_collapse
 from .delete import DeleteFacts, plan_delete
 from .depth import SOFT_LIMIT, depth_note
+from .edit import EditFacts, Edits, plan_edit
 from .files import Chains, Seen, damage, dangers, qcow2_layers, relied_on, users, writers
-from .plans import CheckpointPlan, CollapsePlan, DeletePlan, Plan, RollbackPlan, misplaced, runs_after
+from .plans import CheckpointPlan, CollapsePlan, DeletePlan, EditPlan, Plan, RollbackPlan, misplaced, runs_after
 from .refusals import check_name
+from .retention import Policy, check_policy, decide
 from .rollback import RollbackFacts, plan_rollback
 
 __all__ = [
@@ -25,19 +27,26 @@ __all__ = [
     "CollapsePlan",
     "DeleteFacts",
     "DeletePlan",
+    "EditFacts",
+    "EditPlan",
+    "Edits",
     "Plan",
+    "Policy",
     "RollbackFacts",
     "RollbackPlan",
     "Seen",
     "check_name",
+    "check_policy",
     "damage",
     "dangers",
+    "decide",
     "depth_note",
     "holders",
     "misplaced",
     "plan_checkpoint",
     "plan_collapse",
     "plan_delete",
+    "plan_edit",
     "plan_rollback",
     "qcow2_layers",
     "relied_on",

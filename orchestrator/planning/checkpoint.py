@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from posixpath import isabs, join, normpath
 
-from ..errors import Refused, UsageError
+from ..errors import Refused
 from ..model import After, Device, Disk, Domain, GuestState, Head, Host, NewOverlay, operation_directory
 from .depth import depth_after, refuse_too_deep
 from .headers import header_problem
 from .plans import MIB, OVERLAY_SIZE, CheckpointPlan
-from .refusals import check_name, refuse_busy, refuse_drift, refuse_foreign_state
+from .refusals import check_description, check_expiry, check_name, refuse_busy, refuse_drift, refuse_foreign_state
 
-LONGEST_DESCRIPTION = 4096
 SNAPSHOTTABLE_SOURCES = ("file", "block")
 
 
@@ -25,6 +25,7 @@ class CheckpointRequest:
     description: str = ""
     tags: tuple[str, ...] = ()
     after: After = After.AS_SAVED
+    expires: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,8 +50,8 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
     check_name(request.name, "checkpoint")
     for tag in request.tags:
         check_name(tag, "tag")
-    if len(request.description) > LONGEST_DESCRIPTION:
-        raise UsageError(f"the description is longer than {LONGEST_DESCRIPTION} characters", hint="shorten it")
+    check_description(request.description)
+    check_expiry(request.expires)
     if facts.name_taken:
         raise Refused(
             f"{domain.name} already has a checkpoint {request.name}",
@@ -95,6 +96,7 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
         machine=domain.machine,
         cpu=domain.cpu,
         emulator=domain.emulator,
+        expires=request.expires,
     )
 
 

@@ -20,6 +20,7 @@ class DeleteFacts:
     layers: Sequence[Layer]  # what nothing would need any more
     stays: Sequence[str] = ()  # by disk: the nearest layer that something else needs
     needed_by: Sequence[str] = ()
+    sparing: bool = False  # a prune wants it: what the domain stands on, and what is protected, stays
     is_only_copy: bool = False  # the domain is off, and its memory is nowhere but in this checkpoint
     users: Mapping[str, str] = field(default_factory=dict)  # of files that a domain has for a disk, or below one
 
@@ -29,6 +30,8 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
     checkpoint, domain = facts.checkpoint, facts.domain_name
     if checkpoint.state is not CheckpointState.READY:
         raise Refused(f"checkpoint {checkpoint.name} is being deleted already", hint="see: snapctl list")
+    if facts.sparing and (checkpoint.protected or (facts.head and facts.head.checkpoint_id == checkpoint.id)):
+        raise Refused(f"checkpoint {checkpoint.name} came to be needed meanwhile", hint="prune again")
     if facts.is_only_copy:
         raise Refused(
             f"{domain} is off and was not started since checkpoint {checkpoint.name}: "
@@ -52,6 +55,7 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
         layers=tuple(layer.path for layer in facts.layers),
         freed_bytes=checkpoint.memory.size + sum(layer.allocation or 0 for layer in facts.layers),
         head=facts.head,
+        sparing=facts.sparing,
         stays=tuple(facts.stays),
         needed_by=tuple(facts.needed_by),
     )

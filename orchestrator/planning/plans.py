@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
+from posixpath import join
 
-from ..model import After, Disk, Head, Host, Layer, NewOverlay, Source, is_made_by
+from ..model import After, Disk, Head, Host, Labels, Layer, NewOverlay, Source, is_made_by
 from .refusals import some
 
 MIB = 1024 * 1024
@@ -38,6 +40,7 @@ class CheckpointPlan:
     cpu: str
     emulator: str
     depth: int = 0  # layers that the deepest disk has afterwards
+    expires: datetime | None = None
 
     @property
     def parent_id(self) -> str | None:
@@ -80,6 +83,7 @@ class RollbackPlan:
     defined: tuple[Disk, ...]  # the same as its persistent XML has them
     head: Head | None  # where the domain stands now
     discards: tuple[str, ...] = ()  # files that hold the present state and are deleted at the end
+    kept_id: str | None = None  # the checkpoint in which the present state was kept
 
     @property
     def previous_sources(self) -> dict[str, str | None]:
@@ -111,6 +115,7 @@ class DeletePlan:
     layers: tuple[str, ...]  # layers of ours that nothing needs then
     freed_bytes: int
     head: Head | None = None  # where the domain stands now
+    sparing: bool = False  # not if it is protected
     stays: tuple[str, ...] = ()  # by disk: the nearest layer that something else needs, too
     needed_by: tuple[str, ...] = ()  # what that is
 
@@ -151,7 +156,31 @@ class CollapsePlan:
         ]
 
 
-Plan = CheckpointPlan | RollbackPlan | DeletePlan | CollapsePlan
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditPlan:
+    """Say other things of a checkpoint; its files but for the manifest stay as they are."""
+
+    operation_id: str
+    host: Host
+    domain_uuid: str
+    domain_name: str
+    checkpoint_id: str
+    directory: str  # the checkpoint's
+    previous: Labels
+    labels: Labels
+
+    @property
+    def manifest_path(self) -> str:
+        return join(self.directory, "manifest.json")
+
+    def lines(self) -> list[str]:
+        return [
+            f"record checkpoint {self.previous.name} as {self.labels.name}, with what was said of it",
+            f"write {self.manifest_path}",
+        ]
+
+
+Plan = CheckpointPlan | RollbackPlan | DeletePlan | CollapsePlan | EditPlan
 
 
 def misplaced(plan: Plan) -> list[str]:
@@ -165,6 +194,8 @@ def misplaced(plan: Plan) -> list[str]:
             maker, files = plan.checkpoint_id, [plan.memory_path]
         case CollapsePlan():
             maker, files = plan.layer.operation_id or "", [plan.layer.path]
+        case EditPlan():
+            maker, files = plan.checkpoint_id, [plan.manifest_path]
     return [path for path in files if not is_made_by(path, plan.domain_uuid, maker)]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -30,6 +30,7 @@ from orchestrator.model import (
     Outcome,
     Owner,
     Postponed,
+    PruneReport,
     Rebuilt,
     Recovered,
     Skipped,
@@ -37,7 +38,7 @@ from orchestrator.model import (
     Verdict,
     VerifyReport,
 )
-from orchestrator.planning import CheckpointPlan, CollapsePlan, DeletePlan, RollbackPlan
+from orchestrator.planning import CheckpointPlan, CollapsePlan, DeletePlan, Edits, Policy, RollbackPlan, decide
 from orchestrator.ports import Progress, silent
 
 from . import values
@@ -54,6 +55,9 @@ class StandIn:
         self.domains = domains
         self.checkpoints: list[CheckpointSummary] = []
         self.operations: list[OperationRecord] = []
+        self.kept: str | None = None  # by the last rollback
+        self.edits: list[tuple[str, Edits]] = []
+        self.policies: list[Policy] = []
         self.left: list[Recovered] = []
         self.afters: list[After] = []
         self.recursive = False  # of the last deletion
@@ -98,6 +102,7 @@ class StandIn:
         description: str = "",
         tags: Sequence[str] = (),
         after: After = After.AS_SAVED,
+        expires: datetime | None = None,
     ) -> CheckpointPlan:
         self._require(domain)
         overlay = NewOverlay(
@@ -136,6 +141,7 @@ class StandIn:
         tags: Sequence[str] = (),
         after: After = After.AS_SAVED,
         flatten: bool = False,
+        expires: datetime | None = None,
     ) -> Outcome:
         self._require(domain)
         name = name or f"generated-{len(self.checkpoints) + 1}"
@@ -144,7 +150,7 @@ class StandIn:
         self.during(self._progress)
         self.afters.append(after)
         here = next((each.name for each in self.list(domain) if each.current), None)
-        self.add(name, here, domain=domain, description=description, tags=tuple(tags))
+        self.add(name, here, domain=domain, description=description, tags=tuple(tags), expires=expires)
         return self._outcome(OperationKind.CHECKPOINT, domain, name)
 
     def plan_rollback(self, domain: str, name: str | None = None, *, after: After = After.AS_SAVED) -> RollbackPlan:
@@ -187,6 +193,54 @@ class StandIn:
         self.afters.append(after)
         self._stand_on(domain, wanted.name)
         return replace(self._outcome(OperationKind.ROLLBACK, domain, wanted.name), kept=kept)
+
+    def plan_undo(self, domain: str) -> RollbackPlan:
+        return self.plan_rollback(domain, self._kept())
+
+    def undo(self, domain: str, *, keep_current: bool = False, keep_name: str | None = None) -> Outcome:
+        return self.rollback(domain, self._kept(), keep_current=keep_current, keep_name=keep_name)
+
+    def _kept(self) -> str:
+        if self.kept is None:
+            raise Refused("there is nothing to undo", hint="only a rollback with --keep-current can be undone")
+        return self.kept
+
+    def push(self, domain: str, *, description: str = "") -> Outcome:
+        return self.checkpoint(domain, f"push-{len(self.checkpoints)}", description=description)
+
+    def plan_pop(self, domain: str) -> RollbackPlan:
+        return self.plan_rollback(domain, self._pushed(domain))
+
+    def pop(self, domain: str, *, keep: bool = False) -> Sequence[Outcome]:
+        back = self.rollback(domain, self._pushed(domain))
+        return [back] if keep else [back, *self.delete(domain, [back.checkpoint])]
+
+    def _pushed(self, domain: str) -> str:
+        for each in reversed(self.list(domain)):
+            if each.name.startswith("push-"):
+                return each.name
+        raise Refused(f"nothing was pushed of {domain}", hint=f"run: snapctl push {domain}")
+
+    def edit(self, domain: str, name: str, edits: Edits) -> Outcome:
+        self._find(domain, name)
+        self.edits.append((name, edits))
+        return replace(self._outcome(OperationKind.EDIT, domain, edits.name or name), downtime_s=None)
+
+    def protect(self, domain: str, names: Sequence[str], *, protected: bool = True) -> Sequence[Outcome]:
+        return [self.edit(domain, name, Edits(protected=protected)) for name in names]
+
+    def plan_prune(self, domain: str | None, policy: Policy, *, now: datetime) -> PruneReport:
+        self.policies.append(policy)
+        domains = self.domains if domain is None else [domain]
+        decisions = [each for name in domains for each in decide(self.list(name), policy, now, UTC)]
+        return PruneReport(decisions=tuple(decisions))
+
+    def prune(self, domain: str | None, policy: Policy, *, now: datetime, only: Collection[str]) -> PruneReport:
+        plan = self.plan_prune(domain, policy, now=now)
+        going = [each.checkpoint for each in plan.removed if each.checkpoint.id in only]
+        self.checkpoints = [each for each in self.checkpoints if each not in going]
+        done = [replace(self._outcome(OperationKind.DELETE, each.domain, each.name), downtime_s=None) for each in going]
+        return replace(plan, outcomes=tuple(done))
 
     def plan_delete(self, domain: str, names: Sequence[str], *, recursive: bool = False) -> list[DeletePlan]:
         plans = []

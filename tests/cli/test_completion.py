@@ -42,6 +42,10 @@ def candidates(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str
         ("snapctl checkpoint web01 --af", ["--after"]),
         ("snapctl rollback web01 --after p", ["pause"]),
         ("snapctl rollback nonesuch ", []),
+        ("snapctl pru", ["prune"]),
+        ("snapctl prune w", ["web01"]),
+        ("snapctl protect web01 base ex", ["experiment", "experiment-2"]),
+        ("snapctl edit web01 pat", ["patched"]),
     ],
 )
 def test_candidates(run: Run, monkeypatch: pytest.MonkeyPatch, line: str, expected: list[str]) -> None:

@@ -69,17 +69,8 @@ def test_version(run: Run) -> None:
 
 
 VERBS = [
-    "checkpoint",
-    "rollback",
-    "list",
-    "tree",
-    "show",
-    "delete",
-    "collapse",
-    "flatten",
-    "recover",
-    "catalog",
-    "completion",
+    *("checkpoint", "rollback", "undo", "push", "pop", "list", "tree", "show", "edit", "protect", "unprotect"),
+    *("delete", "prune", "collapse", "flatten", "recover", "catalog", "completion"),
 ]
 
 

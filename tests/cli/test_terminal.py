@@ -67,6 +67,17 @@ def terminal(*arguments: str, columns: int = 80, piped: bool = False) -> Iterato
             process.stdout.close()
 
 
+def test_prune_asks_and_names_what_would_go() -> None:
+    with terminal("prune", "web01", "--keep-last", "2", "--keep-tag", "base") as screen:
+        screen.until("[y/N] ")
+        assert screen.seen == (
+            "Remove 2 checkpoints (web01/experiment-2, web01/experiment; 193.0 MiB)? There is no way back. [y/N] "
+        )
+        screen.type("n\n")
+        assert screen.finish() == 1
+        assert "prune was not confirmed" in screen.seen
+
+
 QUESTION = (
     "Roll web01 back to patched? What its memory and disks became since checkpoint before-test "
     "(made 3 min ago) is lost. [y/N] "

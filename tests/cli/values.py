@@ -93,6 +93,8 @@ def details(of: CheckpointSummary) -> CheckpointDetails:
         qemu_version="7.2.0",
         libvirt_version="9.0.0",
         tags=of.tags,
+        expires=of.expires,
+        protected=of.protected,
         description=of.description,
     )
     return CheckpointDetails(checkpoint=checkpoint, host=HOST, parent=of.parent, current=of.current, children=("next",))

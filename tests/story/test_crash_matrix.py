@@ -10,6 +10,7 @@ import pytest
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import SnapctlError
 from orchestrator.model import Device, Disk, GuestState, Source
+from orchestrator.planning import Edits
 from tests.story.faults import Faults, Killed, Kind
 from tests.story.lab import Lab
 
@@ -59,6 +60,7 @@ SCENARIOS = [
     Scenario("delete in the middle", tree, lambda session: session.delete("web01", ["b", "a"])),
     Scenario("delete what it stands on", tree, lambda session: session.delete("web01", ["d"])),
     Scenario("flatten", tree, lambda session: session.flatten("web01")),
+    Scenario("edit", tree, lambda session: session.edit("web01", "d", Edits(description="other", protected=True))),
 ]
 
 

@@ -17,16 +17,22 @@ from orchestrator.doctor import examine
 from orchestrator.doctor.orphans import SETTLED_AFTER
 from orchestrator.errors import Refused
 from orchestrator.model import Advice, CheckpointDetails, Level
+from orchestrator.planning import Edits
 from tests.story.faults import Faults, Killed, Kind
 from tests.story.lab import STORE, Lab
 from tests.twin import TwinHypervisor
 
 Act = Callable[[Coordinator], object]
 
+EDITS = Edits(
+    description="öther", tags=("u",), expires=datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC), protected=True
+)
+
 ACTS: dict[str, Act] = {
     "checkpoint": lambda session: session.checkpoint("web01", "new", tags=("t",), description="wörds"),
     "rollback": lambda session: session.rollback("web01", "b"),
     "delete": lambda session: session.delete("web01", ["c"]),
+    "edit": lambda session: session.edit("web01", "d", EDITS),
 }
 
 _numbers = count()
@@ -89,6 +95,28 @@ def test_a_rebuilt_catalog_is_the_one_that_was_lost(lab: Lab, another: Callable[
     assert (done.skipped, done.headless) == ((), ())
     assert everything(rebuilt) == everything(lab.session())
     assert [each.name for each in done.checkpoints if each.current] == ["d"]
+
+
+def test_so_it_is_after_the_tree_was_pruned_and_its_chains_were_shortened(
+    lab: Lab, another: Callable[[], Coordinator]
+) -> None:
+    lab.put_back()
+    session = lab.session()
+    session.flatten("web01")
+    session.checkpoint("web01", "flat")
+    session.edit("web01", "d", Edits(description="edited"))
+    session.rollback("web01", "c")
+    session.delete("web01", ["a", "flat"])
+    session.rollback("web01", "d")
+    session.delete("web01", ["b"])
+    lab.counters["flat"] = lab.counter
+    rebuilt = another()
+    done = rebuilt.rebuild_catalog()
+    assert (done.skipped, done.headless) == ((), ())
+    assert everything(rebuilt) == everything(session)
+    for name in ("c", "d"):
+        rebuilt.rollback("web01", name)
+        assert lab.guest.agrees() and lab.counter == lab.counters[name]
 
 
 def test_it_goes_on_where_the_lost_one_ended(lab: Lab, another: Callable[[], Coordinator]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from orchestrator.coordinator import Coordinator
 from orchestrator.model import Device, Disk, GuestState, Source
+from orchestrator.planning import Edits
 from tests.story.lab import Lab
 
 Act = Callable[[Coordinator], object]
@@ -58,6 +59,9 @@ class Scenario:
             "delete": lambda session: session.delete("web01", [leaf]),
             "collapse": lambda session: session.collapse("web01"),
             "flatten": lambda session: session.flatten("web01"),
+            "edit": lambda session: session.edit(
+                "web01", leaf, Edits(description="other", tags=("t",), protected=True)
+            ),
         }
         return acts[self.operation]
 
@@ -90,7 +94,7 @@ class Scenario:
 
 SCENARIOS = [
     Scenario(operation, topology)
-    for operation in ("checkpoint", "rollback", "delete", "collapse", "flatten")
+    for operation in ("checkpoint", "rollback", "delete", "collapse", "flatten", "edit")
     for topology in TOPOLOGIES
 ]
 

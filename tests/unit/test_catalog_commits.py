@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import CatalogError
-from orchestrator.model import CheckpointState, OperationKind
+from orchestrator.model import Checkpoint, CheckpointState, Labels, OperationKind
 
 from .catalog_samples import HOST, World, base, paths
 
@@ -251,3 +253,62 @@ def test_a_checkpoint_that_is_not_hidden_cannot_be_forgotten(catalog: SqlCatalog
     with pytest.raises(CatalogError, match="not being deleted"):
         catalog.forget_checkpoint(web.open(), made.id)
     assert catalog.checkpoint_by_id(made.id) == made
+
+
+# --------------------------------------------------------------------------- edit
+
+LABELS = Labels(
+    name="other",
+    description="new words",
+    tags=("b", "c", "a"),
+    expires=datetime(2030, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+    protected=True,
+)
+
+
+def test_an_edit_replaces_what_was_said_and_may_be_repeated(catalog: SqlCatalog, web: World) -> None:
+    made = web.checkpoint("clean", tags=("a", "z"))
+    lease = web.open(OperationKind.EDIT)
+    for _ in range(2):
+        catalog.edit_checkpoint(lease, made.id, LABELS)
+        found = catalog.checkpoint_by_id(made.id)
+        assert found is not None and found.labels == LABELS
+        assert replace(found, **_as_it_was(made)) == made
+    (summary,) = catalog.summaries(HOST.uuid)
+    assert (summary.name, summary.tags, summary.expires, summary.protected) == (
+        LABELS.name,
+        LABELS.tags,
+        LABELS.expires,
+        True,
+    )
+    catalog.edit_checkpoint(lease, made.id, replace(LABELS, tags=(), expires=None))
+    (summary,) = catalog.summaries(HOST.uuid)
+    assert (summary.tags, summary.expires) == ((), None)
+
+
+def _as_it_was(made: Checkpoint) -> dict[str, Any]:
+    return {name: getattr(made, name) for name in ("name", "description", "tags", "expires", "protected")}
+
+
+def test_neither_a_hidden_nor_a_foreign_nor_an_unknown_one_is_edited(catalog: SqlCatalog, web: World) -> None:
+    made = web.checkpoint("clean")
+    lease = web.open(OperationKind.DELETE)
+    catalog.hide_checkpoint(lease, made.id)
+    for identifier in (made.id, "nonesuch"):
+        with pytest.raises(CatalogError, match=f"there is no checkpoint {identifier} to be edited"):
+            catalog.edit_checkpoint(lease, identifier, LABELS)
+    other = World(catalog, name="db", uuid="dom-2")
+    with pytest.raises(ValueError, match="is not on domain"):
+        catalog.edit_checkpoint(other.open(OperationKind.EDIT), made.id, LABELS)
+
+
+def test_what_a_rollback_kept_is_forgotten_with_its_checkpoint(catalog: SqlCatalog, web: World) -> None:
+    kept = web.checkpoint("kept")
+    lease = web.open(OperationKind.ROLLBACK)
+    overlays = web.overlays(lease.operation.id, list(kept.layers.values()))
+    head = replace(web.head(overlays, kept.id), kept_id=kept.id)
+    catalog.commit_rollback(lease, head, overlays)
+    assert catalog.head(HOST.uuid, web.uuid) == head
+    catalog.hide_checkpoint(lease, kept.id)
+    catalog.forget_checkpoint(lease, kept.id)
+    assert catalog.head(HOST.uuid, web.uuid) == replace(head, checkpoint_id=None, kept_id=None)

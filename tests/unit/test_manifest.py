@@ -192,6 +192,7 @@ FOREIGN = in_store(NEXT, "vda.qcow2")
         (setting("stands_on", to="../x"), "an id that is no UUID"),
         (setting("stands_on", to=NEXT), "overlays that stand on the wrong checkpoint"),
         (setting("kind", to="delete"), "the wrong kind of operation"),
+        (setting("kind", to="edit"), "the wrong kind of operation"),
         (setting("kind", to="rollback"), "overlays that stand on the wrong checkpoint"),
         (setting("created", to="2026-01-02T03:04:05"), "a time without a zone"),
         (setting("host_name", to="a\0b"), "a text with a NUL"),

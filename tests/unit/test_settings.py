@@ -68,7 +68,18 @@ def test_the_documented_file_holds_every_key_at_its_default() -> None:
     import msgspec
 
     table = msgspec.toml.decode((ROOT / "config" / "snapctl.toml").read_bytes())
-    assert table == msgspec.to_builtins(resolve([], {}, SUPERUSER))
+    assert table == msgspec.json.decode(msgspec.json.encode(resolve([], {}, SUPERUSER)))
+
+
+# --------------------------------------------------------------------------- prune
+
+
+def test_a_policy_is_checked_when_it_is_read() -> None:
+    assert resolve([document(prune={"keep_within": "3d"})], {}, USER).prune.keep_within == "3d"
+    with pytest.raises(UsageError, match=r"a\.toml: prune\.keep_within: '3 days' is no length of time"):
+        resolve([document(prune={"keep_within": "3 days"})], {}, USER)
+    with pytest.raises(UsageError, match=r"a\.toml: prune\.keep_last: expected `?int"):
+        resolve([document(prune={"keep_last": -1})], {}, USER)
 
 
 # --------------------------------------------------------------------------- precedence

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...model import CheckpointDetails, CheckpointDisk, CheckpointSummary, shown_state
 from .columns import Column, align
+from .marks import expiry
 from .units import age, shown, size
 
 
@@ -29,6 +30,8 @@ def summary(details: CheckpointDetails) -> CheckpointSummary:
         memory_bytes=checkpoint.memory.size,
         disk_bytes=sum(layer.allocation or 0 for layer in checkpoint.layers.values() if layer.operation_id),
         state=shown_state(checkpoint.state, checkpoint.damage, checkpoint.memory.sha256),
+        expires=checkpoint.expires,
+        protected=checkpoint.protected,
     )
 
 
@@ -64,6 +67,8 @@ def details(found: CheckpointDetails, now: datetime) -> Iterator[str]:
         ("state", summary(found).state),
         ("damage", shown(checkpoint.damage or "")),
         ("created", f"{checkpoint.created:%Y-%m-%d %H:%M:%S} UTC ({age(checkpoint.created, now)})"),
+        ("protected", "yes" if checkpoint.protected else ""),
+        ("expires", _expires(checkpoint.expires, now) if checkpoint.expires else ""),
         ("parent", shown(found.parent or "")),
         ("children", shown(", ".join(found.children))),
         ("tags", shown(", ".join(checkpoint.tags))),
@@ -78,6 +83,10 @@ def details(found: CheckpointDetails, now: datetime) -> Iterator[str]:
     ]
     for line in align((Column(), Column()), [row for row in rows if row[1]], None):
         yield f"  {line}"
+
+
+def _expires(expires: datetime, now: datetime) -> str:
+    return f"{expires:%Y-%m-%d %H:%M:%S} UTC ({expiry(expires, now)})"
 
 
 def _disk(disk: CheckpointDisk) -> str:

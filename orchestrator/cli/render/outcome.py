@@ -33,6 +33,8 @@ def _sentence(outcome: Outcome) -> str:
             told = f"layers pulled into {shown(outcome.layer or '')} in {took}"
         case OperationKind.FLATTEN:
             told = f"{shown(outcome.layer or '')} made to stand on nothing in {took}"
+        case OperationKind.EDIT:
+            told = f"checkpoint {name} edited"
     if outcome.downtime_s is not None:
         told += f" (guest stopped for {duration(outcome.downtime_s)})"
     if outcome.freed_bytes is not None:
@@ -40,6 +42,11 @@ def _sentence(outcome: Outcome) -> str:
     if outcome.kept is not None:
         told += f"; the state before is kept as {shown(outcome.kept)}"
     return f"{shown(outcome.domain)}: {told}"
+
+
+def edits(done: Iterable[Outcome], became: str) -> Iterator[str]:
+    """`web01: checkpoint clean is protected`, one a line."""
+    return (f"{shown(outcome.domain)}: checkpoint {shown(outcome.checkpoint)} is {became}" for outcome in done)
 
 
 def plans(planned: Iterable[Plan]) -> Iterator[str]:

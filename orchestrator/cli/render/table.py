@@ -7,6 +7,7 @@ from datetime import datetime
 
 from ...model import CheckpointSummary
 from .columns import Column, align
+from .marks import marks
 from .units import age, shown, size
 
 HEAD = "*"
@@ -42,7 +43,7 @@ def _row(checkpoint: CheckpointSummary, now: datetime, with_domain: bool) -> tup
         age(checkpoint.created, now),
         size(checkpoint.memory_bytes),
         size(checkpoint.disk_bytes),
-        checkpoint.state if checkpoint.state != "ready" else "",
+        marks(checkpoint, now),
         shown(",".join(checkpoint.tags)),
         shown(checkpoint.description),
     )

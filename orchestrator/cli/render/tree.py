@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from ...model import CheckpointSummary, OperationRecord
 from .columns import Column, align
+from .marks import marks
 from .units import age, shown, size
 
 COLUMNS = (
@@ -158,7 +159,7 @@ def _row(node: Placed, now: datetime, glyphs: Glyphs) -> tuple[str, ...]:
     checkpoint = node.checkpoint
     left = glyphs.beside * node.indent + (glyphs.branch if node.branches else "")
     return (
-        f"{left}{glyphs.head if checkpoint.current else glyphs.node} {shown(checkpoint.name)}{_marks(checkpoint)}",
+        f"{left}{glyphs.head if checkpoint.current else glyphs.node} {shown(checkpoint.name)}{_marks(checkpoint, now)}",
         size(checkpoint.memory_bytes),
         f"+ {size(checkpoint.disk_bytes)}",
         age(checkpoint.created, now),
@@ -167,6 +168,6 @@ def _row(node: Placed, now: datetime, glyphs: Glyphs) -> tuple[str, ...]:
     )
 
 
-def _marks(checkpoint: CheckpointSummary) -> str:
-    state = f" ({checkpoint.state})" if checkpoint.state != "ready" else ""
-    return state + (" (you are here)" if checkpoint.current else "")
+def _marks(checkpoint: CheckpointSummary, now: datetime) -> str:
+    found = marks(checkpoint, now)
+    return (f" ({found})" if found else "") + (" (you are here)" if checkpoint.current else "")

@@ -1,0 +1,58 @@
+"""`snapctl edit`."""
+
+from __future__ import annotations
+
+import click
+
+from ..errors import UsageError
+from .completion import checkpoints, domains
+from .options import examples, expiry, global_options
+from .session import Session
+
+
+@click.command(
+    epilog=examples(
+        "snapctl edit web01 20261124-101500-1b9d6bcd --name clean",
+        "snapctl edit web01 clean --tag base --untag draft --expires never",
+    )
+)
+@click.argument("domain", shell_complete=domains)
+@click.argument("name", shell_complete=checkpoints)
+@click.option("--name", "new_name", metavar="NEW", help="What it is to be called.")
+@click.option("-d", "--description", metavar="TEXT", help="What it is for.")
+@click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="A label to add; may be given several times.")
+@click.option("--untag", "untags", multiple=True, metavar="TAG", help="A label to take away; likewise.")
+@click.option("--expires", metavar="TIME", help="How long from now to keep it (90m, 12h, 3d, 2w), or never to expire.")
+@global_options(hidden=True)
+@click.pass_obj
+def edit(
+    session: Session,
+    domain: str,
+    name: str,
+    new_name: str | None,
+    description: str | None,
+    tags: tuple[str, ...],
+    untags: tuple[str, ...],
+    expires: str | None,
+) -> None:
+    """Change what is said of the checkpoint NAME of DOMAIN.
+
+    That is its name, description, tags and time of expiry; its memory and disks stay what they are.
+    """
+    from msgspec import UNSET
+
+    from ..planning import Edits
+    from .report import report
+
+    if new_name is None and description is None and not tags and not untags and expires is None:
+        raise UsageError("nothing is to be changed", hint="add --name, --description, --tag, --untag or --expires")
+    edits = Edits(
+        name=new_name,
+        description=description,
+        tags=tags,
+        untags=untags,
+        expires=UNSET if expires is None else expiry(expires, session.now),
+    )
+    with session.coordinator() as coordinator:
+        outcome = coordinator.edit(domain, name, edits)
+    report(session, outcome)

@@ -1,0 +1,25 @@
+"""`snapctl protect`."""
+
+from __future__ import annotations
+
+import click
+
+from .completion import checkpoints, domains
+from .options import examples, global_options
+from .session import Session
+
+
+@click.command(epilog=examples("snapctl protect web01 clean"))
+@click.argument("domain", shell_complete=domains)
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=checkpoints)
+@global_options(hidden=True)
+@click.pass_obj
+def protect(session: Session, domain: str, names: tuple[str, ...]) -> None:
+    """Let no prune remove checkpoints of DOMAIN.
+
+    A delete that names one still does."""
+    from .report import report_edits
+
+    with session.coordinator() as coordinator:
+        outcomes = coordinator.protect(domain, names, protected=True)
+    report_edits(session, outcomes, "protected")

@@ -1,0 +1,119 @@
+"""`snapctl prune`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import UsageError
+from ..timespan import parse
+from .completion import domains
+from .options import examples, global_options
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..planning import Policy
+    from ..settings import PruneDefaults
+
+NUMBER = click.IntRange(min=0, max=2**31 - 1)
+
+
+@click.command(
+    epilog=examples(
+        "snapctl prune web01 --keep-last 5 --keep-daily 7 --dry-run",
+        "snapctl prune --all --keep-within 2w --keep-tag base -y",
+        "snapctl prune --all --expired -y",
+    )
+)
+@click.argument("domain", required=False, shell_complete=domains)
+@click.option("--all", "all_", is_flag=True, help="Every domain that has checkpoints, each by itself.")
+@click.option("--keep-last", type=NUMBER, metavar="N", help="Keep the newest N.")
+@click.option(
+    "--keep-hourly", type=NUMBER, metavar="N", help="Keep the newest of each hour, for N hours that have one."
+)
+@click.option("--keep-daily", type=NUMBER, metavar="N", help="The same with days,")
+@click.option("--keep-weekly", type=NUMBER, metavar="N", help="with weeks,")
+@click.option("--keep-monthly", type=NUMBER, metavar="N", help="and with months.")
+@click.option(
+    "--keep-tag", "keep_tags", multiple=True, metavar="TAG", help="Keep those with this tag, or another so given."
+)
+@click.option("--keep-within", metavar="TIME", help="Keep those not older than this: 90m, 12h, 3d, 2w.")
+@click.option(
+    "--expired/--no-expired", default=None, help="Remove those past their time of expiry, whatever keeps them."
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be kept and removed, and why.")
+@global_options(hidden=True)
+@click.pass_obj
+def prune(
+    session: Session,
+    domain: str | None,
+    all_: bool,
+    keep_last: int | None,
+    keep_hourly: int | None,
+    keep_daily: int | None,
+    keep_weekly: int | None,
+    keep_monthly: int | None,
+    keep_tags: tuple[str, ...],
+    keep_within: str | None,
+    expired: bool | None,
+    yes: bool,
+    dry_run: bool,
+) -> None:
+    """Remove the checkpoints of DOMAIN that no rule keeps.
+
+    Never removed are the one that DOMAIN stands on and those that are protected. With --expired alone,
+    all that has not expired is kept, too. An option overrides the key of the same name in the
+    configuration's table [prune], and no other.
+    """
+    from ..planning import check_policy
+    from .render import prune as render
+
+    if (domain is None) is not all_:
+        problem = "prune of which domain?" if domain is None else f"either {domain} or --all"
+        raise UsageError(problem, hint="name one, or give --all")
+    given = {
+        "keep_last": keep_last,
+        "keep_hourly": keep_hourly,
+        "keep_daily": keep_daily,
+        "keep_weekly": keep_weekly,
+        "keep_monthly": keep_monthly,
+        "keep_tags": keep_tags or None,
+        "keep_within": keep_within,
+        "expired": expired,
+    }
+    policy = _policy(session.settings.prune, given)
+    check_policy(policy)
+    asks = not (yes or dry_run)
+    if asks:
+        session.require_terminal("prune", otherwise="add -y, or --dry-run to see what it would remove")
+    with session.coordinator() as coordinator:
+        plan = coordinator.plan_prune(domain, policy, now=session.now)
+        if dry_run:
+            session.data(plan, lambda: render.decisions(plan.decisions, session.now, with_domain=all_))
+            session.note("this was a dry run: nothing was changed")
+            return
+        if asks and plan.removed:
+            session.agree("prune", render.question(plan.removed))
+        only = frozenset(each.checkpoint.id for each in plan.removed)
+        report = coordinator.prune(domain, policy, now=session.now, only=only)
+    for line in render.settled(report):
+        session.note(line)
+    session.summary(report, lambda: render.report(report, with_steps=session.verbose > 0))
+    if not report.outcomes:
+        session.note("nothing was to be pruned")
+
+
+def _policy(defaults: PruneDefaults, given: Mapping[str, object]) -> Policy:
+    """The configured policy with what was given in place of its single rules. Raises `UsageError`."""
+    import msgspec
+
+    from ..planning import Policy
+
+    rules: dict[str, Any] = msgspec.structs.asdict(defaults) | {
+        key: value for key, value in given.items() if value is not None
+    }
+    within = rules.pop("keep_within")
+    return Policy(**rules, keep_within=parse(within, "--keep-within") if within else None)

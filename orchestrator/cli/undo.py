@@ -1,0 +1,44 @@
+"""`snapctl undo`."""
+
+from __future__ import annotations
+
+import click
+
+from .completion import domains
+from .options import examples, global_options
+from .rollback import GENERATED, standing
+from .session import Session
+
+
+@click.command(epilog=examples("snapctl undo web01", "snapctl undo web01 --keep-current"))
+@click.argument("domain", shell_complete=domains)
+@click.option(
+    "--keep-current",
+    "keep",
+    is_flag=False,
+    flag_value=GENERATED,
+    metavar="[NAME]",
+    help="Checkpoint the present state first, so that this can be undone, too. A word right after it is that "
+    "checkpoint's name.",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before the present state is lost.")
+@global_options(hidden=True)
+@click.pass_obj
+def undo(session: Session, domain: str, keep: str | None, yes: bool) -> None:
+    """Take the last rollback of DOMAIN back, memory and disks.
+
+    That is possible if the rollback kept the state before with --keep-current. The present state is
+    lost, so this asks first; where there is no terminal to ask on, it needs --yes or --keep-current.
+    """
+    from .render.outcome import loss
+    from .report import report
+
+    asks = not yes and keep is None
+    if asks:
+        session.require_terminal("undo", otherwise="add -y, or --keep-current to checkpoint the present state first")
+    with session.coordinator() as coordinator:
+        if asks:
+            plan = coordinator.plan_undo(domain)
+            session.agree("undo", loss(plan, standing(coordinator, domain), session.now))
+        outcome = coordinator.undo(domain, keep_current=keep is not None, keep_name=keep or None)
+    report(session, outcome)
