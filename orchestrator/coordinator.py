@@ -7,7 +7,7 @@ are the model's; everything it raises is a `SnapctlError`.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from posixpath import normpath
 from types import TracebackType
@@ -26,6 +26,7 @@ from .model import (
     Checkpoint,
     CheckpointDetails,
     CheckpointSummary,
+    Layer,
     OperationKind,
     OperationRecord,
     Outcome,
@@ -323,12 +324,16 @@ class Coordinator:
         checkpoint = self._survey.checkpoint(subject, name)
         head = self._catalog.head(checkpoint.host_uuid, checkpoint.domain_uuid)
         parent = self._catalog.checkpoint_by_id(checkpoint.parent_id) if checkpoint.parent_id else None
+        freed = self._catalog.layers_freed_by(checkpoint.id)
+        frozen = [layer for layer in checkpoint.layers.values() if layer.operation_id is not None]
         return CheckpointDetails(
             checkpoint=checkpoint,
             host=self._hypervisor.host,
             parent=parent.name if parent else None,
             current=head is not None and head.checkpoint_id == checkpoint.id,
             children=tuple(self._catalog.child_names(checkpoint.id)),
+            exclusive_bytes=checkpoint.memory.size + _allocation(freed),
+            shared_bytes=_allocation(layer for layer in frozen if layer.path not in {each.path for each in freed}),
         )
 
     def unfinished(self, domain: str | None = None) -> builtins.list[OperationRecord]:
@@ -443,6 +448,11 @@ def _shares(deleted: Sequence[Checkpoint], waiting: Sequence[Checkpoint]) -> str
     """What became of the other checkpoints when one of several was not deleted."""
     parts = (("deleted", deleted), ("not deleted", waiting))
     return "; ".join(f"{what}: {', '.join(each.name for each in some)}" for what, some in parts if some)
+
+
+def _allocation(layers: Iterable[Layer]) -> int:
+    """What they took when they froze."""
+    return sum(layer.allocation or 0 for layer in layers)
 
 
 def _generated_name(operation_id: str) -> str:

@@ -315,6 +315,7 @@ class CheckpointSummary:
     state: str  # `shown_state`; "unhashed" while its SHA-256 is still to come
     expires: datetime | None = None
     protected: bool = False
+    exclusive_bytes: int = 0  # what to delete it alone would free: memory image, and layers nothing else needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -326,6 +327,8 @@ class CheckpointDetails:
     parent: str | None  # its name
     current: bool
     children: tuple[str, ...]  # their names
+    exclusive_bytes: int = 0  # as in `CheckpointSummary`
+    shared_bytes: int = 0  # of `disk_bytes` there: layers that something else needs, too
 
 
 # --------------------------------------------------------------------------- verify

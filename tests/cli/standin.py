@@ -296,7 +296,7 @@ def sample() -> StandIn:
     world.add("base", tags=("base", "debian"), created=ago - timedelta(days=3), description="fresh install")
     world.add("experiment", "base", created=ago - timedelta(hours=5))
     world.add("experiment-2", "experiment", created=ago - timedelta(hours=4), state="deleting")
-    world.add("patched", "base", created=ago - timedelta(hours=2), description="all updates of the first of May")
+    world.add("patched", "base", created=ago - timedelta(hours=2), description="all updates of May")
     world.add("before-test", "patched", created=ago - timedelta(minutes=3), state="unhashed")
     world.add("empty", domain="db", created=ago - timedelta(seconds=41), memory_bytes=3 * values.GIB)
     return world

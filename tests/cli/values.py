@@ -45,6 +45,7 @@ def summary(domain: str, name: str, parent: CheckpointSummary | None = None) -> 
         memory_bytes=95 * MIB,
         disk_bytes=1536 * 1024,
         state="ready",
+        exclusive_bytes=96 * MIB,
     )
 
 
@@ -95,4 +96,12 @@ def details(of: CheckpointSummary) -> CheckpointDetails:
         tags=of.tags,
         description=of.description,
     )
-    return CheckpointDetails(checkpoint=checkpoint, host=HOST, parent=of.parent, current=of.current, children=("next",))
+    return CheckpointDetails(
+        checkpoint=checkpoint,
+        host=HOST,
+        parent=of.parent,
+        current=of.current,
+        children=("next",),
+        exclusive_bytes=of.exclusive_bytes,
+        shared_bytes=512 * 1024,
+    )

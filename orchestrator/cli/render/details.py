@@ -29,6 +29,7 @@ def summary(details: CheckpointDetails) -> CheckpointSummary:
         memory_bytes=checkpoint.memory.size,
         disk_bytes=sum(layer.allocation or 0 for layer in checkpoint.layers.values() if layer.operation_id),
         state=shown_state(checkpoint.state, checkpoint.damage, checkpoint.memory.sha256),
+        exclusive_bytes=details.exclusive_bytes,
     )
 
 
@@ -72,12 +73,18 @@ def details(found: CheckpointDetails, now: datetime) -> Iterator[str]:
         ("memory", f"{size(memory.size)}, {shown(memory.path)}"),
         ("sha256", memory.sha256 or ""),
         *((f"disk {disk.target}", _disk(disk)) for disk in checkpoint.disks),
+        ("space", _space(found)),
         ("machine", shown(checkpoint.machine)),
         ("host", f"{shown(found.host.name)}, {found.host.uuid}"),
         ("made with", f"libvirt {checkpoint.libvirt_version}, QEMU {checkpoint.qemu_version}"),
     ]
     for line in align((Column(), Column()), [row for row in rows if row[1]], None):
         yield f"  {line}"
+
+
+def _space(found: CheckpointDetails) -> str:
+    frees = f"frees {size(found.exclusive_bytes)} if deleted alone"
+    return f"{frees}; {size(found.shared_bytes)} shared with others"
 
 
 def _disk(disk: CheckpointDisk) -> str:
