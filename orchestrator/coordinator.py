@@ -32,6 +32,7 @@ from .model import (
     Outcome,
     Rebuilt,
     Recovered,
+    Usage,
     VerifyReport,
 )
 from .operations.checkpoint import CheckpointStory
@@ -53,6 +54,7 @@ from .ports import Catalog, Hypervisor, Lease, Progress, silent
 from .rebuild import rebuild
 from .settings import Settings
 from .survey import Subject, Survey
+from .usage import gather, sum_up
 from .verification import Verification
 
 MIB = 1024 * 1024
@@ -335,6 +337,11 @@ class Coordinator:
             exclusive_bytes=checkpoint.memory.size + _allocation(freed),
             shared_bytes=_allocation(layer for layer in frozen if layer.path not in {each.path for each in freed}),
         )
+
+    def usage(self, domain: str | None = None) -> Usage:
+        """What the checkpoints of a domain, or of all, occupy on disk now: asked of the hypervisor."""
+        uuid = self._survey.subject(domain).uuid if domain is not None else None
+        return sum_up(gather(self._hypervisor, self._catalog, store=self._store, domain_uuid=uuid))
 
     def unfinished(self, domain: str | None = None) -> builtins.list[OperationRecord]:
         """The operations that are open now: under way, or left behind by a crash."""

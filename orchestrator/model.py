@@ -521,6 +521,85 @@ class Rebuilt:
     skipped: tuple[Skipped, ...]
 
 
+# --------------------------------------------------------------------------- usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A checkpoint by the files of ours that it has."""
+
+    domain: str
+    domain_uuid: str
+    name: str
+    id: str
+    memory: str  # path
+    layers: tuple[str, ...]  # paths of its frozen ones
+    alone: tuple[str, ...]  # of the layers that nothing but it needs, frozen by it or further down
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainHoldings:
+    """The catalogued layers of one domain, by path. `own` are the user's files that they stand on."""
+
+    domain: str
+    domain_uuid: str
+    frozen: tuple[str, ...]  # all of ours but the active overlays
+    active: tuple[str, ...]
+    own: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """All files that the catalog has of some domains."""
+
+    domains: tuple[DomainHoldings, ...]  # by name
+    checkpoints: tuple[Holding, ...]  # oldest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointUsage:
+    """What a checkpoint occupies on disk now. `disk_bytes` are those of its frozen layers of ours."""
+
+    domain: str
+    domain_uuid: str
+    name: str
+    id: str
+    memory_bytes: int
+    disk_bytes: int
+    exclusive_bytes: int  # what to delete it alone would free
+    shared_bytes: int  # of `disk_bytes`: what something else needs, too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainUsage:
+    """What the files of a domain occupy. `own_bytes` are of the user's own files and no part of the sum."""
+
+    domain: str
+    domain_uuid: str
+    memory_bytes: int  # its memory images
+    frozen_bytes: int  # its frozen layers
+    active_bytes: int  # its active overlays
+    manifest_bytes: int  # what says in the store what the others are
+    own_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Of what snapctl made."""
+        return self.memory_bytes + self.frozen_bytes + self.active_bytes + self.manifest_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What checkpoints occupy, as the hypervisor says. All bytes are allocation: what files take on disk."""
+
+    store: str
+    total_bytes: int  # of the file system that the store is on
+    free_bytes: int
+    uncatalogued_bytes: int  # of files in the store, as far as it was looked at, that the catalog does not know
+    domains: tuple[DomainUsage, ...]
+    checkpoints: tuple[CheckpointUsage, ...]
+
+
 # --------------------------------------------------------------------------- doctor
 
 

@@ -20,6 +20,7 @@ from .model import (
     DomainDisks,
     FileFacts,
     Head,
+    Holdings,
     Host,
     Layer,
     NewOverlay,
@@ -129,6 +130,9 @@ class Storage(Protocol):
     def free_bytes(self, path: str) -> int:
         """Free space where `path` is or would be (its nearest existing ancestor). Creates nothing."""
 
+    def total_bytes(self, path: str) -> int:
+        """The size of the file system that `path` is on or would be. Creates nothing."""
+
 
 class Hypervisor(Protocol):
     @property
@@ -186,6 +190,9 @@ class Catalog(Protocol):
 
     def layers_freed_by(self, checkpoint_id: str) -> list[Layer]:
         """The layers of ours that nothing would need if that checkpoint were gone."""
+
+    def holdings(self, host_uuid: str, domain_uuid: str | None = None) -> Holdings:
+        """Every catalogued file of a host or domain: as many queries for many checkpoints as for one."""
 
     def known_paths(self, host_uuid: str, directory: str) -> list[str]:
         """Every catalogued file (memory images and layers) in that directory."""

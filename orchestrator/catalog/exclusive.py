@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from sys import intern
 from typing import Any
 
@@ -26,6 +26,14 @@ def layer_bytes(session: Session, which: Sequence[ColumnElement[bool]]) -> Mappi
 
     For the checkpoints that fit; of others it may tell less than there is.
     """
+    kept: dict[str, int] = defaultdict(int)
+    for checkpoint_id, _, size in layers_alone(session, which):
+        kept[checkpoint_id] += size
+    return kept
+
+
+def layers_alone(session: Session, which: Sequence[ColumnElement[bool]]) -> Iterator[tuple[str, int, int]]:
+    """Each of those layers: the checkpoint's id, the layer's, and its bytes."""
     held: dict[int, Held] = {}
     ours: dict[int, tuple[str, int]] = {}  # of the layers of ours: domain and bytes
     domains: dict[str, str] = {}  # by checkpoint
@@ -41,12 +49,10 @@ def layer_bytes(session: Session, which: Sequence[ColumnElement[bool]]) -> Mappi
             domains[checkpoint_id] = intern(its_domain)
         if is_ours:
             ours[id_] = (intern(domain), size or 0)
-    kept: dict[str, int] = defaultdict(int)
     for checkpoint_id, layer_id in kept_alone(held.values()):
         domain, size = ours.get(layer_id, ("", 0))
         if domain == domains[checkpoint_id]:
-            kept[checkpoint_id] += size
-    return kept
+            yield checkpoint_id, layer_id, size
 
 
 def _holders(

@@ -17,6 +17,7 @@ from ..model import (
     Checkpoint,
     CheckpointSummary,
     Head,
+    Holdings,
     Host,
     Layer,
     OperationKind,
@@ -25,7 +26,7 @@ from ..model import (
     RebuiltDomain,
 )
 from ..ports import Lease
-from . import commits, condition, journal, layers, reading, rebuilding, verdicts
+from . import commits, condition, holdings, journal, layers, reading, rebuilding, verdicts
 from .database import Conflict, Database
 from .leases import LeaseTimes, SqlLease
 from .tables import CheckpointRow, OperationRow
@@ -90,6 +91,10 @@ class SqlCatalog:
     def layers_freed_by(self, checkpoint_id: str) -> list[Layer]:
         with self._database.read() as session:
             return layers.freed_by(session, checkpoint_id)
+
+    def holdings(self, host_uuid: str, domain_uuid: str | None = None) -> Holdings:
+        with self._database.read() as session:
+            return holdings.holdings(session, host_uuid, domain_uuid)
 
     def known_paths(self, host_uuid: str, directory: str) -> list[str]:
         with self._database.read() as session:

@@ -15,6 +15,7 @@ from .recover import recover
 from .rollback import rollback
 from .show import show
 from .tree import tree
+from .usage import usage
 from .verify import verify
 
 
@@ -49,5 +50,5 @@ def snapctl() -> None:
     """Checkpoint running libvirt guests, memory and disks of one instant, and roll back as often as you like."""
 
 
-for verb in (checkpoint, rollback, list_, tree, show, delete, verify, doctor, recover, catalog, completion):
+for verb in (checkpoint, rollback, list_, tree, show, usage, delete, verify, doctor, recover, catalog, completion):
     snapctl.add_command(verb)

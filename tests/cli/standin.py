@@ -32,6 +32,7 @@ from orchestrator.model import (
     Recovered,
     Skipped,
     StepTime,
+    Usage,
     Verdict,
     VerifyReport,
 )
@@ -232,6 +233,9 @@ class StandIn:
     def show(self, domain: str, name: str) -> CheckpointDetails:
         details = values.details(self._find(domain, name))
         return replace(details, checkpoint=replace(details.checkpoint, damage=self.damage))
+
+    def usage(self, domain: str | None = None) -> Usage:
+        return values.usage(self.list(domain))
 
     def verify(self, domain: str | None = None, name: str | None = None, *, deep: bool = False) -> VerifyReport:
         wanted = self.list(domain) if name is None or domain is None else [self._find(domain, name)]

@@ -38,6 +38,7 @@ QUESTIONS: dict[str, Question] = {
     "domain_uuid": lambda catalog, its: catalog.domain_uuid(HOST.uuid, DOMAIN),
     "unsettled": lambda catalog, its: catalog.unsettled(HOST.uuid),
     "discarded_layers": lambda catalog, its: catalog.discarded_layers(its.id),
+    "holdings": lambda catalog, its: catalog.holdings(HOST.uuid, its.domain_uuid),
     "layers_freed_by": lambda catalog, its: catalog.layers_freed_by(its.id),
 }
 

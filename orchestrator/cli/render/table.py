@@ -18,7 +18,7 @@ COLUMNS = (
     Column(title="CREATED"),
     Column(title="MEMORY", right=True),
     Column(title="DISKS", right=True),
-    Column(title="FREES", right=True),
+    Column(title="FREES", right=True, shrinks_to=10),  # never cut: no size is wider
     Column(title="STATE"),
     Column(title="TAGS", shrinks_to=6),
     Column(title="DESCRIPTION", shrinks_to=8),
