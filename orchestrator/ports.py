@@ -45,7 +45,8 @@ class Domains(Protocol):
     def get(self, uuid: str) -> Domain | None:
         """The domain of that UUID as it is now, or None when the hypervisor has none.
 
-        Cheap, for between two steps: `capacities`, for which QEMU itself must be asked, is left empty.
+        Cheap, for between two steps: `capacities` and `resident_bytes`, for which QEMU itself must be
+        asked, are left empty.
         """
 
     def all(self) -> list[Domain]:

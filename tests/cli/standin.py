@@ -119,6 +119,8 @@ class StandIn:
             disks=(),
             overlays=(overlay,),
             needed_bytes=256 * values.MIB,
+            estimated_bytes=97 * values.MIB,
+            free_bytes=60 * values.GIB,
             domain_xml="<domain/>",
             machine="pc",
             cpu="",
