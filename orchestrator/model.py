@@ -127,7 +127,8 @@ class Domain:
     libvirt_checkpoints: tuple[str, ...] = ()
     capacities: Mapping[str, int] = field(default_factory=dict)  # target -> virtual size (virDomainGetBlockInfo)
     off_reason: OffReason | None = None  # None while it is active
-    resident_bytes: int | None = None  # memory that its QEMU has resident (virDomainMemoryStats); None: nobody can tell
+    resident_bytes: int | None = field(default=None, compare=False)
+    """Memory that its QEMU has resident (virDomainMemoryStats), None if nobody can tell; it changes all the time."""
 
     @property
     def active(self) -> bool:
