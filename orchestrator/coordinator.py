@@ -360,8 +360,9 @@ class Coordinator:
         """
         if name is not None and domain is None:
             raise UsageError(f"checkpoint {name} of which domain?")
+        uuid = self._survey.subject(domain).uuid if domain is not None else None
         report = Verification(self._hypervisor, self._catalog, self._progress, deep=deep).run(
-            [each for each in self.list(domain) if name in (None, each.name)]
+            self._catalog.summaries(self._hypervisor.host.uuid, uuid, name)
         )
         if name is not None and domain is not None and not report.checkpoints:
             self._survey.checkpoint(self._survey.subject(domain), name)  # which raises unless it is there

@@ -172,8 +172,10 @@ class Catalog(Protocol):
         """A checkpoint by its name, in whatever state."""
 
     def checkpoint_by_id(self, checkpoint_id: str) -> Checkpoint | None: ...
-    def summaries(self, host_uuid: str, domain_uuid: str | None = None) -> list[CheckpointSummary]:
-        """All checkpoints of a host or domain, oldest first, without loading their documents."""
+    def summaries(
+        self, host_uuid: str, domain_uuid: str | None = None, name: str | None = None
+    ) -> list[CheckpointSummary]:
+        """All checkpoints of a host or domain, or those of that name, oldest first, without their documents."""
 
     def relying_on(self, host_uuid: str, path: str) -> list[CheckpointSummary]:
         """The ready checkpoints that could not be restored without that file, oldest first."""

@@ -57,10 +57,14 @@ class SqlCatalog:
         with self._database.read() as session:
             return reading.checkpoint(session, CheckpointRow.id == checkpoint_id)
 
-    def summaries(self, host_uuid: str, domain_uuid: str | None = None) -> list[CheckpointSummary]:
+    def summaries(
+        self, host_uuid: str, domain_uuid: str | None = None, name: str | None = None
+    ) -> list[CheckpointSummary]:
         which = [CheckpointRow.host_uuid == host_uuid]
         if domain_uuid is not None:
             which.append(CheckpointRow.domain_uuid == domain_uuid)
+        if name is not None:
+            which.append(CheckpointRow.name == name)
         with self._database.read() as session:
             return reading.summaries(session, *which)
 

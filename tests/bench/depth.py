@@ -23,7 +23,7 @@ from tests.box.disks import SIZE
 
 DEPTHS = (1, 10, 50, 150)
 BY_HAND, SNAPCTL = "by hand", "snapctl"
-ROUNDS = 3
+ROUNDS = 2
 
 SAVED, LOST = "saved", "lost"
 
