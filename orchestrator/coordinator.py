@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from posixpath import normpath
@@ -38,6 +38,7 @@ from .model import (
     PruneReport,
     Rebuilt,
     Recovered,
+    Usage,
     VerifyReport,
 )
 from .operations.checkpoint import CheckpointStory
@@ -71,6 +72,7 @@ from .ports import Catalog, Hypervisor, Lease, Progress, silent
 from .rebuild import rebuild
 from .settings import Settings
 from .survey import Subject, Survey
+from .usage import gather, sum_up
 from .verification import Verification
 
 MIB = 1024 * 1024
@@ -611,13 +613,22 @@ class Coordinator:
         checkpoint = self._survey.checkpoint(subject, name)
         head = self._catalog.head(checkpoint.host_uuid, checkpoint.domain_uuid)
         parent = self._catalog.checkpoint_by_id(checkpoint.parent_id) if checkpoint.parent_id else None
+        freed = self._catalog.layers_freed_by(checkpoint.id)
+        frozen = [layer for layer in checkpoint.layers.values() if layer.operation_id is not None]
         return CheckpointDetails(
             checkpoint=checkpoint,
             host=self._hypervisor.host,
             parent=parent.name if parent else None,
             current=head is not None and head.checkpoint_id == checkpoint.id,
             children=tuple(self._catalog.child_names(checkpoint.id)),
+            exclusive_bytes=checkpoint.memory.size + _allocation(freed),
+            shared_bytes=_allocation(layer for layer in frozen if layer.path not in {each.path for each in freed}),
         )
+
+    def usage(self, domain: str | None = None) -> Usage:
+        """What the checkpoints of a domain, or of all, occupy on disk now: asked of the hypervisor."""
+        uuid = self._survey.subject(domain).uuid if domain is not None else None
+        return sum_up(gather(self._hypervisor, self._catalog, store=self._store, domain_uuid=uuid))
 
     def unfinished(self, domain: str | None = None) -> builtins.list[OperationRecord]:
         """The operations that are open now: under way, or left behind by a crash."""
@@ -636,8 +647,9 @@ class Coordinator:
         """
         if name is not None and domain is None:
             raise UsageError(f"checkpoint {name} of which domain?")
+        uuid = self._survey.subject(domain).uuid if domain is not None else None
         report = Verification(self._hypervisor, self._catalog, self._progress, deep=deep).run(
-            [each for each in self.list(domain) if name in (None, each.name)]
+            self._catalog.summaries(self._hypervisor.host.uuid, uuid, name)
         )
         if name is not None and domain is not None and not report.checkpoints:
             self._survey.checkpoint(self._survey.subject(domain), name)  # which raises unless it is there
@@ -750,6 +762,11 @@ def _shares(deleted: Sequence[Checkpoint], waiting: Sequence[Checkpoint]) -> str
     """What became of the other checkpoints when one of several was not deleted."""
     parts = (("deleted", deleted), ("not deleted", waiting))
     return "; ".join(f"{what}: {', '.join(each.name for each in some)}" for what, some in parts if some)
+
+
+def _allocation(layers: Iterable[Layer]) -> int:
+    """What they took when they froze."""
+    return sum(layer.allocation or 0 for layer in layers)
 
 
 def _generated_name(operation_id: str) -> str:

@@ -16,7 +16,7 @@ from .ports import Domains, Hypervisor, Lease, Storage
 READS = frozenset(
     {
         *("find", "get", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
-        *("facts", "files", "directories", "read", "sha256", "free_bytes"),
+        *("facts", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
     }
 )
 """The calls that change nothing. Whatever is not among them is fenced."""

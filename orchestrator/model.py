@@ -127,6 +127,8 @@ class Domain:
     libvirt_checkpoints: tuple[str, ...] = ()
     capacities: Mapping[str, int] = field(default_factory=dict)  # target -> virtual size (virDomainGetBlockInfo)
     off_reason: OffReason | None = None  # None while it is active
+    resident_bytes: int | None = field(default=None, compare=False)
+    """Memory that its QEMU has resident (virDomainMemoryStats), None if nobody can tell; it changes all the time."""
 
     @property
     def active(self) -> bool:
@@ -346,6 +348,7 @@ class CheckpointSummary:
     state: str  # `shown_state`; "unhashed" while its SHA-256 is still to come
     expires: datetime | None = None
     protected: bool = False
+    exclusive_bytes: int = 0  # what to delete it alone would free: memory image, and layers nothing else needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,6 +360,8 @@ class CheckpointDetails:
     parent: str | None  # its name
     current: bool
     children: tuple[str, ...]  # their names
+    exclusive_bytes: int = 0  # as in `CheckpointSummary`
+    shared_bytes: int = 0  # of `disk_bytes` there: layers that something else needs, too
 
 
 # --------------------------------------------------------------------------- verify
@@ -583,6 +588,85 @@ class Rebuilt:
     checkpoints: tuple[CheckpointSummary, ...]
     headless: tuple[str, ...]  # domains that stand on none of their checkpoints now, by name
     skipped: tuple[Skipped, ...]
+
+
+# --------------------------------------------------------------------------- usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A checkpoint by the files of ours that it has."""
+
+    domain: str
+    domain_uuid: str
+    name: str
+    id: str
+    memory: str  # path
+    layers: tuple[str, ...]  # paths of its frozen ones
+    alone: tuple[str, ...]  # of the layers that nothing but it needs, frozen by it or further down
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainHoldings:
+    """The catalogued layers of one domain, by path. `own` are the user's files that they stand on."""
+
+    domain: str
+    domain_uuid: str
+    frozen: tuple[str, ...]  # all of ours but the active overlays
+    active: tuple[str, ...]
+    own: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """All files that the catalog has of some domains."""
+
+    domains: tuple[DomainHoldings, ...]  # by name
+    checkpoints: tuple[Holding, ...]  # oldest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointUsage:
+    """What a checkpoint occupies on disk now. `disk_bytes` are those of its frozen layers of ours."""
+
+    domain: str
+    domain_uuid: str
+    name: str
+    id: str
+    memory_bytes: int
+    disk_bytes: int
+    exclusive_bytes: int  # what to delete it alone would free
+    shared_bytes: int  # of `disk_bytes`: what something else needs, too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainUsage:
+    """What the files of a domain occupy. `own_bytes` are of the user's own files and no part of the sum."""
+
+    domain: str
+    domain_uuid: str
+    memory_bytes: int  # its memory images
+    frozen_bytes: int  # its frozen layers
+    active_bytes: int  # its active overlays
+    manifest_bytes: int  # what says in the store what the others are
+    own_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Of what snapctl made."""
+        return self.memory_bytes + self.frozen_bytes + self.active_bytes + self.manifest_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What checkpoints occupy, as the hypervisor says. All bytes are allocation: what files take on disk."""
+
+    store: str
+    total_bytes: int  # of the file system that the store is on
+    free_bytes: int
+    uncatalogued_bytes: int  # of files in the store, as far as it was looked at, that the catalog does not know
+    domains: tuple[DomainUsage, ...]
+    checkpoints: tuple[CheckpointUsage, ...]
 
 
 # --------------------------------------------------------------------------- doctor

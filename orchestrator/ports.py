@@ -21,6 +21,7 @@ from .model import (
     DomainDisks,
     FileFacts,
     Head,
+    Holdings,
     Host,
     Labels,
     Layer,
@@ -46,7 +47,8 @@ class Domains(Protocol):
     def get(self, uuid: str) -> Domain | None:
         """The domain of that UUID as it is now, or None when the hypervisor has none.
 
-        Cheap, for between two steps: `capacities`, for which QEMU itself must be asked, is left empty.
+        Cheap, for between two steps: `capacities` and `resident_bytes`, for which QEMU itself must be
+        asked, are left empty.
         """
 
     def all(self) -> list[Domain]:
@@ -150,6 +152,9 @@ class Storage(Protocol):
     def free_bytes(self, path: str) -> int:
         """Free space where `path` is or would be (its nearest existing ancestor). Creates nothing."""
 
+    def total_bytes(self, path: str) -> int:
+        """The size of the file system that `path` is on or would be. Creates nothing."""
+
 
 class Hypervisor(Protocol):
     @property
@@ -188,8 +193,10 @@ class Catalog(Protocol):
         """A checkpoint by its name, in whatever state."""
 
     def checkpoint_by_id(self, checkpoint_id: str) -> Checkpoint | None: ...
-    def summaries(self, host_uuid: str, domain_uuid: str | None = None) -> list[CheckpointSummary]:
-        """All checkpoints of a host or domain, oldest first, without loading their documents."""
+    def summaries(
+        self, host_uuid: str, domain_uuid: str | None = None, name: str | None = None
+    ) -> list[CheckpointSummary]:
+        """All checkpoints of a host or domain, or those of that name, oldest first, without their documents."""
 
     def relying_on(self, host_uuid: str, path: str) -> list[CheckpointSummary]:
         """The ready checkpoints that could not be restored without that file, oldest first."""
@@ -211,6 +218,9 @@ class Catalog(Protocol):
     def collapsible(self, host_uuid: str, domain_uuid: str, paths: Sequence[str] | None = None) -> list[Collapsible]:
         """The layers of ours that no checkpoint and no head needs, and only one layer stands on, with that
         layer: all of the domain, or those among or next to `paths`."""
+
+    def holdings(self, host_uuid: str, domain_uuid: str | None = None) -> Holdings:
+        """Every catalogued file of a host or domain: as many queries for many checkpoints as for one."""
 
     def known_paths(self, host_uuid: str, directory: str) -> list[str]:
         """Every catalogued file (memory images and layers) in that directory."""

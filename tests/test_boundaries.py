@@ -65,6 +65,7 @@ KNOWS_ONLY: dict[str, tuple[str, ...]] = {
     "orchestrator/verification.py": ("model", "ports", "planning", "inspection"),
     "orchestrator/survey.py": ("errors", "model", "ports", "planning", "inspection", "qcow2"),
     "orchestrator/store.py": ("errors", "model", "ports", "manifest"),
+    "orchestrator/usage.py": ("model", "ports", "manifest"),
     "orchestrator/rebuild.py": ("errors", "model", "ports", "manifest", "store", "operations.workspace"),
     "orchestrator/doctor/": ("doctor", "errors", "model", "ports", "planning", "store", "operations.workspace"),
     "orchestrator/hypervisor/": ("hypervisor", "errors", "model", "ports", "domainxml", "storagexml", "xmltree"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -31,3 +32,60 @@ def _mark(top: Node, graph: dict[int, Node], needed: set[int]) -> None:
     while node is not None and node.id not in needed:  # below a marked one all is marked
         needed.add(node.id)
         node = graph.get(node.backing) if node.backing is not None else None
+
+
+# --------------------------------------------------------------------------- of all checkpoints at once
+
+HEAD = ""
+"""The holder of an active overlay. It stands for "several", too: what it holds no checkpoint alone keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A layer with all that holds it by itself: the ids of checkpoints, or `HEAD`."""
+
+    id: int
+    backing: int | None
+    discarded: bool
+    holders: tuple[str, ...] = ()  # those that stay until somebody deletes them
+    leaving: tuple[str, ...] = ()  # hidden checkpoints: they hold nothing any more
+
+
+def kept_alone(layers: Iterable[Held]) -> Iterator[tuple[str, int]]:
+    """Each layer that is needed by one checkpoint alone, after that checkpoint's id.
+
+    A layer of which that is asked must be given with all that stand right on it. Costs a step a layer.
+    """
+    graph = {layer.id: layer for layer in layers}
+    above = Counter(layer.backing for layer in graph.values() if layer.backing in graph)
+    keeper: dict[int, str] = {}  # none: nothing needs it
+    order = [layer for layer in graph.values() if layer.id not in above]
+    for layer in order:  # grows while it is walked: a layer comes after all that stand on it
+        for holder in layer.holders:
+            _join(keeper, layer.id, holder)
+        if layer.backing in graph:
+            if not layer.discarded:
+                _join(keeper, layer.backing, keeper.get(layer.id, HEAD))  # who put it there may need it
+            above[layer.backing] -= 1
+            if not above[layer.backing]:
+                order.append(graph[layer.backing])
+    for layer in order:
+        if (only := keeper.get(layer.id)) not in (None, HEAD):
+            yield only, layer.id
+        for hidden in layer.leaving:
+            yield from ((hidden, free) for free in _free_from(layer, graph, keeper))
+
+
+def _join(keeper: dict[int, str], layer_id: int, holder: str) -> None:
+    if keeper.setdefault(layer_id, holder) != holder:
+        keeper[layer_id] = HEAD
+
+
+def _free_from(top: Held, graph: dict[int, Held], keeper: dict[int, str]) -> Iterator[int]:
+    """The layer and those below it, down to the first that something needs."""
+    layer: Held | None = top
+    for _ in graph:  # in a damaged catalog they may go in a circle
+        if layer is None or layer.id in keeper:
+            return
+        yield layer.id
+        layer = graph.get(layer.backing) if layer.backing is not None else None

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, sele
 from sqlalchemy.orm import Session, aliased
 
 from ..model import Checkpoint, CheckpointSummary, Head
-from . import rows
+from . import exclusive, rows
 from .layers import Backing
 from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, DomainRow, HeadDiskRow, HeadRow, LayerRow, TagRow
 
@@ -55,14 +55,15 @@ def child_names(session: Session, checkpoint_id: str) -> list[str]:
 
 
 def summaries(session: Session, *which: ColumnElement[bool]) -> list[CheckpointSummary]:
-    """All checkpoints that fit, oldest first: two queries however many there are."""
+    """All checkpoints that fit, oldest first: three queries however many there are."""
     tags = _tags(session, which)
+    kept = exclusive.layer_bytes(session, which)
     found = session.execute(_summaries(which))
     names = tuple(found.keys())
     summaries = []
     for values in found:
         columns = dict(zip(names, values, strict=True))
-        summaries.append(rows.summary(columns, tags[columns["id"]]))
+        summaries.append(rows.summary(columns, tags[columns["id"]], kept.get(columns["id"], 0)))
     return summaries
 
 

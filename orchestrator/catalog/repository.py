@@ -18,6 +18,7 @@ from ..model import (
     CheckpointSummary,
     Collapsible,
     Head,
+    Holdings,
     Host,
     Labels,
     Layer,
@@ -27,7 +28,7 @@ from ..model import (
     RebuiltDomain,
 )
 from ..ports import Lease
-from . import collapsing, commits, condition, journal, layers, reading, rebuilding, verdicts
+from . import collapsing, commits, condition, holdings, journal, layers, reading, rebuilding, verdicts
 from .database import Conflict, Database
 from .leases import LeaseTimes, SqlLease
 from .tables import CheckpointRow, OperationRow
@@ -58,10 +59,14 @@ class SqlCatalog:
         with self._database.read() as session:
             return reading.checkpoint(session, CheckpointRow.id == checkpoint_id)
 
-    def summaries(self, host_uuid: str, domain_uuid: str | None = None) -> list[CheckpointSummary]:
+    def summaries(
+        self, host_uuid: str, domain_uuid: str | None = None, name: str | None = None
+    ) -> list[CheckpointSummary]:
         which = [CheckpointRow.host_uuid == host_uuid]
         if domain_uuid is not None:
             which.append(CheckpointRow.domain_uuid == domain_uuid)
+        if name is not None:
+            which.append(CheckpointRow.name == name)
         with self._database.read() as session:
             return reading.summaries(session, *which)
 
@@ -96,6 +101,10 @@ class SqlCatalog:
     def collapsible(self, host_uuid: str, domain_uuid: str, paths: Sequence[str] | None = None) -> list[Collapsible]:
         with self._database.read() as session:
             return collapsing.collapsible(session, host_uuid, domain_uuid, paths)
+
+    def holdings(self, host_uuid: str, domain_uuid: str | None = None) -> Holdings:
+        with self._database.read() as session:
+            return holdings.holdings(session, host_uuid, domain_uuid)
 
     def known_paths(self, host_uuid: str, directory: str) -> list[str]:
         with self._database.read() as session:

@@ -183,14 +183,16 @@ def _disk(row: CheckpointDiskRow, layer: LayerRow | None, backing: str | None) -
     }
 
 
-def summary(columns: Mapping[str, Any], tags: Sequence[str]) -> CheckpointSummary:
-    """From columns named as the fields, `sha256` and `damage`."""
+def summary(columns: Mapping[str, Any], tags: Sequence[str], kept_bytes: int) -> CheckpointSummary:
+    """From columns named as the fields, `sha256` and `damage`; `kept_bytes` are those of layers it alone keeps."""
     what, state = f"checkpoint {columns['id']}", columns["state"]
     if state not in _STATES:
         raise _damaged(what, ValueError(f"{state!r} is no state"))
     state = shown_state(CheckpointState(state), columns["damage"], columns["sha256"])
     values = {**columns, "created": instant(what, columns["created"]), "state": state, "tags": tags}
     values["expires"] = _instant_or_none(what, columns["expires"])
+    memory = columns["memory_bytes"]
+    values["exclusive_bytes"] = memory + kept_bytes if isinstance(memory, int) else memory
     return checked(CheckpointSummary, what, values)
 
 

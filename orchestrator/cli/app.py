@@ -23,6 +23,7 @@ from .show import show
 from .tree import tree
 from .undo import undo
 from .unprotect import unprotect
+from .usage import usage
 from .verify import verify
 
 
@@ -59,7 +60,7 @@ def snapctl() -> None:
 
 VERBS = (
     *(checkpoint, rollback, undo, push, pop),
-    *(list_, tree, show),
+    *(list_, tree, show, usage),
     *(edit, protect, unprotect, delete, prune, collapse, flatten),
     *(verify, doctor, recover, catalog, completion),
 )

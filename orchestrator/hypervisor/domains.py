@@ -17,7 +17,7 @@ from ..ports import Progress
 from . import blockjobs, jobs
 from .connection import Connection
 from .errors import changing, code, reading
-from .observing import capacities, disks_of, job_under_way, observe
+from .observing import capacities, disks_of, job_under_way, observe, resident_bytes
 
 T = TypeVar("T")
 
@@ -143,7 +143,9 @@ class LibvirtDomains:
 
 def _with_capacities(handle: Any, domain: Any) -> Domain:
     seen = observe(domain)
-    return seen if seen.state is GuestState.BUSY else replace(seen, capacities=capacities(handle, domain))
+    if seen.state is GuestState.BUSY:
+        return seen
+    return replace(seen, capacities=capacities(handle, domain), resident_bytes=resident_bytes(domain))
 
 
 def _destroy(domain: Any) -> None:

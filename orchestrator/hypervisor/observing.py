@@ -20,6 +20,10 @@ from .errors import code
 from .states import UNNAMED_JOB, guest_state, job_name, job_of_reason, off_reason
 
 ATTEMPTS = 5
+_CANNOT_TELL = frozenset(
+    {libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_TIMEOUT}
+)
+"""It is off, or stopped meanwhile; the driver does not know; a job lets nobody ask."""
 _UNDER_WAY = frozenset({libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED})
 
 
@@ -84,6 +88,18 @@ def capacities(connection: Any, domain: Any) -> dict[str, int]:
             if capacity is not None:
                 found[stats[f"block.{number}.name"]] = capacity
     return found
+
+
+def resident_bytes(domain: Any) -> int | None:
+    """What its QEMU has resident, None when it has none, or libvirt cannot tell. Raises libvirtError."""
+    try:
+        stats: dict[str, int] = domain.memoryStats()
+    except libvirt.libvirtError as error:
+        if code(error) in _CANNOT_TELL:
+            return None
+        raise
+    resident = stats.get("rss")  # KiB
+    return None if resident is None else resident * 1024
 
 
 def job_under_way(domain: Any) -> str | None:

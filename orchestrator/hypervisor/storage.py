@@ -54,11 +54,10 @@ class LibvirtStorage:
         return self._listed(directory, storagexml.directory_facts)
 
     def free_bytes(self, path: str) -> int:
-        path = _checked(path)
-        with reading(f"ask for the free space at {path}"):
-            while (free := self._free_bytes(path)) is None:
-                path = dirname(path)
-        return free
+        return self._space(path)[1]
+
+    def total_bytes(self, path: str) -> int:
+        return self._space(path)[0]
 
     # ------------------------------------------------------------------ files
 
@@ -140,13 +139,21 @@ class LibvirtStorage:
     def _is_directory(self, path: str) -> bool:
         return path == "/" or self._on_volume(path, _volume_type) == libvirt.VIR_STORAGE_VOL_DIR
 
-    def _free_bytes(self, directory: str) -> int | None:
-        def available(pool: Any) -> int:
-            bytes_: int = pool.info()[3]
-            return bytes_
+    def _space(self, path: str) -> tuple[int, int]:
+        """Size and free bytes of the file system where `path` is or would be."""
+        path = _checked(path)
+        with reading(f"ask for the free space at {path}"):
+            while (space := self._space_in(path)) is None:
+                path = dirname(path)
+        return space
+
+    def _space_in(self, directory: str) -> tuple[int, int] | None:
+        def told(pool: Any) -> tuple[int, int]:
+            _, capacity, _, available = pool.info()
+            return capacity, available
 
         try:
-            return self._pools.use(directory, available, fresh=True)
+            return self._pools.use(directory, told, fresh=True)
         except libvirt.libvirtError as error:
             if says_not_a_directory(error) or not says_no_such_file(error):
                 raise

@@ -66,7 +66,8 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
     refuse_too_deep(domain, facts.host.libvirt_version)
     directory = operation_directory(facts.store, domain.uuid, request.operation_id)
     overlays = tuple(_overlay_on_top(domain, disk, directory) for disk in domain.writable_disks)
-    needed = domain.memory_bytes + 64 * MIB + len(overlays) * OVERLAY_SIZE
+    overlay_bytes = len(overlays) * OVERLAY_SIZE
+    needed = domain.memory_bytes + 64 * MIB + overlay_bytes
     if facts.free_bytes < needed + facts.reserve_bytes:
         raise Refused(
             f"the store {facts.store} has {facts.free_bytes // MIB} MiB free, "
@@ -92,12 +93,22 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
         overlays=overlays,
         needed_bytes=needed,
         depth=depth_after(domain),
+        estimated_bytes=_estimate(domain, overlay_bytes),
+        free_bytes=facts.free_bytes,
         domain_xml=domain.xml,
         machine=domain.machine,
         cpu=domain.cpu,
         emulator=domain.emulator,
         expires=request.expires,
     )
+
+
+def _estimate(domain: Domain, overlay_bytes: int) -> int | None:
+    """What a checkpoint is likely to take. QEMU has more resident than the guest's memory, which is all that
+    is saved; what the guest never touched is neither."""
+    if domain.resident_bytes is None:
+        return None
+    return min(domain.resident_bytes, domain.memory_bytes) + overlay_bytes
 
 
 def _refuse_namesake(domain: Domain, namesake: str | None) -> None:

@@ -41,6 +41,8 @@ class CheckpointPlan:
     emulator: str
     depth: int = 0  # layers that the deepest disk has afterwards
     expires: datetime | None = None
+    estimated_bytes: int | None = None  # rather than `needed_bytes`: what the guest's QEMU has resident
+    free_bytes: int | None = None  # in the store, when this was planned
 
     @property
     def parent_id(self) -> str | None:
@@ -55,11 +57,19 @@ class CheckpointPlan:
         return [
             f"make {self.directory}",
             *(f"make overlay {overlay.path} on {overlay.backing}" for overlay in self.overlays),
-            f"save the memory of {self.domain_name} to {self.memory_path} (at most {self.needed_bytes // MIB} MiB)",
+            f"save the memory of {self.domain_name} to {self.memory_path} ({self._needs()})",
             *(f"freeze {overlay.backing} ({overlay.target})" for overlay in self.overlays),
             f"record checkpoint {self.name}",
             _what_becomes(self.domain_name, self.after, self.was_running),
         ]
+
+    def _needs(self) -> str:
+        needs = f"at most {self.needed_bytes // MIB} MiB"
+        if self.estimated_bytes is not None:
+            needs += f", probably {self.estimated_bytes // MIB} MiB"
+        if self.free_bytes is not None:
+            needs += f"; {self.free_bytes // MIB} MiB are free"
+        return needs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

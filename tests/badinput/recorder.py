@@ -16,7 +16,7 @@ CHANGING = frozenset(
 READING = frozenset(
     {
         *("find", "get", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
-        *("facts", "files", "directories", "read", "sha256", "free_bytes"),
+        *("facts", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
     }
 )
 

@@ -12,7 +12,7 @@ from time import monotonic
 
 from orchestrator.hypervisor import connect
 from orchestrator.model import Host
-from tests.bench import checkpoint, listing, machine, rollback, startup
+from tests.bench import checkpoint, depth, growth, listing, machine, rollback, startup
 from tests.bench.groups import Group
 from tests.bench.guests import Site
 from tests.bench.rounds import interleave
@@ -21,7 +21,14 @@ from tests.box.box import Box
 
 BOX = "bench"
 ROUNDS = 7
-GROUPS = {"rollback": rollback.GROUP, "checkpoint": checkpoint.GROUP, "list": listing.GROUP, "start": startup.GROUP}
+GROUPS = {
+    "rollback": rollback.GROUP,
+    "checkpoint": checkpoint.GROUP,
+    "list": listing.GROUP,
+    "start": startup.GROUP,
+    "growth": growth.GROUP,
+    "depth": depth.GROUP,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +59,7 @@ def _furnish(directory: str) -> None:
 def _measure(group: Group, site: Site, rounds: int) -> None:
     print(f"measuring {group.title} ...", file=sys.stderr, flush=True)
     with group.competitors(site) as competitors:
-        results = interleave(competitors, rounds)
+        results = interleave(competitors, min(rounds, group.rounds or rounds))
     for line in render(group.title, results, group.reference, group.aims):
         print(line)
     print(flush=True)

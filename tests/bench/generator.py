@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from posixpath import join
+from posixpath import basename, dirname, join
 from uuid import NAMESPACE_DNS, uuid5
+
+from sqlalchemy import select
 
 from orchestrator.catalog import open_catalog, owners, rows
 from orchestrator.catalog.database import Database
@@ -58,10 +60,33 @@ _TABLES: tuple[type[Base], ...] = (
 
 def fill(url: str, host: Host, checkpoints: int) -> None:
     """Make a catalog at `url`, and put that many checkpoints of domains of `host` in it."""
-    open_catalog(url).close_connection()
     made = _Rows(host)
     for first in range(0, checkpoints, PER_DOMAIN):
-        made.add_domain(f"guest{first // PER_DOMAIN:03}", min(PER_DOMAIN, checkpoints - first))
+        name = f"guest{first // PER_DOMAIN:03}"
+        made.add_head(name, made.add_domain(name, uuid_of(name), min(PER_DOMAIN, checkpoints - first)))
+    _save(url, made)
+
+
+def fill_one(url: str, host: Host, checkpoints: int, *, name: str, uuid: str) -> None:
+    """Make a catalog at `url` with so many checkpoints of that domain; it stands on none of them."""
+    made = _Rows(host)
+    made.add_domain(name, uuid, checkpoints)
+    _save(url, made)
+
+
+def adopt(url: str, store: str) -> None:
+    """Let all catalogued layers in the store pass for ones that an operation made: that of their directory."""
+    database = Database(url)
+    try:
+        with database.write() as session:
+            for layer in session.scalars(select(LayerRow).where(LayerRow.path.startswith(f"{store}/"))):
+                layer.operation_id = basename(dirname(layer.path))
+    finally:
+        database.close()
+
+
+def _save(url: str, made: _Rows) -> None:
+    open_catalog(url).close_connection()
     database = Database(url)
     try:
         with database.write() as session:
@@ -74,11 +99,11 @@ def fill(url: str, host: Host, checkpoints: int) -> None:
 # --------------------------------------------------------------------------- values
 
 
-def tree(host: Host, domain: str, size: int) -> Iterator[Checkpoint]:
+def tree(host: Host, domain: str, uuid: str, size: int) -> Iterator[Checkpoint]:
     """The checkpoints of a domain, each after its parent."""
     made: list[Checkpoint] = []
     for number in range(size):
-        made.append(_checkpoint(host, domain, number, made[_parent(number)] if made else None))
+        made.append(_checkpoint(host, domain, uuid, number, made[_parent(number)] if made else None))
         yield made[-1]
 
 
@@ -86,9 +111,9 @@ def _parent(number: int) -> int:
     return number // 2 if number % BRANCH_EVERY == 0 else number - 1
 
 
-def _checkpoint(host: Host, domain: str, number: int, parent: Checkpoint | None) -> Checkpoint:
+def _checkpoint(host: Host, domain: str, uuid: str, number: int, parent: Checkpoint | None) -> Checkpoint:
     id_ = uuid_of(f"{domain}/{number}")
-    directory = operation_directory(STORE, uuid_of(domain), id_)
+    directory = operation_directory(STORE, uuid, id_)
     memory = MemoryImage(
         path=join(directory, "memory.save"),
         size=120_000_000,
@@ -101,7 +126,7 @@ def _checkpoint(host: Host, domain: str, number: int, parent: Checkpoint | None)
     return Checkpoint(
         id=id_,
         host_uuid=host.uuid,
-        domain_uuid=uuid_of(domain),
+        domain_uuid=uuid,
         domain_name=domain,
         name=f"state-{number:03}",
         parent_id=parent.id if parent else None,
@@ -109,7 +134,7 @@ def _checkpoint(host: Host, domain: str, number: int, parent: Checkpoint | None)
         mode="save",
         state=CheckpointState.READY,
         memory=memory,
-        disks=tuple(_disk(_layer(domain, id_, target, parent)) for target in DISKS),
+        disks=tuple(_disk(_layer(domain, uuid, id_, target, parent)) for target in DISKS),
         domain_xml=DOMAIN_XML,
         persistent=True,
         machine="pc",
@@ -127,9 +152,9 @@ def _disk(layer: Layer) -> CheckpointDisk:
     )
 
 
-def _layer(domain: str, made_by: str, target: str, below: Checkpoint | None) -> Layer:
+def _layer(domain: str, uuid: str, made_by: str, target: str, below: Checkpoint | None) -> Layer:
     """An overlay on what the checkpoint `below` froze; without one, the domain's own disk."""
-    directory = operation_directory(STORE, uuid_of(domain), made_by) if below else "/var/lib/libvirt/images"
+    directory = operation_directory(STORE, uuid, made_by) if below else "/var/lib/libvirt/images"
     return Layer(
         path=join(directory, f"{target}.qcow2" if below else f"{domain}-{target}.qcow2"),
         target=target,
@@ -160,15 +185,21 @@ class _Rows:
         self.of: dict[type[Base], list[Base]] = defaultdict(list)
         self._add(HostRow(uuid=host.uuid, name=host.name, uri=host.uri))
 
-    def add_domain(self, name: str, size: int) -> None:
-        """A domain with its checkpoints; it stands on the last one."""
-        place = {"host_uuid": self._host.uuid, "domain_uuid": uuid_of(name)}
-        self._add(DomainRow(host_uuid=self._host.uuid, uuid=uuid_of(name), name=name, seen=rows.timestamp(BEGAN)))
-        for checkpoint in tree(self._host, name, size):
+    def add_domain(self, name: str, uuid: str, size: int) -> Checkpoint:
+        """A domain with its checkpoints; returns the last one."""
+        place = {"host_uuid": self._host.uuid, "domain_uuid": uuid}
+        self._add(DomainRow(host_uuid=self._host.uuid, uuid=uuid, name=name, seen=rows.timestamp(BEGAN)))
+        for checkpoint in tree(self._host, name, uuid, size):
             self._add_checkpoint(place, checkpoint)
+        return checkpoint
+
+    def add_head(self, name: str, checkpoint: Checkpoint) -> None:
+        """The checkpoint's domain stands on it."""
+        uuid = checkpoint.domain_uuid
+        place = {"host_uuid": self._host.uuid, "domain_uuid": uuid}
         self._add(HeadRow(**place, checkpoint_id=checkpoint.id))
         for target in DISKS:
-            layer_id = self._add_layer(place, _layer(name, uuid_of(f"{name}/head"), target, checkpoint))
+            layer_id = self._add_layer(place, _layer(name, uuid, uuid_of(f"{name}/head"), target, checkpoint))
             self._add(HeadDiskRow(**place, target=target, layer_id=layer_id))
 
     def _add_checkpoint(self, place: dict[str, str], checkpoint: Checkpoint) -> None:

@@ -14,6 +14,7 @@ from tests.bench.rounds import Competitor
 @dataclass(frozen=True, slots=True)
 class Group:
     title: str
-    reference: str  # the row that ratios are to
+    reference: str | Callable[[str], str]  # the row that ratios are to, or which one it is for each row
     competitors: Callable[[Site], AbstractContextManager[Sequence[Competitor]]]  # made, and cleared away after
     aims: Sequence[Aim]
+    rounds: int | None = None  # at most so many, where a round takes long

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +85,14 @@ class Site:
         return f"sqlite:///{self.directory / name}.sqlite"
 
     @contextmanager
-    def guest(self, name: str) -> Iterator[Guest]:
-        """A new guest with two disks, part of its memory filled; it stands still."""
+    def guest(self, name: str, prepare: Callable[[str], None] = lambda name: None) -> Iterator[Guest]:
+        """A new guest with two disks, part of its memory filled; it stands still.
+
+        `prepare` is called with its name before it boots.
+        """
         witness = Witness.define(self.uri, name, media=Media(disks=DISKS), memory_mib=MEMORY_MIB)
         try:
+            prepare(name)
             witness.boot()
             guest = Guest(witness)
             guest.load()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tests.bench.aims import MB, Aim
 from tests.bench.rounds import Result
@@ -14,15 +14,19 @@ HEADINGS = ("median", "lowest", "highest", "ratio", "stopped", "memory")
 WIDTHS = (9, 9, 9, 7, 9, 8)
 
 
-def render(title: str, results: Sequence[Result], reference: str, aims: Sequence[Aim]) -> Iterator[str]:
+def render(
+    title: str, results: Sequence[Result], reference: str | Callable[[str], str], aims: Sequence[Aim]
+) -> Iterator[str]:
     """A table of one group, and below it each aim with its verdict.
 
-    `ratio` is that of the medians to the row named `reference`; empty cells are what a row cannot tell.
+    `ratio` is that of the medians to the row named `reference`, or that it names for a row; empty cells are
+    what a row cannot tell.
     """
     rows = {result.name: summary for result in results if (summary := result.summary())}
     yield f"{title:<{NAME_WIDTH + len(INDENT)}}{_line(HEADINGS)}".rstrip()
     for result in results:
-        yield f"{INDENT}{result.name:<{NAME_WIDTH}}{_cells(result, rows, reference)}".rstrip()
+        compared = reference if isinstance(reference, str) else reference(result.name)
+        yield f"{INDENT}{result.name:<{NAME_WIDTH}}{_cells(result, rows, compared)}".rstrip()
     for aim in aims:
         yield f"{INDENT}aim: {aim.verdict(rows)}"
 

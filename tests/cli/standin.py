@@ -35,6 +35,7 @@ from orchestrator.model import (
     Recovered,
     Skipped,
     StepTime,
+    Usage,
     Verdict,
     VerifyReport,
 )
@@ -126,6 +127,8 @@ class StandIn:
             disks=(),
             overlays=(overlay,),
             needed_bytes=256 * values.MIB,
+            estimated_bytes=97 * values.MIB,
+            free_bytes=60 * values.GIB,
             domain_xml="<domain/>",
             machine="pc",
             cpu="",
@@ -321,6 +324,9 @@ class StandIn:
         details = values.details(self._find(domain, name))
         return replace(details, checkpoint=replace(details.checkpoint, damage=self.damage))
 
+    def usage(self, domain: str | None = None) -> Usage:
+        return values.usage(self.list(domain))
+
     def verify(self, domain: str | None = None, name: str | None = None, *, deep: bool = False) -> VerifyReport:
         wanted = self.list(domain) if name is None or domain is None else [self._find(domain, name)]
         self.verified += [(each.name, deep) for each in wanted]
@@ -384,7 +390,7 @@ def sample() -> StandIn:
     world.add("base", tags=("base", "debian"), created=ago - timedelta(days=3), description="fresh install")
     world.add("experiment", "base", created=ago - timedelta(hours=5))
     world.add("experiment-2", "experiment", created=ago - timedelta(hours=4), state="deleting")
-    world.add("patched", "base", created=ago - timedelta(hours=2), description="all updates of the first of May")
+    world.add("patched", "base", created=ago - timedelta(hours=2), description="all updates of May")
     world.add("before-test", "patched", created=ago - timedelta(minutes=3), state="unhashed")
     world.add("empty", domain="db", created=ago - timedelta(seconds=41), memory_bytes=3 * values.GIB)
     return world

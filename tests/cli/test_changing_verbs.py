@@ -73,6 +73,7 @@ def test_a_dry_run_changes_nothing(run: Run, world: StandIn, verb: list[str]) ->
 def test_a_plan_as_json(run: Run) -> None:
     plan = run("checkpoint", "web01", "x", "--dry-run", "-o", "json")
     assert (plan.json["name"], plan.json["overlays"][0]["target"], plan.err) == ("x", "vda", "")
+    assert plan.json["estimated_bytes"] < plan.json["needed_bytes"] < plan.json["free_bytes"]
     plans = run("delete", "web01", "before-test", "--dry-run", "-o", "json").json
     assert [each["checkpoint_name"] for each in plans] == ["before-test"]
 

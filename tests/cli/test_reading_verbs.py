@@ -8,12 +8,12 @@ from .conftest import Run
 from .standin import StandIn, unfinished
 
 LIST = """\
-   NAME          PARENT      CREATED      MEMORY    DISKS  STATE     TAGS         DESCRIPTION
-   base                      3 d ago    95.0 MiB  1.5 MiB            base,debian  fresh install
-   experiment    base        5 h ago    95.0 MiB  1.5 MiB
-   experiment-2  experiment  4 h ago    95.0 MiB  1.5 MiB  deleting
-   patched       base        2 h ago    95.0 MiB  1.5 MiB                         all updates of the first of May
-*  before-test   patched     3 min ago  95.0 MiB  1.5 MiB  unhashed
+   NAME          PARENT      CREATED      MEMORY    DISKS     FREES  STATE     TAGS         DESCRIPTION
+   base                      3 d ago    95.0 MiB  1.5 MiB  96.0 MiB            base,debian  fresh install
+   experiment    base        5 h ago    95.0 MiB  1.5 MiB  96.0 MiB
+   experiment-2  experiment  4 h ago    95.0 MiB  1.5 MiB  96.0 MiB  deleting
+   patched       base        2 h ago    95.0 MiB  1.5 MiB  96.0 MiB                         all updates of May
+*  before-test   patched     3 min ago  95.0 MiB  1.5 MiB  96.0 MiB  unhashed
 """
 
 TREE = """\
@@ -21,7 +21,7 @@ web01
 ○ base                                   95.0 MiB  + 1.5 MiB  3 d ago    [base, debian]  fresh install
 ├─○ experiment                           95.0 MiB  + 1.5 MiB  5 h ago
 │ ○ experiment-2 (deleting)              95.0 MiB  + 1.5 MiB  4 h ago
-○ patched                                95.0 MiB  + 1.5 MiB  2 h ago                    all updates of the first of May
+○ patched                                95.0 MiB  + 1.5 MiB  2 h ago                    all updates of May
 ● before-test (unhashed) (you are here)  95.0 MiB  + 1.5 MiB  3 min ago
 """
 
@@ -31,12 +31,13 @@ SHOW = """\
   created      {created} UTC (2 h ago)
   parent       base
   children     next
-  description  all updates of the first of May
+  description  all updates of May
   guest was    running
   memory       95.0 MiB, /store/id-patched/memory.save
   sha256       {sha256}
   disk vda     qcow2, 1.5 MiB of 10.0 GiB, /store/old/vda.qcow2
   disk sda     cdrom, read-only, not frozen: empty
+  space        frees 96.0 MiB if deleted alone; 512.0 KiB shared with others
   machine      pc-q35-7.2
   host         hv1, 6f1c0b5e-0000-4000-8000-000000000001
   made with    libvirt 9.0.0, QEMU 7.2.0
@@ -69,7 +70,9 @@ def test_an_empty_list_says_so_to_people_only(run: Run, world: StandIn) -> None:
 def test_list_as_json_is_an_array_with_what_was_promised(run: Run) -> None:
     result = run("list", "web01", "-o", "json")
     first = result.json[0]
-    promised = "domain name id parent created mode tags description current memory_bytes disk_bytes state"
+    promised = (
+        "domain name id parent created mode tags description current memory_bytes disk_bytes exclusive_bytes state"
+    )
     assert set(promised.split()) <= set(first)
     assert first["tags"] == ["base", "debian"]
     assert first["created"].endswith("Z")

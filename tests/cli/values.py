@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from orchestrator.model import (
@@ -10,10 +11,13 @@ from orchestrator.model import (
     CheckpointDisk,
     CheckpointState,
     CheckpointSummary,
+    CheckpointUsage,
     Device,
+    DomainUsage,
     Host,
     Layer,
     MemoryImage,
+    Usage,
 )
 
 MIB = 1024 * 1024
@@ -45,6 +49,7 @@ def summary(domain: str, name: str, parent: CheckpointSummary | None = None) -> 
         memory_bytes=95 * MIB,
         disk_bytes=1536 * 1024,
         state="ready",
+        exclusive_bytes=96 * MIB,
     )
 
 
@@ -97,4 +102,47 @@ def details(of: CheckpointSummary) -> CheckpointDetails:
         protected=of.protected,
         description=of.description,
     )
-    return CheckpointDetails(checkpoint=checkpoint, host=HOST, parent=of.parent, current=of.current, children=("next",))
+    return CheckpointDetails(
+        checkpoint=checkpoint,
+        host=HOST,
+        parent=of.parent,
+        current=of.current,
+        children=("next",),
+        exclusive_bytes=of.exclusive_bytes,
+        shared_bytes=512 * 1024,
+    )
+
+
+def usage(of: Sequence[CheckpointSummary]) -> Usage:
+    domains = sorted({(each.domain, each.domain_uuid) for each in of})
+    return Usage(
+        store="/store",
+        total_bytes=100 * GIB,
+        free_bytes=60 * GIB,
+        uncatalogued_bytes=3 * MIB,
+        domains=tuple(
+            DomainUsage(
+                domain=name,
+                domain_uuid=uuid,
+                memory_bytes=sum(each.memory_bytes for each in of if each.domain_uuid == uuid),
+                frozen_bytes=5 * MIB,
+                active_bytes=512 * 1024,
+                manifest_bytes=12 * 1024,
+                own_bytes=4 * GIB,
+            )
+            for name, uuid in domains
+        ),
+        checkpoints=tuple(
+            CheckpointUsage(
+                domain=each.domain,
+                domain_uuid=each.domain_uuid,
+                name=each.name,
+                id=each.id,
+                memory_bytes=each.memory_bytes,
+                disk_bytes=each.disk_bytes,
+                exclusive_bytes=each.exclusive_bytes,
+                shared_bytes=512 * 1024,
+            )
+            for each in of
+        ),
+    )

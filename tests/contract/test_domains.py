@@ -64,6 +64,16 @@ def test_only_find_asks_for_capacities(lab: Lab) -> None:
     assert seen and seen.capacities == {}
 
 
+def test_only_find_asks_how_much_is_resident_and_of_a_running_guest_only(lab: Lab) -> None:
+    domain = lab.guest()
+    assert domain.resident_bytes is not None and domain.resident_bytes > 1 << 20
+    seen = lab.hypervisor.domains.get(domain.uuid)
+    assert seen and seen.resident_bytes is None
+    lab.hypervisor.domains.destroy(domain.uuid)
+    off = lab.hypervisor.domains.find(domain.uuid)
+    assert off and off.resident_bytes is None
+
+
 def test_each_start_is_another_run(lab: Lab) -> None:
     before = lab.guest()
     lab.hypervisor.domains.destroy(before.uuid)

@@ -212,6 +212,8 @@ def test_free_space_is_that_of_the_nearest_directory(lab: Lab) -> None:
     assert storage.files(directory) is None
     small = lab.small_directory()
     assert 0 <= storage.free_bytes(f"{small}/not/made/yet") <= SMALL
+    for place in (directory, small):
+        assert storage.free_bytes(place) <= storage.total_bytes(f"{place}/not/made/yet")
 
 
 def test_a_client_finds_back_after_the_daemon_was_restarted(fragile_lab: Lab) -> None:

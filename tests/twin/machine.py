@@ -46,6 +46,10 @@ class Machine:
     def active(self) -> bool:
         return self.state.active
 
+    @property
+    def _is_busy(self) -> bool:
+        return self.state is GuestState.BUSY
+
     def tops(self, *, writable: bool = True) -> dict[str, str]:
         """The files that its QEMU has open, by target."""
         disks = domainxml.disks(self.running_xml or "")
@@ -87,8 +91,9 @@ class Machine:
             managed_save=self.managed_save,
             libvirt_snapshots=self.libvirt_snapshots,
             libvirt_checkpoints=self.libvirt_checkpoints,
-            capacities=self._capacities(xml) if capacities and self.state is not GuestState.BUSY else {},
+            capacities=self._capacities(xml) if capacities and not self._is_busy else {},
             off_reason=self.off_reason,
+            resident_bytes=said.memory_bytes // 2 if capacities and self.active and not self._is_busy else None,
         )
 
     def _xml(self) -> str:

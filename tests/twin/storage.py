@@ -69,6 +69,9 @@ class TwinStorage:
     def free_bytes(self, path: str) -> int:
         return self._files.free_at(path)
 
+    def total_bytes(self, path: str) -> int:
+        return self._files.free_at(path) + sum(len(file.bytes()) for file in self._files.files.values())
+
     def _bytes(self, path: str) -> bytes:
         if path not in self._files.files:
             raise NotFound(f"the hypervisor has no file {path}")

@@ -81,6 +81,7 @@ def domain(*disks: Disk, **changes: Any) -> Domain:
         "run_id": 7 if state.active else None,
         "persistent": True,
         "memory_bytes": 2 * GIB,
+        "resident_bytes": 700 * MIB if state.active else None,
         "machine": "pc-q35-7.2",
         "cpu": "<cpu mode='host-model'/>",
         "emulator": "/usr/bin/qemu-system-x86_64",

@@ -154,7 +154,9 @@ class World:
 
     def delete(self, checkpoint: Checkpoint) -> list[str]:
         """Returns the paths it discarded, after forgetting them and the checkpoint."""
-        lease = self.open(OperationKind.DELETE)
+        return self.finish_delete(self.open(OperationKind.DELETE), checkpoint)
+
+    def finish_delete(self, lease: Lease, checkpoint: Checkpoint) -> list[str]:
         discarded = self.catalog.hide_checkpoint(lease, checkpoint.id)
         self.catalog.forget_checkpoint(lease, checkpoint.id)
         self.catalog.forget_layers(lease, paths(discarded))

@@ -47,6 +47,17 @@ def test_each_stands_on_what_its_parent_froze(catalog: SqlCatalog) -> None:
             assert layer.backing == (parent.layers[target].path if parent else None)
 
 
+def test_a_domain_that_exists_can_have_them_all(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/one.sqlite"
+    generator.fill_one(url, HOST, SIZE, name="web01", uuid="uuid-1")
+    catalog = open_catalog(url)
+    listed = catalog.summaries(HOST.uuid, "uuid-1")
+    assert len(listed) == SIZE
+    assert not any(each.current for each in listed)
+    assert all(catalog.checkpoint_by_id(each.id) for each in listed[:20])
+    catalog.close_connection()
+
+
 def test_nothing_is_needless_or_dangling(catalog: SqlCatalog) -> None:
     """A leaf that is not stood on frees its own layers, and the head's chain goes down to the domain's disk."""
     head = catalog.head(HOST.uuid, generator.uuid_of("guest001"))

@@ -8,7 +8,7 @@ from time import sleep
 
 import pytest
 
-from tests.bench.aims import Aim, at_most_more, at_most_times, peaks_below
+from tests.bench.aims import Aim, at_most_more, at_most_times, grows_at_most, peaks_below
 from tests.bench.commands import CommandFailed, measured
 from tests.bench.rounds import WARM_UP, Competitor, Result, Unavailable, interleave, timed
 from tests.bench.statistics import Measurement, Summary
@@ -108,6 +108,20 @@ class TestAims:
     def test_verdict(self, aim: Aim, verdict: str) -> None:
         assert aim.verdict(self.ROWS) == verdict
 
+    @pytest.mark.parametrize(
+        ("deep_by_hand", "verdict"),
+        [(1.0, "1.60, MISSED"), (1.5, "1.10, met"), (0.5, "1.60, MISSED")],  # what gets faster by itself is no excuse
+    )
+    def test_what_libvirt_itself_takes_longer_for_is_not_ours(self, deep_by_hand: float, verdict: str) -> None:
+        rows = {
+            "few by hand": summary(1.0),
+            "many by hand": summary(deep_by_hand),
+            "few": summary(1.0),
+            "many": summary(1.6),
+        }
+        aim = grows_at_most("many", "few", 1.2, beside=("few by hand", "many by hand"))
+        assert aim.verdict(rows) == f"(many − what libvirt adds) / few ≤ 1.20: {verdict}"
+
     def test_limit_itself_meets_the_aim(self) -> None:
         rows = {"a": summary(2.0), "b": summary(1.0)}
         assert at_most_times("a", "b", 2.0).verdict(rows).endswith("met")
@@ -137,6 +151,13 @@ class TestTable:
             "  external                                  n/a: too old",
             "  aim: library / by hand ≤ 1.05: 1.50, MISSED",
         ]
+
+    def test_each_row_may_have_a_reference_of_its_own(self) -> None:
+        results = [
+            Result(name, seconds(time)) for name, time in (("a 1", 1.0), ("b 1", 2.0), ("a 9", 3.0), ("b 9", 5.0))
+        ]
+        lines = list(render("growth", results, lambda row: f"{row[0]} 1", []))
+        assert [line.split()[-1] for line in lines[1:]] == ["1.00", "1.00", "3.00", "2.50"]
 
     def test_without_the_reference_there_are_no_ratios(self) -> None:
         results = [Result("by hand", unavailable="gone"), Result("library", seconds(0.5))]

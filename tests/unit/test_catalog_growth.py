@@ -31,6 +31,7 @@ QUESTIONS: dict[str, Question] = {
     "checkpoint": lambda catalog, its: catalog.checkpoint(HOST.uuid, its.domain_uuid, its.name),
     "checkpoint_by_id": lambda catalog, its: catalog.checkpoint_by_id(its.id),
     "summaries": lambda catalog, its: catalog.summaries(HOST.uuid, its.domain_uuid),
+    "summaries of one": lambda catalog, its: catalog.summaries(HOST.uuid, its.domain_uuid, its.name),
     "child_names": lambda catalog, its: catalog.child_names(its.id),
     "head": lambda catalog, its: catalog.head(HOST.uuid, its.domain_uuid),
     "layer": lambda catalog, its: catalog.layer(HOST.uuid, its.layers["vda"].path),
@@ -38,6 +39,7 @@ QUESTIONS: dict[str, Question] = {
     "domain_uuid": lambda catalog, its: catalog.domain_uuid(HOST.uuid, DOMAIN),
     "unsettled": lambda catalog, its: catalog.unsettled(HOST.uuid),
     "discarded_layers": lambda catalog, its: catalog.discarded_layers(its.id),
+    "holdings": lambda catalog, its: catalog.holdings(HOST.uuid, its.domain_uuid),
     "layers_freed_by": lambda catalog, its: catalog.layers_freed_by(its.id),
 }
 

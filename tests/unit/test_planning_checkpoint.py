@@ -68,6 +68,8 @@ def test_a_plan_holds_all_that_will_happen() -> None:
         disks=web01.disks,
         overlays=(overlay("vda", ACTIVE), overlay("vdb", "/dev/vg0/data", "raw", 3 * GIB)),
         needed_bytes=2 * GIB + 66 * MIB,
+        estimated_bytes=702 * MIB,
+        free_bytes=100 * GIB,
         domain_xml=web01.xml,
         machine=web01.machine,
         cpu=web01.cpu,
@@ -163,8 +165,29 @@ def test_a_dry_run_reads_as_what_will_happen(after: After, state: GuestState, en
     assert plan(request={"after": after}, domain=domain(state=state)).lines() == [
         f"make {new}",
         f"make overlay {new}/vda.qcow2 on {ACTIVE}",
-        f"save the memory of web01 to {new}/memory.save (at most 2113 MiB)",
+        f"save the memory of web01 to {new}/memory.save (at most 2113 MiB, probably 701 MiB; 102400 MiB are free)",
         f"freeze {ACTIVE} (vda)",
         "record checkpoint before-upgrade",
         end,
     ]
+
+
+@pytest.mark.parametrize(
+    ("resident", "estimated", "told"),
+    [
+        (300 * MIB, 301 * MIB, "at most 2113 MiB, probably 301 MiB; 102400 MiB are free"),
+        (5 * GIB, 2 * GIB + MIB, "at most 2113 MiB, probably 2049 MiB; 102400 MiB are free"),  # QEMU's own, too
+        (None, None, "at most 2113 MiB; 102400 MiB are free"),
+    ],
+)
+def test_what_the_guest_has_resident_is_the_estimate(resident: int | None, estimated: int | None, told: str) -> None:
+    planned = plan(domain=domain(resident_bytes=resident))
+    assert planned.estimated_bytes == estimated
+    assert any(line.endswith(f"({told})") for line in planned.lines())
+
+
+def test_a_plan_of_an_earlier_version_has_no_estimate() -> None:
+    fields = msgspec.to_builtins(plan())
+    for name in ("estimated_bytes", "free_bytes"):
+        del fields[name]
+    assert any(line.endswith("(at most 2113 MiB)") for line in msgspec.convert(fields, CheckpointPlan).lines())

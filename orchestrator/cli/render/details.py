@@ -32,6 +32,7 @@ def summary(details: CheckpointDetails) -> CheckpointSummary:
         state=shown_state(checkpoint.state, checkpoint.damage, checkpoint.memory.sha256),
         expires=checkpoint.expires,
         protected=checkpoint.protected,
+        exclusive_bytes=details.exclusive_bytes,
     )
 
 
@@ -77,6 +78,7 @@ def details(found: CheckpointDetails, now: datetime) -> Iterator[str]:
         ("memory", f"{size(memory.size)}, {shown(memory.path)}"),
         ("sha256", memory.sha256 or ""),
         *((f"disk {disk.target}", _disk(disk)) for disk in checkpoint.disks),
+        ("space", _space(found)),
         ("machine", shown(checkpoint.machine)),
         ("host", f"{shown(found.host.name)}, {found.host.uuid}"),
         ("made with", f"libvirt {checkpoint.libvirt_version}, QEMU {checkpoint.qemu_version}"),
@@ -87,6 +89,11 @@ def details(found: CheckpointDetails, now: datetime) -> Iterator[str]:
 
 def _expires(expires: datetime, now: datetime) -> str:
     return f"{expires:%Y-%m-%d %H:%M:%S} UTC ({expiry(expires, now)})"
+
+
+def _space(found: CheckpointDetails) -> str:
+    frees = f"frees {size(found.exclusive_bytes)} if deleted alone"
+    return f"{frees}; {size(found.shared_bytes)} shared with others"
 
 
 def _disk(disk: CheckpointDisk) -> str:

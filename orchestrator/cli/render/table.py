@@ -19,6 +19,7 @@ COLUMNS = (
     Column(title="CREATED"),
     Column(title="MEMORY", right=True),
     Column(title="DISKS", right=True),
+    Column(title="FREES", right=True, shrinks_to=10),  # never cut: no size is wider
     Column(title="STATE"),
     Column(title="TAGS", shrinks_to=6),
     Column(title="DESCRIPTION", shrinks_to=8),
@@ -43,6 +44,7 @@ def _row(checkpoint: CheckpointSummary, now: datetime, with_domain: bool) -> tup
         age(checkpoint.created, now),
         size(checkpoint.memory_bytes),
         size(checkpoint.disk_bytes),
+        size(checkpoint.exclusive_bytes),
         marks(checkpoint, now),
         shown(",".join(checkpoint.tags)),
         shown(checkpoint.description),

@@ -10,7 +10,8 @@ turn right::
     ● patched (you are here)
 
 A branch that turns right holds at most half of what is below its parent, so n checkpoints are never
-indented more than 2·log2(n) columns: a chain of any depth stays in one column, and 500 nodes fit.
+indented more than 2·log2(n) columns: a chain of any depth stays in one column. On a terminal the drawing
+leaves room for sizes and age, and for some of the tags: names that are too long for that lose their ends.
 """
 
 from __future__ import annotations
@@ -21,18 +22,23 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ...model import CheckpointSummary, OperationRecord
-from .columns import Column, align
+from .columns import GAP, Column, align
 from .marks import marks
-from .units import age, shown, size
+from .units import age, cut, shown, size, width
+
+LEAST_OF_TAGS = 10
+READABLE = 18
+"""Columns of a name, and of the mark behind it, that tags do not take."""
 
 COLUMNS = (
     Column(),
     Column(right=True),
     Column(right=True),
     Column(),
-    Column(shrinks_to=6),
+    Column(shrinks_to=LEAST_OF_TAGS),
     Column(shrinks_to=8),
 )
+HERE = " (you are here)"
 
 
 class Glyphs(NamedTuple):
@@ -148,26 +154,55 @@ def tree(
     for number, domain in enumerate(drawn):
         if number:
             yield ""
-        yield shown(domain.name) + "".join(
-            f" (unfinished {each.kind}: {each.step or 'just begun'})" for each in domain.unfinished
-        )
+        unfinished = (f" (unfinished {each.kind}: {each.step or 'just begun'})" for each in domain.unfinished)
+        yield _short(shown(domain.name), "".join(unfinished), terminal)
         if domain.nodes:
-            yield from align(COLUMNS, [_row(node, now, glyphs) for node in domain.nodes], terminal)
+            yield from align(COLUMNS, _rows(domain.nodes, now, terminal, glyphs), terminal)
 
 
-def _row(node: Placed, now: datetime, glyphs: Glyphs) -> tuple[str, ...]:
-    checkpoint = node.checkpoint
-    left = glyphs.beside * node.indent + (glyphs.branch if node.branches else "")
+def _rows(nodes: Sequence[Placed], now: datetime, terminal: int | None, glyphs: Glyphs) -> list[tuple[str, ...]]:
+    most = max(width(size(node.checkpoint.disk_bytes)) for node in nodes)  # so that one plus stands below the other
+    facts = [_facts(node.checkpoint, now, most) for node in nodes]
+    left = [_left(node, glyphs) for node in nodes]
+    room = _room(facts, max(map(width, left)), terminal) if terminal is not None else None
+    return [
+        (before + _named(node.checkpoint, now, None if room is None else room - width(before)), *its)
+        for node, before, its in zip(nodes, left, facts, strict=True)
+    ]
+
+
+def _room(facts: Sequence[tuple[str, ...]], left: int, terminal: int) -> int:
+    """Columns for the drawing: what sizes and age leave, and of that some for tags if all names stay readable."""
+    memory, disks, ages, tags, _ = (max(map(width, column)) for column in zip(*facts, strict=True))
+    room = terminal - sum(len(GAP) + each for each in (memory, disks, ages))
+    beside_tags = room - len(GAP) - min(tags, LEAST_OF_TAGS)
+    return beside_tags if tags and beside_tags >= left + READABLE else room
+
+
+def _left(node: Placed, glyphs: Glyphs) -> str:
+    turn = glyphs.branch if node.branches else ""
+    return f"{glyphs.beside * node.indent}{turn}{glyphs.head if node.checkpoint.current else glyphs.node} "
+
+
+def _named(checkpoint: CheckpointSummary, now: datetime, room: int | None) -> str:
+    found = marks(checkpoint, now)
+    state = f" ({found})" if found else ""
+    name, here = shown(checkpoint.name), HERE if checkpoint.current else ""
+    if room is not None and room - width(state + here) < min(width(name), READABLE):
+        here = ""  # the sign before the name tells, too
+    return _short(name, state + here, room)
+
+
+def _short(name: str, behind: str, room: int | None) -> str:
+    """`name` with all of the marks behind it; where the room is too small the name gives way."""
+    return (name if room is None else cut(name, max(1, room - width(behind)))) + behind
+
+
+def _facts(checkpoint: CheckpointSummary, now: datetime, most: int) -> tuple[str, ...]:
     return (
-        f"{left}{glyphs.head if checkpoint.current else glyphs.node} {shown(checkpoint.name)}{_marks(checkpoint, now)}",
         size(checkpoint.memory_bytes),
-        f"+ {size(checkpoint.disk_bytes)}",
+        f"+ {size(checkpoint.disk_bytes):>{most}}",
         age(checkpoint.created, now),
         shown(f"[{', '.join(checkpoint.tags)}]") if checkpoint.tags else "",
         shown(checkpoint.description),
     )
-
-
-def _marks(checkpoint: CheckpointSummary, now: datetime) -> str:
-    found = marks(checkpoint, now)
-    return (f" ({found})" if found else "") + (" (you are here)" if checkpoint.current else "")

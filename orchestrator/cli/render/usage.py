@@ -1,0 +1,62 @@
+"""What `snapctl usage` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...model import DomainUsage, Usage
+from .columns import Column, align
+from .units import shown, size
+
+COLUMNS = (
+    Column(title="DOMAIN"),
+    Column(title="NAME", shrinks_to=8),
+    Column(title="MEMORY", right=True),
+    Column(title="DISKS", right=True),
+    Column(title="FREES", right=True),
+    Column(title="SHARED", right=True, shrinks_to=10),  # never cut: no size is wider
+)
+
+
+def document(usage: Usage) -> dict[str, Any]:
+    """The object of `-o json`: the value, and the sum of each domain."""
+    import msgspec
+
+    fields: dict[str, Any] = msgspec.to_builtins(usage)
+    for domain, told in zip(usage.domains, fields["domains"], strict=True):
+        told["bytes"] = domain.bytes
+    return fields
+
+
+def usage(found: Usage, *, terminal: int | None, with_domain: bool) -> Iterator[str]:
+    """A checkpoint a line, then a domain a line, then the store."""
+    rows = [
+        (
+            shown(each.domain) if with_domain else "",
+            shown(each.name),
+            size(each.memory_bytes),
+            size(each.disk_bytes),
+            size(each.exclusive_bytes),
+            size(each.shared_bytes),
+        )
+        for each in found.checkpoints
+    ]
+    if rows:
+        yield from align(COLUMNS, rows, terminal)
+        yield ""
+    for domain in found.domains:
+        yield from _domain(domain)
+    yield f"store {shown(found.store)}: {size(found.free_bytes)} of {size(found.total_bytes)} free"
+    if found.uncatalogued_bytes:
+        yield f"  {size(found.uncatalogued_bytes)} in it not catalogued; see: snapctl doctor"
+
+
+def _domain(domain: DomainUsage) -> Iterator[str]:
+    yield (
+        f"{shown(domain.domain)}: {size(domain.bytes)} (memory {size(domain.memory_bytes)}, "
+        f"frozen {size(domain.frozen_bytes)}, active {size(domain.active_bytes)}, "
+        f"manifests {size(domain.manifest_bytes)})"
+    )
+    if domain.own_bytes:
+        yield f"  stands on files of your own, {size(domain.own_bytes)}: not counted"
