@@ -133,7 +133,7 @@ u32 = st.one_of(st.integers(0, 8), st.integers(0, 2**32 - 1))
 fields = dict.fromkeys(("version", "data_length", "was_running", "compression", "cookie_offset"), u32)
 
 
-DISK_FIELDS = {
+DISK_FIELDS: dict[str, SearchStrategy[Any]] = {
     "version": st.sampled_from([1, 2, 3, 4]),
     "cluster_bits": st.sampled_from([8, 9, 16, 21, 22]),
     "size": st.one_of(st.integers(0, 1 << 40), st.integers(0, 2**64 - 1)),
