@@ -3,8 +3,6 @@
 
 PYTHON := .venv/bin/python
 COVERAGE := --cov=orchestrator --cov-report=term:skip-covered
-# In test-long only until their short selections are known to be steady on a machine that is busy.
-UNSTEADY := tests/kills tests/histories tests/story/test_two_processes.py tests/badinput/test_on_libvirt.py
 
 setup:  ## system packages and .venv; seconds when nothing is missing
 	@scripts/setup
@@ -13,7 +11,7 @@ demo: setup  ## the main job, on a real guest
 	@$(PYTHON) -m tests.demo
 
 test: setup
-	@$(PYTHON) -m pytest -m "not long" $(addprefix --ignore=,$(UNSTEADY)) $(COVERAGE)
+	@$(PYTHON) -m pytest -m "not long" $(COVERAGE)
 
 test-long: setup  ## slower and wider
 	@$(PYTHON) -m pytest $(COVERAGE)

@@ -134,6 +134,9 @@ class SqlCatalog:
     ) -> Lease:
         try:
             with self._database.write() as session:
+                # Asked in the same transaction: afterwards whoever had the domain may be done with it.
+                for other in journal.unsettled(session, host.uuid, domain_uuid):
+                    raise journal.busy(other)
                 journal.start(
                     session,
                     operation_id=operation_id,
@@ -145,7 +148,7 @@ class SqlCatalog:
                     ttl=self._times.ttl,
                 )
                 record = journal.get(session, operation_id)
-        except Conflict as conflict:
+        except Conflict as conflict:  # a database server lets two of them come as far as this
             for other in self.unsettled(host.uuid, domain_uuid):
                 raise journal.busy(other) from conflict
             raise

@@ -12,7 +12,7 @@ from time import monotonic
 
 from orchestrator.hypervisor import connect
 from orchestrator.model import Host
-from tests.bench import checkpoint, depth, growth, listing, machine, rollback, startup
+from tests.bench import checkpoint, depth, growth, listing, machine, rollback, startup, verify
 from tests.bench.groups import Group
 from tests.bench.guests import Site
 from tests.bench.rounds import interleave
@@ -24,6 +24,7 @@ ROUNDS = 7
 GROUPS = {
     "rollback": rollback.GROUP,
     "checkpoint": checkpoint.GROUP,
+    "verify": verify.GROUP,
     "list": listing.GROUP,
     "start": startup.GROUP,
     "growth": growth.GROUP,

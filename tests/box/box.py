@@ -16,8 +16,8 @@ from tests.box.connection import connect
 from tests.box.errors import BoxError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-UP_TIMEOUT = 15.0
-DOWN_TIMEOUT = 30.0
+UP_TIMEOUT = 60.0
+DOWN_TIMEOUT = 60.0
 
 
 class Box:

@@ -16,7 +16,7 @@ from posixpath import dirname
 
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
-from orchestrator.model import Disk, GuestState
+from orchestrator.model import Disk, GuestState, Head
 from tests.story.faults import Fate, Faults, faulty_catalog, faulty_hypervisor
 from tests.twin import Guest, TwinHypervisor, World, saveimage
 
@@ -63,6 +63,10 @@ class Lab:
 
     def close(self) -> None:
         self._catalog.close_connection()
+
+    def head(self) -> Head | None:
+        """Where the catalog says that the guest stands."""
+        return self._catalog.head(self.world.host.uuid, self._uuid)
 
     # ------------------------------------------------------------------ back to how it was
 

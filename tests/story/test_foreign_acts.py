@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator import domainxml
 from orchestrator.coordinator import Coordinator
-from orchestrator.errors import HypervisorError, Unfinished
+from orchestrator.errors import HypervisorError, Refused, Unfinished
 from orchestrator.model import GuestState, OffReason, Source
 from tests.story.faults import Faults, Killed, Kind
 from tests.story.lab import Lab
@@ -158,6 +158,57 @@ def test_what_was_being_undone_is_not_taken_up_again(lab: Lab, monkeypatch: pyte
     lab.session().recover()
 
     assert lab.guest.start().read("vda") == kept
+    lab.check()
+
+
+def test_an_image_that_may_be_all_that_is_left_outlives_an_undo(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint could not go forward; killed in its undo, when the guest was back, whose QEMU died then."""
+    original = lab.guest.machine.domain().sources()
+    begin_restore = lab.world.begin_restore
+
+    def onto_the_original_disks_only(path: str, xml: str) -> object:
+        if str(original["vda"]) not in xml:
+            fail()
+        return begin_restore(path, xml)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(lab.world, "begin_restore", onto_the_original_disks_only)
+        patch.setattr(lab.world, "define", fail)
+        kill(lab, checkpoint_b, after="enter")
+    assert lab.guest.machine.domain().sources() == original
+    lab.world.kill_qemu("web01")
+    files = set(lab.world.files.files)
+
+    with pytest.raises(Unfinished, match="may have run"):
+        lab.session().recover()
+    assert set(lab.world.files.files) == files
+
+
+class At(Faults):
+    """Somebody acts when a client reaches a point."""
+
+    def __init__(self, point: str, act: Callable[[], object]) -> None:
+        super().__init__()
+        self._point = point
+        self._act = act
+
+    def reach(self, point: str) -> None:
+        if point == self._point:
+            self._act()
+
+
+def test_a_run_that_nobody_asked_to_discard_is_not_stopped(lab: Lab) -> None:
+    """The owner has started his guest anew since the rollback was planned: on the same disks, but he worked on."""
+
+    def start_anew() -> None:
+        lab.guest.shut_down()
+        lab.guest.start().tick(100)
+
+    with pytest.raises(Refused, match="was changed by somebody"):
+        rollback_a(lab.session(At("stopped.before", start_anew)))
+
+    assert lab.guest.read("vda") == lab.counter
+    assert lab.counter > 100
     lab.check()
 
 

@@ -51,11 +51,11 @@ def say_everywhere(guest: Witness, text: str) -> bool:
 
 def halt_counter(guest: Witness) -> None:
     """Let the guest count on its disks for a while, and then no more: its counter tells one moment exactly."""
-    guest.sh("witness start; sleep 0.5; witness stop")
+    guest.sh("witness start; witness tick; witness stop")
     # Never in the middle of a write, which would leave the counter's file empty.
     guest.sh("while kill -STOP $(pidof witness); [ ! -s /tmp/counter ]; do kill -CONT $(pidof witness); done")
 
 
 def let_it_count(guest: Witness) -> None:
     """Undo `halt_counter`: the counter goes on, in memory and on the disks."""
-    guest.sh("kill -CONT $(pidof witness); witness start; sleep 0.3; witness stop")
+    guest.sh("kill -CONT $(pidof witness); witness start; witness tick; witness stop")

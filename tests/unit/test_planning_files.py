@@ -136,6 +136,15 @@ def test_damage_is_named_with_what_is_lost_and_what_to_do(seen: dict[str, Any], 
     assert len(str(error)) <= LONGEST_LINE
 
 
+def test_memory_is_not_paired_with_disks_that_it_was_not_saved_with() -> None:
+    """Image and catalog agree on the XML, and each file is as catalogued: only the pairing is wrong."""
+    elsewhere = replace(MADE, domain_xml=MADE.domain_xml.replace(FROZEN.path, BASE))
+    chains = {"vda": CHAIN}
+    (found,) = damage(elsewhere, chains, seen_of(elsewhere, chains))
+    assert found.path == MEMORY
+    assert f"was saved with {BASE} for disk vda, not with {FROZEN.path}" in found.problem
+
+
 def test_every_damaged_file_is_named_once() -> None:
     """A layer that two disks share, and all that is wrong with each file."""
     chains = {"vda": CHAIN, "vdb": [replace(FROZEN, path="/other.qcow2", target="vdb"), layer(BASE)]}

@@ -1,0 +1,453 @@
+"""The bugs: what each does wrong, where it is planted, and the tests that must notice.
+
+The tests are fast ones, on the in-memory hypervisor. Where the text of the product changes, the bug is to
+be planted anew in what took its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Bug:
+    what: str
+    file: str
+    old: str  # occurs once in the file
+    new: str
+    tests: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.what
+
+
+MATRIX = "tests/story/test_crash_matrix.py::test_a_fault_at_any_call_is_settled"
+ORDER = "tests/story/test_order.py::test_each_rule_holds_after_each_effect"
+ORDER_OF_CHECKPOINT, ORDER_OF_ROLLBACK = (f"{ORDER}[{verb}, two disks]" for verb in ("checkpoint", "rollback"))
+CUT_IMAGE = "tests/story/test_order.py::test_an_image_that_ends_before_the_memory_is_not_committed"
+KILLED_CHECKPOINT = f"{MATRIX}[first checkpoint-killed after]"
+KILLED_ROLLBACK = f"{MATRIX}[rollback-killed after]"
+KILLED_DELETE = f"{MATRIX}[delete-killed after]"
+FOREIGN = "tests/story/test_foreign_acts.py"
+PROCESSES = "tests/story/test_two_processes.py"
+VERIFY = "tests/story/test_verify.py"
+LEASE = "tests/unit/test_lease.py"
+
+MAKING, REWIND, CHECKPOINT, ROLLBACK, DELETE = (
+    f"orchestrator/operations/{name}.py" for name in ("workspace", "rewind", "checkpoint", "rollback", "delete")
+)
+JOURNAL = "orchestrator/journal.py"
+ROWS = "orchestrator/catalog/journal.py"
+FILES = "orchestrator/planning/files.py"
+
+BUGS = (
+    # ------------------------------------------------------------------ order of things
+    Bug(
+        "skip the persistent repoint",
+        REWIND,
+        "        define_sources(self._hypervisor, self._uuid, self._sources)\n",
+        "        pass\n",
+        (KILLED_ROLLBACK,),
+    ),
+    Bug(
+        "believe in the persistent repoint unseen",
+        REWIND,
+        "return {} if all(defined.get(o.target, o.path) == o.path for o in self._overlays) else None",
+        "return {}",
+        (KILLED_ROLLBACK,),
+    ),
+    Bug(
+        "restore before define",
+        ROLLBACK,
+        """\
+            Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
+            Step("restored", self._restore, self._is_restored),
+""",
+        """\
+            Step("restored", self._restore, self._is_restored),
+            Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
+""",
+        (ORDER_OF_ROLLBACK,),
+    ),
+    Bug(
+        "stop before the overlays are made",
+        ROLLBACK,
+        """\
+            Step("prepared", self._prepare, self._is_prepared, self._unprepare),
+            Step("stopped", self._stop, self._is_stopped, nothing),
+""",
+        """\
+            Step("stopped", self._stop, self._is_stopped, nothing),
+            Step("prepared", self._prepare, self._is_prepared, self._unprepare),
+""",
+        (KILLED_ROLLBACK,),
+    ),
+    Bug(
+        "resume before commit",
+        ROLLBACK,
+        """\
+            Step("committed", self._commit, self._is_committed),
+            *resumed,
+""",
+        """\
+            *resumed,
+            Step("committed", self._commit, self._is_committed),
+""",
+        (ORDER_OF_ROLLBACK,),
+    ),
+    Bug(
+        "commit before the persistent repoint",
+        CHECKPOINT,
+        """\
+            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
+            Step("committed", self._commit, self._is_committed, nothing),
+""",
+        """\
+            Step("committed", self._commit, self._is_committed, nothing),
+            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
+""",
+        (ORDER_OF_CHECKPOINT,),
+    ),
+    Bug(
+        "commit before the image is whole",
+        CHECKPOINT,
+        "return header if image.physical > saveimage.HEADER_LENGTH + header.data_length else None",
+        "return header",
+        (CUT_IMAGE,),
+    ),
+    Bug(
+        "delete before commit",
+        DELETE,
+        """\
+            Step("hidden", self._hide, self._is_hidden),
+            Step("removed", self._remove, self._is_removed),
+""",
+        """\
+            Step("removed", self._remove, self._is_removed),
+            Step("hidden", self._hide, self._is_hidden),
+""",
+        (KILLED_DELETE,),
+    ),
+    Bug(
+        "forget the names before the files are gone",
+        ROLLBACK,
+        "        remove_files(self._hypervisor, self.plan.domain_uuid, paths)\n",
+        "        self._catalog.forget_layers(self._lease, paths)\n"
+        "        remove_files(self._hypervisor, self.plan.domain_uuid, paths)\n",
+        (KILLED_ROLLBACK,),
+    ),
+    # ------------------------------------------------------------------ overlays
+    Bug(
+        "reuse an overlay that a QEMU had open",
+        MAKING,
+        "        if opened or facts is None:\n",
+        "        if facts is None:\n",
+        ("tests/unit/test_workspace.py", KILLED_ROLLBACK),
+    ),
+    Bug(
+        "restore onto an overlay that was written to",
+        MAKING,
+        "        if facts is not None and not is_empty(facts, lengths[overlay.target]):\n",
+        "        if False:\n",
+        ("tests/unit/test_workspace.py", FOREIGN),
+    ),
+    Bug(
+        "take back an overlay that was written to",
+        MAKING,
+        "if facts is not None and not is_empty(facts, lengths.get(overlay.target, facts.physical)):",
+        "if False:",
+        ("tests/unit/test_workspace.py", FOREIGN),
+    ),
+    Bug(
+        "two rollbacks in one directory",
+        "orchestrator/planning/rollback.py",
+        "operation_directory(facts.store, checkpoint.domain_uuid, operation_id)",
+        "operation_directory(facts.store, checkpoint.domain_uuid, checkpoint.id)",
+        ("tests/unit/test_planning_rollback.py", KILLED_ROLLBACK),
+    ),
+    Bug(
+        "no format on backing",
+        "orchestrator/storagexml.py",
+        '    add(backing, "format", type=wanted.backing_format)\n',
+        "",
+        ("tests/unit/test_storagexml.py",),
+    ),
+    Bug(
+        "remove files that a domain uses",
+        MAKING,
+        "        if path in in_use:\n",
+        "        if False:\n",
+        ("tests/unit/test_workspace.py", FOREIGN),
+    ),
+    Bug(
+        "remove a directory that holds something else",
+        MAKING,
+        "if files is None or any(facts.path != manifest.path_in(directory) for facts in files):",
+        "if files is None:",
+        ("tests/unit/test_workspace.py", KILLED_ROLLBACK),
+    ),
+    # ------------------------------------------------------------------ who may act
+    Bug(
+        "drop the token check of the fence",
+        "orchestrator/fence.py",
+        "            self._lease.check()\n",
+        "            pass\n",
+        (PROCESSES,),
+    ),
+    Bug(
+        "drop the token check of each step",
+        JOURNAL,
+        "        self._lease.check()  # as late as can be: whoever was frozen at the point finds out\n",
+        "",
+        ("tests/unit/test_journal_interrupted.py",),
+    ),
+    Bug(
+        "drop the token check of each update",
+        ROWS,
+        "found is None or found.token != operation.token or found.state",
+        "found is None or found.state",
+        (LEASE, "tests/unit/test_catalog_journal.py"),
+    ),
+    Bug(
+        "renew a lease that is another's",
+        ROWS,
+        "        OperationRow.token == operation.token,\n",
+        "",
+        (LEASE, "tests/unit/test_catalog_journal.py"),
+    ),
+    Bug(
+        "a lease that never asks",
+        "orchestrator/catalog/leases.py",
+        "            journal.require(session, self._operation)\n",
+        "            pass\n",
+        (LEASE,),
+    ),
+    Bug(
+        "a heart that does not beat",
+        "orchestrator/catalog/leases.py",
+        "        while not self._released.wait(self._times.beat):\n",
+        "        while False:\n",
+        (LEASE,),
+    ),
+    Bug(
+        "take over what somebody is at",
+        ROWS,
+        "    if current.state is OperationState.OPEN and not is_abandoned(current):\n",
+        "    if False:\n",
+        (LEASE, PROCESSES),
+    ),
+    Bug(
+        "open an operation without a look at others",
+        "orchestrator/catalog/repository.py",
+        "                    raise journal.busy(other)\n                journal.start(",
+        "                    break\n                journal.start(",
+        ("tests/unit/test_catalog_journal.py",),
+    ),
+    Bug(
+        "take a new process for the one that had its number",
+        "orchestrator/catalog/owners.py",
+        "owner.pid_start != _start(owner.pid)",
+        "_start(owner.pid) is None",
+        ("tests/unit/test_lease_owners.py",),
+    ),
+    Bug(
+        "two operations on one domain",
+        "migrations/versions/0002_journal.py",
+        "        unique=True,\n",
+        "        unique=False,\n",
+        ("tests/migrations/test_migrations.py",),
+    ),
+    # ------------------------------------------------------------------ the journal
+    Bug(
+        "take an error for a failure without a look",
+        JOURNAL,
+        "            failure = error  # an RPC error means unknown, not failed: look\n",
+        "            raise\n",
+        ("tests/unit/test_journal.py", "tests/unit/test_journal_settled.py"),
+    ),
+    Bug(
+        "go forward again after an undo has begun",
+        JOURNAL,
+        "if self._lease.operation.step != UNDOING and self._story.decided():",
+        "if self._story.decided():",
+        ("tests/unit/test_journal_killed.py", "tests/unit/test_journal_settled.py", KILLED_ROLLBACK),
+    ),
+    Bug(
+        "undo what is decided",
+        JOURNAL,
+        "if self._lease.operation.step != UNDOING and self._story.decided():",
+        "if False:",
+        ("tests/unit/test_journal_settled.py",),
+    ),
+    Bug(
+        "recover without a look at what was done",
+        JOURNAL,
+        "            evidence = step.observe() if settling else None\n",
+        "            evidence = None\n",
+        ("tests/unit/test_journal_settled.py", "tests/unit/test_journal_killed.py"),
+    ),
+    Bug(
+        "drop the fsync",
+        "orchestrator/catalog/database.py",
+        'connection.execute("PRAGMA synchronous = FULL")',
+        'connection.execute("PRAGMA synchronous = OFF")',
+        ("tests/unit/test_catalog_database.py",),
+    ),
+    # ------------------------------------------------------------------ memory images
+    Bug(
+        "accept the magic of an image that is not whole",
+        "orchestrator/saveimage.py",
+        "        whole=magic == WHOLE,\n",
+        "        whole=True,\n",
+        ("tests/unit/test_saveimage.py",),
+    ),
+    Bug(
+        "pair an image with disks that were written to since",
+        CHECKPOINT,
+        "        if ran:\n",
+        "        if False:\n",
+        (FOREIGN,),
+    ),
+    Bug(
+        "delete an image that may be all that is left",
+        CHECKPOINT,
+        "            if self._whole_header(self._hypervisor.storage.facts(self.plan.memory_path)) is not None:\n",
+        "            if False:\n",
+        (FOREIGN, KILLED_CHECKPOINT),
+    ),
+    Bug(
+        "stop another run than the one planned for",
+        ROLLBACK,
+        "            require_sources(domain, self.plan.previous_sources, self.plan.run_id)\n",
+        "",
+        (FOREIGN,),
+    ),
+    # ------------------------------------------------------------------ is it what it was?
+    Bug(
+        "skip the comparison of mtimes",
+        FILES,
+        '        yield "time of last change", found.mtime, layer.mtime\n',
+        "        pass\n",
+        ("tests/unit/test_planning_files.py", VERIFY),
+    ),
+    Bug(
+        "skip the hash of layers",
+        FILES,
+        "    return _hash_problem(layer.sha256, seen.hashes.get(layer.path))\n",
+        "    return None\n",
+        ("tests/unit/test_planning_files.py", VERIFY),
+    ),
+    Bug(
+        "skip the hash of memory images",
+        FILES,
+        "            or _hash_problem(memory.sha256, seen.hashes.get(memory.path))\n",
+        "",
+        ("tests/unit/test_planning_files.py", VERIFY),
+    ),
+    Bug(
+        "run the emulator that an image names",
+        FILES,
+        "            or _xml_problem(checkpoint.domain_xml, saveimage.domain_xml(head))\n",
+        "",
+        ("tests/unit/test_planning_files.py", VERIFY),
+    ),
+    Bug(
+        "restore onto layers that the memory was not saved with",
+        FILES,
+        "            or _pairing_problem(checkpoint)\n",
+        "",
+        ("tests/unit/test_planning_files.py", VERIFY),
+    ),
+    Bug(
+        "trust a header's backing file",
+        "orchestrator/planning/headers.py",
+        "    if named != (backing and normpath(backing)):\n",
+        "    if False:\n",
+        ("tests/unit/test_planning_headers.py",),
+    ),
+    Bug(
+        "follow a header to data in another file",
+        "orchestrator/planning/headers.py",
+        "    if header.external_data:\n",
+        "    if False:\n",
+        ("tests/unit/test_planning_headers.py",),
+    ),
+    Bug(
+        "no but-for on the writers of a checkpoint",
+        "orchestrator/survey.py",
+        "writers(each for each in self._hypervisor.domains.disks() if each.uuid != subject.uuid)",
+        "writers(self._hypervisor.domains.disks())",
+        ("tests/unit/test_coordinator.py",),
+    ),
+    Bug(
+        "no writers but those that run now",
+        FILES,
+        'for when, disks in ((" from its next start on", domain.persistent_disks), ("", domain.disks)):',
+        'for when, disks in (("", domain.disks),):',
+        ("tests/unit/test_planning_files.py", "tests/unit/test_planning_dangers.py", VERIFY),
+    ),
+    Bug(
+        "roll back to what is marked as damaged",
+        "orchestrator/planning/rollback.py",
+        "    _refuse_damaged(checkpoint)\n",
+        "",
+        ("tests/unit/test_planning_rollback_refused.py", VERIFY),
+    ),
+    Bug(
+        "roll back a domain that was given other disks",
+        "orchestrator/planning/rollback.py",
+        "        refuse_drift(domain, facts.head)\n",
+        "",
+        ("tests/unit/test_planning_rollback_refused.py",),
+    ),
+    # ------------------------------------------------------------------ what is left, and who may read it
+    Bug(
+        "free a layer that another checkpoint stands on",
+        "orchestrator/catalog/layers.py",
+        "            held=row.id in held,\n",
+        "            held=False,\n",
+        ("tests/unit/test_catalog_commits.py", KILLED_ROLLBACK),
+    ),
+    Bug(
+        "delete a base that is not ours",
+        "orchestrator/catalog/layers.py",
+        "            ours=row.operation_id is not None and row.domain_uuid == domain_uuid,\n",
+        "            ours=True,\n",
+        ("tests/unit/test_catalog_commits.py", "tests/unit/test_catalog_reachability.py"),
+    ),
+    Bug(
+        "clean up what is still being made",
+        "orchestrator/doctor/orphans.py",
+        "    if facts.now - directory.manifest.created < SETTLED_AFTER:\n",
+        "    if False:\n",
+        ("tests/unit/test_doctor_orphans.py",),
+    ),
+    Bug(
+        "clean up what something stands on",
+        "orchestrator/doctor/orphans.py",
+        "        free = [directory for directory in candidates if not directory.paths & needed]\n",
+        "        free = list(candidates)\n",
+        ("tests/unit/test_doctor_orphans.py",),
+    ),
+    Bug(
+        "a catalog that all may read",
+        "orchestrator/catalog/database.py",
+        "os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)",
+        "os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)",
+        ("tests/unit/test_catalog_database.py",),
+    ),
+    Bug(
+        "resolve the entities of an XML",
+        "orchestrator/xmltree.py",
+        "    if root.getroottree().docinfo.internalDTD is not None:",
+        "    if False:",
+        ("tests/unit/test_domainxml_hostile.py",),
+    ),
+    Bug(
+        "run a program that a URI names",
+        "orchestrator/hypervisor/uri.py",
+        "    refused = sorted(_parameters(parts.query) - PARAMETERS)\n",
+        "    refused: list[str] = []\n",
+        ("tests/unit/test_hypervisor_uri.py",),
+    ),
+)

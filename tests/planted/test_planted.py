@@ -1,0 +1,58 @@
+"""Each planted bug is caught by the tests named for it, which pass without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from .bugs import BUGS, Bug
+from .plot import FAILED, PACKAGES, PASSED, ROOT, Plot
+
+
+def test_there_are_as_many_as_promised() -> None:
+    assert len({(bug.file, bug.old, bug.new) for bug in BUGS}) == len(BUGS) >= 15
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=str)
+def test_a_bug_can_be_planted(bug: Bug) -> None:
+    """The product still has, once, what the bug is to replace."""
+    assert (ROOT / bug.file).read_text(encoding="utf-8").count(bug.old) == 1
+    assert bug.old != bug.new
+    for test in bug.tests:
+        assert (ROOT / test.partition("::")[0]).is_file()
+
+
+@pytest.fixture(scope="module")
+def plot(tmp_path_factory: pytest.TempPathFactory) -> Plot:
+    return Plot(tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="module")
+def caught(figure: Callable[[str], None]) -> Iterator[list[Bug]]:
+    caught: list[Bug] = []
+    yield caught
+    figure(f"planted bugs: {len(caught)} of {len(BUGS)} caught")
+
+
+@pytest.mark.long
+def test_the_copy_is_what_is_tested(plot: Plot) -> None:
+    origins = plot.origins()
+    assert len(origins) == len(PACKAGES)
+    for origin in origins:
+        assert origin.is_relative_to(plot.directory), origin
+
+
+@pytest.mark.long
+def test_without_a_bug_all_pass(plot: Plot) -> None:
+    done = plot.test(sorted({test for bug in BUGS for test in bug.tests}))
+    assert done.returncode == PASSED, done.stdout
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("bug", BUGS, ids=str)
+def test_a_bug_is_caught(plot: Plot, caught: list[Bug], bug: Bug) -> None:
+    with plot.planted(bug):
+        done = plot.test(bug.tests)
+    assert done.returncode == FAILED, f"{bug} was not caught:\n{done.stdout}{done.stderr}"
+    caught.append(bug)

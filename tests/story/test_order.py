@@ -1,0 +1,134 @@
+"""The order rules, asked after each single effect and not only when all is over: a kill may come at any of them.
+
+What a recovery would put right again may have done its harm by then: somebody starts the guest, or it runs on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import GuestLost
+from orchestrator.model import CheckpointSummary, GuestState
+from tests.story.faults import Faults, Kind
+from tests.story.lab import Lab
+from tests.story.strikes import CATALOG_EFFECTS, HYPERVISOR_EFFECTS
+from tests.story.test_crash_matrix import strike
+from tests.story.topologies import SCENARIOS, Scenario
+from tests.twin import saveimage
+
+RECOVERED = [
+    pytest.param(each, id=str(each), marks=[] if each.topology.name == "two disks" else pytest.mark.long)
+    for each in SCENARIOS
+]
+"""On two disks here, and on all topologies in the long run."""
+
+
+class Watch(Faults):
+    """A client whose world is looked at after each of its effects."""
+
+    def __init__(self, lab: Lab, **fault: Any) -> None:
+        super().__init__(**fault)
+        self._lab = lab
+        self.looks = 0
+
+    def call(self, name: str, port_error: type[Exception], act: Callable[[], Any]) -> Any:
+        try:
+            return super().call(name, port_error, act)
+        finally:
+            if name in HYPERVISOR_EFFECTS | CATALOG_EFFECTS and not self.dead:
+                self.look(name)
+
+    def look(self, name: str) -> None:
+        self.looks += 1
+        try:
+            require_order(self._lab)
+        except AssertionError as error:
+            error.add_note(f"after {name}, the last of {[each for each in self.calls if each != 'get']}")
+            raise
+
+
+def require_order(lab: Lab) -> None:
+    session = lab.session()
+    summaries = session.list()
+    frozen = {path for each in summaries if each.state != "deleting" for path in require_whole(lab, each)}
+    active = {target: path for each in summaries if each.current for target, path in head(lab).items()}
+    for machine in lab.world.machines.values():
+        domain = machine.domain()
+        for disk in (*domain.disks, *domain.persistent_disks):
+            assert not disk.writable or disk.path not in frozen, f"{disk.path} is frozen, and could be written to"
+        if domain.active and domain.persistent:
+            assert domain.persistent_sources() == domain.sources(), "its next start would be on other disks"
+        if domain.state is GuestState.RUNNING and active:
+            assert domain.sources() == active, "it runs on storage that the catalog does not know"
+    for path in active.values():
+        assert path in lab.world.files.files, f"{path} is deleted, and the catalog has it for a disk"
+
+
+def require_whole(lab: Lab, summary: CheckpointSummary) -> list[str]:
+    """The frozen layers of a checkpoint that can be rolled back to: they are there, and so is its image, whole."""
+    checkpoint = lab.session().show("web01", summary.name).checkpoint
+    assert saveimage.read(lab.world.files[checkpoint.memory.path].bytes()).ram
+    layers = [layer.path for layer in checkpoint.layers.values()]
+    assert set(layers) <= set(lab.world.files.files), f"{summary.name} lacks some of {layers}"
+    return layers
+
+
+def head(lab: Lab) -> dict[str, str]:
+    found = lab.head()
+    return dict(found.overlays) if found else {}
+
+
+@pytest.fixture(scope="module", params=SCENARIOS, ids=str)
+def prepared(request: pytest.FixtureRequest, quick_directory: Path) -> Iterator[tuple[Scenario, Lab]]:
+    scenario: Scenario = request.param
+    lab = scenario.prepare(quick_directory / f"order, {scenario}.sqlite")
+    lab.keep()
+    yield scenario, lab
+    lab.close()
+
+
+def test_each_rule_holds_after_each_effect(prepared: tuple[Scenario, Lab]) -> None:
+    scenario, lab = prepared
+    lab.put_back()
+    watch = Watch(lab)
+    scenario.act(lab.session(watch))
+    assert watch.looks > 5
+
+
+@pytest.mark.parametrize("prepared", RECOVERED, indirect=True)
+def test_and_after_each_effect_of_the_recovery_from_a_kill(prepared: tuple[Scenario, Lab]) -> None:
+    scenario, lab = prepared
+    lab.put_back()
+    calm = Faults()
+    scenario.act(lab.session(calm))
+    effects = [n for n, name in enumerate(calm.calls) if name in HYPERVISOR_EFFECTS | CATALOG_EFFECTS]
+    for number in effects:
+        lab.put_back()
+        strike(lab, scenario.act, Faults(at=number, kind=Kind.KILLED))
+        watch = Watch(lab)
+        watch.look(f"a kill after {calm.calls[number]}")
+        lab.session(watch).recover()
+
+
+def test_an_image_that_ends_before_the_memory_is_not_committed(quick_directory: Path) -> None:
+    """Its magic says that it is whole, as a file system that lost its last writes may leave it."""
+    lab = Lab(quick_directory / "cut.sqlite")
+
+    class Cut(Faults):
+        def call(self, name: str, port_error: type[Exception], act: Callable[[], Any]) -> Any:
+            result = super().call(name, port_error, act)
+            if name == "save":
+                (image,) = (file for path, file in lab.world.files.files.items() if path.endswith(".save"))
+                image.content = image.content[: image.content.rindex(b"{")]
+            return result
+
+    with pytest.raises(GuestLost, match="went off before its memory was saved"):
+        lab.session(Cut()).checkpoint("web01", "cut")
+
+    assert lab.session().list() == []
+    assert lab.session().unfinished() == []
+    lab.close()
