@@ -130,13 +130,21 @@ class Delete:
     name: str
 
     def possible(self, at: Candidate) -> bool:
-        is_parent = any(mark.parent == self.name for mark in at.marks.values())
-        return self.name in at.marks and self.name != at.head and not is_parent
+        return self.name in at.marks
 
-    certain = possible
+    def certain(self, at: Candidate) -> bool:
+        """What a domain stands on that is off may be the only copy of it."""
+        return self.name in at.marks and not (self.name == at.head and OFF & (at.powers | at.owed))
 
     def done(self, at: Candidate, planned: Powers) -> Candidate:
-        return replace(at, marks={name: mark for name, mark in at.marks.items() if name != self.name})
+        """What descended from it descends from its parent."""
+        parent = at.marks[self.name].parent
+        marks = {
+            name: replace(mark, parent=parent) if mark.parent == self.name else mark
+            for name, mark in at.marks.items()
+            if name != self.name
+        }
+        return replace(at, marks=marks, head=parent if at.head == self.name else at.head)
 
 
 def _after(after: After, powers: Powers) -> Powers:

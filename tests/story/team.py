@@ -72,7 +72,8 @@ class Team:
 
     def _some_verb(self) -> tuple[Any, ...]:
         verb = self.random.choice(("checkpoint", "rollback", "rollback", "delete"))
-        if verb == "checkpoint":
-            return verb, "web01", next(self._names)
-        name = self.random.choice([each.name for each in self.lab.session().list()])
+        known = [each.name for each in self.lab.session().list()]
+        if verb == "checkpoint" or not known:
+            return "checkpoint", "web01", next(self._names)
+        name = self.random.choice(known)
         return (verb, "web01", name) if verb == "rollback" else (verb, "web01", [name])
