@@ -386,13 +386,14 @@ class Coordinator:
         now: datetime | None = None,
         zone: tzinfo | None = None,
         only: Collection[str] | None = None,
+        collapse: bool = True,
     ) -> PruneReport:
         """Delete the checkpoints of a domain, or of each domain of the host, that a policy does not keep.
 
         What the domain stands on and what is protected always stays. Days and the like are those of `zone`,
         of this computer's local time without it. With `only`, nothing is removed but these, by id: what
-        somebody has agreed to. A domain that fails does not keep the others from being pruned: its error
-        is raised at the end.
+        somebody has agreed to. With `collapse`, layers are pulled together as after `delete`. A domain that
+        fails does not keep the others from being pruned: its error is raised at the end.
         """
         check_policy(policy)
         now = now or datetime.now(UTC)
@@ -407,7 +408,7 @@ class Coordinator:
                 decisions += decided
                 removed = [each.checkpoint for each in decided if not each.kept]
                 agreed = [each.name for each in removed if only is None or each.id in only]
-                outcomes += self._delete(name, agreed, sparing=True) if agreed else []
+                outcomes += self._delete(name, agreed, collapse=collapse, sparing=True) if agreed else []
             except Interrupted:
                 raise
             except SnapctlError as error:
@@ -508,26 +509,31 @@ class Coordinator:
 
     # ------------------------------------------------------------------ collapse, flatten
 
-    def plan_collapse(self, domain: str) -> tuple[list[CollapsePlan], list[Postponed]]:
+    def plan_collapse(self, domain: str | None = None) -> tuple[list[CollapsePlan], list[Postponed]]:
         """What `collapse` would do, and what has to wait; no effect."""
-        subject = self._survey.subject(domain)
         plans: builtins.list[CollapsePlan] = []
         waiting: builtins.list[Postponed] = []
-        for found in self._catalog.collapsible(self._hypervisor.host.uuid, subject.uuid):
-            try:
-                plans.append(plan_collapse(str(uuid4()), self._survey.for_collapse(subject, found)))
-            except Refused as refusal:
-                waiting.append(Postponed(layer=found.layer.path, reason=refusal.problem, advice=refusal.hint))
+        for name in self._catalogued() if domain is None else [domain]:
+            subject = self._survey.subject(name)
+            for found in self._catalog.collapsible(self._hypervisor.host.uuid, subject.uuid):
+                try:
+                    plans.append(plan_collapse(str(uuid4()), self._survey.for_collapse(subject, found)))
+                except Refused as refusal:
+                    waiting.append(Postponed(layer=found.layer.path, reason=refusal.problem, advice=refusal.hint))
         return plans, waiting
 
-    def collapse(self, domain: str) -> list[Outcome]:
+    def collapse(self, domain: str | None = None) -> list[Outcome]:
         """Pull layers that no checkpoint needs into the only one that stands on them, as far as can be now.
 
-        What cannot be now, because a running guest has it below its disk, is left alone: see `plan_collapse`.
-        Raises `Busy`, `IntegrityError`, `Interrupted`, `Unfinished`.
+        Of a domain, or of each that has checkpoints. What cannot be now, because a running guest has it
+        below its disk, is left alone: see `plan_collapse`. Raises `Busy`, `IntegrityError`, `Interrupted`,
+        `Unfinished`.
         """
-        recovered = self.recover(domain)
-        return self._collapse(self._survey.subject(domain), None, recovered)
+        outcomes: builtins.list[Outcome] = []
+        for name in self._catalogued() if domain is None else [domain]:
+            recovered = self.recover(name)
+            outcomes += self._collapse(self._survey.subject(name), None, recovered)
+        return outcomes
 
     def _collapse(
         self, subject: Subject, paths: Sequence[str] | None, recovered: Sequence[Recovered] = ()

@@ -9,12 +9,12 @@ from .options import examples, global_options
 from .session import Session
 
 
-@click.command(epilog=examples("snapctl collapse web01 --dry-run"))
-@click.argument("domain", shell_complete=domains)
+@click.command(epilog=examples("snapctl collapse", "snapctl collapse web01 --dry-run"))
+@click.argument("domain", required=False, shell_complete=domains)
 @click.option("--dry-run", is_flag=True, help="Only show what would be done.")
 @global_options(hidden=True)
 @click.pass_obj
-def collapse(session: Session, domain: str, dry_run: bool) -> None:
+def collapse(session: Session, domain: str | None, dry_run: bool) -> None:
     """Pull layers that nothing else needs into the one above them.
 
     What every checkpoint and the guest see stays the same; the chains get shorter. `delete` does this
@@ -33,7 +33,7 @@ def collapse(session: Session, domain: str, dry_run: bool) -> None:
     for line in postponed(waiting):
         session.note(line)
     if not (outcomes or plans or waiting):
-        session.note(f"{domain} has no layer that could go")
+        session.note(f"{domain or 'no domain'} has {'no' if domain else 'a'} layer that could go")
 
 
 @click.command(epilog=examples("snapctl flatten web01"))

@@ -14,7 +14,7 @@ from . import streams
 if TYPE_CHECKING:
     import rich.progress
 
-LABELS = {"save": "saving memory", "hash": "hashing"}
+LABELS = {"save": "saving memory", "hash": "hashing", "stream": "pulling layers"}
 PATIENCE = 0.5
 """Seconds a step may take before its bar shows: a bar that only flashes up tells nothing."""
 INTERVAL = 0.1

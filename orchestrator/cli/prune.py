@@ -43,6 +43,7 @@ NUMBER = click.IntRange(min=0, max=2**31 - 1)
 @click.option(
     "--expired/--no-expired", default=None, help="Remove those past their time of expiry, whatever keeps them."
 )
+@click.option("--no-collapse", is_flag=True, help="Leave layers that only one other layer needs as they are.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be kept and removed, and why.")
 @global_options(hidden=True)
@@ -59,6 +60,7 @@ def prune(
     keep_tags: tuple[str, ...],
     keep_within: str | None,
     expired: bool | None,
+    no_collapse: bool,
     yes: bool,
     dry_run: bool,
 ) -> None:
@@ -98,7 +100,7 @@ def prune(
         if asks and plan.removed:
             session.agree("prune", render.question(plan.removed))
         only = frozenset(each.checkpoint.id for each in plan.removed)
-        report = coordinator.prune(domain, policy, now=session.now, only=only)
+        report = coordinator.prune(domain, policy, now=session.now, only=only, collapse=not no_collapse)
     for line in render.settled(report):
         session.note(line)
     session.summary(report, lambda: render.report(report, with_steps=session.verbose > 0))

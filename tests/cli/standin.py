@@ -62,6 +62,7 @@ class StandIn:
         self.left: list[Recovered] = []
         self.afters: list[After] = []
         self.recursive = False  # of the last deletion
+        self.collapses = True  # after the last prune
         self.verified: list[tuple[str, bool]] = []  # checkpoint -> whether it was read whole
         self.findings: dict[str, tuple[Finding, ...]] = {}  # of checkpoints by name
         self.damage: str | None = None  # of every checkpoint that is shown
@@ -238,7 +239,10 @@ class StandIn:
         decisions = [each for name in domains for each in decide(self.list(name), policy, now, UTC)]
         return PruneReport(decisions=tuple(decisions))
 
-    def prune(self, domain: str | None, policy: Policy, *, now: datetime, only: Collection[str]) -> PruneReport:
+    def prune(
+        self, domain: str | None, policy: Policy, *, now: datetime, only: Collection[str], collapse: bool
+    ) -> PruneReport:
+        self.collapses = collapse
         plan = self.plan_prune(domain, policy, now=now)
         going = [each.checkpoint for each in plan.removed if each.checkpoint.id in only]
         self.checkpoints = [each for each in self.checkpoints if each not in going]
@@ -279,15 +283,15 @@ class StandIn:
             for plan in plans
         ]
 
-    def plan_collapse(self, domain: str) -> tuple[Any, Any]:
+    def plan_collapse(self, domain: str | None = None) -> tuple[Any, Any]:
         waiting = Postponed(layer="/store/op2/vda.qcow2", reason="/store/op2/vda.qcow2 is in use", advice="later")
-        return [self._collapse_plan(domain)], [waiting]
+        return [self._collapse_plan(domain or "web01")], [waiting]
 
     def plan_flatten(self, domain: str) -> Any:
         return [self._collapse_plan(domain)]
 
-    def collapse(self, domain: str) -> Any:
-        return [self._pulled(OperationKind.COLLAPSE, domain)]
+    def collapse(self, domain: str | None = None) -> Any:
+        return [self._pulled(OperationKind.COLLAPSE, domain or "web01")]
 
     def flatten(self, domain: str) -> Any:
         return [self._pulled(OperationKind.FLATTEN, domain)]

@@ -1,0 +1,97 @@
+"""When layers may be pulled into the one above them, and what does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from orchestrator import domainxml
+from orchestrator.errors import Busy, IntegrityError, Refused, SnapctlError
+from orchestrator.model import Collapsible, DomainDisks, FileFacts, Layer, Source
+from orchestrator.planning import CollapseFacts, CollapsePlan, holders, misplaced, plan_collapse
+from tests.unit.builders import BASE, CLEAN, DOMAIN, NEXT, STORE, disk, domain, host, in_store, layer
+from tests.unit.file_builders import MIB, file_facts
+
+TOP, MIDDLE = in_store("b" * 8, "vda.qcow2"), in_store(CLEAN, "vda.qcow2")
+FOUND = Collapsible(
+    layer=layer(TOP, operation_id="b" * 8, backing=MIDDLE),
+    drops=(layer(MIDDLE, operation_id=CLEAN, backing=BASE),),
+    base=layer(BASE),
+)
+
+
+def seen(*layers: Layer) -> dict[str, FileFacts | None]:
+    """The files as the catalog has them."""
+    return {
+        each.path: file_facts(
+            each.path,
+            physical=each.physical,
+            allocation=each.allocation,
+            capacity=each.capacity,
+            format=each.format,
+            mtime=each.mtime,
+            backing=each.backing,
+        )
+        for each in layers
+    }
+
+
+def plan(**changes: Any) -> CollapsePlan:
+    facts: dict[str, Any] = {
+        "host": host(),
+        "domain_uuid": DOMAIN,
+        "domain_name": "web01",
+        "domain": domain(),
+        "like": domain().xml,
+        "found": FOUND,
+        "seen": seen(FOUND.layer, *FOUND.drops, layer(BASE)),
+        "holders": {},
+        "free_bytes": 1 << 40,
+        "store": STORE,
+    }
+    return plan_collapse(NEXT, CollapseFacts(**facts | changes))
+
+
+def test_a_plan_names_all_that_goes_and_who_does_it() -> None:
+    made = plan()
+    assert made.drops == (MIDDLE,) and made.base == Source(path=BASE, format="qcow2")
+    assert made.lines() == [
+        f"pull up to 4 MiB into {TOP}, and let it stand on {BASE}",
+        f"delete {MIDDLE} unless something needs it",
+    ]
+    assert misplaced(made) == []
+    assert msgspec.convert(msgspec.to_builtins(made), CollapsePlan) == made
+
+
+def test_the_helper_has_the_layer_and_nothing_else() -> None:
+    said = domainxml.definition(plan().helper_xml)
+    assert (said.uuid, said.name) == (NEXT, f"snapctl-helper-{NEXT}")
+    assert [each.source for each in said.disks] == [Source(path=TOP, format="qcow2")]
+    assert said.emulator == domain().emulator and said.memory_bytes == 16 * MIB
+    assert "interface" not in plan().helper_xml and "urn:snapctl:helper" in plan().helper_xml
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"holders": {TOP: "web01"}}, Refused, "is in use below a disk of web01, which runs"),
+        ({"domain": domain(block_jobs=("vda",))}, Busy, "block job"),
+        ({"free_bytes": 3 * MIB}, Refused, "may grow by 4 MiB"),
+        ({"seen": seen(FOUND.layer, layer(BASE)) | {MIDDLE: None}}, IntegrityError, "is missing"),
+        ({"seen": seen(*FOUND.drops, layer(BASE), layer(TOP, backing=BASE))}, IntegrityError, "was changed"),
+    ],
+    ids=["in use", "a block job", "no space", "a layer is missing", "the layer was changed"],
+)
+def test_refused(changes: dict[str, Any], error: type[SnapctlError], said: str) -> None:
+    with pytest.raises(error, match=said):
+        plan(**changes)
+
+
+def test_only_running_domains_hold_what_is_below_their_disks() -> None:
+    disks = (disk(path="/active", backing=(Source(path="/below", format="qcow2"),)),)
+    running = DomainDisks(uuid="1", name="on", active=True, disks=disks, persistent_disks=())
+    off = DomainDisks(uuid="2", name="off", active=False, disks=disks, persistent_disks=())
+    assert holders([off]) == {}
+    assert holders([off, running]) == {"/below": "on"}

@@ -1,0 +1,54 @@
+"""How long a chain may get: refused before libvirt would refuse it, and told before that."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.errors import Refused
+from orchestrator.model import Domain, Source
+from orchestrator.planning.depth import depth_after, depth_note, longest_chain, refuse_too_deep
+from tests.unit.builders import disk, domain
+
+
+def on(layers: int) -> Domain:
+    """web01 with a disk of that many layers, its active one included."""
+    below = tuple(Source(path=f"/l{number}.qcow2", format="qcow2") for number in range(layers - 1))
+    return domain(disk(backing=below), disk("vdb", "/other.qcow2"))
+
+
+@pytest.mark.parametrize(
+    ("version", "longest"),
+    [
+        ("9.0.0", 200),
+        ("10.7.0", 200),
+        ("10.8.0", 24),
+        ("11.3.0", 24),
+        ("11.10.0", 24),
+        ("12.0.0", 200),
+        ("12.8.0", 200),
+    ],
+)
+def test_the_limit_is_that_of_the_host_s_libvirt(version: str, longest: int) -> None:
+    assert longest_chain(version) == longest
+    refuse_too_deep(on(longest - 1), version)
+    with pytest.raises(
+        Refused, match=f"would stand on {longest + 1} layers, and libvirt {version} opens {longest}"
+    ) as no:
+        refuse_too_deep(on(longest), version)
+    assert no.value.hint == "snapctl checkpoint --flatten, or first: snapctl flatten web01"
+
+
+def test_the_deepest_disk_counts() -> None:
+    assert depth_after(on(7)) == 8
+
+
+@pytest.mark.parametrize(("depth", "told"), [(50, False), (51, True)])
+def test_a_long_chain_is_told(depth: int, told: bool) -> None:
+    assert (depth_note("web01", depth, "9.0.0", 50) is not None) is told
+
+
+def test_where_chains_are_short_it_is_told_before_the_limit() -> None:
+    assert depth_note("web01", 19, "11.3.0", 50) is None
+    assert depth_note("web01", 20, "11.3.0", 50) == (
+        "web01 has a disk of 20 layers, of 24 at most; shorten it: snapctl prune, or snapctl flatten"
+    )
