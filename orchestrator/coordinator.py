@@ -19,7 +19,7 @@ from uuid import uuid4
 import msgspec
 
 from .doctor import examine
-from .errors import CatalogError, Interrupted, Refused, SnapctlError, UsageError, telling
+from .errors import Busy, CatalogError, IntegrityError, Interrupted, Refused, SnapctlError, UsageError, telling
 from .fence import Fenced
 from .journal import FaultPoint, Run, Story
 from .model import (
@@ -277,7 +277,18 @@ class Coordinator:
     def _plan_rollback(self, subject: Subject, checkpoint: Checkpoint, after: After) -> RollbackPlan:
         if after is After.STOP:
             raise UsageError("a rollback ends with the guest running or paused, not stopped")
-        return plan_rollback(str(uuid4()), after, self._survey.for_rollback(subject, checkpoint))
+        try:
+            return plan_rollback(str(uuid4()), after, self._survey.for_rollback(subject, checkpoint))
+        except IntegrityError:
+            self._require_still_there(subject, checkpoint)
+            raise
+
+    def _require_still_there(self, subject: Subject, checkpoint: Checkpoint) -> None:
+        """Raise `Busy` or `NotFound` when a file may lack since somebody deletes, or has deleted, the checkpoint."""
+        open_ = self._catalog.unsettled(self._hypervisor.host.uuid, subject.uuid)
+        if any(not self._catalog.is_abandoned(operation) for operation in open_):
+            raise Busy(f"somebody is at {subject.name}", hint="wait until it ends")
+        self._survey.checkpoint(subject, checkpoint.name)
 
     def plan_undo(self, domain: str) -> RollbackPlan:
         """What `undo` would do; no effect. Raises what `undo` would refuse with."""

@@ -105,6 +105,8 @@ class Survey:
     def for_rollback(self, subject: Subject, checkpoint: Checkpoint) -> RollbackFacts:
         head = self._catalog.head(self._host, subject.uuid)
         chains = {target: self._catalog.chain(self._host, layer.path) for target, layer in checkpoint.layers.items()}
+        if not all(chains.values()):  # a foreign key has them there for as long as it is there itself
+            raise NotFound(f"checkpoint {checkpoint.name} of {subject.name} was deleted meanwhile", hint="take another")
         return RollbackFacts(
             host=self._hypervisor.host,
             domain=subject.domain,

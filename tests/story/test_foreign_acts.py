@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator import domainxml
 from orchestrator.coordinator import Coordinator
-from orchestrator.errors import HypervisorError, Refused, Unfinished
+from orchestrator.errors import HypervisorError, NotFound, Refused, Unfinished
 from orchestrator.model import GuestState, OffReason, Source
 from tests.story.faults import Faults, Killed, Kind
 from tests.story.lab import Lab
@@ -209,6 +210,24 @@ def test_a_run_that_nobody_asked_to_discard_is_not_stopped(lab: Lab) -> None:
 
     assert lab.guest.read("vda") == lab.counter
     assert lab.counter > 100
+    lab.check()
+
+
+@pytest.mark.parametrize("before", ["chain", "facts"])
+def test_a_checkpoint_that_is_deleted_while_its_files_are_looked_at_is_not_called_damaged(
+    lab: Lab, before: str
+) -> None:
+    lab.checkpoint("b")
+    lab.rollback("a")
+
+    class Deleted(Faults):
+        def call(self, name: str, port_error: type[Exception], act: Callable[[], Any]) -> Any:
+            if name == before and before not in self.calls:
+                lab.session().delete("web01", ["b"])
+            return super().call(name, port_error, act)
+
+    with pytest.raises(NotFound, match=r"has no checkpoint b|was deleted meanwhile"):
+        lab.session(Deleted()).rollback("web01", "b")
     lab.check()
 
 
