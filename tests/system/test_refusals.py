@@ -102,7 +102,6 @@ def test_a_rollback_is_refused(box: Box, client: Client, troubled: Any, trouble:
         (REFUSED, "already has a checkpoint base", ("checkpoint", "GUEST", "base")),
         (REFUSED, "has no checkpoint new", ("rollback", "GUEST", "new", "-y")),
         (REFUSED, "has no checkpoint new", ("delete", "GUEST", "base", "new", "-y")),
-        (REFUSED, "stands on checkpoint base", ("delete", "GUEST", "base", "-y")),
         (USAGE, "'no/name' is not a valid checkpoint name", ("checkpoint", "GUEST", "no/name")),
         (USAGE, "'-' is not a valid tag name", ("checkpoint", "GUEST", "new", "-t", "-")),
         (USAGE, "no terminal to ask on", ("rollback", "GUEST", "base")),
