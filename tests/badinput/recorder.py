@@ -10,6 +10,7 @@ from orchestrator.ports import Domains, Hypervisor, Storage
 CHANGING = frozenset(
     {
         *("define", "save", "restore", "resume", "destroy"),
+        *("create_paused", "stream", "stop_streaming"),
         *("make_directory", "create_overlay", "write", "remove", "remove_directory"),
     }
 )
