@@ -426,14 +426,14 @@ BUGS = (
         "orchestrator/catalog/collapsing.py",
         "LayerRow.operation_id.is_not(None) & _KEPT & ~frozen & ~active",
         "LayerRow.operation_id.is_not(None) & _KEPT & ~active",
-        ("tests/unit/test_catalog_commits.py", *PULLED),
+        ("tests/unit/test_catalog_collapsing.py",),
     ),
     Bug(
         "pull a layer that two stand on",
         "orchestrator/catalog/collapsing.py",
         "return children[0] if len(children) == 1 else None",
         "return children[0] if children else None",
-        ("tests/unit/test_catalog_commits.py", *PULLED),
+        ("tests/unit/test_catalog_collapsing.py",),
     ),
     Bug(
         "write below the disk of a running guest",
@@ -452,8 +452,8 @@ BUGS = (
     Bug(
         "remove the layers below before the pulled one is committed",
         COLLAPSE,
-        "        return {} if self._stands_on_base() and self._helper() is None and not self._job_of_guest() else None\n",
-        "        return {}\n",
+        "return {} if self._stands_on_base() and self._helper() is None and not self._job_of_guest() else None",
+        "return {}",
         PULLED,
     ),
     Bug(

@@ -104,6 +104,7 @@ class Lab:
         self._guest_agrees(state)
         self._frozen_layers_stay_frozen()
         self._files_are_those_catalogued()
+        self._nothing_is_damaged()
         self._memory_images_belong_to_their_layers()
 
     def check_rollbacks(self) -> None:
@@ -155,6 +156,10 @@ class Lab:
         used = {dirname(path) for path in files}
         operations = {path for path in leaves if path.count("/") > 2}
         assert operations == used, f"empty directories: {sorted(operations - used)}"
+
+    def _nothing_is_damaged(self) -> None:
+        report = self.session().verify()
+        assert not report.damaged, [found for verdict in report.damaged for found in verdict.findings]
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -27,10 +27,8 @@ HYPERVISOR_EFFECTS = frozenset(
 CATALOG_EFFECTS = frozenset(
     {
         *("open_operation", "take_over", "enter", "complete", "close"),
-        *("commit_checkpoint", "commit_rollback", "hide_checkpoint", "record_sha256"),
-        *("forget_layers", "forget_checkpoint", "begin_rewrite", "commit_rewrite"),
         *("commit_checkpoint", "commit_rollback", "hide_checkpoint", "edit_checkpoint", "record_sha256"),
-        *("forget_layers", "forget_checkpoint"),
+        *("forget_layers", "forget_checkpoint", "begin_rewrite", "commit_rewrite"),
     }
 )
 JOBS = frozenset({"save", "restore", "stream"})

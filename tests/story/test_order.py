@@ -28,6 +28,9 @@ RECOVERED = [
 """On two disks here, and on all topologies in the long run."""
 
 
+REWRITING = frozenset({"begin_rewrite", "stream", "commit_rewrite"})
+
+
 class Watch(Faults):
     """A client whose world is looked at after each of its effects."""
 
@@ -47,6 +50,8 @@ class Watch(Faults):
         self.looks += 1
         try:
             require_order(self._lab)
+            if name in REWRITING:
+                assert not self._lab.session().verify().damaged, "what is sound would be marked as damaged"
         except AssertionError as error:
             error.add_note(f"after {name}, the last of {[each for each in self.calls if each != 'get']}")
             raise

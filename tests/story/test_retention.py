@@ -187,6 +187,21 @@ def test_one_in_the_middle_is_pruned(lab: Lab) -> None:
     lab.check_rollbacks()
 
 
+def test_what_was_protected_meanwhile_is_not_pruned(lab: Lab) -> None:
+    """Between plan and lease."""
+    session = lab.session()
+    run = session._run
+
+    def late(*arguments: Any) -> Any:
+        lab.session().protect("web01", ["c"])
+        return run(*arguments)
+
+    session._run = late  # type: ignore[method-assign, assignment]
+    with pytest.raises(Refused, match="web01 or checkpoint c changed meanwhile"):
+        session.prune("web01", Policy(keep_tags=("none",)))
+    assert names(lab) == ["a", "b", "c"]
+
+
 def test_a_busy_domain_does_not_keep_the_others_from_being_pruned(lab: Lab) -> None:
     lab.world.add("db", disks=1).start()
     session = lab.session()
