@@ -676,7 +676,8 @@ class Coordinator:
     def doctor(self, *, clean: bool = False) -> builtins.list[Advice]:
         """Look at hypervisor, store, catalog and guests, and say what is amiss and what to do.
 
-        With `clean`, directories of ours that nobody needs are deleted; nothing else is ever changed.
+        With `clean`, directories of ours that nobody needs are deleted, and helper domains that a collapse left
+        behind are ended; nothing else is ever changed.
         """
         return examine(
             self._hypervisor,
