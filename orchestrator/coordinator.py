@@ -347,6 +347,10 @@ class Coordinator:
 
     # ------------------------------------------------------------------ edit
 
+    def plan_edit(self, domain: str, name: str, edits: Edits) -> EditPlan:
+        """What `edit` would do; no effect. Raises what `edit` would refuse with."""
+        return self._plan_edit(self._survey.subject(domain), name, edits)
+
     def edit(self, domain: str, name: str, edits: Edits) -> Outcome:
         """Give a checkpoint another name, description, tags or time of expiry, or protect it from `prune`.
 
