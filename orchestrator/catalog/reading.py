@@ -49,6 +49,13 @@ def checkpoint(session: Session, *which: ColumnElement[bool]) -> Checkpoint | No
     return rows.checkpoint(row, document, tags, list(session.execute(disks)))
 
 
+def some_checkpoint(session: Session, host_uuid: str, domain_uuid: str) -> Checkpoint | None:
+    """The first that the database finds, so that it need not look at the others."""
+    its = select(CheckpointRow.id).where(CheckpointRow.host_uuid == host_uuid, CheckpointRow.domain_uuid == domain_uuid)
+    found = session.scalar(its.limit(1))
+    return checkpoint(session, CheckpointRow.id == found) if found is not None else None
+
+
 def child_names(session: Session, checkpoint_id: str) -> list[str]:
     children = select(CheckpointRow.name).where(CheckpointRow.parent_id == checkpoint_id)
     return list(session.scalars(children.order_by(CheckpointRow.created, CheckpointRow.id)))

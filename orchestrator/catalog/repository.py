@@ -59,6 +59,10 @@ class SqlCatalog:
         with self._database.read() as session:
             return reading.checkpoint(session, CheckpointRow.id == checkpoint_id)
 
+    def some_checkpoint(self, host_uuid: str, domain_uuid: str) -> Checkpoint | None:
+        with self._database.read() as session:
+            return reading.some_checkpoint(session, host_uuid, domain_uuid)
+
     def summaries(
         self, host_uuid: str, domain_uuid: str | None = None, name: str | None = None
     ) -> list[CheckpointSummary]:

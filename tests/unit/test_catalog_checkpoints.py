@@ -154,6 +154,17 @@ def test_a_summary_tells_unhashed_ready_and_deleting(catalog: SqlCatalog, web: W
     assert [row.state for row in catalog.summaries(HOST.uuid)] == ["deleting"]
 
 
+def test_some_checkpoint_is_one_of_the_domain_s_in_any_state(catalog: SqlCatalog) -> None:
+    World(catalog, "db", "dom-2").checkpoint("other")
+    assert catalog.some_checkpoint(HOST.uuid, "dom-1") is None
+    web = World(catalog, "web", "dom-1")
+    ids = {web.checkpoint(name).id for name in "ab"}
+    found = catalog.some_checkpoint(HOST.uuid, "dom-1")
+    assert found and found.id in ids
+    assert found == catalog.checkpoint_by_id(found.id)
+    assert catalog.some_checkpoint("host-2", "dom-1") is None
+
+
 def test_summaries_are_of_one_host_or_one_domain(catalog: SqlCatalog) -> None:
     World(catalog, "web", "dom-1").checkpoint("a")
     World(catalog, "db", "dom-2").checkpoint("a")

@@ -32,6 +32,7 @@ QUESTIONS: dict[str, Question] = {
     "checkpoint_by_id": lambda catalog, its: catalog.checkpoint_by_id(its.id),
     "summaries": lambda catalog, its: catalog.summaries(HOST.uuid, its.domain_uuid),
     "summaries of one": lambda catalog, its: catalog.summaries(HOST.uuid, its.domain_uuid, its.name),
+    "some_checkpoint": lambda catalog, its: catalog.some_checkpoint(HOST.uuid, its.domain_uuid),
     "child_names": lambda catalog, its: catalog.child_names(its.id),
     "head": lambda catalog, its: catalog.head(HOST.uuid, its.domain_uuid),
     "layer": lambda catalog, its: catalog.layer(HOST.uuid, its.layers["vda"].path),
