@@ -210,6 +210,9 @@ class Catalog(Protocol):
     def relying_on(self, host_uuid: str, path: str) -> list[CheckpointSummary]:
         """The ready checkpoints that could not be restored without that file, oldest first."""
 
+    def ready_names(self, host_uuid: str, domain_uuid: str, beginning: str) -> list[str]:
+        """Names, of the ready checkpoints of a domain, that begin so (not with nothing), oldest first."""
+
     def child_names(self, checkpoint_id: str) -> list[str]:
         """Names of the checkpoints whose parent it is, oldest first."""
 

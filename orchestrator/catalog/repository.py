@@ -78,6 +78,10 @@ class SqlCatalog:
         with self._database.read() as session:
             return reading.summaries(session, *verdicts.relying_on(host_uuid, path))
 
+    def ready_names(self, host_uuid: str, domain_uuid: str, beginning: str) -> list[str]:
+        with self._database.read() as session:
+            return reading.ready_names(session, host_uuid, domain_uuid, beginning)
+
     def child_names(self, checkpoint_id: str) -> list[str]:
         with self._database.read() as session:
             return reading.child_names(session, checkpoint_id)
