@@ -178,12 +178,12 @@ def _facts(volume: Any, seen: Callable[[str], FileFacts | None] = storagexml.fil
 
 
 def _facts_each(names: Mapping[str, str], pool: Any) -> dict[str, FileFacts | None]:
-    """By path; what a pool that has just been refreshed does not have is not there."""
-    return {path: _unless_absent(partial(_facts_named, name, pool)) for path, name in names.items()}
-
-
-def _facts_named(name: str, pool: Any) -> FileFacts | None:
-    return _facts(pool.storageVolLookupByName(name))
+    """By path; what a pool that has just been refreshed does not list is not there."""
+    volumes = {volume.name(): volume for volume in pool.listAllVolumes(0)}
+    return {
+        path: _unless_absent(partial(_facts, volumes[name])) if name in volumes else None
+        for path, name in names.items()
+    }
 
 
 def _volume_type(volume: Any) -> int:
