@@ -76,7 +76,8 @@ from .usage import gather, sum_up
 from .verification import Verification
 
 MIB = 1024 * 1024
-PUSHED = re.compile(r"push-[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
+PUSH = "push-"
+PUSHED = re.compile(PUSH + r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
 """The names that `push` gives. What is called otherwise is not on the stack, or not any more."""
 
 
@@ -319,7 +320,7 @@ class Coordinator:
 
     def push(self, domain: str, *, description: str = "") -> Outcome:
         """Checkpoint a domain under a name of its own making, for `pop` to find."""
-        return self.checkpoint(domain, f"push-{_generated_name(str(uuid4()))}", description=description)
+        return self.checkpoint(domain, f"{PUSH}{_generated_name(str(uuid4()))}", description=description)
 
     def plan_pop(self, domain: str) -> RollbackPlan:
         """The rollback that `pop` would do; no effect. Raises what `pop` would refuse with."""
@@ -340,9 +341,11 @@ class Coordinator:
 
     def _pushed(self, domain: str) -> str:
         """The name of the checkpoint that was pushed last."""
-        for each in reversed(self._living(domain)):
-            if PUSHED.fullmatch(each.name):
-                return each.name
+        subject = self._survey.subject(domain)
+        names = self._catalog.ready_names(self._hypervisor.host.uuid, subject.uuid, PUSH)
+        for name in reversed(names):
+            if PUSHED.fullmatch(name):
+                return name
         raise Refused(f"nothing was pushed of {domain}", hint=f"run: snapctl push {domain}")
 
     # ------------------------------------------------------------------ edit
@@ -447,10 +450,14 @@ class Coordinator:
     def plan_delete(self, domain: str, names: Sequence[str], *, recursive: bool = False) -> list[DeletePlan]:
         """What `delete` would do, one plan a checkpoint, children before their parents; no effect."""
         subject = self._survey.subject(domain)
-        checkpoints = self._to_delete(subject, names, recursive=recursive)
+        return self._plan_delete(subject, self._to_delete(subject, names, recursive=recursive), explain=True)
+
+    def _plan_delete(
+        self, subject: Subject, checkpoints: Sequence[Checkpoint], *, explain: bool = False
+    ) -> builtins.list[DeletePlan]:
         freed = self._freed(checkpoints)
         return [
-            plan_delete(str(uuid4()), self._survey.for_delete(subject, each, freed[each.id], explain=True))
+            plan_delete(str(uuid4()), self._survey.for_delete(subject, each, freed[each.id], explain=explain))
             for each in checkpoints
         ]
 
@@ -476,11 +483,11 @@ class Coordinator:
         sparing: bool = False,
     ) -> builtins.list[Outcome]:
         recovered = self.recover(domain)
-        self.plan_delete(domain, names, recursive=recursive)
         subject = self._survey.subject(domain)
+        checkpoints = self._to_delete(subject, names, recursive=recursive)
+        self._plan_delete(subject, checkpoints)  # raises what any of them is refused with
         outcomes = []
         kept: builtins.list[str] = []
-        checkpoints = self._to_delete(subject, names, recursive=recursive)
         for number, checkpoint in enumerate(checkpoints):
             with telling(_shares(checkpoints[:number], checkpoints[number + 1 :])):
                 plan = plan_delete(str(uuid4()), self._survey.for_delete(subject, checkpoint, sparing=sparing))

@@ -15,8 +15,8 @@ from .ports import Domains, Hypervisor, Lease, Storage
 
 READS = frozenset(
     {
-        *("find", "get", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
-        *("facts", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
+        *("find", "get", "measured", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
+        *("facts", "facts_of", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
     }
 )
 """The calls that change nothing. Whatever is not among them is fenced."""

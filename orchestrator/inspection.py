@@ -38,8 +38,7 @@ class Inspection:
         `but_for` is the UUID of a domain whose own disks are no danger.
         """
         paths = relied_on(checkpoint, chains)
-        for path in paths:
-            self._see(path)
+        self._facts |= self._hypervisor.storage.facts_of(path for path in paths if path not in self._facts)
         self._look_into_memory(checkpoint.memory.path)
         for path in into:
             self._look_into(path, qcow2.HEAD_LENGTH)
@@ -63,10 +62,6 @@ class Inspection:
             self.read_bytes += facts.physical
 
     # ------------------------------------------------------------------
-
-    def _see(self, path: str) -> None:
-        if path not in self._facts:
-            self._facts[path] = self._hypervisor.storage.facts(path)
 
     def _look_into_memory(self, path: str) -> None:
         self._look_into(path, saveimage.HEAD_LENGTH)

@@ -125,10 +125,11 @@ class Domain:
     managed_save: bool = False
     libvirt_snapshots: tuple[str, ...] = ()
     libvirt_checkpoints: tuple[str, ...] = ()
-    capacities: Mapping[str, int] = field(default_factory=dict)  # target -> virtual size (virDomainGetBlockInfo)
+    capacities: Mapping[str, int] = field(default_factory=dict)  # target -> virtual size, once it was measured
     off_reason: OffReason | None = None  # None while it is active
     resident_bytes: int | None = field(default=None, compare=False)
-    """Memory that its QEMU has resident (virDomainMemoryStats), None if nobody can tell; it changes all the time."""
+    """Memory that its QEMU has resident (virDomainMemoryStats), None if nobody can tell, or asked. It changes
+    all the time."""
 
     @property
     def active(self) -> bool:

@@ -9,7 +9,7 @@ that nothing happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from .model import (
@@ -42,13 +42,16 @@ def silent(what: str, done: int, total: int) -> None:
 
 class Domains(Protocol):
     def find(self, name: str) -> Domain | None:
-        """The domain of that name (or UUID), with all that a plan needs, or None."""
+        """The domain of that name (or UUID) as it is now, or None."""
 
     def get(self, uuid: str) -> Domain | None:
-        """The domain of that UUID as it is now, or None when the hypervisor has none.
+        """The domain of that UUID as it is now, or None when the hypervisor has none."""
 
-        Cheap, for between two steps: `capacities` and `resident_bytes`, for which QEMU itself must be
-        asked, are left empty.
+    def measured(self, domain: Domain) -> Domain:
+        """The same with `capacities` and `resident_bytes`, which only this fills in: QEMU itself must be
+        asked, which takes the longer the deeper the chains are. One that is busy stays as it is.
+
+        Raises `NotFound` when it is gone meanwhile.
         """
 
     def all(self) -> list[Domain]:
@@ -131,6 +134,9 @@ class Storage(Protocol):
     def facts(self, path: str) -> FileFacts | None:
         """What the file is now, or None when there is none."""
 
+    def facts_of(self, paths: Iterable[str]) -> dict[str, FileFacts | None]:
+        """What `facts` says of each of these files: cheaper where several are in one directory."""
+
     def files(self, directory: str) -> list[FileFacts] | None:
         """The files of a directory, or None when there is no such directory."""
 
@@ -193,6 +199,9 @@ class Catalog(Protocol):
         """A checkpoint by its name, in whatever state."""
 
     def checkpoint_by_id(self, checkpoint_id: str) -> Checkpoint | None: ...
+    def some_checkpoint(self, host_uuid: str, domain_uuid: str) -> Checkpoint | None:
+        """A checkpoint of a domain, no matter which one and in what state; None when it has none."""
+
     def summaries(
         self, host_uuid: str, domain_uuid: str | None = None, name: str | None = None
     ) -> list[CheckpointSummary]:
@@ -200,6 +209,9 @@ class Catalog(Protocol):
 
     def relying_on(self, host_uuid: str, path: str) -> list[CheckpointSummary]:
         """The ready checkpoints that could not be restored without that file, oldest first."""
+
+    def ready_names(self, host_uuid: str, domain_uuid: str, beginning: str) -> list[str]:
+        """Names, of the ready checkpoints of a domain, that begin so (not with nothing), oldest first."""
 
     def child_names(self, checkpoint_id: str) -> list[str]:
         """Names of the checkpoints whose parent it is, oldest first."""

@@ -91,7 +91,7 @@ class Survey:
             raise NotFound(f"{subject.name} is not running on {self._hypervisor.host.name}", hint="start it")
         return CheckpointFacts(
             host=self._hypervisor.host,
-            domain=subject.domain,
+            domain=self._hypervisor.domains.measured(subject.domain),
             head=self._catalog.head(self._host, subject.uuid),
             name_taken=self._catalog.checkpoint(self._host, subject.uuid, name) is not None,
             namesake=self._namesake(subject),
@@ -157,7 +157,7 @@ class Survey:
             domain=subject.domain,
             like=self._definition_like(subject),
             found=found,
-            seen={layer.path: self._hypervisor.storage.facts(layer.path) for layer in layers},
+            seen=self._hypervisor.storage.facts_of(layer.path for layer in layers),
             holders=holders(self._hypervisor.domains.disks()),
             free_bytes=self._hypervisor.storage.free_bytes(self._store),
             store=self._store,
@@ -209,20 +209,22 @@ class Survey:
     def _definition_like(self, subject: Subject) -> str:
         if subject.domain is not None:
             return subject.domain.xml
-        for summary in self._catalog.summaries(self._host, subject.uuid):
-            if (found := self._catalog.checkpoint_by_id(summary.id)) is not None:
-                return found.domain_xml
+        if (known := self._catalog.some_checkpoint(self._host, subject.uuid)) is not None:
+            return known.domain_xml
         raise NotFound(f"nothing is known of how {subject.name} was defined", hint="define it again: virsh define FILE")
 
     def _is_catalogued(self, uuid: str) -> bool:
         """Also by an operation alone: the image of a transient domain may be all that is left of it."""
-        return bool(self._catalog.summaries(self._host, uuid) or self._catalog.unsettled(self._host, uuid))
+        return self._has_checkpoints(uuid) or bool(self._catalog.unsettled(self._host, uuid))
+
+    def _has_checkpoints(self, uuid: str) -> bool:
+        return self._catalog.some_checkpoint(self._host, uuid) is not None
 
     def _namesake(self, subject: Subject) -> str | None:
         known = self._catalog.domain_uuid(self._host, subject.name)
         if known in (None, subject.uuid):
             return None
-        return known if self._catalog.summaries(self._host, known) else None
+        return known if self._has_checkpoints(known) else None
 
     def _unknown_heads(self, domain: Domain) -> dict[str, bytes]:
         """The beginnings of the qcow2 layers that are not catalogued yet: all others were made or seen before."""

@@ -20,9 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, ColumnElement, Connection, Engine, and_, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ..errors import CatalogError, EnvironmentLacks, UsageError
@@ -169,6 +169,17 @@ def upsert(session: Session, table: type[Base], values: dict[str, Any], *, key: 
         from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
     others = {name: value for name, value in values.items() if name not in key}
     session.execute(insert(table).values(values).on_conflict_do_update(index_elements=key, set_=others))
+
+
+def beginning_with(session: Session, column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
+    """The rows whose `column` begins with `text`, which is ASCII at its end.
+
+    As a range, which an index serves, where text is compared byte by byte: SQLite has LIKE read all rows,
+    and in PostgreSQL the order of texts depends on the locale.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        return column.startswith(text, autoescape=True)
+    return and_(column >= text, column < text[:-1] + chr(ord(text[-1]) + 1))
 
 
 # --------------------------------------------------------------------------- SQLite

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from posixpath import dirname
+from posixpath import basename, dirname
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, select
 from sqlalchemy.orm import Session, aliased
 
-from ..model import Checkpoint, CheckpointSummary, Head
+from ..model import Checkpoint, CheckpointState, CheckpointSummary, Head
 from . import exclusive, rows
+from .database import beginning_with
 from .layers import Backing
 from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, DomainRow, HeadDiskRow, HeadRow, LayerRow, TagRow
 
@@ -47,6 +48,20 @@ def checkpoint(session: Session, *which: ColumnElement[bool]) -> Checkpoint | No
         .order_by(CheckpointDiskRow.position)
     )
     return rows.checkpoint(row, document, tags, list(session.execute(disks)))
+
+
+def some_checkpoint(session: Session, host_uuid: str, domain_uuid: str) -> Checkpoint | None:
+    """The first that the database finds, so that it need not look at the others."""
+    its = select(CheckpointRow.id).where(CheckpointRow.host_uuid == host_uuid, CheckpointRow.domain_uuid == domain_uuid)
+    found = session.scalar(its.limit(1))
+    return checkpoint(session, CheckpointRow.id == found) if found is not None else None
+
+
+def ready_names(session: Session, host_uuid: str, domain_uuid: str, beginning: str) -> list[str]:
+    row = CheckpointRow
+    its = (row.host_uuid == host_uuid, row.domain_uuid == domain_uuid, row.state == CheckpointState.READY)
+    named = select(row.name).where(*its, beginning_with(session, row.name, beginning))
+    return list(session.scalars(named.order_by(row.created, row.id)))
 
 
 def child_names(session: Session, checkpoint_id: str) -> list[str]:
@@ -121,9 +136,11 @@ def head(session: Session, host_uuid: str, domain_uuid: str) -> Head | None:
 
 
 def known_paths(session: Session, host_uuid: str, directory: str) -> list[str]:
-    """Every catalogued file right in that directory, sorted."""
-    found: set[str] = set()
-    for path, host in ((LayerRow.path, LayerRow.host_uuid), (CheckpointRow.memory_path, CheckpointRow.host_uuid)):
-        below = path.startswith(directory.rstrip("/") + "/", autoescape=True)
-        found.update(session.scalars(select(path).where(host == host_uuid, below)))
-    return sorted(path for path in found if dirname(path) == (directory.rstrip("/") or "/"))
+    """Every catalogued file right in that directory, sorted. A memory image lies in one named after its checkpoint."""
+    directory = directory.rstrip("/")
+    below = beginning_with(session, LayerRow.path, f"{directory}/")
+    layers = select(LayerRow.path).where(LayerRow.host_uuid == host_uuid, below)
+    row = CheckpointRow
+    memory = select(row.memory_path).where(row.host_uuid == host_uuid, row.id == basename(directory))
+    found = {*session.scalars(layers), *session.scalars(memory)}
+    return sorted(path for path in found if dirname(path) == (directory or "/"))

@@ -59,6 +59,10 @@ class SqlCatalog:
         with self._database.read() as session:
             return reading.checkpoint(session, CheckpointRow.id == checkpoint_id)
 
+    def some_checkpoint(self, host_uuid: str, domain_uuid: str) -> Checkpoint | None:
+        with self._database.read() as session:
+            return reading.some_checkpoint(session, host_uuid, domain_uuid)
+
     def summaries(
         self, host_uuid: str, domain_uuid: str | None = None, name: str | None = None
     ) -> list[CheckpointSummary]:
@@ -73,6 +77,10 @@ class SqlCatalog:
     def relying_on(self, host_uuid: str, path: str) -> list[CheckpointSummary]:
         with self._database.read() as session:
             return reading.summaries(session, *verdicts.relying_on(host_uuid, path))
+
+    def ready_names(self, host_uuid: str, domain_uuid: str, beginning: str) -> list[str]:
+        with self._database.read() as session:
+            return reading.ready_names(session, host_uuid, domain_uuid, beginning)
 
     def child_names(self, checkpoint_id: str) -> list[str]:
         with self._database.read() as session:

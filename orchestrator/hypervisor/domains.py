@@ -39,12 +39,20 @@ class LibvirtDomains:
             domain = _unless_gone(lambda: handle.lookupByName(name))
             if domain is None and _is_uuid(name):
                 domain = _unless_gone(lambda: handle.lookupByUUIDString(name))
-            return _unless_gone(lambda: _with_capacities(handle, domain)) if domain else None
+            return _unless_gone(lambda: observe(domain)) if domain else None
 
     def get(self, uuid: str) -> Domain | None:
         handle = self._connection.handle
         with reading(f"read domain {uuid}"):
             return _unless_gone(lambda: observe(handle.lookupByUUIDString(uuid)))
+
+    def measured(self, domain: Domain) -> Domain:
+        if domain.state is GuestState.BUSY:
+            return domain  # whom libvirt lets nobody ask
+        handle = self._connection.handle
+        with reading(f"measure domain {domain.name}"):
+            found = self._lookup(domain.uuid)
+            return replace(domain, capacities=capacities(handle, found), resident_bytes=resident_bytes(found))
 
     def all(self) -> list[Domain]:
         handle = self._connection.handle
@@ -139,13 +147,6 @@ class LibvirtDomains:
 
     def _lookup(self, uuid: str) -> Any:
         return self._connection.handle.lookupByUUIDString(uuid)
-
-
-def _with_capacities(handle: Any, domain: Any) -> Domain:
-    seen = observe(domain)
-    if seen.state is GuestState.BUSY:
-        return seen
-    return replace(seen, capacities=capacities(handle, domain), resident_bytes=resident_bytes(domain))
 
 
 def _destroy(domain: Any) -> None:

@@ -41,7 +41,7 @@ class _Moved(Exception):
 
 
 def observe(domain: Any) -> Domain:
-    """The domain as it is now, without `capacities`. Raises libvirtError (VIR_ERR_NO_DOMAIN when it vanished)."""
+    """The domain as it is now, not measured. Raises libvirtError (VIR_ERR_NO_DOMAIN when it vanished)."""
     for _ in range(ATTEMPTS):
         try:
             return _observe(domain)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from functools import partial
 from posixpath import basename, dirname, isabs, normpath
@@ -82,6 +82,18 @@ class LibvirtStorage:
         path = _checked(path)
         with reading(f"read the facts of {path}"):
             return self._on_volume(path, _facts, fresh=True)
+
+    def facts_of(self, paths: Iterable[str]) -> dict[str, FileFacts | None]:
+        directories: dict[str, dict[str, str]] = {}  # to the paths in each, and the names there
+        for path in paths:
+            plain = _checked(path)
+            directories.setdefault(dirname(plain), {})[path] = basename(plain)
+        found: dict[str, FileFacts | None] = {}
+        for directory, names in directories.items():
+            with reading(f"read the facts of files in {directory}"):
+                told = _unless_absent(partial(self._pools.use, directory, partial(_facts_each, names), fresh=True))
+            found |= told or dict.fromkeys(names)
+        return found
 
     def read(self, path: str, offset: int, length: int) -> bytes:
         path = _checked(path)
@@ -163,6 +175,15 @@ class LibvirtStorage:
 def _facts(volume: Any, seen: Callable[[str], FileFacts | None] = storagexml.file_facts) -> FileFacts | None:
     """libvirt looks at the file anew for each volume XML (virStorageBackendVolRefreshLocal)."""
     return seen(volume.XMLDesc(0))
+
+
+def _facts_each(names: Mapping[str, str], pool: Any) -> dict[str, FileFacts | None]:
+    """By path; what a pool that has just been refreshed does not list is not there."""
+    volumes = {volume.name(): volume for volume in pool.listAllVolumes(0)}
+    return {
+        path: _unless_absent(partial(_facts, volumes[name])) if name in volumes else None
+        for path, name in names.items()
+    }
 
 
 def _volume_type(volume: Any) -> int:

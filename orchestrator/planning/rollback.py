@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from posixpath import join
 
 from ..errors import IntegrityError, Refused
@@ -10,6 +11,7 @@ from ..model import (
     After,
     Checkpoint,
     CheckpointState,
+    Disk,
     Domain,
     Head,
     Host,
@@ -78,11 +80,16 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> Roll
             )
             for target, layer in checkpoint.layers.items()
         ),
-        previous=domain.writable_disks if domain else (),
-        defined=tuple(disk for disk in domain.persistent_disks if disk.writable) if domain else (),
+        previous=_tops(domain.disks) if domain else (),
+        defined=_tops(domain.persistent_disks) if domain else (),
         head=facts.head,
         discards=facts.discards,
     )
+
+
+def _tops(disks: Iterable[Disk]) -> tuple[Disk, ...]:
+    """The writable ones without what is below them, which would make the plan as long as the chains are deep."""
+    return tuple(replace(disk, backing=()) for disk in disks if disk.writable)
 
 
 def _refuse_damaged(checkpoint: Checkpoint) -> None:

@@ -19,7 +19,7 @@ from tests.bench.rounds import interleave
 from tests.bench.table import render
 from tests.box.box import Box
 
-BOX = "bench"
+BOX = f"bench-{os.getpid()}"
 ROUNDS = 7
 GROUPS = {
     "rollback": rollback.GROUP,
@@ -36,7 +36,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     began = monotonic()
     box = Box(BOX)
-    box.down()  # what a killed run left
     try:
         box.up()
         with tempfile.TemporaryDirectory(prefix="snapctl-bench-") as directory:

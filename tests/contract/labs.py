@@ -315,4 +315,4 @@ def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
 def _found(hypervisor: Hypervisor, name: str) -> Domain:
     domain = hypervisor.domains.find(name)
     assert domain is not None
-    return domain
+    return hypervisor.domains.measured(domain)

@@ -13,13 +13,15 @@ def stack(hypervisor: Hypervisor, domain: Domain, directory: str) -> dict[str, S
     sources = {}
     for disk in domain.writable_disks:
         assert disk.source
+        below = hypervisor.storage.facts(disk.source.path)
+        assert below
         path = f"{directory}/{disk.target}.qcow2"
         overlay = NewOverlay(
             target=disk.target,
             path=path,
             backing=disk.source.path,
             backing_format=disk.source.format,
-            capacity=domain.capacities[disk.target],
+            capacity=below.capacity,
         )
         hypervisor.storage.create_overlay(overlay)
         sources[disk.target] = Source(path=path, format="qcow2")

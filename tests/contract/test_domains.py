@@ -1,5 +1,6 @@
 """Domains as they are, and the small verbs."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -21,9 +22,10 @@ def test_a_host_is_the_same_for_every_client(lab: Lab) -> None:
 
 
 def test_a_domain_is_found_by_name_and_by_uuid(lab: Lab) -> None:
-    domain = lab.guest()
-    assert lab.hypervisor.domains.find(domain.name) == lab.hypervisor.domains.find(domain.uuid) == domain
-    assert domain.uuid in [each.uuid for each in lab.hypervisor.domains.all()]
+    uuid, domains = lab.guest().uuid, lab.hypervisor.domains
+    domain = domains.get(uuid)
+    assert domain and domains.find(domain.name) == domains.find(uuid) == domain
+    assert domain in domains.all()
 
 
 def test_the_disks_of_all_domains_are_told_as_each_domain_tells_them(lab: Lab) -> None:
@@ -54,24 +56,33 @@ def test_a_running_domain(lab: Lab) -> None:
     assert domain.machine and domain.cpu and domain.emulator
 
 
-def test_only_find_asks_for_capacities(lab: Lab) -> None:
-    domain = lab.guest(disks=2)
+def test_a_domain_is_measured_on_demand_only(lab: Lab) -> None:
+    seen = lab.hypervisor.domains.get(lab.guest(disks=2).uuid)
+    assert seen and seen.capacities == {}
+    domain = lab.hypervisor.domains.measured(seen)
+    assert domain == replace(seen, capacities=domain.capacities)
     assert set(domain.capacities) == {"vda", "vdb"}
     for target, path in domain.sources().items():
         facts = lab.hypervisor.storage.facts(path or "")
         assert facts and facts.capacity == domain.capacities[target]
-    seen = lab.hypervisor.domains.get(domain.uuid)
-    assert seen and seen.capacities == {}
 
 
-def test_only_find_asks_how_much_is_resident_and_of_a_running_guest_only(lab: Lab) -> None:
-    domain = lab.guest()
-    assert domain.resident_bytes is not None and domain.resident_bytes > 1 << 20
-    seen = lab.hypervisor.domains.get(domain.uuid)
+def test_only_of_a_running_guest_it_is_told_how_much_is_resident(lab: Lab) -> None:
+    uuid, domains = lab.guest().uuid, lab.hypervisor.domains
+    seen = domains.get(uuid)
     assert seen and seen.resident_bytes is None
-    lab.hypervisor.domains.destroy(domain.uuid)
-    off = lab.hypervisor.domains.find(domain.uuid)
-    assert off and off.resident_bytes is None
+    resident = domains.measured(seen).resident_bytes
+    assert resident is not None and resident > 1 << 20
+    domains.destroy(uuid)
+    off = domains.get(uuid)
+    assert off and domains.measured(off).resident_bytes is None
+    assert set(domains.measured(off).capacities) == {"vda"}
+
+
+def test_who_is_gone_is_not_measured(lab: Lab) -> None:
+    domain = lab.guest()
+    with pytest.raises(NotFound):
+        lab.hypervisor.domains.measured(replace(domain, uuid=str(uuid4())))
 
 
 def test_each_start_is_another_run(lab: Lab) -> None:

@@ -117,6 +117,33 @@ def test_no_facts_of_what_is_no_file(lab: Lab) -> None:
     assert storage.facts(f"{base}/below a file") is None
 
 
+def test_the_facts_of_several_files_are_those_of_each(lab: Lab) -> None:
+    storage, directory, domain = lab.hypervisor.storage, lab.directory(), lab.guest(disks=2)
+    other = f"{directory}/other"
+    storage.make_directory(other)
+    paths = (f"{directory}/vda.qcow2", f"{directory}/vdb.qcow2", f"{other}/vda.qcow2")
+    made = [overlay(domain, path) for path in paths]
+    for each in made:
+        storage.create_overlay(each)
+    there = [*(each.path for each in made), made[0].backing]
+    missing = [f"{directory}/missing.qcow2", other, f"{directory}/no/such", f"{made[0].path}/below a file"]
+    assert storage.facts_of([*there, *missing]) == {path: storage.facts(path) for path in (*there, *missing)}
+    assert all(storage.facts(path) for path in there) and not any(map(storage.facts, missing))
+    assert storage.facts_of([]) == {}
+
+
+def test_several_files_are_looked_at_as_they_are_now(lab: Lab) -> None:
+    storage, directory, domain = lab.hypervisor.storage, lab.directory(), lab.guest()
+    paths = [f"{directory}/vda.qcow2", f"{directory}/vdb.qcow2"]
+    storage.make_directory(directory)
+    storage.create_overlay(overlay(domain, paths[0]))
+    assert [facts is not None for facts in storage.facts_of(paths).values()] == [True, False]
+    other = lab.connect().storage
+    other.remove(paths[0])
+    other.create_overlay(overlay(domain, paths[1]))
+    assert [facts is not None for facts in storage.facts_of(paths).values()] == [False, True]
+
+
 def test_each_client_sees_what_the_others_do(lab: Lab) -> None:
     directory, domain = lab.directory(), lab.guest()
     mine, theirs = lab.hypervisor.storage, lab.connect().storage

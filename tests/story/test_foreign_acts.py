@@ -213,7 +213,7 @@ def test_a_run_that_nobody_asked_to_discard_is_not_stopped(lab: Lab) -> None:
     lab.check()
 
 
-@pytest.mark.parametrize("before", ["chain", "facts"])
+@pytest.mark.parametrize("before", ["chain", "facts_of"])
 def test_a_checkpoint_that_is_deleted_while_its_files_are_looked_at_is_not_called_damaged(
     lab: Lab, before: str
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -292,7 +292,7 @@ def test_a_rollback_that_reads_first_finds_a_flipped_bit_in_the_memory_image(pai
 
 
 class Meddling:
-    """A hypervisor on which something happens before the facts of one file are told."""
+    """A hypervisor on which something happens before the facts of one file among others are told."""
 
     def __init__(self, pair: Pair, path: str, happens: Callable[[], object]) -> None:
         self._hypervisor = TwinHypervisor(pair.world)
@@ -306,11 +306,12 @@ class Meddling:
     def storage(self) -> Meddling:
         return self
 
-    def facts(self, path: str) -> FileFacts | None:
-        if path == self._path and self._happens is not None:
+    def facts_of(self, paths: Iterable[str]) -> dict[str, FileFacts | None]:
+        wanted = list(paths)
+        if self._path in wanted and self._happens is not None:
             happens, self._happens = self._happens, None
             happens()
-        return self._hypervisor.storage.facts(path)
+        return self._hypervisor.storage.facts_of(wanted)
 
 
 def test_what_is_deleted_meanwhile_is_not_damaged(pair: Pair) -> None:

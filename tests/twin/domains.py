@@ -18,11 +18,14 @@ class TwinDomains:
 
     def find(self, name: str) -> Domain | None:
         found = [each for each in self._world.machines.values() if name in (each.name, each.uuid)]
-        return found[0].domain(capacities=True) if found else None
+        return found[0].domain() if found else None
 
     def get(self, uuid: str) -> Domain | None:
         machine = self._world.machines.get(uuid)
         return machine.domain() if machine else None
+
+    def measured(self, domain: Domain) -> Domain:
+        return self._world.machine(domain.uuid).measured(domain)
 
     def all(self) -> list[Domain]:
         machines = sorted(self._world.machines.values(), key=lambda machine: machine.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator import domainxml
 from orchestrator.model import Domain, GuestState, OffReason, Source
@@ -46,10 +46,6 @@ class Machine:
     def active(self) -> bool:
         return self.state.active
 
-    @property
-    def _is_busy(self) -> bool:
-        return self.state is GuestState.BUSY
-
     def tops(self, *, writable: bool = True) -> dict[str, str]:
         """The files that its QEMU has open, by target."""
         disks = domainxml.disks(self.running_xml or "")
@@ -69,7 +65,7 @@ class Machine:
         self.ram = {}
         self.state, self.off_reason = GuestState.OFF, reason
 
-    def domain(self, *, capacities: bool = False) -> Domain:
+    def domain(self) -> Domain:
         """It as `ports.Domains` shows it."""
         xml = self._xml()
         said = domainxml.definition(xml)
@@ -91,10 +87,14 @@ class Machine:
             managed_save=self.managed_save,
             libvirt_snapshots=self.libvirt_snapshots,
             libvirt_checkpoints=self.libvirt_checkpoints,
-            capacities=self._capacities(xml) if capacities and not self._is_busy else {},
             off_reason=self.off_reason,
-            resident_bytes=said.memory_bytes // 2 if capacities and self.active and not self._is_busy else None,
         )
+
+    def measured(self, domain: Domain) -> Domain:
+        if domain.state is GuestState.BUSY:
+            return domain
+        resident = domain.memory_bytes // 2 if self.active else None
+        return replace(domain, capacities=self._capacities(self._xml()), resident_bytes=resident)
 
     def _xml(self) -> str:
         if self.running_xml is None or self.run_id is None:

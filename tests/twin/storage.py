@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from posixpath import dirname
 
 from orchestrator.errors import HypervisorError, NotFound
@@ -38,6 +39,9 @@ class TwinStorage:
     def facts(self, path: str) -> FileFacts | None:
         file = self._files.files.get(path)
         return file.facts(path) if file else None
+
+    def facts_of(self, paths: Iterable[str]) -> dict[str, FileFacts | None]:
+        return {path: self.facts(path) for path in paths}
 
     def files(self, directory: str) -> list[FileFacts] | None:
         if directory not in self._files.directories:

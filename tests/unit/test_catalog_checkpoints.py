@@ -154,6 +154,30 @@ def test_a_summary_tells_unhashed_ready_and_deleting(catalog: SqlCatalog, web: W
     assert [row.state for row in catalog.summaries(HOST.uuid)] == ["deleting"]
 
 
+def test_some_checkpoint_is_one_of_the_domain_s_in_any_state(catalog: SqlCatalog) -> None:
+    World(catalog, "db", "dom-2").checkpoint("other")
+    assert catalog.some_checkpoint(HOST.uuid, "dom-1") is None
+    web = World(catalog, "web", "dom-1")
+    ids = {web.checkpoint(name).id for name in "ab"}
+    found = catalog.some_checkpoint(HOST.uuid, "dom-1")
+    assert found and found.id in ids
+    assert found == catalog.checkpoint_by_id(found.id)
+    assert catalog.some_checkpoint("host-2", "dom-1") is None
+
+
+def test_ready_names_are_those_that_begin_so_oldest_first(catalog: SqlCatalog, web: World) -> None:
+    for name in ("push-2", "push-10", "push", "PUSH-3", "xpush-4", "push-é"):
+        web.checkpoint(name)
+    World(catalog, "db", "dom-2").checkpoint("push-5")
+    assert catalog.ready_names(HOST.uuid, web.uuid, "push-") == ["push-2", "push-10", "push-é"]
+
+    hidden = catalog.checkpoint(HOST.uuid, web.uuid, "push-10")
+    assert hidden is not None
+    catalog.hide_checkpoint(web.open(OperationKind.DELETE), hidden.id)
+    assert catalog.ready_names(HOST.uuid, web.uuid, "push-") == ["push-2", "push-é"]
+    assert catalog.ready_names("host-2", web.uuid, "push-") == []
+
+
 def test_summaries_are_of_one_host_or_one_domain(catalog: SqlCatalog) -> None:
     World(catalog, "web", "dom-1").checkpoint("a")
     World(catalog, "db", "dom-2").checkpoint("a")
@@ -210,4 +234,6 @@ def test_known_paths_are_those_right_in_the_directory(catalog: SqlCatalog, web: 
     assert catalog.known_paths(HOST.uuid, directory[:-1]) == []
     assert catalog.known_paths(HOST.uuid, directory.upper()) == []
     assert catalog.known_paths(HOST.uuid, "/store/%/_") == []
+    assert catalog.known_paths(HOST.uuid, "/images/") == [base().path]
+    assert catalog.known_paths(HOST.uuid, "/") == []
     assert catalog.known_paths("host-2", directory) == []

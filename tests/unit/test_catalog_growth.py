@@ -23,6 +23,7 @@ from tests.bench import generator
 HOST = Host(uuid="host-1", name="hv1", uri="qemu:///system", libvirt_version="9.0.0", qemu_version="7.2.0")
 DOMAIN = "guest000"
 FEW, MANY = generator.PER_DOMAIN, 15 * generator.PER_DOMAIN
+LAST = f"state-{FEW - 1:03}"  # of the few; among many it stands on as much, and no more stand on it
 GRAIN = 10  # steps between two counts
 
 Question: TypeAlias = Callable[[SqlCatalog, Checkpoint], object]
@@ -32,16 +33,25 @@ QUESTIONS: dict[str, Question] = {
     "checkpoint_by_id": lambda catalog, its: catalog.checkpoint_by_id(its.id),
     "summaries": lambda catalog, its: catalog.summaries(HOST.uuid, its.domain_uuid),
     "summaries of one": lambda catalog, its: catalog.summaries(HOST.uuid, its.domain_uuid, its.name),
+    "some_checkpoint": lambda catalog, its: catalog.some_checkpoint(HOST.uuid, its.domain_uuid),
     "child_names": lambda catalog, its: catalog.child_names(its.id),
     "head": lambda catalog, its: catalog.head(HOST.uuid, its.domain_uuid),
     "layer": lambda catalog, its: catalog.layer(HOST.uuid, its.layers["vda"].path),
     "chain": lambda catalog, its: catalog.chain(HOST.uuid, its.layers["vda"].path),
     "domain_uuid": lambda catalog, its: catalog.domain_uuid(HOST.uuid, DOMAIN),
+    "known_paths": lambda catalog, its: catalog.known_paths(HOST.uuid, its.directory),
+    "ready_names": lambda catalog, its: catalog.ready_names(HOST.uuid, its.domain_uuid, its.name),
+    "relying_on a layer": lambda catalog, its: catalog.relying_on(HOST.uuid, its.layers["vda"].path),
+    "relying_on an image": lambda catalog, its: catalog.relying_on(HOST.uuid, its.memory.path),
+    "collapsible": lambda catalog, its: catalog.collapsible(HOST.uuid, its.domain_uuid, [its.layers["vda"].path]),
     "unsettled": lambda catalog, its: catalog.unsettled(HOST.uuid),
     "discarded_layers": lambda catalog, its: catalog.discarded_layers(its.id),
     "holdings": lambda catalog, its: catalog.holdings(HOST.uuid, its.domain_uuid),
     "layers_freed_by": lambda catalog, its: catalog.layers_freed_by(its.id),
 }
+
+OF_ALL = {"summaries", "holdings"}
+"""Those that are about all checkpoints of the domain."""
 
 
 class Counted:
@@ -61,8 +71,7 @@ class Counted:
         return 0  # go on
 
     def steps(self, question: Question) -> int:
-        *_, last = self.catalog.summaries(HOST.uuid, generator.uuid_of(DOMAIN))
-        its = self.catalog.checkpoint_by_id(last.id)
+        its = self.catalog.checkpoint(HOST.uuid, generator.uuid_of(DOMAIN), LAST)
         assert its is not None
         before = self._counts
         question(self.catalog, its)
@@ -70,9 +79,12 @@ class Counted:
 
 
 @contextmanager
-def _filled(path: Path, checkpoints: int) -> Iterator[Counted]:
+def _filled(path: Path, checkpoints: int, *, own: bool = False) -> Iterator[Counted]:
     url = f"sqlite:///{path}"
-    generator.fill(url, HOST, checkpoints)
+    if own:
+        generator.fill_one(url, HOST, checkpoints, name=DOMAIN, uuid=generator.uuid_of(DOMAIN))
+    else:
+        generator.fill(url, HOST, checkpoints)
     counted = Counted(url)
     with closing(counted.catalog._database):
         yield counted
@@ -83,6 +95,22 @@ def catalogs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Counted
     directory = tmp_path_factory.mktemp("growth")
     with _filled(directory / "few.sqlite", FEW) as few, _filled(directory / "many.sqlite", MANY) as many:
         yield few, many
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Counted, Counted]]:
+    """All of one domain."""
+    path = tmp_path_factory.mktemp("growth")
+    with _filled(path / "few.sqlite", FEW, own=True) as few, _filled(path / "many.sqlite", MANY, own=True) as many:
+        yield few, many
+
+
+@pytest.mark.parametrize("name", sorted(QUESTIONS.keys() - OF_ALL))
+def test_a_question_about_one_checkpoint_does_not_cost_more_beside_others_of_its_domain(
+    own: tuple[Counted, Counted], name: str
+) -> None:
+    few, many = (each.steps(QUESTIONS[name]) for each in own)
+    assert many <= 1.5 * few + 10 * GRAIN
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

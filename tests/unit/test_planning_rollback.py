@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model import After, GuestState, Head, NewOverlay
+from orchestrator.model import After, GuestState, Head, NewOverlay, Source
 from orchestrator.planning import RollbackPlan, plan_rollback
 from tests.unit.builders import (
     ACTIVE,
@@ -89,6 +89,12 @@ def test_a_domain_that_is_off_is_rolled_back() -> None:
 @pytest.mark.parametrize("state", [GuestState.CRASHED, GuestState.IO_ERROR, GuestState.OTHER, GuestState.PAUSED])
 def test_a_guest_in_a_bad_way_can_be_rolled_back(state: GuestState) -> None:
     assert plan(domain=domain(state=state)).run_id == 7
+
+
+def test_a_plan_does_not_grow_with_what_is_below_the_disks() -> None:
+    deep = disk("vda", ACTIVE, backing=tuple(Source(path=f"/images/{number}", format="qcow2") for number in range(9)))
+
+    assert plan(domain=domain(deep)) == plan(domain=domain(disk("vda", ACTIVE)))
 
 
 def test_a_transient_domain_that_is_gone_is_brought_back() -> None:
