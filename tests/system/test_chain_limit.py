@@ -36,6 +36,7 @@ def test_a_chain_as_long_as_can_be(box: Box, client: Client, guest: GuestFactory
     assert f"would stand on {limit + 1} layers" in line and "snapctl checkpoint --flatten" in line
     assert say_everywhere(web, "present")
 
+    client.do("checkpoint", web.name, "more", "--flatten", "--dry-run")
     client.do("checkpoint", web.name, "more", "--flatten")
     assert depth(box, web) == 2
     assert say_everywhere(web, "present")

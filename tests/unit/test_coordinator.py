@@ -95,8 +95,18 @@ def test_the_only_copy_of_a_guest_is_not_deleted(family: Coordinator) -> None:
     family.checkpoint("web01", "stopped", after=After.STOP)
     with pytest.raises(Refused, match="was not started since checkpoint stopped"):
         family.delete("web01", ["stopped"])
+    with pytest.raises(Refused, match="was not started since checkpoint stopped"):
+        family.flatten("web01")  # which would make it look as if a guest had written
     family.rollback("web01", "stopped")
+    family.flatten("web01")
     family.delete("web01", ["stopped"])
+
+
+def test_a_checkpoint_that_is_refused_flattens_nothing(family: Coordinator, world: World) -> None:
+    before = {path: file.bytes() for path, file in world.files.files.items()}
+    with pytest.raises(Refused, match="already has a checkpoint leaf"):
+        family.checkpoint("web01", "leaf", flatten=True)
+    assert {path: file.bytes() for path, file in world.files.files.items()} == before
 
 
 # --------------------------------------------------------------------------- what was left behind
