@@ -1,4 +1,4 @@
-"""Ctrl-C, and libvirtd killed, in the middle of a stream: of a helper's, and of the guest's own QEMU.
+"""Ctrl-C, and libvirtd or the helper killed, in the middle of a stream: of a helper's, and of the guest's own QEMU.
 
 The streams are slow ones (`slowly`), so that there is a middle. Whatever happens, every chain is whole, what
 depends on it sees the same bytes, and the guest goes on.
@@ -45,6 +45,7 @@ class Stream(ABC):
 
     verb: str
     names: tuple[str, ...]
+    qemu: str  # the name of the domain whose QEMU does it, as soon as it is under way
 
     def __init__(self, box: Box, client: Client, guest: Witness) -> None:
         self.box = box
@@ -70,7 +71,7 @@ class Stream(ABC):
     @property
     @abstractmethod
     def _prefix(self) -> str:
-        """Of the name of the domain whose QEMU does it."""
+        """Of that name."""
 
     def _content(self) -> list[str]:
         """Of the disks of each checkpoint."""
@@ -93,6 +94,7 @@ class Stream(ABC):
         with connect(self.box.uri) as connection:
             for domain in connection.listAllDomains():
                 if domain.name().startswith(self._prefix):
+                    self.qemu = domain.name()
                     target = domainxml.disks(domain.XMLDesc())[0].target
                     done = domain.blockJobInfo(target)
                     return bool(done) and 0 < done["cur"] < done["end"]
@@ -180,6 +182,17 @@ def kill_snapctl_and_restart_the_daemon(stream: Stream) -> None:
     assert (recovered["operation"], recovered["state"]) == (stream.verb, "undone")
 
 
+def kill_the_helper(stream: Stream) -> None:
+    if isinstance(stream, GuestStream):
+        return  # it would be the guest's memory that is lost
+    with stream.under_way() as process:
+        stream.box.kill_qemu(stream.qemu)
+        assert "is gone; undone: " in finish(process).error(FAILED)
+
+
+INTERRUPTIONS = (press_ctrl_c, kill_the_helper, restart_the_daemon, kill_snapctl_and_restart_the_daemon)
+
+
 @pytest.fixture(params=[HelperStream, GuestStream])
 def stream(box: Box, guest: GuestFactory, request: pytest.FixtureRequest) -> Iterator[Stream]:
     with new_client(box.uri) as user:
@@ -188,7 +201,7 @@ def stream(box: Box, guest: GuestFactory, request: pytest.FixtureRequest) -> Ite
 
 
 def test_interrupted_again_and_again_and_then_carried_to_its_end(stream: Stream) -> None:
-    for interrupt in (press_ctrl_c, restart_the_daemon, kill_snapctl_and_restart_the_daemon):
+    for interrupt in INTERRUPTIONS:
         interrupt(stream)
         stream.require_unchanged()
     stream.carry_to_its_end()
