@@ -84,7 +84,9 @@ class Histories(RuleBasedStateMachine):
 
     @rule(domain=domains, number=numbers)
     def surroundings(self, domain: str, number: int) -> None:
-        if number % 2 or not self.scene.seen.machine(domain):
+        if self.scene.seen.helpers and number % 3 == 0:
+            self.play("kill_helpers")
+        elif number % 2 or not self.scene.seen.machine(domain):
             self.play("restart_daemon")
         else:
             self.play("managed_save", domain, number % 4 == 0)

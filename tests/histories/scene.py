@@ -142,6 +142,11 @@ class Scene:
             client.course.disconnected = client.frozen
         self._look()
 
+    def kill_helpers(self) -> None:
+        for helper in self.seen.helpers:
+            self.world.kill_qemu(helper.name)
+        self._look()
+
     def expire(self) -> None:
         """Time passes, and nobody who is frozen has beaten: what they hold may be taken over."""
         with closing(sqlite3.connect(self._file)) as database, database:
