@@ -355,6 +355,10 @@ class Coordinator:
 
     # ------------------------------------------------------------------ edit
 
+    def plan_edit(self, domain: str, name: str, edits: Edits) -> EditPlan:
+        """What `edit` would do; no effect. Raises what `edit` would refuse with."""
+        return self._plan_edit(self._survey.subject(domain), name, edits)
+
     def edit(self, domain: str, name: str, edits: Edits) -> Outcome:
         """Give a checkpoint another name, description, tags or time of expiry, or protect it from `prune`.
 
@@ -684,7 +688,8 @@ class Coordinator:
     def doctor(self, *, clean: bool = False) -> builtins.list[Advice]:
         """Look at hypervisor, store, catalog and guests, and say what is amiss and what to do.
 
-        With `clean`, directories of ours that nobody needs are deleted; nothing else is ever changed.
+        With `clean`, directories of ours that nobody needs are deleted, and helper domains that a collapse left
+        behind are ended; nothing else is ever changed.
         """
         return examine(
             self._hypervisor,

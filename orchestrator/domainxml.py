@@ -107,6 +107,11 @@ def helper(like: str, *, uuid: str, name: str, target: str, layer: Source) -> st
     return serialize(domain)
 
 
+def is_helper(xml: str) -> bool:
+    """Whether a domain XML carries the mark of such a domain."""
+    return parse(xml, "domain").find(f"metadata/{{{HELPER_NAMESPACE}}}helper") is not None
+
+
 def _disks(domain: Element) -> Iterator[Element]:
     return domain.iterfind("devices/disk")
 

@@ -58,6 +58,12 @@ class StoreContents:
     directories: tuple[Directory, ...] = ()
     strays: tuple[str, ...] = ()  # files where snapctl puts none
 
+    @property
+    def empty(self) -> list[str]:
+        """The directories directly in it in which the hypervisor shows nothing."""
+        held = {dirname(path) for path in (*self.strays, *(each.path for each in self.directories))}
+        return [each.path for each in self.domains if each.path not in held]
+
     def files(self) -> Iterator[FileFacts]:
         for directory in self.directories:
             yield from directory.files

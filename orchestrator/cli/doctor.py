@@ -9,7 +9,9 @@ from .session import Session
 
 
 @click.command(epilog=examples("snapctl doctor", "snapctl doctor --clean"))
-@click.option("--clean", is_flag=True, help="Delete directories of snapctl's own that nobody needs any more.")
+@click.option(
+    "--clean", is_flag=True, help="Remove directories and helper domains of snapctl's own that nobody needs any more."
+)
 @global_options(hidden=True)
 @click.pass_obj
 def doctor(session: Session, clean: bool) -> None:

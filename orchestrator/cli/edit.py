@@ -6,7 +6,7 @@ import click
 
 from ..errors import UsageError
 from .completion import checkpoints, domains
-from .options import examples, expiry, global_options
+from .options import dry_run_option, examples, expiry, global_options
 from .session import Session
 
 
@@ -23,6 +23,7 @@ from .session import Session
 @click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="A label to add; may be given several times.")
 @click.option("--untag", "untags", multiple=True, metavar="TAG", help="A label to take away; likewise.")
 @click.option("--expires", metavar="TIME", help="How long from now to keep it (90m, 12h, 3d, 2w), or never to expire.")
+@dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
 def edit(
@@ -34,6 +35,7 @@ def edit(
     tags: tuple[str, ...],
     untags: tuple[str, ...],
     expires: str | None,
+    dry_run: bool,
 ) -> None:
     """Change what is said of the checkpoint NAME of DOMAIN.
 
@@ -42,7 +44,7 @@ def edit(
     from msgspec import UNSET
 
     from ..planning import Edits
-    from .report import report
+    from .report import report, report_plans
 
     if new_name is None and description is None and not tags and not untags and expires is None:
         raise UsageError("nothing is to be changed", hint="add --name, --description, --tag, --untag or --expires")
@@ -54,5 +56,8 @@ def edit(
         expires=UNSET if expires is None else expiry(expires, session.now),
     )
     with session.coordinator() as coordinator:
+        if dry_run:
+            report_plans(session, coordinator.plan_edit(domain, name, edits))
+            return
         outcome = coordinator.edit(domain, name, edits)
     report(session, outcome)

@@ -43,6 +43,9 @@ def global_options(*, hidden: bool) -> Callable[[Decorated], Decorated]:
     return decorate
 
 
+dry_run_option = click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+
+
 NEVER = "never"
 
 

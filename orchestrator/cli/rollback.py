@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from ..errors import UsageError
-from ..model import After, CheckpointSummary
+from ..model import After
 from .completion import checkpoints, domains
-from .options import examples, global_options
+from .goback import GENERATED, KEEPING, go_back
+from .options import dry_run_option, examples, global_options
 from .session import Session
-
-if TYPE_CHECKING:
-    from ..coordinator import Coordinator
-
-GENERATED = ""
-"""What --keep-current without a name gives."""
 
 
 @click.command(
@@ -44,7 +37,7 @@ GENERATED = ""
 )
 @click.option("--verify", is_flag=True, help="Read the checkpoint's files whole before anything is done.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before the present state is lost.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
 def rollback(
@@ -62,30 +55,18 @@ def rollback(
     Its disks first, then its memory; without NAME, to the checkpoint it stands on. Its present state
     is lost, so this asks first; where there is no terminal to ask on, it needs --yes or --keep-current.
     """
-    from .render.outcome import loss
-    from .report import report, report_plans
-
     if verify and dry_run:
         raise UsageError("--dry-run does not read whole files", hint="see: snapctl verify --help")
     state = After(after)
-    asks = not (yes or dry_run or keep is not None)
-    if asks:
-        session.require_terminal(
-            "rollback", otherwise="add -y, or --keep-current to checkpoint the present state first"
-        )
-    with session.coordinator() as coordinator:
-        if dry_run:
-            report_plans(session, coordinator.plan_rollback(domain, name, after=state))
-            return
-        if asks:
-            plan = coordinator.plan_rollback(domain, name, after=state)
-            session.agree("rollback", loss(plan, standing(coordinator, domain), session.now))
-        outcome = coordinator.rollback(
+    go_back(
+        session,
+        "rollback",
+        domain,
+        plan=lambda coordinator: coordinator.plan_rollback(domain, name, after=state),
+        act=lambda coordinator: coordinator.rollback(
             domain, name, after=state, keep_current=keep is not None, keep_name=keep or None, verify=verify
-        )
-    report(session, outcome)
-
-
-def standing(coordinator: Coordinator, domain: str) -> CheckpointSummary | None:
-    """The checkpoint that the domain stands on."""
-    return next((each for each in coordinator.list(domain) if each.current), None)
+        ),
+        dry_run=dry_run,
+        agreed=yes or keep is not None,
+        otherwise=KEEPING,
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from .completion import domains
-from .options import examples, global_options
-from .rollback import GENERATED, standing
+from .goback import GENERATED, KEEPING, go_back
+from .options import dry_run_option, examples, global_options
 from .session import Session
 
 
@@ -22,23 +22,22 @@ from .session import Session
     "checkpoint's name.",
 )
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before the present state is lost.")
+@dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
-def undo(session: Session, domain: str, keep: str | None, yes: bool) -> None:
+def undo(session: Session, domain: str, keep: str | None, yes: bool, dry_run: bool) -> None:
     """Take the last rollback of DOMAIN back, memory and disks.
 
     That is possible if the rollback kept the state before with --keep-current. The present state is
     lost, so this asks first; where there is no terminal to ask on, it needs --yes or --keep-current.
     """
-    from .render.outcome import loss
-    from .report import report
-
-    asks = not yes and keep is None
-    if asks:
-        session.require_terminal("undo", otherwise="add -y, or --keep-current to checkpoint the present state first")
-    with session.coordinator() as coordinator:
-        if asks:
-            plan = coordinator.plan_undo(domain)
-            session.agree("undo", loss(plan, standing(coordinator, domain), session.now))
-        outcome = coordinator.undo(domain, keep_current=keep is not None, keep_name=keep or None)
-    report(session, outcome)
+    go_back(
+        session,
+        "undo",
+        domain,
+        plan=lambda coordinator: coordinator.plan_undo(domain),
+        act=lambda coordinator: coordinator.undo(domain, keep_current=keep is not None, keep_name=keep or None),
+        dry_run=dry_run,
+        agreed=yes or keep is not None,
+        otherwise=KEEPING,
+    )

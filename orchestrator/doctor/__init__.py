@@ -2,9 +2,9 @@
 
 facts          what is looked at                  guests      checks of domains and checkpoints
 surroundings   checks of what they live on        orphans     directories that nobody needs
-leftovers      what is said of those
+leftovers      what is said of those              helpers     domains that a collapse left behind
 
-All but `facts` is pure. With `clean` it deletes orphan directories, and nothing else.
+All but `facts` is pure. With `clean` it deletes orphan directories and ends helpers, and nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..ports import Catalog, Hypervisor
 from ..store import Directory
 from . import guests, surroundings
 from .facts import DoctorFacts, gather
+from .helpers import find_helpers, helpers
 from .leftovers import leftovers
 from .orphans import Orphans, find_orphans
 
@@ -35,11 +36,13 @@ def examine(
     Raises `HypervisorError` or `CatalogError` when one of them cannot be asked.
     """
     facts = gather(hypervisor, catalog, store=store, reserve_bytes=reserve_bytes, now=now)
-    orphans = _still_there(hypervisor, find_orphans(facts))
+    orphans, left = _still_there(hypervisor, find_orphans(facts)), find_helpers(facts)
     if clean:
+        for domain in left.removable:
+            hypervisor.domains.destroy(domain.uuid)
         for directory in orphans.removable:
             _remove(hypervisor, directory)
-    return [*judge(facts), *leftovers(facts, orphans, cleaned=clean)]
+    return [*judge(facts), *helpers(left, cleaned=clean), *leftovers(facts, orphans, cleaned=clean)]
 
 
 def judge(facts: DoctorFacts) -> list[Advice]:

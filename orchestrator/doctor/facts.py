@@ -9,7 +9,7 @@ from functools import cached_property
 from posixpath import basename, dirname, normpath
 
 from ..model import CatalogCondition, Checkpoint, Domain, Head, Host, Layer, OperationRecord
-from ..planning import relied_on
+from ..planning import HELPER_PREFIX, relied_on
 from ..ports import Catalog, Hypervisor
 from ..store import Directory, StoreContents, read_store
 
@@ -58,6 +58,7 @@ class DoctorFacts:
     checkpoints: tuple[Catalogued, ...]
     standings: tuple[Standing, ...]
     missing: frozenset[str]  # files that checkpoints need
+    helpers: tuple[Domain, ...]  # helper domains, or named like one, that no open operation has
     outside: Mapping[str, str]  # path -> backing file, of what domains have for disks outside of the store
 
     def knows(self, directory: Directory) -> bool:
@@ -101,20 +102,22 @@ def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, reserve_byte
         for operation in catalog.unsettled(host.uuid)
     )
     checkpoints = tuple(_checkpoints(catalog, host))
-    domains = {each.checkpoint.domain_uuid for each in checkpoints}
-    domains.update(basename(each.path) for each in contents.domains)
+    domains = hypervisor.domains.all()
+    uuids = {each.checkpoint.domain_uuid for each in checkpoints}
+    uuids.update(basename(each.path) for each in contents.domains)
     facts = DoctorFacts(
         now=now,
         host=host,
-        domains={domain.uuid: domain for domain in hypervisor.domains.all()},
+        domains={domain.uuid: domain for domain in domains},
         store=contents,
         free_bytes=hypervisor.storage.free_bytes(store),
         reserve_bytes=reserve_bytes,
         condition=catalog.condition(),
         operations=operations,
         checkpoints=checkpoints,
-        standings=tuple(_standings(catalog, host, sorted(domains))),
+        standings=tuple(_standings(catalog, host, sorted(uuids))),
         missing=frozenset(_missing(hypervisor, catalog, contents, checkpoints)),
+        helpers=tuple(_helpers(hypervisor, catalog, domains)),
         outside={},
     )
     if all(facts.knows(directory) for directory in contents.directories):
@@ -153,6 +156,17 @@ def _missing(
                 gone.append(path)
         if gone and catalog.checkpoint_by_id(each.checkpoint.id) == each.checkpoint:  # not deleted meanwhile
             yield from gone
+
+
+def _helpers(hypervisor: Hypervisor, catalog: Catalog, domains: list[Domain]) -> Iterator[Domain]:
+    """An operation's journal row is older than its helper and outlives it: so the journal is read after the
+    domains, and what is gone then was ended by its own."""
+    found = [domain for domain in domains if domain.name.startswith(HELPER_PREFIX)]
+    if found:
+        at_work = {operation.id for operation in catalog.unsettled(hypervisor.host.uuid)}
+        for domain in found:
+            if domain.uuid not in at_work and (still := hypervisor.domains.get(domain.uuid)) is not None:
+                yield still
 
 
 def _outside(hypervisor: Hypervisor, facts: DoctorFacts) -> dict[str, str]:

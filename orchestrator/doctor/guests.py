@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..model import Advice, Domain, Head
-from ..planning import writers
+from ..planning import is_helper, writers
 from ..planning.depth import LONGEST_CHAIN, has_short_chains
 from ..planning.refusals import some
 from .advice import DAMAGED, UNFINISHED, count, error, note, ok, warning
@@ -63,9 +63,13 @@ def _damaged(each: Catalogued) -> Advice:
 
 
 def _endangered(facts: DoctorFacts) -> list[Advice]:
-    """Frozen layers that a domain could write to."""
-    writer_of = writers(facts.domains.values())
-    frozen = {layer.path for each in facts.checkpoints for chain in each.chains.values() for layer in chain}
+    """Frozen layers that a domain could write to, but for those that an operation of ours is rewriting.
+
+    Of a helper that was left behind more is said elsewhere.
+    """
+    writer_of = writers(domain for domain in facts.domains.values() if not is_helper(domain))
+    layers = (layer for each in facts.checkpoints for chain in each.chains.values() for layer in chain)
+    frozen = {layer.path for layer in layers if layer.rewritten_by is None}
     return [
         error("files", f"{path} is frozen, and {writer_of[path]}", "give that domain another disk: virsh edit", DAMAGED)
         for path in sorted(frozen & writer_of.keys())

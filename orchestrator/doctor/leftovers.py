@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from posixpath import basename
 
 from ..model import Advice, Checkpoint
 from ..planning.refusals import some
@@ -15,7 +16,7 @@ KIB = 1024
 
 
 def leftovers(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator[Advice]:
-    found = [*_orphans(facts, orphans, cleaned=cleaned), *_unmarked(facts), *_extra_files(facts)]
+    found = [*_orphans(facts, orphans, cleaned=cleaned), *_empty(facts), *_unmarked(facts), *_extra_files(facts)]
     yield from found or [ok("directories", "the catalog knows each one in the store, and each file in them")]
 
 
@@ -47,6 +48,22 @@ def _uncatalogued(checkpoints: Sequence[Checkpoint], facts: DoctorFacts) -> Advi
 def _size(directory: Directory) -> str:
     allocated = sum(facts.allocation for facts in directory.files)
     return f"{count(len(directory.files), 'file')}, {allocated // KIB} KiB"
+
+
+def _empty(facts: DoctorFacts) -> Iterator[Advice]:
+    """Directories directly in the store that are of no domain: a domain's own waits for its next checkpoint.
+
+    Without a manifest nothing tells whose they are, and the hypervisor does not tell of all that may be in them.
+    """
+    heads = (each.head.domain_uuid for each in facts.standings)
+    known = {*facts.domains, *heads, *facts.busy, *(each.checkpoint.domain_uuid for each in facts.checkpoints)}
+    for path in facts.store.empty:
+        if basename(path) not in known:
+            yield note(
+                "directories",
+                f"{path} is empty, and of no domain that hypervisor or catalog know; it is left alone",
+                f"if nobody needs it, on the hypervisor: rmdir {path}",
+            )
 
 
 def _unmarked(facts: DoctorFacts) -> Iterator[Advice]:

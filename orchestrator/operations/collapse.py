@@ -20,13 +20,7 @@ from ..journal import Evidence, Step, undone
 from ..model import Domain, Layer
 from ..planning import HELPER_TARGET, CollapsePlan
 from ..ports import Catalog, Hypervisor, Lease, Progress
-from .workspace import (
-    changed_manifest,
-    describe_as,
-    is_described_as,
-    remove_directories,
-    remove_files,
-)
+from .workspace import changed_manifest, describe_as, is_described_as, nothing_discarded, remove_discarded
 
 
 class CollapseStory:
@@ -166,13 +160,10 @@ class CollapseStory:
         return dirname(self.plan.layer.path)
 
     def _remove(self) -> None:
-        paths = [layer.path for layer in self._catalog.discarded_layers(self.plan.operation_id)]
-        remove_files(self._hypervisor, self.plan.domain_uuid, paths)
-        remove_directories(self._hypervisor, self._catalog, paths)
-        self._catalog.forget_layers(self._lease, paths)
+        remove_discarded(self._hypervisor, self._catalog, self._lease)
 
     def _is_removed(self) -> Evidence | None:
-        return None if self._catalog.discarded_layers(self.plan.operation_id) else {}
+        return nothing_discarded(self._catalog, self._lease)
 
     # ------------------------------------------------------------------ settling
 

@@ -23,9 +23,9 @@ from .workspace import (
     discard_overlays,
     make_overlays,
     new_layers,
+    nothing_discarded,
     read_tops,
-    remove_directories,
-    remove_files,
+    remove_discarded,
     see_overlays,
     written_since,
 )
@@ -146,14 +146,10 @@ class RollbackStory:
         return {} if head is not None and dict(head.overlays) == wanted else None
 
     def _clean(self) -> None:
-        """Delete the files of the discarded state, then their names."""
-        paths = [layer.path for layer in self._catalog.discarded_layers(self.plan.operation_id)]
-        remove_files(self._hypervisor, self.plan.domain_uuid, paths)
-        remove_directories(self._hypervisor, self._catalog, paths)
-        self._catalog.forget_layers(self._lease, paths)
+        remove_discarded(self._hypervisor, self._catalog, self._lease)
 
     def _is_cleaned(self) -> Evidence | None:
-        return None if self._catalog.discarded_layers(self.plan.operation_id) else {}
+        return nothing_discarded(self._catalog, self._lease)
 
     # ------------------------------------------------------------------ settling
 

@@ -17,7 +17,7 @@ from ..errors import IntegrityError, NotFound
 from ..journal import Evidence
 from ..manifest import BadManifest, Manifest
 from ..model import Disk, Domain, FileFacts, Layer, NewOverlay
-from ..ports import Catalog, Hypervisor
+from ..ports import Catalog, Hypervisor, Lease
 
 
 def make_overlays(hypervisor: Hypervisor, directory: str, described: Manifest) -> None:
@@ -160,6 +160,19 @@ def remove_directories(hypervisor: Hypervisor, catalog: Catalog, removed: Iterab
         others = set(catalog.known_paths(hypervisor.host.uuid, directory)) - gone
         if not others:
             remove_if_empty(hypervisor, directory)
+
+
+def remove_discarded(hypervisor: Hypervisor, catalog: Catalog, lease: Lease) -> None:
+    """Delete the files of the layers that this operation discarded, then forget their names."""
+    paths = [layer.path for layer in catalog.discarded_layers(lease.operation.id)]
+    remove_files(hypervisor, lease.operation.domain_uuid, paths)
+    remove_directories(hypervisor, catalog, paths)
+    catalog.forget_layers(lease, paths)
+
+
+def nothing_discarded(catalog: Catalog, lease: Lease) -> Evidence | None:
+    """Whether nothing that this operation discarded is left."""
+    return None if catalog.discarded_layers(lease.operation.id) else {}
 
 
 def remove_if_empty(hypervisor: Hypervisor, directory: str) -> None:

@@ -5,7 +5,7 @@ first effect (order rule 1).
 """
 
 from .checkpoint import CheckpointFacts, CheckpointRequest, plan_checkpoint
-from .collapse import HELPER_PREFIX, HELPER_TARGET, CollapseFacts, holders, plan_collapse
+from .collapse import HELPER_PREFIX, HELPER_TARGET, CollapseFacts, holders, is_helper, plan_collapse
 from .delete import DeleteFacts, plan_delete
 from .depth import SOFT_LIMIT, depth_note
 from .edit import EditFacts, Edits, plan_edit
@@ -42,6 +42,7 @@ __all__ = [
     "decide",
     "depth_note",
     "holders",
+    "is_helper",
     "misplaced",
     "plan_checkpoint",
     "plan_collapse",

@@ -71,6 +71,11 @@ HELPER_PREFIX = "snapctl-helper-"
 HELPER_TARGET = "vda"
 
 
+def is_helper(domain: Domain) -> bool:
+    """Whether a plan of ours made it: it carries the mark, and is named after the operation that is its UUID."""
+    return domain.name == f"{HELPER_PREFIX}{domain.uuid}" and domainxml.is_helper(domain.xml)
+
+
 def holders(domains: Iterable[DomainDisks]) -> dict[str, str]:
     """By path: the running domain that has it below one of its disks."""
     return {

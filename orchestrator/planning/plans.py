@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from posixpath import join
@@ -184,10 +185,24 @@ class EditPlan:
         return join(self.directory, "manifest.json")
 
     def lines(self) -> list[str]:
+        changes = list(_changes(self.previous, self.labels)) or ["what is known already"]
         return [
-            f"record checkpoint {self.previous.name} as {self.labels.name}, with what was said of it",
+            *(f"record of checkpoint {self.previous.name}: {change}" for change in changes),
             f"write {self.manifest_path}",
         ]
+
+
+def _changes(before: Labels, after: Labels) -> Iterator[str]:
+    if after.name != before.name:
+        yield f"its name is {after.name}"
+    if after.description != before.description:
+        yield f"it is described as: {after.description}" if after.description else "it has no description"
+    if after.tags != before.tags:
+        yield f"its tags are {', '.join(after.tags)}" if after.tags else "it has no tags"
+    if after.expires != before.expires:
+        yield f"it expires at {after.expires:%Y-%m-%d %H:%M:%S UTC}" if after.expires else "it never expires"
+    if after.protected != before.protected:
+        yield "no prune removes it" if after.protected else "a prune may remove it"
 
 
 Plan = CheckpointPlan | RollbackPlan | DeletePlan | CollapsePlan | EditPlan

@@ -22,6 +22,7 @@ from orchestrator.model import (
     CheckpointDetails,
     CheckpointSummary,
     Finding,
+    Labels,
     Layer,
     NewOverlay,
     OperationKind,
@@ -39,7 +40,16 @@ from orchestrator.model import (
     Verdict,
     VerifyReport,
 )
-from orchestrator.planning import CheckpointPlan, CollapsePlan, DeletePlan, Edits, Policy, RollbackPlan, decide
+from orchestrator.planning import (
+    CheckpointPlan,
+    CollapsePlan,
+    DeletePlan,
+    EditPlan,
+    Edits,
+    Policy,
+    RollbackPlan,
+    decide,
+)
 from orchestrator.ports import Progress, silent
 
 from . import values
@@ -225,6 +235,20 @@ class StandIn:
             if each.name.startswith("push-"):
                 return each.name
         raise Refused(f"nothing was pushed of {domain}", hint=f"run: snapctl push {domain}")
+
+    def plan_edit(self, domain: str, name: str, edits: Edits) -> EditPlan:
+        found = self._find(domain, name)
+        before = Labels(name=name)
+        return EditPlan(
+            operation_id="op",
+            host=values.HOST,
+            domain_uuid=domain,
+            domain_name=domain,
+            checkpoint_id=found.id,
+            directory=f"/store/{found.id}",
+            previous=before,
+            labels=replace(before, name=edits.name or name, tags=edits.tags),
+        )
 
     def edit(self, domain: str, name: str, edits: Edits) -> Outcome:
         self._find(domain, name)

@@ -46,6 +46,9 @@ def candidates(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str
         ("snapctl prune w", ["web01"]),
         ("snapctl protect web01 base ex", ["experiment", "experiment-2"]),
         ("snapctl edit web01 pat", ["patched"]),
+        ("snapctl edit web01 patched --dr", ["--dry-run"]),
+        ("snapctl undo web01 --dr", ["--dry-run"]),
+        ("snapctl pop web01 --dr", ["--dry-run"]),
     ],
 )
 def test_candidates(run: Run, monkeypatch: pytest.MonkeyPatch, line: str, expected: list[str]) -> None:

@@ -89,6 +89,53 @@ def test_undo(run: Run, world: StandIn) -> None:
     assert (document["checkpoint"], document["kept"]) == ("experiment", "mine")
 
 
+# --------------------------------------------------------------------------- what they would do
+
+
+def test_a_dry_run_of_edit(run: Run, world: StandIn) -> None:
+    result = run("edit", "web01", "base", "--name", "new", "--tag", "a", "--tag", "b", "--dry-run")
+    assert result.out.splitlines() == [
+        "record of checkpoint base: its name is new",
+        "record of checkpoint base: its tags are a, b",
+        "write /store/id-base/manifest.json",
+    ]
+    assert (result.code, result.err, world.edits) == (0, "this was a dry run: nothing was changed\n", [])
+    document = run("edit", "web01", "base", "--name", "new", "--dry-run", "-o", "json").json
+    assert (document["previous"]["name"], document["labels"]["name"]) == ("base", "new")
+
+
+def test_a_dry_run_of_edit_needs_something_to_be_changed(run: Run, world: StandIn) -> None:
+    result = run("edit", "web01", "base", "--dry-run")
+    assert (result.code, world.settings) == (2, [])
+    assert "nothing is to be changed" in result.err
+
+
+def test_a_dry_run_of_undo(run: Run, world: StandIn) -> None:
+    assert run("undo", "web01", "--dry-run").code == 6
+    world.kept = "experiment"
+    before = world.list()
+    result = run("undo", "web01", "--keep-current=mine", "--dry-run")
+    assert result.out == run("rollback", "web01", "experiment", "--dry-run").out
+    assert (result.code, result.err) == (0, "this was a dry run: nothing was changed\n")
+    assert run("undo", "web01", "--dry-run", "-o", "json").json["checkpoint_name"] == "experiment"
+    assert world.list() == before
+
+
+def test_a_dry_run_of_pop(run: Run, world: StandIn) -> None:
+    assert run("pop", "web01", "--dry-run").code == 6
+    run("push", "web01")
+    before = world.list()
+    result = run("pop", "web01", "--dry-run")
+    assert result.out == run("rollback", "web01", "push-6", "--dry-run").out
+    assert result.err.splitlines() == [
+        "this was a dry run: nothing was changed",
+        "after that the checkpoint would be deleted; --keep leaves it",
+    ]
+    assert run("pop", "web01", "--keep", "--dry-run").err == "this was a dry run: nothing was changed\n"
+    assert run("pop", "web01", "--dry-run", "-o", "json").json["checkpoint_name"] == "push-6"
+    assert world.list() == before
+
+
 # --------------------------------------------------------------------------- what is shown of it
 
 

@@ -12,9 +12,10 @@ from typing import Protocol
 from uuid import uuid4
 
 from orchestrator.hypervisor import connect
-from orchestrator.model import Domain
+from orchestrator.model import Domain, FileFacts
 from orchestrator.ports import Hypervisor, silent
 from tests.box.box import Box
+from tests.box.errors import BoxError
 from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
 from tests.twin import Machine, TwinHypervisor, World
@@ -29,8 +30,14 @@ class Operator(Protocol):
     def remember(self, number: int) -> None:
         """Put the number into the guest's memory and on each of its disks."""
 
+    def try_to_remember(self, number: int) -> None:
+        """The same in a guest that may be stopped in the midst of it."""
+
     def recall(self) -> tuple[int, list[int]]:
         """The number in its memory, and those on its disks."""
+
+    def boot(self) -> None:
+        """virsh start, and come back to the console."""
 
 
 class Lab(Protocol):
@@ -57,6 +64,21 @@ class Lab(Protocol):
     def small_directory(self) -> str:
         """An existing directory on a file system of `SMALL` bytes."""
 
+    def separate_directory(self) -> str:
+        """An existing directory on a file system that holds nothing else."""
+
+    def fill(self, directory: str) -> None:
+        """Leave no room on the file system of that directory."""
+
+    def alter(self, path: str, old: str, new: str) -> None:
+        """Put other letters or digits in place of these, as many, wherever they are in a file that no QEMU has open."""
+
+    def cut(self, path: str, length: int) -> None:
+        """Take so many bytes away at the end of a file."""
+
+    def set_back(self, before: FileFacts) -> None:
+        """Put a file's time of last change back to what it was."""
+
     def restart_daemon(self) -> None:
         """SIGKILL to libvirtd, and a new one."""
 
@@ -76,8 +98,14 @@ class TwinOperator:
         for target in self._guest.machine.tops():
             self._guest.write(target, number)
 
+    def try_to_remember(self, number: int) -> None:
+        self.remember(number)
+
     def recall(self) -> tuple[int, list[int]]:
         return self._guest.ram["counter"], [self._guest.read(target) or 0 for target in self._guest.machine.tops()]
+
+    def boot(self) -> None:
+        self._guest.start()
 
 
 class ClientDied(BaseException):
@@ -120,6 +148,23 @@ class TwinLab:
         self.world.files.free = 512
         return "/small"
 
+    def separate_directory(self) -> str:
+        self.world.files.make_directory("/separate")
+        return "/separate"
+
+    def fill(self, directory: str) -> None:
+        self.world.files.free = 0
+
+    def alter(self, path: str, old: str, new: str) -> None:
+        self.world.files.alter(path, old, new)
+
+    def cut(self, path: str, length: int) -> None:
+        file = self.world.files[path]
+        file.content = file.content[:-length]
+
+    def set_back(self, before: FileFacts) -> None:
+        self.world.files[before.path].mtime = int(before.mtime.partition(".")[0])
+
     def restart_daemon(self) -> None:
         self.world.restart_daemon()
 
@@ -146,11 +191,18 @@ class BoxOperator:
         places = " ".join(f"{place}/number" for place in ("/tmp", *self._mounts))
         self._witness.sh(f"for place in {places}; do echo {number} > $place; done; sync")
 
+    def try_to_remember(self, number: int) -> None:
+        with contextlib.suppress(BoxError):  # a console has no more to say then
+            self.remember(number)
+
     def recall(self) -> tuple[int, list[int]]:
         # What the guest has of its disks in its page cache is memory, too.
         places = " ".join(f"{place}/number" for place in ("/tmp", *self._mounts))
         memory, *disks = self._witness.sh(f"echo 3 > /proc/sys/vm/drop_caches; cat {places}").split()
         return int(memory), [int(number) for number in disks]
+
+    def boot(self) -> None:
+        self._witness.boot()
 
 
 class BoxLab:
@@ -193,6 +245,27 @@ class BoxLab:
         path = f"/run/small-{uuid4()}"
         self._box.mount_tmpfs(path, str(SMALL))
         return path
+
+    def separate_directory(self) -> str:
+        path = f"/run/separate-{uuid4()}"
+        self._box.mount_tmpfs(path, "4m")
+        return path
+
+    def fill(self, directory: str) -> None:
+        done = self._box.run_inside("dd", "if=/dev/zero", f"of={directory}/filler", "bs=4k", check=False)
+        assert "No space left" in done.stderr, done.stderr
+
+    def alter(self, path: str, old: str, new: str) -> None:
+        assert len(old) == len(new)
+        before = self._box.run_inside("sha256sum", path).stdout
+        self._box.run_inside("sed", "--in-place", f"s/{old}/{new}/g", path)
+        assert self._box.run_inside("sha256sum", path).stdout != before
+
+    def cut(self, path: str, length: int) -> None:
+        self._box.run_inside("truncate", f"--size=-{length}", path)
+
+    def set_back(self, before: FileFacts) -> None:
+        self._box.run_inside("touch", f"--date=@{before.mtime}", before.path)
 
     def restart_daemon(self) -> None:
         self._box.kill_libvirtd()

@@ -9,6 +9,9 @@ from orchestrator.ports import Hypervisor, silent
 from tests.contract.labs import Lab
 from tests.contract.overlays import restore, stack
 
+NUMBER, FLIPPED = 50617284, 50617285
+"""Of eight digits, so that nothing else in a guest is spelled like them; one bit of the last digit tells them apart."""
+
 
 def header(hypervisor: Hypervisor, path: str) -> saveimage.Header:
     return saveimage.parse_header(hypervisor.storage.read(path, 0, saveimage.HEADER_LENGTH))
@@ -16,6 +19,10 @@ def header(hypervisor: Hypervisor, path: str) -> saveimage.Header:
 
 def is_whole(hypervisor: Hypervisor, path: str) -> bool:
     return saveimage.is_whole(hypervisor.storage.read(path, 0, saveimage.HEADER_LENGTH))
+
+
+def memory_begins(hypervisor: Hypervisor, path: str) -> int:
+    return saveimage.HEADER_LENGTH + header(hypervisor, path).data_length
 
 
 def booted(lab: Lab) -> Domain:
@@ -63,6 +70,24 @@ def test_a_save_overwrites_without_a_word(lab: Lab) -> None:
     for domain in (one, other):
         lab.hypervisor.domains.save(domain.uuid, path, silent)
     assert domainxml.definition(lab.hypervisor.domains.saved_definition(path)).uuid == other.uuid
+
+
+def test_a_save_without_room_leaves_nothing_of_the_image_it_replaces(lab: Lab) -> None:
+    """F3."""
+    hypervisor, domain, directory = lab.hypervisor, lab.guest(), lab.separate_directory()
+    first, path = f"{lab.directory()}.save", f"{directory}/memory.save"
+    hypervisor.domains.save(domain.uuid, first, silent)
+    # Of an image all but the memory: room that suffices for two of them does not suffice for the next one.
+    hypervisor.storage.write(path, hypervisor.storage.read(first, 0, memory_begins(hypervisor, first)))
+    assert domainxml.definition(hypervisor.domains.saved_definition(path)).uuid == domain.uuid
+    lab.fill(directory)
+    lab.start(domain.name)
+    with pytest.raises(HypervisorError):
+        hypervisor.domains.save(domain.uuid, path, silent)
+    assert seen(lab, domain).state is GuestState.RUNNING
+    assert hypervisor.storage.facts(path) is not None
+    with pytest.raises(HypervisorError):
+        hypervisor.domains.saved_definition(path)
 
 
 def test_an_interrupted_save_lets_the_guest_go_on(fragile_lab: Lab) -> None:
@@ -127,10 +152,31 @@ def test_a_restored_guest_is_paused_on_the_disks_it_was_given(lab: Lab) -> None:
     assert (after.state, after.job) == (GuestState.PAUSED, None)
     assert after.run_id not in (None, domain.run_id)
     assert after.sources() == {target: source.path for target, source in sources.items()}
-    # F8
-    assert after.persistent_sources() == domain.persistent_sources()
     lab.hypervisor.domains.resume(domain.uuid)
     assert seen(lab, domain).state is GuestState.RUNNING
+
+
+def test_a_restored_guest_starts_on_the_disks_it_had_before(lab: Lab) -> None:
+    """F8: and writes to what a checkpoint relies on, unless its definition is put right."""
+    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
+    domain, operator = lab.manned_guest(disks=1)
+    operator.remember(1)
+    hypervisor.domains.save(domain.uuid, path, silent)
+    frozen = domain.disks[0].path or ""
+    digest = hypervisor.storage.sha256(frozen, silent)
+    sources = stack(hypervisor, domain, lab.directory())
+    restore(hypervisor, path, sources)
+    hypervisor.domains.resume(domain.uuid)
+    operator.remember(2)
+    assert seen(lab, domain).sources() == {"vda": sources["vda"].path}
+    assert seen(lab, domain).persistent_sources() == {"vda": frozen}
+    hypervisor.domains.destroy(domain.uuid)
+    assert hypervisor.storage.sha256(frozen, silent) == digest
+    operator.boot()
+    operator.remember(3)
+    assert seen(lab, domain).sources() == {"vda": frozen}
+    hypervisor.domains.destroy(domain.uuid)
+    assert hypervisor.storage.sha256(frozen, silent) != digest
 
 
 def test_an_image_can_be_restored_again_and_again(lab: Lab) -> None:
@@ -172,6 +218,72 @@ def test_nothing_stops_a_restore_onto_disks_that_moved_on(lab: Lab) -> None:
     memory, disks = operator.recall()
     assert (memory, disks) != (2, [2])
     assert memory == 1
+
+
+def test_nothing_stops_a_restore_of_memory_that_was_altered(lab: Lab) -> None:
+    """F2: the number is in pages of the guest's memory, and one bit of it is flipped."""
+    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
+    domain, operator = lab.manned_guest(disks=1)
+    operator.remember(NUMBER)
+    hypervisor.domains.save(domain.uuid, path, silent)
+    before, digest = hypervisor.storage.facts(path), hypervisor.storage.sha256(path, silent)
+    lab.alter(path, str(NUMBER), str(FLIPPED))
+    after = hypervisor.storage.facts(path)
+    assert before and after and before.physical == after.physical
+    restore(hypervisor, path, stack(hypervisor, domain, lab.directory()))
+    hypervisor.domains.resume(domain.uuid)
+    assert operator.recall() == (FLIPPED, [NUMBER])
+    assert hypervisor.storage.sha256(path, silent) != digest
+
+
+@pytest.mark.parametrize("length", [1, 4096])
+def test_nothing_stops_a_restore_of_memory_that_was_cut(lab: Lab, length: int) -> None:
+    """F2."""
+    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
+    domain, operator = lab.manned_guest(disks=1)
+    operator.remember(1)
+    hypervisor.domains.save(domain.uuid, path, silent)
+    before = hypervisor.storage.facts(path)
+    lab.cut(path, length)
+    after = hypervisor.storage.facts(path)
+    assert before and after and before.physical - after.physical == length
+    restore(hypervisor, path, stack(hypervisor, domain, lab.directory()))
+    hypervisor.domains.resume(domain.uuid)
+    assert operator.recall() == (1, [1])
+
+
+def test_nothing_stops_a_restore_onto_a_layer_that_was_altered(lab: Lab) -> None:
+    """F9: with its time of last change put back, only reading the whole of it tells."""
+    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
+    domain, operator = lab.manned_guest(disks=1)
+    operator.remember(NUMBER)
+    hypervisor.domains.save(domain.uuid, path, silent)
+    base = domain.disks[0].path or ""
+    before, digest = hypervisor.storage.facts(base), hypervisor.storage.sha256(base, silent)
+    assert before
+    lab.alter(base, str(NUMBER), str(FLIPPED))
+    assert hypervisor.storage.facts(base) != before
+    lab.set_back(before)
+    assert hypervisor.storage.facts(base) == before
+    restore(hypervisor, path, stack(hypervisor, domain, lab.directory()))
+    hypervisor.domains.resume(domain.uuid)
+    assert operator.recall() == (NUMBER, [FLIPPED])
+    assert hypervisor.storage.sha256(base, silent) != digest
+
+
+def test_a_guest_without_room_for_what_it_writes_is_paused(lab: Lab) -> None:
+    """F7."""
+    hypervisor, path, directory = lab.hypervisor, f"{lab.directory()}.save", lab.separate_directory()
+    domain, operator = lab.manned_guest(disks=1)
+    operator.remember(1)
+    hypervisor.domains.save(domain.uuid, path, silent)
+    restore(hypervisor, path, stack(hypervisor, domain, directory))
+    lab.fill(directory)
+    hypervisor.domains.resume(domain.uuid)
+    assert operator.recall() == (1, [1])
+    operator.try_to_remember(2)
+    after = seen(lab, domain)
+    assert (after.state, after.job, after.run_id is not None) == (GuestState.IO_ERROR, None, True)
 
 
 def test_a_domain_that_runs_is_not_restored(lab: Lab) -> None:

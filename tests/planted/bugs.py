@@ -33,9 +33,16 @@ PROCESSES = "tests/story/test_two_processes.py"
 VERIFY = "tests/story/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
 
-MAKING, REWIND, CHECKPOINT, ROLLBACK, DELETE = (
-    f"orchestrator/operations/{name}.py" for name in ("workspace", "rewind", "checkpoint", "rollback", "delete")
+PULLED = tuple(
+    f"tests/story/{test}[collapse, two disks]"
+    for test in (
+        "test_order.py::test_each_rule_holds_after_each_effect",
+        "test_fault_points.py::test_each_fault_at_each_point_is_settled",
+    )
 )
+
+OPERATIONS = ("workspace", "rewind", "checkpoint", "rollback", "delete", "collapse")
+MAKING, REWIND, CHECKPOINT, ROLLBACK, DELETE, COLLAPSE = (f"orchestrator/operations/{name}.py" for name in OPERATIONS)
 JOURNAL = "orchestrator/journal.py"
 ROWS = "orchestrator/catalog/journal.py"
 FILES = "orchestrator/planning/files.py"
@@ -130,10 +137,9 @@ BUGS = (
     ),
     Bug(
         "forget the names before the files are gone",
-        ROLLBACK,
-        "        remove_files(self._hypervisor, self.plan.domain_uuid, paths)\n",
-        "        self._catalog.forget_layers(self._lease, paths)\n"
-        "        remove_files(self._hypervisor, self.plan.domain_uuid, paths)\n",
+        MAKING,
+        "    remove_files(hypervisor, lease.operation.domain_uuid, paths)\n",
+        "    catalog.forget_layers(lease, paths)\n    remove_files(hypervisor, lease.operation.domain_uuid, paths)\n",
         (KILLED_ROLLBACK,),
     ),
     # ------------------------------------------------------------------ overlays
@@ -399,6 +405,120 @@ BUGS = (
         "        refuse_drift(domain, facts.head)\n",
         "",
         ("tests/unit/test_planning_rollback_refused.py",),
+    ),
+    # ------------------------------------------------------------------ a tree that is cut and pulled together
+    Bug(
+        "lose the children of what is deleted",
+        "orchestrator/catalog/commits.py",
+        "    session.execute(children.where(CheckpointRow.parent_id == row.id).values(parent_id=row.parent_id))\n",
+        "    session.execute(children.where(CheckpointRow.parent_id == row.id).values(parent_id=None))\n",
+        ("tests/unit/test_catalog_commits.py", "tests/unit/test_coordinator.py"),
+    ),
+    Bug(
+        "delete the only copy of a guest",
+        "orchestrator/planning/delete.py",
+        "    if facts.is_only_copy:\n",
+        "    if False:\n",
+        ("tests/unit/test_planning_delete.py", "tests/unit/test_coordinator.py"),
+    ),
+    Bug(
+        "pull a layer away from under a checkpoint",
+        "orchestrator/catalog/collapsing.py",
+        "LayerRow.operation_id.is_not(None) & _KEPT & ~frozen & ~active",
+        "LayerRow.operation_id.is_not(None) & _KEPT & ~active",
+        ("tests/unit/test_catalog_collapsing.py",),
+    ),
+    Bug(
+        "pull a layer that two stand on",
+        "orchestrator/catalog/collapsing.py",
+        "return children[0] if len(children) == 1 else None",
+        "return children[0] if children else None",
+        ("tests/unit/test_catalog_collapsing.py",),
+    ),
+    Bug(
+        "write below the disk of a running guest",
+        "orchestrator/planning/collapse.py",
+        "    if holder := facts.holders.get(normpath(layer.path)):\n",
+        "    if holder := None:\n",
+        ("tests/unit/test_planning_collapse.py",),
+    ),
+    Bug(
+        "pull up what is damaged",
+        "orchestrator/planning/collapse.py",
+        "    _refuse_damaged(facts)\n",
+        "",
+        ("tests/unit/test_planning_collapse.py",),
+    ),
+    Bug(
+        "remove the layers below before the pulled one is committed",
+        COLLAPSE,
+        "return {} if self._stands_on_base() and self._helper() is None and not self._job_of_guest() else None",
+        "return {}",
+        PULLED,
+    ),
+    Bug(
+        "leave the helper to itself",
+        COLLAPSE,
+        "            self._hypervisor.domains.stop_streaming(self.plan.domain_uuid, target)\n"
+        "        self._hypervisor.domains.destroy(self.plan.operation_id)\n",
+        "            self._hypervisor.domains.stop_streaming(self.plan.domain_uuid, target)\n",
+        PULLED,
+    ),
+    Bug(
+        "rewrite a layer without a word to the catalog",
+        COLLAPSE,
+        '            Step("marked", self._mark, self._is_marked, self._unmark),\n',
+        "",
+        PULLED,
+    ),
+    Bug(
+        "say that a rewritten layer is damaged",
+        FILES,
+        "    if layer.rewritten_by is not None:\n",
+        "    if False:\n",
+        ("tests/unit/test_planning_files.py", *PULLED),
+    ),
+    Bug(
+        "forget the facts of a layer that was pulled into",
+        COLLAPSE,
+        "        return replace(layer, physical=found.physical, allocation=found.allocation, mtime=found.mtime)\n",
+        "        return layer\n",
+        PULLED,
+    ),
+    Bug(
+        "prune what is protected",
+        "orchestrator/planning/retention.py",
+        "((PROTECTED,) if checkpoint.protected else ())",
+        "()",
+        ("tests/unit/test_planning_retention.py",),
+    ),
+    Bug(
+        "prune what the domain stands on",
+        "orchestrator/planning/retention.py",
+        "((HERE,) if checkpoint.current else ())",
+        "()",
+        ("tests/unit/test_planning_retention.py",),
+    ),
+    Bug(
+        "prune what was protected meanwhile",
+        DELETE,
+        " or (plan.sparing and checkpoint and checkpoint.protected)",
+        "",
+        ("tests/story/test_retention.py", "tests/unit/test_coordinator.py"),
+    ),
+    Bug(
+        "an empty policy prunes all",
+        "orchestrator/planning/retention.py",
+        "    if not (policy.keeps or policy.expired):\n",
+        "    if False:\n",
+        ("tests/unit/test_planning_retention.py",),
+    ),
+    Bug(
+        "pull layers in though the volume would be full",
+        "orchestrator/planning/collapse.py",
+        "    if facts.free_bytes < moved + facts.reserve_bytes:\n",
+        "    if False:\n",
+        ("tests/unit/test_planning_collapse.py",),
     ),
     # ------------------------------------------------------------------ what is left, and who may read it
     Bug(

@@ -65,7 +65,12 @@ class Faults:
         hit = number == self.at or (self.kind is Kind.ERROR_FOREVER and self.at is not None and number >= self.at)
         if hit and self.kind is not None and not self.kind.after:
             self._strike(self.kind, name, port_error)
-        result = act()
+        try:
+            result = act()
+        except Exception:
+            if hit and self.kind is Kind.KILLED:  # and so never hears that it failed
+                self._strike(self.kind, name, port_error)
+            raise
         if hit and self.kind is not None:
             self._strike(self.kind, name, port_error)
         return result

@@ -16,7 +16,7 @@ from posixpath import dirname
 
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
-from orchestrator.model import Disk, GuestState, Head
+from orchestrator.model import Checkpoint, Disk, GuestState, Head
 from tests.story.faults import Fate, Faults, faulty_catalog, faulty_hypervisor
 from tests.twin import Guest, TwinHypervisor, World, saveimage
 
@@ -68,6 +68,11 @@ class Lab:
         """Where the catalog says that the guest stands."""
         return self._catalog.head(self.world.host.uuid, self._uuid)
 
+    def checkpoints(self) -> list[Checkpoint]:
+        """As the catalog has them, oldest first; those that are being deleted, too."""
+        summaries = self._catalog.summaries(self.world.host.uuid, self._uuid)
+        return [found for each in summaries if (found := self._catalog.checkpoint_by_id(each.id))]
+
     # ------------------------------------------------------------------ back to how it was
 
     def keep(self) -> None:
@@ -104,6 +109,7 @@ class Lab:
         self._guest_agrees(state)
         self._frozen_layers_stay_frozen()
         self._files_are_those_catalogued()
+        self._nothing_is_damaged()
         self._memory_images_belong_to_their_layers()
 
     def check_rollbacks(self) -> None:
@@ -126,21 +132,14 @@ class Lab:
 
     def _memory_images_belong_to_their_layers(self) -> None:
         """What each image remembers having written is what its layers show: no operation is needed to see it."""
-        session = self.session()
-        for summary in session.list():
-            checkpoint = session.show("web01", summary.name).checkpoint
+        for checkpoint in self.checkpoints():
             image = saveimage.read(self.world.files[checkpoint.memory.path].bytes())
             shown: set[int | None] = {image.ram["counter"]}
             shown |= {self.world.files.read(layer.path, "counter") for layer in checkpoint.layers.values()}
-            assert shown == {self.counters[summary.name]}, f"{summary.name}: {shown} is not of its instant"
+            assert shown == {self.counters[checkpoint.name]}, f"{checkpoint.name}: {shown} is not of its instant"
 
     def _frozen_layers_stay_frozen(self) -> None:
-        session = self.session()
-        frozen = {
-            layer.path
-            for summary in session.list()
-            for layer in session.show("web01", summary.name).checkpoint.layers.values()
-        }
+        frozen = {layer.path for checkpoint in self.checkpoints() for layer in checkpoint.layers.values()}
         for domain in TwinHypervisor(self.world).domains.all():
             for disk in (*domain.disks, *domain.persistent_disks):
                 assert not (disk.writable and disk.path in frozen), f"{disk.path} is frozen and a writable disk"
@@ -155,6 +154,10 @@ class Lab:
         used = {dirname(path) for path in files}
         operations = {path for path in leaves if path.count("/") > 2}
         assert operations == used, f"empty directories: {sorted(operations - used)}"
+
+    def _nothing_is_damaged(self) -> None:
+        report = self.session().verify()
+        assert not report.damaged, [found for verdict in report.damaged for found in verdict.findings]
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -27,12 +27,11 @@ HYPERVISOR_EFFECTS = frozenset(
 CATALOG_EFFECTS = frozenset(
     {
         *("open_operation", "take_over", "enter", "complete", "close"),
-        *("commit_checkpoint", "commit_rollback", "hide_checkpoint", "record_sha256"),
-        *("forget_layers", "forget_checkpoint", "begin_rewrite", "commit_rewrite"),
         *("commit_checkpoint", "commit_rollback", "hide_checkpoint", "edit_checkpoint", "record_sha256"),
-        *("forget_layers", "forget_checkpoint"),
+        *("forget_layers", "forget_checkpoint", "begin_rewrite", "commit_rewrite"),
     }
 )
+EFFECTS = HYPERVISOR_EFFECTS | CATALOG_EFFECTS
 JOBS = frozenset({"save", "restore", "stream"})
 PATIENCE = 3
 """How many calls in a row time out: more than a story tries again on its own."""
@@ -77,11 +76,11 @@ class Client:
 
     @property
     def points(self) -> list[str]:
-        return list(dict.fromkeys(each for each in self.trace if each not in HYPERVISOR_EFFECTS | CATALOG_EFFECTS))
+        return list(dict.fromkeys(each for each in self.trace if each not in EFFECTS))
 
     @property
     def effects(self) -> list[str]:
-        return [each for each in self.trace if each in HYPERVISOR_EFFECTS | CATALOG_EFFECTS]
+        return [each for each in self.trace if each in EFFECTS]
 
     # ------------------------------------------------------------------ what `Fate` asks
 
@@ -94,7 +93,7 @@ class Client:
     def call(self, name: str, port_error: type[Exception], act: Callable[[], Any]) -> Any:
         if self._dead:
             raise Killed  # a dead process calls nothing
-        if name in HYPERVISOR_EFFECTS | CATALOG_EFFECTS:
+        if name in EFFECTS:
             self.trace.append(name)
         if self._due and self.fault and self._meets(self.fault.strike, name, port_error):
             self._due -= 1
@@ -131,7 +130,7 @@ class Client:
             case Strike.DAEMON_RESTART:
                 return port_error is HypervisorError
             case _:
-                return name in HYPERVISOR_EFFECTS | CATALOG_EFFECTS
+                return name in EFFECTS
 
     def _struck(self, strike: Strike, name: str, port_error: type[Exception], act: Callable[[], Any]) -> Any:
         error = port_error(f"injected at {name}: {strike}")

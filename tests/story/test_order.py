@@ -13,10 +13,10 @@ import pytest
 
 from orchestrator.domainxml import HELPER_NAMESPACE
 from orchestrator.errors import GuestLost
-from orchestrator.model import CheckpointSummary, GuestState
+from orchestrator.model import Checkpoint, CheckpointState, GuestState
 from tests.story.faults import Faults, Kind
 from tests.story.lab import Lab
-from tests.story.strikes import CATALOG_EFFECTS, HYPERVISOR_EFFECTS
+from tests.story.strikes import EFFECTS
 from tests.story.test_crash_matrix import strike
 from tests.story.topologies import SCENARIOS, Scenario
 from tests.twin import saveimage
@@ -26,6 +26,9 @@ RECOVERED = [
     for each in SCENARIOS
 ]
 """On two disks here, and on all topologies in the long run."""
+
+
+REWRITING = frozenset({"begin_rewrite", "stream", "commit_rewrite"})
 
 
 class Watch(Faults):
@@ -40,23 +43,24 @@ class Watch(Faults):
         try:
             return super().call(name, port_error, act)
         finally:
-            if name in HYPERVISOR_EFFECTS | CATALOG_EFFECTS and not self.dead:
+            if name in EFFECTS and not self.dead:
                 self.look(name)
 
     def look(self, name: str) -> None:
         self.looks += 1
         try:
             require_order(self._lab)
+            if name in REWRITING:
+                assert not self._lab.session().verify().damaged, "what is sound would be marked as damaged"
         except AssertionError as error:
             error.add_note(f"after {name}, the last of {[each for each in self.calls if each != 'get']}")
             raise
 
 
 def require_order(lab: Lab) -> None:
-    session = lab.session()
-    summaries = session.list()
-    frozen = {path for each in summaries if each.state != "deleting" for path in require_whole(lab, each)}
-    active = {target: path for each in summaries if each.current for target, path in head(lab).items()}
+    ready = [each for each in lab.checkpoints() if each.state is CheckpointState.READY]
+    frozen = {path for each in ready for path in require_whole(lab, each)}
+    active = head(lab)
     for machine in lab.world.machines.values():
         domain = machine.domain()
         if HELPER_NAMESPACE in domain.xml:  # it changes nothing of what a layer shows, which `require_whole` looks at
@@ -72,12 +76,11 @@ def require_order(lab: Lab) -> None:
         assert path in lab.world.files.files, f"{path} is deleted, and the catalog has it for a disk"
 
 
-def require_whole(lab: Lab, summary: CheckpointSummary) -> list[str]:
+def require_whole(lab: Lab, checkpoint: Checkpoint) -> list[str]:
     """The frozen layers of a checkpoint that can be rolled back to: they are there, and so is its image, whole."""
-    checkpoint = lab.session().show("web01", summary.name).checkpoint
     assert saveimage.read(lab.world.files[checkpoint.memory.path].bytes()).ram
     layers = [layer.path for layer in checkpoint.layers.values()]
-    assert set(layers) <= set(lab.world.files.files), f"{summary.name} lacks some of {layers}"
+    assert set(layers) <= set(lab.world.files.files), f"{checkpoint.name} lacks some of {layers}"
     return layers
 
 
@@ -109,7 +112,7 @@ def test_and_after_each_effect_of_the_recovery_from_a_kill(prepared: tuple[Scena
     lab.put_back()
     calm = Faults()
     scenario.act(lab.session(calm))
-    effects = [n for n, name in enumerate(calm.calls) if name in HYPERVISOR_EFFECTS | CATALOG_EFFECTS]
+    effects = [n for n, name in enumerate(calm.calls) if name in EFFECTS]
     for number in effects:
         lab.put_back()
         strike(lab, scenario.act, Faults(at=number, kind=Kind.KILLED))

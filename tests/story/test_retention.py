@@ -77,7 +77,17 @@ def test_what_cannot_be_said_is_refused(
     before = lab.session().list()
     with pytest.raises(error, match=message):
         lab.session().edit("web01", name, edits)
+    with pytest.raises(error, match=message):
+        lab.session().plan_edit("web01", name, edits)
     assert lab.session().list() == before
+
+
+def test_an_edit_that_is_only_planned_changes_nothing(lab: Lab) -> None:
+    before = lab.session().list()
+    plan = lab.session().plan_edit("web01", "a", Edits(name="base", tags=("x",)))
+    assert (plan.previous.name, plan.labels.name, plan.labels.tags) == ("a", "base", ("x",))
+    assert lab.session().list() == before
+    lab.check()
 
 
 def test_a_checkpoint_whose_directory_somebody_removed_can_be_edited_all_the_same(lab: Lab) -> None:
@@ -187,6 +197,21 @@ def test_one_in_the_middle_is_pruned(lab: Lab) -> None:
     lab.check_rollbacks()
 
 
+def test_what_was_protected_meanwhile_is_not_pruned(lab: Lab) -> None:
+    """Between plan and lease."""
+    session = lab.session()
+    run = session._run
+
+    def late(*arguments: Any) -> Any:
+        lab.session().protect("web01", ["c"])
+        return run(*arguments)
+
+    session._run = late  # type: ignore[method-assign, assignment]
+    with pytest.raises(Refused, match="web01 or checkpoint c changed meanwhile"):
+        session.prune("web01", Policy(keep_tags=("none",)))
+    assert names(lab) == ["a", "b", "c"]
+
+
 def test_a_busy_domain_does_not_keep_the_others_from_being_pruned(lab: Lab) -> None:
     lab.world.add("db", disks=1).start()
     session = lab.session()
@@ -245,6 +270,8 @@ def test_pop_deletes_what_it_went_back_to(lab: Lab) -> None:
 def test_an_empty_stack(lab: Lab) -> None:
     with pytest.raises(Refused, match="nothing was pushed of web01; nothing was changed; run: snapctl push web01"):
         lab.session().pop("web01")
+    with pytest.raises(Refused, match="nothing was pushed of web01"):
+        lab.session().plan_pop("web01")
 
 
 # --------------------------------------------------------------------------- undo
@@ -256,12 +283,16 @@ def test_undo_takes_a_rollback_back_and_forth(lab: Lab) -> None:
     lab.guest.tick()
     after = lab.counter
 
+    assert lab.session().plan_undo("web01").checkpoint_name == "kept"
+    assert lab.counter == after
     outcome = lab.session().undo("web01", keep_current=True, keep_name="forth")
     assert (outcome.checkpoint, outcome.kept, lab.counter, lab.guest.agrees()) == ("kept", "forth", before, True)
     assert lab.session().undo("web01").checkpoint == "forth"
     assert (lab.counter, lab.guest.agrees()) == (after, True)
     with pytest.raises(Refused, match="the last rollback of web01 kept nothing of the state before"):
         lab.session().undo("web01")
+    with pytest.raises(Refused, match="the last rollback of web01 kept nothing of the state before"):
+        lab.session().plan_undo("web01")
 
 
 def test_a_checkpoint_since_then_does_not_matter(lab: Lab) -> None:

@@ -272,6 +272,22 @@ def test_a_rollback_may_read_everything_first(pair: Pair) -> None:
     assert pair.states() == {"a": "damaged", "b": "ready"}
 
 
+def test_a_rollback_that_reads_first_finds_a_flipped_bit_in_the_memory_image(pair: Pair) -> None:
+    """One that does not brings back a memory that never was (F2)."""
+    pair.change_memory("a", b'{"counter": 1}', b'{"counter": 3}')
+    pair.session().rollback("web01", "a")
+    assert (pair.counter, pair.guest.agrees()) == (3, False)
+    run = pair.guest.machine.run_id
+
+    with pytest.raises(IntegrityError, match="checkpoint a is marked as damaged: the memory image"):
+        pair.session().rollback("web01", "a", verify=True)
+
+    assert pair.guest.machine.run_id == run
+    pair.change_memory("a", b'{"counter": 3}', b'{"counter": 1}')
+    pair.session().rollback("web01", "a", verify=True)
+    assert (pair.counter, pair.guest.agrees()) == (1, True)
+
+
 # --------------------------------------------------------------------------- at the same time
 
 

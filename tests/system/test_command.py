@@ -99,6 +99,7 @@ def test_nothing_is_changed_by_looking(box: Box, client: Client, web: Witness) -
         for arguments in (
             ("checkpoint", web.name, "new", "--dry-run"),
             ("rollback", web.name, "clean", "--dry-run"),
+            ("edit", web.name, "clean", "--name", "new", "--dry-run"),
             ("list",),
             ("tree",),
             ("show", web.name, "clean"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -14,10 +15,11 @@ from uuid import uuid4
 import libvirt
 import pytest
 
-from orchestrator import manifest
+from orchestrator import domainxml, manifest
 from orchestrator.hypervisor import connect as open_hypervisor
 from orchestrator.manifest import Manifest
-from orchestrator.model import NewOverlay, OperationKind, operation_directory
+from orchestrator.model import NewOverlay, OperationKind, Source, operation_directory
+from orchestrator.planning import HELPER_PREFIX
 from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.fixtures import GuestFactory
@@ -294,6 +296,47 @@ def user_of(domain: Any, path: str) -> Iterator[None]:
         yield
     finally:
         user.undefine()
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_helper_that_a_collapse_left_behind(
+    box: Box, client: Client, web: Witness, domain: Any, marked: bool
+) -> None:
+    with leftover(box, web, domain) as directory, helper(box, domain, f"{directory}/vda.qcow2", marked) as name:
+        with unchanged(box, client):
+            found = findings(client, code=1 if marked else 0)
+        assert name in found["helpers"]["what"]
+        assert f"virsh destroy {name}" in found["helpers"]["advice"]
+        assert found["directories"]["level"] == "note"
+        assert ("helpers" in findings(client, "--clean", code=0)) is not marked
+        assert (name in dict(box.domains())) is not marked
+        if marked:
+            assert findings(client, "--clean", code=0) == {}
+    assert findings(client, code=0) == {}
+
+
+@contextlib.contextmanager
+def helper(box: Box, domain: Any, layer: str, marked: bool) -> Iterator[str]:
+    """A helper domain of no operation, with a layer open; its name."""
+    uuid = str(uuid4())
+    name = f"{HELPER_PREFIX}{uuid}"
+    source = Source(path=layer, format="qcow2")
+    xml = domainxml.helper(domain.XMLDesc(), uuid=uuid, name=name, target="vda", layer=source)
+    with closing(open_hypervisor(box.uri)) as hypervisor:
+        hypervisor.domains.create_paused(xml if marked else re.sub("<metadata>.*</metadata>", "", xml))
+        yield name  # and it goes with its client
+
+
+def test_an_empty_directory_of_no_domain_is_left_alone(box: Box, client: Client, web: Witness) -> None:
+    path = f"{STORE}/{uuid4()}"
+    box.run_inside("mkdir", "-m", "0711", path)
+    try:
+        with unchanged(box, client):
+            found = findings(client, "--clean", code=0)
+        assert f"{path} is empty" in found["directories"]["what"]
+        assert found["directories"]["advice"].endswith(f"rmdir {path}")
+    finally:
+        box.run_inside("rmdir", path)
 
 
 def test_with_a_lost_catalog_cleaning_up_takes_nothing(box: Box, client: Client, web: Witness) -> None:

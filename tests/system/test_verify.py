@@ -17,7 +17,7 @@ from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
 
 from .client import Client
-from .moments import say_everywhere, write_notes
+from .moments import notes, say_everywhere, write_notes
 from .test_damage import damaged
 from .world import files, unchanged
 
@@ -200,6 +200,29 @@ def test_a_rollback_may_read_first(box: Box, client: Client, guest: GuestFactory
     client.do("verify", web.name, "clean")
     client.do("rollback", web.name, "clean", "-y", "--verify")
     assert say_everywhere(web, "kept")
+
+
+def test_a_flipped_bit_that_libvirt_restores_is_found_by_reading(box: Box, client: Client, guest: GuestFactory) -> None:
+    """In a page of the guest's memory: without --verify the guest comes back with a memory that it never had."""
+    web, words, flipped = guest(), "50617284", "50617285"
+    write_notes(web, words)
+    client.do("checkpoint", web.name, "clean")
+    memory = client.do("show", web.name, "clean")["memory"]["path"]
+    with damaged(box, memory, f"sed --in-place s/{words}/{flipped}/g $1"):
+        client.do("rollback", web.name, "clean", "-y")
+        assert notes(web) == {"/tmp": flipped, "/mnt": words}
+        write_notes(web, "now")
+        line = client.refusal(INTEGRITY, "rollback", web.name, "clean", "-y", "--verify")
+        assert line.startswith("checkpoint clean is marked as damaged: the memory image …/")
+        assert say_everywhere(web, "now")
+        result = client.run("-o", "json", "verify", web.name, "clean", "--deep")
+        assert (result.code, [found["path"] for found in result.json["checkpoints"][0]["findings"]]) == (
+            INTEGRITY,
+            [memory],
+        )
+    client.do("verify", web.name, "clean")
+    client.do("rollback", web.name, "clean", "-y", "--verify")
+    assert say_everywhere(web, words)
 
 
 # --------------------------------------------------------------------------- who may write

@@ -61,7 +61,7 @@ class TwinDomains:
         progress("save", total, total)
 
     def saved_definition(self, path: str) -> str:
-        return saveimage.read(self._world.files[path].bytes()).xml
+        return saveimage.definition(self._world.files[path].bytes())
 
     def saved_xml(self, path: str) -> str:
         return self.saved_definition(path)  # no machine of the twin has a secret

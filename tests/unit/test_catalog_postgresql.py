@@ -1,11 +1,7 @@
-"""The same on a PostgreSQL server, whose transactions run side by side. Its database is wiped.
-
-SNAPCTL_TEST_POSTGRESQL=postgresql://postgres@127.0.0.1/snapctl_test pytest tests/unit/test_catalog_postgresql.py
-"""
+"""The same on a PostgreSQL server, whose transactions run side by side."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from threading import Barrier, Thread
 
@@ -19,17 +15,24 @@ from orchestrator.errors import Busy, CatalogError, Refused
 from orchestrator.model import OperationKind, OperationState
 
 from ..migrations.test_migrations import go_to, structure
+from . import postgresql
 from .catalog_samples import HOST, World, base
 
-URL = os.environ.get("SNAPCTL_TEST_POSTGRESQL", "")
 SEVERAL = 6
 
-pytestmark = pytest.mark.skipif(not URL, reason="SNAPCTL_TEST_POSTGRESQL names no database")
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    binaries = postgresql.programs()
+    if binaries is None:
+        pytest.skip("this machine has no PostgreSQL: apt-get install postgresql")
+    with postgresql.server(binaries) as url:
+        yield url
 
 
 @pytest.fixture
-def database() -> Iterator[Database]:
-    database = Database(URL)
+def database(url: str) -> Iterator[Database]:
+    database = Database(url)
     with database.write() as session:
         session.execute(text("DROP SCHEMA public CASCADE"))
         session.execute(text("CREATE SCHEMA public"))
@@ -38,8 +41,8 @@ def database() -> Iterator[Database]:
 
 
 @pytest.fixture
-def catalog(database: Database) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(URL)
+def catalog(url: str, database: Database) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(url)
     yield catalog
     catalog.close_connection()
 
@@ -64,23 +67,23 @@ def at_once(what: Callable[[int], str]) -> list[str]:
     return sorted(answers)
 
 
-def test_several_make_the_catalog_at_once(database: Database) -> None:
+def test_several_make_the_catalog_at_once(url: str, database: Database) -> None:
     def make(_: int) -> str:
-        open_catalog(URL).close_connection()
+        open_catalog(url).close_connection()
         return "made"
 
     assert at_once(make) == ["made"] * SEVERAL
-    assert info(URL).revision == NEWEST
+    assert info(url).revision == NEWEST
 
 
-def test_the_migrations_make_what_the_tables_say(database: Database) -> None:
-    open_catalog(URL).close_connection()
+def test_the_migrations_make_what_the_tables_say(url: str, database: Database) -> None:
+    open_catalog(url).close_connection()
     made = structure(database)
     go_to(database, "base")
     go_to(database, "0001")
     with pytest.raises(CatalogError, match="older schema 0001"):
-        open_catalog(URL)
-    done = upgrade(URL)
+        open_catalog(url)
+    done = upgrade(url)
     assert (done.before, done.after, done.backup) == ("0001", NEWEST, None)
     assert structure(database) == made
 
@@ -97,8 +100,8 @@ def test_a_history(catalog: SqlCatalog) -> None:
     assert catalog.chain(HOST.uuid, web.tops["vda"].path) == [web.tops["vda"], base()]
 
 
-def test_one_gets_the_domain(database: Database) -> None:
-    catalogs = [open_catalog(URL) for _ in range(SEVERAL)]
+def test_one_gets_the_domain(url: str, database: Database) -> None:
+    catalogs = [open_catalog(url) for _ in range(SEVERAL)]
 
     def take(number: int) -> str:
         lease = catalogs[number].open_operation(
@@ -126,8 +129,8 @@ def test_one_takes_over(catalog: SqlCatalog) -> None:
     assert sum(answer.startswith("Busy") for answer in answers) == SEVERAL - 1
 
 
-def test_domains_bring_the_base_they_share_at_once(database: Database) -> None:
-    catalogs = [open_catalog(URL) for _ in range(SEVERAL)]
+def test_domains_bring_the_base_they_share_at_once(url: str, database: Database) -> None:
+    catalogs = [open_catalog(url) for _ in range(SEVERAL)]
 
     def freeze(number: int) -> str:
         world = World(catalogs[number], f"web{number}", f"dom-{number}")
@@ -152,6 +155,6 @@ def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog) -> None:
     assert catalog.unsettled(HOST.uuid) == [ours.operation]
 
 
-def test_its_backup_is_its_administrators(catalog: SqlCatalog) -> None:
+def test_its_backup_is_its_administrators(url: str, catalog: SqlCatalog) -> None:
     with pytest.raises(Refused, match="on a database server"):
-        backup(URL, "/nowhere")
+        backup(url, "/nowhere")

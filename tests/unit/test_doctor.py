@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 
+from orchestrator import domainxml
 from orchestrator.doctor import judge
 from orchestrator.doctor.facts import Catalogued, DoctorFacts, Open, Standing
+from orchestrator.doctor.helpers import find_helpers, helpers
 from orchestrator.model import (
     Advice,
     CatalogCondition,
     Device,
     Disk,
+    Domain,
     FileFacts,
     GuestState,
     Layer,
@@ -24,7 +27,9 @@ from orchestrator.model import (
     OperationRecord,
     OperationState,
     Owner,
+    Source,
 )
+from orchestrator.planning import HELPER_PREFIX
 from orchestrator.store import Directory, StoreContents
 from tests.unit.builders import (
     ACTIVE,
@@ -92,6 +97,7 @@ def facts(**changes: Any) -> DoctorFacts:
         "checkpoints": (catalogued(),),
         "standings": (standing(),),
         "missing": frozenset(),
+        "helpers": (),
         "outside": {},
     }
     return DoctorFacts(**{**defaults, **changes})
@@ -317,3 +323,77 @@ def test_long_chains(version: str, below: int, is_long: bool) -> None:
     ):
         warned = [each for each in found(host=new, **world) if each.level is Level.WARNING]
         assert [each.about for each in warned] == (["chains"] if is_long else [])
+
+
+# --------------------------------------------------------------------------- helpers
+
+
+def helper(operation_id: str = NEXT, **changes: Any) -> Domain:
+    """As a collapse starts it; on the layer that web01's checkpoint froze."""
+    xml = domainxml.helper(
+        domain().xml,
+        uuid=operation_id,
+        name=f"{HELPER_PREFIX}{operation_id}",
+        target="vda",
+        layer=Source(path=BASE, format="qcow2"),
+    )
+    made = domain(
+        disk(path=BASE),
+        uuid=operation_id,
+        name=f"{HELPER_PREFIX}{operation_id}",
+        state=GuestState.PAUSED,
+        persistent=False,
+        persistent_disks=(),
+        xml=xml,
+    )
+    return replace(made, **changes)
+
+
+def said_of(*found: Domain, cleaned: bool = False) -> Advice:
+    (one,) = helpers(find_helpers(facts(helpers=found)), cleaned=cleaned)
+    return one
+
+
+def test_no_helper_is_left() -> None:
+    assert said_of().level is Level.OK
+
+
+def test_a_helper_that_is_left_is_warned_of_until_it_is_ended() -> None:
+    advice = said_of(helper())
+    assert (advice.level, advice.about, advice.exit_code) == (Level.WARNING, "helpers", 1)
+    assert f"the domain snapctl-helper-{NEXT} behind, which has {BASE} open" in advice.what
+    assert advice.advice == f"snapctl doctor --clean, or: virsh destroy snapctl-helper-{NEXT}"
+    after = said_of(helper(), cleaned=True)
+    assert (after.level, after.exit_code, after.what.startswith("ended ")) == (Level.OK, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"xml": domain().xml}, "not the mark"),
+        ({"name": f"snapctl-helper-{CLEAN}"}, "not the mark"),
+        ({"block_jobs": ("vda",)}, "layers are being pulled"),
+        ({"state": GuestState.RUNNING}, "somebody made another domain of it"),
+        ({"persistent": True}, "somebody made another domain of it"),
+    ],
+    ids=["no mark", "not its name", "at work", "resumed", "defined"],
+)
+def test_a_helper_that_is_left_alone(changes: dict[str, Any], reason: str) -> None:
+    left = helper(**changes)
+    assert find_helpers(facts(helpers=(left,))).removable == ()
+    for cleaned in (False, True):
+        advice = said_of(left, cleaned=cleaned)
+        assert (advice.level, advice.exit_code) == (Level.NOTE, 0)
+        assert reason in advice.what
+        assert advice.advice == f"if nobody needs it: virsh destroy {left.name}"
+
+
+def test_a_helper_is_no_danger_to_the_layer_that_it_has() -> None:
+    assert found(domains={DOMAIN: domain(), NEXT: helper()}) == []
+    unmarked = helper(xml=domain().xml)
+    assert only(domains={DOMAIN: domain(), NEXT: unmarked}).what.startswith(f"{BASE} is frozen, and snapctl-helper-")
+
+
+def test_a_layer_that_is_being_rewritten_is_written_to() -> None:
+    writer = domain(uuid=NEXT, name="writer", disks=(disk(path=BASE),))
+    assert found(domains={DOMAIN: domain(), NEXT: writer}, checkpoints=(catalogued(layer(rewritten_by=NEXT)),)) == []

@@ -245,3 +245,35 @@ def test_files_that_are_too_many_are_noted_where_nobody_is_at_work() -> None:
     busy = replace(seen, operations=(Open(operation=operation(), abandoned=False),))
     (one,) = leftovers(busy, find_orphans(busy), cleaned=False)
     assert one.level is Level.OK
+
+
+@pytest.mark.parametrize("inside", ["nothing", "a file", "a directory"])
+def test_an_empty_directory_of_no_domain_is_noted(inside: str) -> None:
+    path = f"{STORE}/{OTHER}"
+    contents = world().store
+    contents = replace(contents, domains=(*contents.domains, place(path)))
+    match inside:
+        case "a file":
+            contents = replace(contents, strays=(f"{path}/notes.txt",))
+        case "a directory":
+            within = Directory(path=f"{path}/{OLD}", mode=0o711, files=(), manifest=None, problem="is missing")
+            contents = replace(contents, directories=(*contents.directories, within))
+    seen = facts(store=contents)
+    found = [each for each in leftovers(seen, find_orphans(seen), cleaned=True) if f"{path} is empty" in each.what]
+    assert [(each.level, each.exit_code, each.advice.endswith(f"rmdir {path}")) for each in found] == (
+        [(Level.NOTE, 0, True)] if inside == "nothing" else []
+    )
+
+
+@pytest.mark.parametrize("known_by", ["hypervisor", "catalog", "operation"])
+def test_the_empty_directory_of_a_domain_waits_for_its_next_checkpoint(known_by: str) -> None:
+    contents = StoreContents(path=STORE, itself=place(STORE), domains=(place(f"{STORE}/{DOMAIN}"),))
+    unknown: dict[str, Any] = {"store": contents, "domains": {}, "checkpoints": (), "standings": ()}
+    known: dict[str, Any] = {
+        "hypervisor": {"domains": {DOMAIN: domain()}},
+        "catalog": {"checkpoints": (catalogued(),)},
+        "operation": {"operations": (Open(operation=operation(), abandoned=False),)},
+    }
+    for changes, levels in ((unknown, [Level.NOTE]), (unknown | known[known_by], [Level.OK])):
+        seen = facts(**changes)
+        assert [each.level for each in leftovers(seen, find_orphans(seen), cleaned=False)] == levels

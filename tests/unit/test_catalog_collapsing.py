@@ -1,0 +1,127 @@
+"""Which layers are pulled into which: the shapes that a chain can have, and what is recorded afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from orchestrator.catalog import SqlCatalog
+from orchestrator.errors import CatalogError
+from orchestrator.model import Checkpoint, OperationKind
+
+from .catalog_samples import HOST, World, base, paths
+
+
+@pytest.fixture
+def web(our_catalog: SqlCatalog) -> World:
+    return World(our_catalog)
+
+
+@pytest.fixture
+def made(web: World) -> dict[str, Checkpoint]:
+    """root, b, c, d, each on the one before; `web` is back on the root, with disks of its own."""
+    made = {name: web.checkpoint(name) for name in ("root", "b", "c", "d")}
+    web.rollback(made["root"])
+    return made
+
+
+def found(web: World, *among: str) -> list[tuple[str, list[str], str | None]]:
+    """The layers that are to be rewritten, what goes for each, and what it will stand on."""
+    return [
+        (each.layer.path, paths(each.drops), each.base.path if each.base else None)
+        for each in web.catalog.collapsible(HOST.uuid, web.uuid, among or None)
+    ]
+
+
+def path(checkpoint: Checkpoint) -> str:
+    return checkpoint.layers["vda"].path
+
+
+def test_what_a_checkpoint_relies_on_stays(web: World, made: dict[str, Checkpoint]) -> None:
+    assert found(web) == []
+    web.delete(made["d"])  # whose layer goes with it
+    assert found(web) == []
+
+
+def test_one_that_only_one_stands_on_is_pulled_into_that(web: World, made: dict[str, Checkpoint]) -> None:
+    web.delete(made["b"])
+    assert found(web) == [(path(made["c"]), [path(made["b"])], base().path)]
+
+
+def test_several_in_a_row_go_at_once(web: World, made: dict[str, Checkpoint]) -> None:
+    web.delete(made["b"])
+    web.delete(made["c"])
+    assert found(web) == [(path(made["d"]), [path(made["c"]), path(made["b"])], base().path)]
+    assert found(web, path(made["b"])) == found(web)
+    assert found(web, path(made["root"])) == []
+
+
+def test_one_that_two_stand_on_stays(web: World, made: dict[str, Checkpoint]) -> None:
+    web.rollback(made["b"])
+    side = web.checkpoint("side")
+    web.delete(made["b"])
+    assert found(web) == []
+    web.rollback(made["root"])
+    web.delete(side)
+    assert found(web) == [(path(made["c"]), [path(made["b"])], base().path)]
+
+
+def test_one_that_the_domain_writes_to_takes_what_is_below(web: World, made: dict[str, Checkpoint]) -> None:
+    web.rollback(made["b"])
+    web.delete(made["d"])
+    web.delete(made["c"])
+    web.delete(made["b"])
+    assert found(web) == [(web.tops["vda"].path, [path(made["b"])], base().path)]
+
+
+def test_a_layer_that_is_not_ours_is_neither_pulled_nor_rewritten(web: World) -> None:
+    """The base goes on being the user's when nothing relies on it any more."""
+    root = web.checkpoint("root")
+    web.delete(root)
+    assert found(web) == []
+
+
+def test_another_domain_has_its_own(web: World, made: dict[str, Checkpoint], our_catalog: SqlCatalog) -> None:
+    web.delete(made["b"])
+    assert found(World(our_catalog, "db", "dom-2")) == []
+
+
+# --------------------------------------------------------------------------- the rewrite
+
+
+def test_a_rewrite_is_marked_and_recorded(web: World, made: dict[str, Checkpoint]) -> None:
+    web.delete(made["b"])
+    catalog, top = web.catalog, path(made["c"])
+    lease = web.open(OperationKind.COLLAPSE)
+
+    catalog.begin_rewrite(lease, top)
+    marked = catalog.layer(HOST.uuid, top)
+    assert marked == replace(made["c"].layers["vda"], rewritten_by=lease.operation.id)
+
+    grown = replace(made["c"].layers["vda"], backing=base().path, physical=9000, allocation=8000, mtime="7.5")
+    dropped = catalog.commit_rewrite(lease, grown)
+    assert paths(dropped) == [path(made["b"])]
+    assert catalog.commit_rewrite(lease, grown) == dropped  # again
+    assert paths(catalog.discarded_layers(lease.operation.id)) == [path(made["b"])]
+    assert catalog.layer(HOST.uuid, top) == grown
+    assert paths(catalog.chain(HOST.uuid, path(made["d"]))) == [path(made["d"]), top, base().path]
+    assert found(web) == []
+
+
+def test_two_do_not_rewrite_one_layer(web: World, made: dict[str, Checkpoint]) -> None:
+    web.delete(made["b"])
+    first = web.open(OperationKind.COLLAPSE)
+    web.catalog.begin_rewrite(first, path(made["c"]))
+    web.close(first)
+    with pytest.raises(CatalogError, match="is being rewritten by another operation"):
+        web.catalog.begin_rewrite(web.open(OperationKind.COLLAPSE), path(made["c"]))
+
+
+def test_only_layers_of_the_domain_are_rewritten(web: World, our_catalog: SqlCatalog) -> None:
+    db = World(our_catalog, "db", "dom-2")
+    db.checkpoint("theirs")
+    lease = web.open(OperationKind.COLLAPSE)
+    for foreign in (db.tops["vda"].path, "/nowhere"):
+        with pytest.raises(CatalogError, match="is not one of this domain's"):
+            web.catalog.begin_rewrite(lease, foreign)
