@@ -165,9 +165,12 @@ class Coordinator:
         tags: Sequence[str] = (),
         after: After = After.AS_SAVED,
         expires: datetime | None = None,
+        flatten: bool = False,
     ) -> CheckpointPlan:
-        """What `checkpoint` would do; no effect. Raises what `checkpoint` would refuse with."""
-        return self._plan_checkpoint(self._survey.subject(domain), name, description, tags, after, expires)
+        """What `checkpoint` would do (what `flatten` adds, `plan_flatten` tells); no effect. Raises what
+        `checkpoint` would refuse with."""
+        subject = self._survey.subject(domain)
+        return self._plan_checkpoint(subject, name, description, tags, after, expires, flatten=flatten)
 
     def checkpoint(
         self,
@@ -188,9 +191,11 @@ class Coordinator:
         (`recover` settles it).
         """
         recovered = self.recover(domain)
-        if flatten:
-            self.flatten(domain)
         subject = self._survey.subject(domain)
+        if flatten:
+            self._plan_checkpoint(subject, name, description, tags, after, expires, flatten=True)
+            self.flatten(domain)
+            subject = self._survey.subject(domain)
         plan = self._plan_checkpoint(subject, name, description, tags, after, expires)
         run = self._run(OperationKind.CHECKPOINT, plan)
         outcome = _outcome(OperationKind.CHECKPOINT, plan.name, plan.operation_id, plan, run, "saved", recovered)
@@ -205,6 +210,8 @@ class Coordinator:
         tags: Sequence[str],
         after: After,
         expires: datetime | None,
+        *,
+        flatten: bool = False,
     ) -> CheckpointPlan:
         operation_id = str(uuid4())
         name = name if name is not None else _generated_name(operation_id)
@@ -216,6 +223,7 @@ class Coordinator:
             tags=tuple(tags),
             after=after,
             expires=expires,
+            flatten=flatten,
         )
         return plan_checkpoint(request, self._survey.for_checkpoint(subject, name))
 

@@ -165,10 +165,20 @@ class Survey:
         )
 
     def stacks(self, subject: Subject) -> list[Collapsible]:
-        """The domain's active overlays, each with all that it stands on, but for those that stand on nothing."""
+        """The domain's active overlays, each with all that it stands on, but for those that stand on nothing.
+
+        Raises `Refused` for a domain whose memory is nowhere but in the checkpoint that it stands on: that no guest
+        ran since is told by overlays that nobody wrote to.
+        """
         head = self._catalog.head(self._host, subject.uuid)
         if head is None:
             raise Refused(f"{subject.name} stands on nothing of snapctl's", hint="there is nothing to flatten")
+        checkpoint = self._catalog.checkpoint_by_id(head.checkpoint_id) if head.checkpoint_id else None
+        if checkpoint is not None and self._is_only_copy(subject, checkpoint, head):
+            raise Refused(
+                f"{subject.name} is off and was not started since checkpoint {checkpoint.name}",
+                hint=f"bring it back first: snapctl rollback {subject.name} {checkpoint.name}",
+            )
         chains = [self._catalog.chain(self._host, path) for path in head.overlays.values()]
         return [Collapsible(layer=top, drops=tuple(below), base=None) for top, *below in chains if below]
 

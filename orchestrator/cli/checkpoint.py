@@ -54,7 +54,7 @@ def checkpoint(
     with session.coordinator() as coordinator:
         if dry_run:
             plan = coordinator.plan_checkpoint(
-                domain, name, description=description, tags=tags, after=state, expires=until
+                domain, name, description=description, tags=tags, after=state, expires=until, flatten=flatten
             )
             report_plans(session, plan)
             return

@@ -15,7 +15,7 @@ from posixpath import dirname
 from typing import Any
 
 from .. import manifest
-from ..errors import Refused, SnapctlError, Unfinished
+from ..errors import HypervisorError, NotFound, Refused, SnapctlError, Unfinished
 from ..journal import Evidence, Step, undone
 from ..model import Domain, Layer
 from ..planning import HELPER_TARGET, CollapsePlan
@@ -75,13 +75,20 @@ class CollapseStory:
     def _stream(self) -> None:
         domains, plan = self._hypervisor.domains, self.plan
         if (target := self._disk_of_running_guest()) is not None:
-            domains.stream(plan.domain_uuid, target, plan.base_path, self._progress)
+            self._pull(plan.domain_uuid, target)
             return
         if not self._stands_on_base():
             if self._helper() is None:
                 domains.create_paused(plan.helper_xml)
-            domains.stream(plan.operation_id, HELPER_TARGET, plan.base_path, self._progress)
+            self._pull(plan.operation_id, HELPER_TARGET)
         domains.destroy(plan.operation_id)  # and with it the last of what QEMU had yet to write
+
+    def _pull(self, uuid: str, target: str) -> None:
+        try:
+            self._hypervisor.domains.stream(uuid, target, self.plan.base_path, self._progress)
+        except NotFound as gone:  # a transient domain goes with its QEMU
+            problem = f"the QEMU that pulled layers into {self.plan.layer.path} is gone"
+            raise HypervisorError(problem, effect="how far it came is not known") from gone
 
     def _is_streamed(self) -> Evidence | None:
         return {} if self._stands_on_base() and self._helper() is None and not self._job_of_guest() else None

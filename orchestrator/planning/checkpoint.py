@@ -26,6 +26,7 @@ class CheckpointRequest:
     tags: tuple[str, ...] = ()
     after: After = After.AS_SAVED
     expires: datetime | None = None
+    flatten: bool = False  # its disks will stand on nothing by then, however deep they are now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,8 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
     _refuse_unfit_chains(domain, facts.heads)
     _refuse_other_writers(domain, facts.writers)
     refuse_drift(domain, facts.head)
-    refuse_too_deep(domain, facts.host.libvirt_version)
+    if not request.flatten:
+        refuse_too_deep(domain, facts.host.libvirt_version)
     directory = operation_directory(facts.store, domain.uuid, request.operation_id)
     overlays = tuple(_overlay_on_top(domain, disk, directory) for disk in domain.writable_disks)
     overlay_bytes = len(overlays) * OVERLAY_SIZE

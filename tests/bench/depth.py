@@ -34,7 +34,7 @@ def competitors(site: Site) -> Iterator[list[Competitor]]:
 
         def guest(who: str, depth: int) -> Guest:
             name = f"depth-{who.replace(' ', '-')}-{depth}"
-            guest = stack.enter_context(site.guest(name, lambda name: _deepen(site.uri, name, depth)))
+            guest = stack.enter_context(site.guest(name, lambda name: deepen(site.uri, name, depth)))
             guest.wake(SAVED)
             return guest
 
@@ -45,7 +45,7 @@ def competitors(site: Site) -> Iterator[list[Competitor]]:
         ]
 
 
-def _deepen(uri: str, name: str, depth: int) -> None:
+def deepen(uri: str, name: str, depth: int) -> None:
     """Put a domain that is off upon overlays, so that with its own disks so many layers are below."""
     with closing(connect(uri)) as hypervisor:
         domain = hypervisor.domains.find(name)

@@ -115,6 +115,7 @@ class StandIn:
         tags: Sequence[str] = (),
         after: After = After.AS_SAVED,
         expires: datetime | None = None,
+        flatten: bool = False,
     ) -> CheckpointPlan:
         self._require(domain)
         overlay = NewOverlay(

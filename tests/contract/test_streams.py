@@ -2,7 +2,10 @@
 
 from uuid import uuid4
 
+import pytest
+
 from orchestrator import domainxml
+from orchestrator.errors import HypervisorError
 from orchestrator.model import Domain, GuestState, NewOverlay, Source
 from orchestrator.ports import silent
 from tests.contract.labs import Lab
@@ -79,6 +82,15 @@ def test_a_running_guest_does_not_notice(lab: Lab) -> None:
     assert [source.path for source in seen.disks[0].backing] == [base]
     assert backing(lab, sources["vda"].path) == base
     assert operator.recall() == (2, [2])
+
+
+def test_what_a_guest_writes_to_is_opened_by_no_helper(lab: Lab) -> None:
+    domain, domains = lab.guest(), lab.hypervisor.domains
+    for path in chain_on(lab, domain, 1):  # the guest's own disk, and what stands on it
+        uuid, layer = str(uuid4()), Source(path=path, format="qcow2")
+        with pytest.raises(HypervisorError, match="using the image"):
+            domains.create_paused(domainxml.helper(domain.xml, uuid=uuid, name=uuid, target="vda", layer=layer))
+        assert domains.get(uuid) is None
 
 
 def test_stopping_what_is_not_there_is_harmless(lab: Lab) -> None:

@@ -15,7 +15,7 @@ from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.model import Device, Disk, Source
 from tests.story.lab import STORE
-from tests.twin import TwinHypervisor, World
+from tests.twin import Guest, TwinHypervisor, World
 from tests.twin.files import Image
 from tests.twin.world import CAPACITY, IMAGES
 
@@ -24,6 +24,9 @@ DB = "db"  # two disks and a CD-ROM; one checkpoint
 CI = "ci"  # transient, a linked clone of the same base; no checkpoint
 DOMAINS = (WEB, DB, CI)
 TRANSIENT = CI
+
+PLACES = 4
+"""Where a guest leaves its number beside, in turn: so that layers in the middle hold what no other one has."""
 
 GOLDEN = f"{IMAGES}/golden.qcow2"
 CDROM = Disk(target="sda", device=Device.CDROM, source=Source(path="/iso/a.iso", format="raw"), readonly=True)
@@ -52,20 +55,24 @@ def _past() -> Past:
     _clone(world, CI)
     hypervisor = TwinHypervisor(world)
     for domain in DOMAINS:
-        hypervisor.guest(domain).start().tick()
+        _work(hypervisor.guest(domain).start())
     world.machine(hypervisor.guest(CI).uuid).persistent_xml = None
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "catalog.sqlite"
         with Coordinator(hypervisor, open_catalog(f"sqlite:///{file}"), store=STORE) as snapctl:
-            for name in ("a", "b"):
+            for name in ("a", "b", "d"):
                 snapctl.checkpoint(WEB, name)
-                hypervisor.guest(WEB).tick()
+                _work(hypervisor.guest(WEB))
             snapctl.rollback(WEB, "a")
-            hypervisor.guest(WEB).tick(7)
+            _work(hypervisor.guest(WEB), 7)
             snapctl.checkpoint(WEB, "c")
             snapctl.checkpoint(DB, "a")
         with closing(sqlite3.connect(file)) as database:
             return Past(world, database.serialize())
+
+
+def _work(guest: Guest, times: int = 1) -> None:
+    guest.leave(f"place {guest.tick(times) % PLACES}")
 
 
 def _clone(world: World, name: str) -> None:

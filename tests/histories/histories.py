@@ -22,6 +22,8 @@ MOST_CALLS = 75
 """A verb makes about so many calls; keeping the present state makes twice as many."""
 
 numbers = st.integers(0, 11)
+UNDO = 11
+"""The number that stands for going back to what the last rollback kept."""
 domains = st.sampled_from(DOMAINS)
 troubles = st.one_of(
     st.none(),
@@ -80,14 +82,14 @@ class Histories(RuleBasedStateMachine):
             case _:
                 """A transient domain that is off is none: a rollback brings it back."""
 
-    @rule()
-    def restart_daemon(self) -> None:
-        self.play("restart_daemon")
-
-    @rule(domain=domains, there=st.booleans())
-    def managed_save(self, domain: str, there: bool) -> None:
-        if self.scene.seen.machine(domain):
-            self.play("managed_save", domain, there)
+    @rule(domain=domains, number=numbers)
+    def surroundings(self, domain: str, number: int) -> None:
+        if self.scene.seen.helpers and number % 3 == 0:
+            self.play("kill_helpers")
+        elif number % 2 or not self.scene.seen.machine(domain):
+            self.play("restart_daemon")
+        else:
+            self.play("managed_save", domain, number % 4 == 0)
 
     # ------------------------------------------------------------------ clients
 
@@ -114,6 +116,9 @@ class Histories(RuleBasedStateMachine):
     def rollback(
         self, who: int, domain: str, number: int | None, after: After, keep: str | None, trouble: Trouble | None
     ) -> None:
+        if number == UNDO:
+            self.play("undo", self._free(who), domain, trouble)
+            return
         names = self.scene.names(domain)
         name = pick(names, number) if names and number is not None else None
         self.play("rollback", self._free(who), domain, name, after, keep if name else None, trouble)
@@ -123,6 +128,29 @@ class Histories(RuleBasedStateMachine):
     def delete(self, who: int, domain: str, some: list[int], trouble: Trouble | None) -> None:
         names = self.scene.names(domain) or NAMES
         self.play("delete", self._free(who), domain, [pick(names, number) for number in some], trouble)
+
+    @free
+    @rule(who=numbers, domain=domains, last=st.integers(1, 3), trouble=troubles)
+    def prune(self, who: int, domain: str, last: int, trouble: Trouble | None) -> None:
+        self.play("prune", self._free(who), domain, last, trouble)
+
+    @free
+    @rule(
+        who=numbers,
+        domain=domains,
+        number=numbers,
+        change=st.sampled_from(NAMES) | st.booleans(),
+        trouble=troubles,
+    )
+    def edit(self, who: int, domain: str, number: int, change: str | bool, trouble: Trouble | None) -> None:
+        name = pick(self.scene.names(domain) or NAMES, number)
+        step = "rename" if isinstance(change, str) else "protect"
+        self.play(step, self._free(who), domain, name, change, trouble)
+
+    @free
+    @rule(who=numbers, domain=domains, verb=st.sampled_from(["collapse", "flatten"]), trouble=troubles)
+    def shorten(self, who: int, domain: str, verb: str, trouble: Trouble | None) -> None:
+        self.play(verb, self._free(who), domain, trouble)
 
     @free
     @rule(who=numbers, domain=st.none() | domains, trouble=troubles)

@@ -15,10 +15,25 @@ from types import TracebackType
 from typing import Self
 
 from orchestrator.coordinator import Coordinator
+from orchestrator.errors import HypervisorError
 from orchestrator.model import After, GuestState, Level
+from orchestrator.planning import Edits, Policy
 from tests.histories import cast
 from tests.histories.client import Client, Outcome, Verb
-from tests.histories.expectation import Act, Checkpoint, Delete, Expectation, Rollback
+from tests.histories.expectation import (
+    Act,
+    Checkpoint,
+    Delete,
+    Expectation,
+    Flatten,
+    Intent,
+    InTurn,
+    Protect,
+    Prune,
+    Rename,
+    Rollback,
+    Undo,
+)
 from tests.histories.seen import Observer
 from tests.histories.trouble import Trouble
 from tests.histories.visit import Visit
@@ -26,6 +41,8 @@ from tests.story.faults import Killed
 from tests.twin import Guest, Machine
 
 CLIENTS = ("alice", "bob")
+MOVES = (Checkpoint, Rollback, Undo)
+"""The acts that a managed-save image forbids."""
 
 
 class Scene:
@@ -80,14 +97,21 @@ class Scene:
     # ------------------------------------------------------------------ owners
 
     def work(self, domain: str, times: int) -> None:
-        """The guest counts on."""
-        self._guest(domain).tick(times)
+        """The guest counts on, and leaves its number in one of a few places."""
+        guest = self._guest(domain)
+        guest.leave(f"place {guest.tick(times) % cast.PLACES}")
         self._expected[domain].counted(times)
         self._look()
 
     def start(self, domain: str) -> None:
-        self._guest(domain).start()
-        self._powered(domain, GuestState.RUNNING)
+        """Not while a helper writes to a layer of its disks."""
+        try:
+            self._guest(domain).start()
+        except HypervisorError:
+            assert self.seen.helpers, f"{domain} cannot be started"
+            self._look()
+        else:
+            self._powered(domain, GuestState.RUNNING)
 
     def shut_down(self, domain: str) -> None:
         self._guest(domain).shut_down()
@@ -118,6 +142,11 @@ class Scene:
             client.course.disconnected = client.frozen
         self._look()
 
+    def kill_helpers(self) -> None:
+        for helper in self.seen.helpers:
+            self.world.kill_qemu(helper.name)
+        self._look()
+
     def expire(self) -> None:
         """Time passes, and nobody who is frozen has beaten: what they hold may be taken over."""
         with closing(sqlite3.connect(self._file)) as database, database:
@@ -137,7 +166,7 @@ class Scene:
         self._look()
 
     def checkpoint(self, client: str, domain: str, name: str, after: After, trouble: Trouble | None = None) -> None:
-        acts = [Checkpoint(name, after)]
+        acts = InTurn((Checkpoint(name, after),))
         self._visit(client, [domain], acts, lambda session: session.checkpoint(domain, name, after=after), trouble)
 
     def rollback(
@@ -151,29 +180,57 @@ class Scene:
     ) -> None:
         """`keep` is the name under which the present state is kept."""
         acts: list[Act] = [Checkpoint(keep, After.AS_SAVED)] if keep else []
-        acts.append(Rollback(name, after))
+        acts.append(Rollback(name, after, kept=keep))
 
         def verb(session: Coordinator) -> object:
             return session.rollback(domain, name, after=after, keep_current=keep is not None, keep_name=keep)
 
-        self._visit(client, [domain], acts, verb, trouble)
+        self._visit(client, [domain], InTurn(tuple(acts)), verb, trouble)
+
+    def undo(self, client: str, domain: str, trouble: Trouble | None = None) -> None:
+        self._visit(client, [domain], InTurn((Undo(),)), lambda session: session.undo(domain), trouble)
 
     def delete(self, client: str, domain: str, names: Sequence[str], trouble: Trouble | None = None) -> None:
         known = self.names(domain)
         children_first = sorted(set(names), key=lambda name: known.index(name) if name in known else 0, reverse=True)
-        acts = [Delete(name) for name in children_first]
+        acts = InTurn(tuple(Delete(name) for name in children_first))
         self._visit(client, [domain], acts, lambda session: session.delete(domain, names), trouble)
 
+    def prune(self, client: str, domain: str, last: int, trouble: Trouble | None = None) -> None:
+        policy = Policy(keep_last=last)
+        self._visit(client, [domain], Prune(last), lambda session: session.prune(domain, policy), trouble)
+
+    def rename(self, client: str, domain: str, name: str, to: str, trouble: Trouble | None = None) -> None:
+        edits = Edits(name=to)
+        acts = InTurn((Rename(name, to),))
+        self._visit(client, [domain], acts, lambda session: session.edit(domain, name, edits), trouble)
+
+    def protect(self, client: str, domain: str, name: str, protected: bool, trouble: Trouble | None = None) -> None:
+        def verb(session: Coordinator) -> object:
+            return session.protect(domain, [name], protected=protected)
+
+        self._visit(client, [domain], InTurn((Protect(name, protected),)), verb, trouble)
+
+    def collapse(self, client: str, domain: str, trouble: Trouble | None = None) -> None:
+        self._visit(client, [domain], InTurn(), lambda session: session.collapse(domain), trouble)
+
+    def flatten(self, client: str, domain: str, trouble: Trouble | None = None) -> None:
+        outcome = self._visit(client, [domain], InTurn((Flatten(),)), lambda session: session.flatten(domain), trouble)
+        if not (outcome.frozen or outcome.error):
+            self.seen.require_flat(domain)
+
     def recover(self, client: str, domain: str | None = None, trouble: Trouble | None = None) -> None:
-        self._visit(client, [domain] if domain else self.known, [], lambda session: session.recover(domain), trouble)
+        self._visit(
+            client, [domain] if domain else self.known, InTurn(), lambda session: session.recover(domain), trouble
+        )
 
     def verify(self, client: str, deep: bool, trouble: Trouble | None = None) -> None:
         """What it finds would be marked, and seen by `require_sound`."""
-        self._visit(client, [], [], lambda session: session.verify(deep=deep), trouble)
+        self._visit(client, [], InTurn(), lambda session: session.verify(deep=deep), trouble)
 
     def clean(self, client: str, trouble: Trouble | None = None) -> None:
         """snapctl doctor --clean"""
-        self._visit(client, [], [], lambda session: session.doctor(clean=True), trouble)
+        self._visit(client, [], InTurn(), lambda session: session.doctor(clean=True), trouble)
 
     # ------------------------------------------------------------------ the end
 
@@ -185,6 +242,9 @@ class Scene:
             if self.seen.machine(domain):
                 self.managed_save(domain, there=False)
         self.recover("alice")
+        self._do(self._clients["alice"], lambda session: session.collapse())
+        self._look(self.known)
+        self._do(self._clients["alice"], _require_collapsed)
         self.verify("alice", deep=True)
         self._do(self._clients["alice"], _require_health)
         assert not self.seen.open
@@ -202,15 +262,18 @@ class Scene:
         self._look()
 
     def _visit(
-        self, client: str, domains: Sequence[str], acts: Sequence[Act], verb: Verb, trouble: Trouble | None
-    ) -> None:
+        self, client: str, domains: Sequence[str], intent: Intent, verb: Verb, trouble: Trouble | None
+    ) -> Outcome:
         if client not in self.free:
             raise ValueError(f"{client} is frozen")
         expected = {domain: self._expected[domain] for domain in domains}
         unknown = any(domain not in self.known for domain in domains)
-        barred = (self._is_barred(domain) for domain in domains if any(not isinstance(act, Delete) for act in acts))
-        visit = Visit(self._clients[client], expected, acts, self.seen, barred=unknown or any(barred))
-        self._came_to(visit, visit.begin(verb, trouble))
+        moves = isinstance(intent, InTurn) and any(isinstance(act, MOVES) for act in intent.acts)
+        barred = moves and any(self._is_barred(domain) for domain in domains)
+        visit = Visit(self._clients[client], expected, intent, self.seen, barred=unknown or barred)
+        outcome = visit.begin(verb, trouble)
+        self._came_to(visit, outcome)
+        return outcome
 
     def _is_barred(self, domain: str) -> bool:
         machine = self.seen.machine(domain)
@@ -259,3 +322,8 @@ class Scene:
 def _require_health(session: Coordinator) -> None:
     amiss = [each for each in session.doctor() if each.level not in (Level.OK, Level.NOTE)]
     assert not amiss, amiss
+
+
+def _require_collapsed(session: Coordinator) -> None:
+    plans, _ = session.plan_collapse()
+    assert not plans, plans

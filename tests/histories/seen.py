@@ -2,7 +2,8 @@
 
 Nothing here changes anything. What holds at any time, also in the middle of operations:
 
-- no byte of a frozen layer changes, and no domain has one as a disk that it could write to
+- what a frozen layer shows never changes, it only ever gets more of it into itself, and no domain has one as a disk
+  that it could write to, but a helper that an open operation has and nobody else's disk stands on
 - the memory image and the layers of a checkpoint are of one instant
 - the memory of a guest that is on belongs to its disks
 
@@ -11,12 +12,14 @@ and of a domain that no operation is under way of: its files are those that the 
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from posixpath import dirname
 
 from orchestrator.catalog import open_catalog
-from orchestrator.model import Checkpoint, CheckpointSummary, Disk, GuestState, OperationRecord
+from orchestrator.model import Checkpoint, CheckpointSummary, Disk, GuestState, MemoryImage, OperationRecord
 from tests.histories.expectation import Mark, Standing
 from tests.story.lab import MANIFEST, STORE
 from tests.twin import Machine, World, saveimage
@@ -25,10 +28,18 @@ from tests.twin.guest import COUNTER
 
 @dataclass(frozen=True)
 class Frozen:
-    """A layer as it was when it was seen first."""
+    """A layer as it was when it was seen last: what is in it, and what it shows with all that it stands on."""
 
     mtime: int
-    data: tuple[tuple[str, int], ...]
+    backing: str | None
+    own: Mapping[str, int]
+    shown: Mapping[str, int | None]
+
+    def may_become(self, now: Frozen) -> bool:
+        """Whether nobody wrote to it, but for a collapse."""
+        if (self.own, self.backing) == (now.own, now.backing) and self.mtime != now.mtime:
+            return False
+        return self.shown == now.shown and self.own.items() <= now.own.items()
 
 
 class Observer:
@@ -41,12 +52,20 @@ class Observer:
         self._checkpoints: dict[str, Checkpoint] = {}  # by id: what they hold never changes
         self._frozen: dict[str, Frozen] = {}
         self._uuids = {machine.name: machine.uuid for machine in world.machines.values()}
+        self._rows = sqlite3.connect(catalog, isolation_level=None)
+        self._version: int | None = None
         self.look()
 
     def close(self) -> None:
+        self._rows.close()
         self._catalog.close_connection()
 
     def look(self) -> None:
+        (version,) = self._rows.execute("PRAGMA data_version").fetchone()
+        if version == self._version:
+            return  # nobody has written since
+        self._version = version
+        self._kept: dict[str, str | None] = dict(self._rows.execute("SELECT domain_uuid, kept_id FROM head").fetchall())
         self._summaries: list[CheckpointSummary] = self._catalog.summaries(self._host)
         self.open = self._catalog.unsettled(self._host)
         for each in self._summaries:
@@ -60,6 +79,10 @@ class Observer:
 
     def machine(self, domain: str) -> Machine | None:
         return self._world.machines.get(self._uuids[domain])
+
+    @property
+    def helpers(self) -> list[Machine]:
+        return [machine for machine in self._world.machines.values() if machine.uuid not in self._uuids.values()]
 
     def power(self, domain: str) -> GuestState:
         machine = self.machine(domain)
@@ -80,17 +103,22 @@ class Observer:
 
     def standing(self, domain: str) -> Standing:
         own = [each for each in self._summaries if each.domain_uuid == self._uuids[domain]]
+        kept = self._kept.get(self._uuids[domain])
         return Standing(
             marks={each.name: self._mark(each) for each in own},
             head=next((each.name for each in own if each.current), None),
             power=self.power(domain),
             counter=self._counter(domain),
+            kept=next((each.name for each in own if each.id == kept), None),
+            on_overlays=self._uuids[domain] in self._kept,
         )
 
     def _mark(self, summary: CheckpointSummary) -> Mark:
         memory = self._checkpoints[summary.id].memory
-        image = saveimage.read(self._world.files[memory.path].bytes())
-        return Mark(image.ram[COUNTER], summary.parent, memory.was_running)
+        return Mark(self._image(memory).ram[COUNTER], summary.parent, memory.was_running, summary.protected)
+
+    def _image(self, memory: MemoryImage) -> saveimage.MemoryImage:
+        return saveimage.read(self._world.files[memory.path].bytes())
 
     def _counter(self, domain: str) -> int | None:
         """What its disks show, which must be one thing."""
@@ -117,11 +145,20 @@ class Observer:
             if each.state != "deleting":
                 self._require_pair(self._checkpoints[each.id])
         for path, name in layers.items():
-            image = self._world.files.image(path)
-            now = Frozen(image.mtime, tuple(image.data.items()))
-            assert self._frozen.setdefault(path, now) == now, f"{path} of {name} has changed"
+            now = self._layer(path)
+            assert self._frozen.get(path, now).may_become(now), f"{path} of {name} has changed"
+            self._frozen[path] = now
         for machine in self._world.machines.values():
-            self._require_own_disks(machine, layers)
+            if machine.uuid in self._uuids.values():
+                self._require_own_disks(machine, layers)
+        for helper in self.helpers:
+            self._require_helper(helper)
+
+    def _layer(self, path: str) -> Frozen:
+        files = self._world.files
+        image, chain = files.image(path), [files.image(layer) for layer in files.chain(path)]
+        shown = {key: value for layer in reversed(chain) for key, value in layer.data.items()}
+        return Frozen(image.mtime, image.backing, dict(image.data), shown)
 
     def require_closed_world(self, domain: str) -> None:
         """While no operation is under way."""
@@ -134,15 +171,26 @@ class Observer:
         assert catalogued <= known, f"missing: {sorted(catalogued - known)}"
         assert directories == {dirname(path) for path in files}, "there are empty directories"
 
+    def require_flat(self, domain: str) -> None:
+        """Its disks stand on nothing."""
+        machine = self.machine(domain)
+        head = self._catalog.head(self._host, self._uuids[domain])
+        paths = machine.tops().values() if machine and machine.active else head.overlays.values() if head else ()
+        assert all(self._world.files.image(path).backing is None for path in paths), f"{domain} is not flat"
+
     def _paths(self, summary: CheckpointSummary) -> set[str]:
         checkpoint = self._checkpoints[summary.id]
         return {checkpoint.memory.path, *(layer.path for layer in checkpoint.layers.values())}
 
     def _require_pair(self, checkpoint: Checkpoint) -> None:
-        image = saveimage.read(self._world.files[checkpoint.memory.path].bytes())
-        shown: set[int | None] = {image.ram[COUNTER]}
-        shown |= {self._world.files.read(layer.path, COUNTER) for layer in checkpoint.layers.values()}
-        assert len(shown) == 1, f"checkpoint {checkpoint.name} is of different instants: {shown}"
+        ram = self._image(checkpoint.memory).ram
+        for layer in checkpoint.layers.values():
+            shown = self._shown(layer.path, ram)
+            assert shown == ram, f"checkpoint {checkpoint.name} is of different instants: {ram}, {shown}"
+
+    def _shown(self, path: str, ram: Mapping[str, int]) -> dict[str, int | None]:
+        """What a disk shows where the memory remembers to have written."""
+        return {key: self._world.files.read(path, key) for key in ram}
 
     def _require_own_disks(self, machine: Machine, frozen: dict[str, str]) -> None:
         domain = machine.domain()
@@ -150,5 +198,18 @@ class Observer:
         for disk in disks:
             assert not (disk.writable and disk.path in frozen), f"{machine.name} could write to {disk.path}"
         if machine.active and not machine.job:
-            shown = {self._world.files.read(path, COUNTER) for path in machine.tops().values()}
-            assert shown == {machine.ram[COUNTER]}, f"{machine.name}: memory {machine.ram}, disks {shown}"
+            for path in machine.tops().values():
+                shown = self._shown(path, machine.ram)
+                assert shown == machine.ram, f"{machine.name}: memory {machine.ram}, disk {shown}"
+
+    def _require_helper(self, helper: Machine) -> None:
+        """An open operation has it; it has one layer open, never runs, and no other QEMU has that layer open."""
+        assert helper.uuid in {operation.id for operation in self.open}, f"{helper.name} was left behind"
+        assert helper.state is GuestState.PAUSED
+        (layer,) = helper.tops().values()
+        for machine in self._world.machines.values():
+            if machine.active and machine is not helper:
+                opened = {
+                    path for top in machine.tops(writable=False).values() for path in self._world.files.chain(top)
+                }
+                assert layer not in opened, f"{helper.name} writes to {layer}, which {machine.name} has open"

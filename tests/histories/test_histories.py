@@ -38,7 +38,7 @@ def play(histories: int, steps: int, drawn_with: str | int, figure: Figure) -> N
 
 
 def test_histories(figure: Figure) -> None:
-    play(60, 25, SAME_EACH_TIME, figure)
+    play(40, 30, SAME_EACH_TIME, figure)
 
 
 @pytest.mark.long

@@ -8,11 +8,11 @@ of the state of things must still be true. One whose operation was taken over me
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from orchestrator.errors import UNCHANGED, Busy, Refused, SnapctlError, Unfinished
 from tests.histories.client import Client, Outcome, Verb
-from tests.histories.expectation import Act, Expectation
+from tests.histories.expectation import Expectation, Intent
 from tests.histories.seen import Observer
 from tests.histories.trouble import Trouble
 from tests.story.faults import Killed
@@ -24,7 +24,7 @@ class Visit:
     """`expected` has the domains that the verb needs for itself, `acts` are what it is to do with each."""
 
     def __init__(
-        self, client: Client, expected: Mapping[str, Expectation], acts: Sequence[Act], seen: Observer, *, barred: bool
+        self, client: Client, expected: Mapping[str, Expectation], intent: Intent, seen: Observer, *, barred: bool
     ) -> None:
         """`barred`: a domain has something of libvirt's own that forbids the acts, or nobody has heard of it."""
         self.client = client
@@ -37,7 +37,7 @@ class Visit:
         self._barred = barred
         self._calm = True  # nothing befell it so far
         for each in expected.values():
-            each.begin(client.name, acts)
+            each.begin(client.name, intent)
 
     def begin(self, verb: Verb, trouble: Trouble | None) -> Outcome:
         return self._judged(self.client.do(verb, trouble))
@@ -76,7 +76,8 @@ class Visit:
         if error is not None and not isinstance(error, SnapctlError | Killed | KeyboardInterrupt):
             raise error
         if not self._calm:
-            (expected.stopped if outcome.frozen or error else expected.succeeded)(name)
+            came = expected.frozen if outcome.frozen else expected.stopped if error else expected.succeeded
+            came(name)
             return
         match error:
             case None:

@@ -20,7 +20,7 @@ class DoomedClient(Client):
         """Start the command and return at once; it sends itself the signal at the point."""
         return subprocess.Popen(
             [*BECOME_NOBODY, sys.executable, "-P", LAUNCHER, str(point), str(int(number)), *arguments],
-            cwd=self.home, env=self._environment, text=True,
+            cwd=self.home, env=self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 

@@ -48,7 +48,7 @@ class Client:
 
     def __init__(self, uri: str, home: Path) -> None:
         self.home = home
-        self._environment = {"PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", "SNAPCTL_URI": uri}
+        self.environment = {"PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", "SNAPCTL_URI": uri}
 
     @property
     def catalog(self) -> Path:
@@ -65,7 +65,7 @@ class Client:
         """Start the command and return at once; signals to the process reach snapctl itself."""
         return subprocess.Popen(
             [*BECOME_NOBODY, SNAPCTL, *arguments],
-            cwd=self.home, env=self._environment, text=True,
+            cwd=self.home, env=self.environment, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
 

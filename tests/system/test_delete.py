@@ -7,13 +7,12 @@ from posixpath import dirname
 
 import pytest
 
-from orchestrator import domainxml
 from tests.box import layout
 from tests.box.box import Box
-from tests.box.connection import connect
 from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
 
+from .chains import content, depth
 from .client import Client, new_client
 from .moments import say_everywhere, write_notes
 from .world import files, unchanged
@@ -166,17 +165,3 @@ def test_a_catalog_rebuilt_after_all_that_rolls_back_as_before(client: Client, g
     assert client.do("verify", web.name, "--deep")["checkpoints"]
     client.do("rollback", web.name, "leaf", "-y")
     assert say_everywhere(web, "leaf")
-
-
-def depth(box: Box, guest: Witness) -> int:
-    """Layers of its first disk, as libvirt has them open."""
-    with connect(box.uri) as connection:
-        xml = connection.lookupByName(guest.name).XMLDesc()
-    return 1 + len(domainxml.disks(xml)[0].backing)
-
-
-def content(box: Box, client: Client, guest: Witness, name: str) -> list[str]:
-    """SHA-256 of what a guest would see on each disk of a checkpoint."""
-    layers = [disk["layer"]["path"] for disk in client.do("show", guest.name, name)["disks"]]
-    script = "qemu-img convert -U -f qcow2 -O raw $0 /run/seen && sha256sum </run/seen; rm /run/seen"
-    return [box.run_inside("sh", "-c", script, path).stdout for path in layers]

@@ -98,6 +98,8 @@ class TwinDomains:
         except KeyboardInterrupt as error:
             self.stop_streaming(uuid, target)
             raise Interrupted("the pulling of layers was interrupted", effect="every disk shows what it did") from error
+        if not self._world.machine(uuid).active:
+            raise HypervisorError("domain is not running")
         self._world.finish_stream(machine, target)
 
     def stop_streaming(self, uuid: str, target: str) -> None:

@@ -49,6 +49,13 @@ class Guest:
             self.write(target, self.ram[COUNTER])
         return self.ram[COUNTER]
 
+    def leave(self, place: str) -> None:
+        """Write the number that it is at to a place beside, which other layers may never see written again."""
+        self._require_running()
+        self.ram[place] = self.ram[COUNTER]
+        for path in self.machine.tops().values():
+            self.world.files.write(path, place, self.ram[place])
+
     def agrees(self) -> bool:
         """Whether every disk shows what the RAM remembers having written to it."""
         return all(self.read(target) == self.ram.get(COUNTER) for target in self.machine.tops())

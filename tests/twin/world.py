@@ -89,10 +89,22 @@ class World:
         if machine.active:
             raise HypervisorError(f"domain '{machine.name}' is already active")
         try:
+            self._require_locks(machine, xml)
             machine.power_on(xml, next(self._run_ids), ram or {}, state)
         except HypervisorError:
             self.power_off(machine, OffReason.FAILED)
             raise
+
+    def _require_locks(self, machine: Machine, xml: str) -> None:
+        """QEMU opens no layer that another one writes to, and writes to none that another one has open."""
+        disks = [disk for disk in domainxml.disks(xml) if disk.path in self.files.files]
+        opened = {layer for disk in disks for layer in self.files.chain(disk.path or "")}
+        written = {disk.path for disk in disks if disk.writable}
+        for other in self.machines.values():
+            if other.active and other is not machine:
+                theirs = {layer for top in other.tops(writable=False).values() for layer in self.files.chain(top)}
+                if opened & set(other.tops().values()) or written & theirs:
+                    raise HypervisorError('Failed to get "write" lock: Is another process using the image?')
 
     def power_off(self, machine: Machine, reason: OffReason) -> None:
         """End a machine's QEMU; a transient domain goes with it, and so does the image of a save under way."""

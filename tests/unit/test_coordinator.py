@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.coordinator import Coordinator
-from orchestrator.errors import Busy, NotFound, Refused, SnapctlError, Unfinished
+from orchestrator.errors import Busy, NotFound, OperationUndone, Refused, SnapctlError, Unfinished
 from orchestrator.model import After, OperationKind, OperationState
 from tests.story.faults import Faults, Killed, Kind, faulty_hypervisor
 from tests.twin import Guest, TwinHypervisor, World
@@ -95,8 +95,29 @@ def test_the_only_copy_of_a_guest_is_not_deleted(family: Coordinator) -> None:
     family.checkpoint("web01", "stopped", after=After.STOP)
     with pytest.raises(Refused, match="was not started since checkpoint stopped"):
         family.delete("web01", ["stopped"])
+    with pytest.raises(Refused, match="was not started since checkpoint stopped"):
+        family.flatten("web01")  # which would make it look as if a guest had written
     family.rollback("web01", "stopped")
+    family.flatten("web01")
     family.delete("web01", ["stopped"])
+
+
+def test_a_checkpoint_that_is_refused_flattens_nothing(family: Coordinator, world: World) -> None:
+    before = {path: file.bytes() for path, file in world.files.files.items()}
+    with pytest.raises(Refused, match="already has a checkpoint leaf"):
+        family.checkpoint("web01", "leaf", flatten=True)
+    assert {path: file.bytes() for path, file in world.files.files.items()} == before
+
+
+def test_a_helper_whose_qemu_dies_was_in_vain(
+    family: Coordinator, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family.delete("web01", ["child"], collapse=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(world, "in_mid_job", lambda helper: world.kill_qemu(helper.name))
+        with pytest.raises(OperationUndone, match=r"the QEMU that pulled layers into .* is gone; undone: web01"):
+            family.collapse("web01")
+    assert len(family.collapse("web01")) == 1
 
 
 # --------------------------------------------------------------------------- what was left behind
