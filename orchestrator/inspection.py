@@ -38,7 +38,7 @@ class Inspection:
         `but_for` is the UUID of a domain whose own disks are no danger.
         """
         paths = relied_on(checkpoint, chains)
-        self._facts |= self._hypervisor.storage.facts_of(path for path in paths if path not in self._facts)
+        self._facts |= self._hypervisor.storage.facts_of([path for path in paths if path not in self._facts])
         self._look_into_memory(checkpoint.memory.path)
         for path in into:
             self._look_into(path, qcow2.HEAD_LENGTH)

@@ -9,7 +9,7 @@ that nothing happened.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from .model import (
@@ -134,7 +134,7 @@ class Storage(Protocol):
     def facts(self, path: str) -> FileFacts | None:
         """What the file is now, or None when there is none."""
 
-    def facts_of(self, paths: Iterable[str]) -> dict[str, FileFacts | None]:
+    def facts_of(self, paths: Sequence[str]) -> dict[str, FileFacts | None]:
         """What `facts` says of each of these files: cheaper where several are in one directory."""
 
     def files(self, directory: str) -> list[FileFacts] | None:

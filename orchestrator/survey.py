@@ -157,7 +157,7 @@ class Survey:
             domain=subject.domain,
             like=self._definition_like(subject),
             found=found,
-            seen=self._hypervisor.storage.facts_of(layer.path for layer in layers),
+            seen=self._hypervisor.storage.facts_of([layer.path for layer in layers]),
             holders=holders(self._hypervisor.domains.disks()),
             free_bytes=self._hypervisor.storage.free_bytes(self._store),
             store=self._store,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from posixpath import basename, dirname, isabs, normpath
@@ -83,7 +83,7 @@ class LibvirtStorage:
         with reading(f"read the facts of {path}"):
             return self._on_volume(path, _facts, fresh=True)
 
-    def facts_of(self, paths: Iterable[str]) -> dict[str, FileFacts | None]:
+    def facts_of(self, paths: Sequence[str]) -> dict[str, FileFacts | None]:
         directories: dict[str, dict[str, str]] = {}  # to the paths in each, and the names there
         for path in paths:
             plain = _checked(path)

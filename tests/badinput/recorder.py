@@ -16,8 +16,8 @@ CHANGING = frozenset(
 )
 READING = frozenset(
     {
-        *("find", "get", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
-        *("facts", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
+        *("find", "get", "measured", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
+        *("facts", "facts_of", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
     }
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -306,12 +306,11 @@ class Meddling:
     def storage(self) -> Meddling:
         return self
 
-    def facts_of(self, paths: Iterable[str]) -> dict[str, FileFacts | None]:
-        wanted = list(paths)
-        if self._path in wanted and self._happens is not None:
+    def facts_of(self, paths: Sequence[str]) -> dict[str, FileFacts | None]:
+        if self._path in paths and self._happens is not None:
             happens, self._happens = self._happens, None
             happens()
-        return self._hypervisor.storage.facts_of(wanted)
+        return self._hypervisor.storage.facts_of(paths)
 
 
 def test_what_is_deleted_meanwhile_is_not_damaged(pair: Pair) -> None:

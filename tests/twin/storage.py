@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
 from posixpath import dirname
 
 from orchestrator.errors import HypervisorError, NotFound
@@ -40,7 +40,7 @@ class TwinStorage:
         file = self._files.files.get(path)
         return file.facts(path) if file else None
 
-    def facts_of(self, paths: Iterable[str]) -> dict[str, FileFacts | None]:
+    def facts_of(self, paths: Sequence[str]) -> dict[str, FileFacts | None]:
         return {path: self.facts(path) for path in paths}
 
     def files(self, directory: str) -> list[FileFacts] | None:
