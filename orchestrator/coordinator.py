@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import builtins
 import re
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from posixpath import normpath
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from uuid import uuid4
 
-import msgspec
-
 from .doctor import examine
-from .errors import Busy, CatalogError, IntegrityError, Interrupted, Refused, SnapctlError, UsageError, telling
-from .fence import Fenced
-from .journal import FaultPoint, Run, Story
+from .errors import Busy, IntegrityError, Refused, UsageError, telling
+from .journal import FaultPoint
 from .model import (
     Advice,
     After,
     Checkpoint,
     CheckpointDetails,
-    CheckpointState,
     CheckpointSummary,
-    Decision,
     Layer,
     OperationKind,
     OperationRecord,
@@ -41,11 +36,6 @@ from .model import (
     Usage,
     VerifyReport,
 )
-from .operations.checkpoint import CheckpointStory
-from .operations.collapse import CollapseStory
-from .operations.delete import DeleteStory
-from .operations.edit import EditStory
-from .operations.rollback import RollbackStory
 from .planning import (
     SOFT_LIMIT,
     CheckpointPlan,
@@ -54,24 +44,20 @@ from .planning import (
     DeletePlan,
     EditPlan,
     Edits,
-    Plan,
     Policy,
     RollbackPlan,
     check_name,
-    check_policy,
-    decide,
     depth_note,
-    misplaced,
     plan_checkpoint,
-    plan_collapse,
-    plan_delete,
     plan_edit,
     plan_rollback,
 )
-from .ports import Catalog, Hypervisor, Lease, Progress, silent
+from .ports import Catalog, Hypervisor, Progress, silent
 from .rebuild import rebuild
+from .runner import Runner, outcome
 from .settings import Settings
 from .survey import Subject, Survey
+from .thinning import Thinning
 from .usage import gather, sum_up
 from .verification import Verification
 
@@ -117,7 +103,8 @@ class Coordinator:
         self._survey = Survey(hypervisor, catalog, self._store, reserve_bytes)
         self._soft_limit = soft_limit
         self._progress = progress
-        self._point = point
+        self._runner = Runner(hypervisor, catalog, self._survey, progress=progress, point=point)
+        self._thinning = Thinning(hypervisor, catalog, self._survey, self._runner)
 
     @classmethod
     def open(cls, settings: Settings, *, progress: Progress = silent) -> Self:
@@ -197,10 +184,10 @@ class Coordinator:
             self.flatten(domain)
             subject = self._survey.subject(domain)
         plan = self._plan_checkpoint(subject, name, description, tags, after, expires)
-        run = self._run(OperationKind.CHECKPOINT, plan)
-        outcome = _outcome(OperationKind.CHECKPOINT, plan.name, plan.operation_id, plan, run, "saved", recovered)
+        run = self._runner.run(OperationKind.CHECKPOINT, plan)
+        done = outcome(OperationKind.CHECKPOINT, plan, run, recovered, checkpoint=plan.name, stops_at="saved")
         note = depth_note(plan.domain_name, plan.depth, plan.host.libvirt_version, self._soft_limit)
-        return replace(outcome, note=note)
+        return replace(done, note=note)
 
     def _plan_checkpoint(
         self,
@@ -268,15 +255,15 @@ class Coordinator:
             if kept:
                 plan = self._plan_rollback(self._survey.subject(domain), checkpoint, after)
                 plan = replace(plan, kept_id=kept.id)
-            run = self._run(OperationKind.ROLLBACK, plan)
-        return _outcome(
+            run = self._runner.run(OperationKind.ROLLBACK, plan)
+        return outcome(
             OperationKind.ROLLBACK,
-            checkpoint.name,
-            checkpoint.id,
             plan,
             run,
-            "stopped",
             recovered,
+            checkpoint=checkpoint.name,
+            checkpoint_id=checkpoint.id,
+            stops_at="stopped",
             kept=kept.checkpoint if kept else None,
         )
 
@@ -380,11 +367,12 @@ class Coordinator:
         plans = [self._plan_edit(subject, name, edits) for name in dict.fromkeys(names)]
         outcomes = []
         for number, plan in enumerate(plans):
-            done = ", ".join(each.labels.name for each in plans[:number])
-            with telling(f"edited: {done}" if done else ""):
-                run = self._run(OperationKind.EDIT, plan)
+            edited = ", ".join(each.labels.name for each in plans[:number])
+            with telling(f"edited: {edited}" if edited else ""):
+                run = self._runner.run(OperationKind.EDIT, plan)
             name, identifier = plan.labels.name, plan.checkpoint_id
-            outcomes.append(_outcome(OperationKind.EDIT, name, identifier, plan, run, "", recovered))
+            done = outcome(OperationKind.EDIT, plan, run, recovered, checkpoint=name, checkpoint_id=identifier)
+            outcomes.append(done)
         return outcomes
 
     def _plan_edit(self, subject: Subject, name: str, edits: Edits) -> EditPlan:
@@ -397,12 +385,7 @@ class Coordinator:
         self, domain: str | None, policy: Policy, *, now: datetime | None = None, zone: tzinfo | None = None
     ) -> PruneReport:
         """What `prune` would keep and remove, and why; no effect. Raises `UsageError` or `NotFound`."""
-        check_policy(policy)
-        now = now or datetime.now(UTC)
-        domains = self._catalogued() if domain is None else [domain]
-        return PruneReport(
-            decisions=tuple(each for name in domains for each in decide(self._living(name), policy, now, zone))
-        )
+        return self._thinning.plan_prune(domain, policy, now=now or datetime.now(UTC), zone=zone)
 
     def prune(
         self,
@@ -421,53 +404,14 @@ class Coordinator:
         somebody has agreed to. With `collapse`, layers are pulled together as after `delete`. A domain that
         fails does not keep the others from being pruned: its error is raised at the end.
         """
-        check_policy(policy)
         now = now or datetime.now(UTC)
-        decisions: builtins.list[Decision] = []
-        outcomes: builtins.list[Outcome] = []
-        recovered: builtins.list[Recovered] = []
-        failure: SnapctlError | None = None
-        for name in self._catalogued() if domain is None else [domain]:
-            try:
-                recovered += self.recover(name)
-                decided = decide(self._living(name), policy, now, zone)
-                decisions += decided
-                removed = [each.checkpoint for each in decided if not each.kept]
-                agreed = [each.name for each in removed if only is None or each.id in only]
-                outcomes += self._delete(name, agreed, collapse=collapse, sparing=True) if agreed else []
-            except Interrupted:
-                raise
-            except SnapctlError as error:
-                failure = failure or error
-        if failure is not None:
-            gone = ", ".join(f"{each.domain}/{each.checkpoint}" for each in outcomes)
-            with telling(f"pruned: {gone}" if gone else ""):
-                raise failure
-        return PruneReport(decisions=tuple(decisions), outcomes=tuple(outcomes), recovered=tuple(recovered))
-
-    def _catalogued(self) -> builtins.list[str]:
-        """The UUIDs of the domains that have checkpoints."""
-        return list(dict.fromkeys(each.domain_uuid for each in self.list()))
-
-    def _living(self, domain: str) -> builtins.list[CheckpointSummary]:
-        """The checkpoints of a domain that are not being deleted, oldest first."""
-        return [each for each in self.list(domain) if each.state != CheckpointState.DELETING]
+        return self._thinning.prune(domain, policy, now=now, zone=zone, only=only, collapse=collapse)
 
     # ------------------------------------------------------------------ delete
 
     def plan_delete(self, domain: str, names: Sequence[str], *, recursive: bool = False) -> list[DeletePlan]:
         """What `delete` would do, one plan a checkpoint, children before their parents; no effect."""
-        subject = self._survey.subject(domain)
-        return self._plan_delete(subject, self._to_delete(subject, names, recursive=recursive), explain=True)
-
-    def _plan_delete(
-        self, subject: Subject, checkpoints: Sequence[Checkpoint], *, explain: bool = False
-    ) -> builtins.list[DeletePlan]:
-        freed = self._freed(checkpoints)
-        return [
-            plan_delete(str(uuid4()), self._survey.for_delete(subject, each, freed[each.id], explain=explain))
-            for each in checkpoints
-        ]
+        return self._thinning.plan_delete(domain, names, recursive=recursive)
 
     def delete(
         self, domain: str, names: Sequence[str], *, recursive: bool = False, collapse: bool = True
@@ -479,78 +423,13 @@ class Coordinator:
         stands on by then are pulled into it if `collapse` and as far as no running guest is in the way
         (`plan_collapse` tells what waits). Raises `NotFound` or `Refused` before anything is deleted.
         """
-        return self._delete(domain, names, recursive=recursive, collapse=collapse)
-
-    def _delete(
-        self,
-        domain: str,
-        names: Sequence[str],
-        *,
-        recursive: bool = False,
-        collapse: bool = True,
-        sparing: bool = False,
-    ) -> builtins.list[Outcome]:
-        recovered = self.recover(domain)
-        subject = self._survey.subject(domain)
-        checkpoints = self._to_delete(subject, names, recursive=recursive)
-        self._plan_delete(subject, checkpoints)  # raises what any of them is refused with
-        outcomes = []
-        kept: builtins.list[str] = []
-        for number, checkpoint in enumerate(checkpoints):
-            with telling(_shares(checkpoints[:number], checkpoints[number + 1 :])):
-                plan = plan_delete(str(uuid4()), self._survey.for_delete(subject, checkpoint, sparing=sparing))
-                run = self._run(OperationKind.DELETE, plan)
-                kept += plan.stays
-            outcomes.append(
-                _outcome(
-                    OperationKind.DELETE,
-                    checkpoint.name,
-                    checkpoint.id,
-                    plan,
-                    run,
-                    "",
-                    recovered,
-                    freed=plan.freed_bytes,
-                )
-            )
-        if collapse and kept:
-            with telling(_shares(checkpoints, [])):
-                outcomes += self._collapse(self._survey.subject(domain), list(dict.fromkeys(kept)))
-        return outcomes
-
-    def _to_delete(self, subject: Subject, names: Sequence[str], *, recursive: bool) -> builtins.list[Checkpoint]:
-        """Children first."""
-        found = {each.id: each for name in names if (each := self._survey.checkpoint(subject, name))}
-        if recursive:
-            for summary in _descendants(self._catalog.summaries(self._hypervisor.host.uuid, subject.uuid), found):
-                found.setdefault(summary.id, self._survey.checkpoint(subject, summary.name))
-        return sorted(found.values(), key=lambda checkpoint: _depth(checkpoint, found), reverse=True)
-
-    def _freed(self, checkpoints: Sequence[Checkpoint]) -> dict[str, builtins.list[Layer]]:
-        """By checkpoint, when they are deleted in this order: the layers that go with it, each with the last
-        of those that need it."""
-        free = {layer.path: layer for layer in self._catalog.layers_freed_by(*(each.id for each in checkpoints))}
-        freed: dict[str, builtins.list[Layer]] = {}
-        for each in reversed(checkpoints):
-            below = (self._catalog.chain(each.host_uuid, layer.path) for layer in each.layers.values())
-            paths = [layer.path for chain in below for layer in chain if layer.path in free]
-            freed[each.id] = [free.pop(path) for path in paths]
-        return freed
+        return self._thinning.delete(domain, names, recursive=recursive, collapse=collapse)
 
     # ------------------------------------------------------------------ collapse, flatten
 
     def plan_collapse(self, domain: str | None = None) -> tuple[list[CollapsePlan], list[Postponed]]:
         """What `collapse` would do, and what has to wait; no effect."""
-        plans: builtins.list[CollapsePlan] = []
-        waiting: builtins.list[Postponed] = []
-        for name in self._catalogued() if domain is None else [domain]:
-            subject = self._survey.subject(name)
-            for found in self._catalog.collapsible(self._hypervisor.host.uuid, subject.uuid):
-                try:
-                    plans.append(plan_collapse(str(uuid4()), self._survey.for_collapse(subject, found)))
-                except Refused as refusal:
-                    waiting.append(Postponed(layer=found.layer.path, reason=refusal.problem, advice=refusal.hint))
-        return plans, waiting
+        return self._thinning.plan_collapse(domain)
 
     def collapse(self, domain: str | None = None) -> list[Outcome]:
         """Pull layers that no checkpoint needs into the only one that stands on them, as far as can be now.
@@ -559,46 +438,18 @@ class Coordinator:
         below its disk, is left alone: see `plan_collapse`. Raises `Busy`, `IntegrityError`, `Interrupted`,
         `Unfinished`.
         """
-        outcomes: builtins.list[Outcome] = []
-        for name in self._catalogued() if domain is None else [domain]:
-            recovered = self.recover(name)
-            outcomes += self._collapse(self._survey.subject(name), None, recovered)
-        return outcomes
+        return self._thinning.collapse(domain)
 
-    def _collapse(
-        self, subject: Subject, paths: Sequence[str] | None, recovered: Sequence[Recovered] = ()
-    ) -> builtins.list[Outcome]:
-        outcomes = []
-        for found in self._catalog.collapsible(self._hypervisor.host.uuid, subject.uuid, paths):
-            try:
-                plan = plan_collapse(str(uuid4()), self._survey.for_collapse(subject, found))
-            except Refused:
-                continue  # it waits
-            outcomes.append(self._pull(OperationKind.COLLAPSE, plan, recovered))
-            subject = self._survey.subject(subject.uuid)
-        return outcomes
-
-    def plan_flatten(self, domain: str) -> builtins.list[CollapsePlan]:
+    def plan_flatten(self, domain: str) -> list[CollapsePlan]:
         """What `flatten` would do, one plan a disk; no effect."""
-        subject = self._survey.subject(domain)
-        stacks = self._survey.stacks(subject)
-        return [plan_collapse(str(uuid4()), self._survey.for_collapse(subject, found)) for found in stacks]
+        return self._thinning.plan_flatten(domain)
 
-    def flatten(self, domain: str) -> builtins.list[Outcome]:
+    def flatten(self, domain: str) -> list[Outcome]:
         """Copy all that a domain's disks stand on into its active overlays: its chains are one layer long then.
 
         Its checkpoints keep what they need. Takes as much space as the guest has data. Raises as `collapse`.
         """
-        recovered = self.recover(domain)
-        outcomes = []
-        for found in self._survey.stacks(self._survey.subject(domain)):
-            plan = plan_collapse(str(uuid4()), self._survey.for_collapse(self._survey.subject(domain), found))
-            outcomes.append(self._pull(OperationKind.FLATTEN, plan, recovered))
-        return outcomes
-
-    def _pull(self, kind: OperationKind, plan: CollapsePlan, recovered: Sequence[Recovered]) -> Outcome:
-        run = self._run(kind, plan)
-        return _outcome(kind, "", plan.operation_id, plan, run, "", recovered, layer=plan.layer.path)
+        return self._thinning.flatten(domain)
 
     # ------------------------------------------------------------------ recover
 
@@ -608,34 +459,7 @@ class Coordinator:
         Raises `Busy` when another process is at one of them, `Unfinished` when one can neither be
         done nor undone as things are; whatever it raises, the others have been settled.
         """
-        uuid = self._survey.subject(domain).uuid if domain is not None else None
-        recovered = []
-        failure: SnapctlError | None = None
-        for operation in self._catalog.unsettled(self._hypervisor.host.uuid, uuid):
-            try:
-                recovered.append(self._recover(operation))
-            except SnapctlError as error:
-                failure = failure or error
-        if failure is not None:
-            raise failure
-        return recovered
-
-    def _recover(self, operation: OperationRecord) -> Recovered:
-        if self._catalog.is_abandoned(operation):
-            _plan(operation)  # raises for a damaged one, before anybody becomes its owner
-        lease = self._catalog.take_over(operation)
-        try:
-            run = Run(self._story(lease), self._catalog, lease, self._point)
-            state = run.settle()
-        finally:
-            lease.release()
-        return Recovered(
-            operation=operation.kind,
-            domain=operation.domain_name,
-            id=operation.id,
-            state=state,
-            detail=f"it had stopped at step {operation.step}" if operation.step else "it had stopped in its first step",
-        )
+        return self._runner.recover(domain)
 
     # ------------------------------------------------------------------ reading
 
@@ -711,95 +535,6 @@ class Coordinator:
         """Fill a new catalog from the store's manifests alone. Raises `Refused` when this one is in use."""
         return rebuild(self._hypervisor, self._catalog, self._store)
 
-    # ------------------------------------------------------------------ running
-
-    def _run(self, kind: OperationKind, plan: Plan) -> Run:
-        lease = self._catalog.open_operation(
-            operation_id=plan.operation_id,
-            kind=kind,
-            host=plan.host,
-            domain_uuid=plan.domain_uuid,
-            domain_name=plan.domain_name,
-            plan=msgspec.to_builtins(plan),
-        )
-        try:
-            run = Run(self._story(lease), self._catalog, lease, self._point)
-            run.carry_out()
-        finally:
-            lease.release()
-        return run
-
-    def _story(self, lease: Lease) -> Story:
-        """The story of a journal row: the same for a new operation and for one a crash left behind."""
-        facts: dict[str, Any] = dict(lease.operation.facts)
-        hypervisor = Fenced(self._hypervisor, lease)
-        match _plan(lease.operation):
-            case CheckpointPlan() as plan:
-                return CheckpointStory(plan, hypervisor, self._catalog, lease, facts, self._progress)
-            case RollbackPlan() as plan:
-                return RollbackStory(plan, hypervisor, self._catalog, lease, facts)
-            case DeletePlan() as plan:
-                return DeleteStory(plan, hypervisor, self._catalog, lease, facts)
-            case CollapsePlan() as plan:
-                return CollapseStory(plan, hypervisor, self._catalog, lease, facts, self._progress)
-            case EditPlan() as plan:
-                return EditStory(plan, hypervisor, self._catalog, lease, facts)
-
-
-_PLANS: dict[OperationKind, type[Plan]] = {
-    OperationKind.CHECKPOINT: CheckpointPlan,
-    OperationKind.ROLLBACK: RollbackPlan,
-    OperationKind.DELETE: DeletePlan,
-    OperationKind.COLLAPSE: CollapsePlan,
-    OperationKind.FLATTEN: CollapsePlan,
-    OperationKind.EDIT: EditPlan,
-}
-
-
-def _plan(operation: OperationRecord) -> Plan:
-    """The plan as the journal has it. Raises `CatalogError`: it is input, too."""
-    try:
-        plan = msgspec.convert(operation.plan, _PLANS[operation.kind])
-    except msgspec.ValidationError as error:
-        raise _damaged(operation, str(error)) from error
-    for path in misplaced(plan):
-        raise _damaged(operation, f"{path!r} is not where snapctl puts a file")
-    return plan
-
-
-def _damaged(operation: OperationRecord, problem: str) -> CatalogError:
-    return CatalogError(
-        f"the plan of operation {operation.id} is damaged: {problem}", hint="restore the catalog from a backup"
-    )
-
-
-def _depth(checkpoint: Checkpoint, among: Mapping[str, Checkpoint]) -> int:
-    """How many of them it descends from in a line. When they were made does not tell: clocks are set back."""
-    depth = 0
-    above = among.get(checkpoint.parent_id or "")
-    while above is not None and depth < len(among):  # in a damaged catalog they may go in a circle
-        depth += 1
-        above = among.get(above.parent_id or "")
-    return depth
-
-
-def _descendants(checkpoints: Sequence[CheckpointSummary], ancestors: Container[str]) -> Iterator[CheckpointSummary]:
-    """All that descend from one of `ancestors`, by id, oldest first."""
-    parents = {each.id: each.parent_id for each in checkpoints}
-    for each in checkpoints:
-        above, walked = each.parent_id, {each.id}
-        while above is not None and above not in ancestors and above not in walked:
-            walked.add(above)
-            above = parents.get(above)
-        if above is not None and above in ancestors:
-            yield each
-
-
-def _shares(deleted: Sequence[Checkpoint], waiting: Sequence[Checkpoint]) -> str:
-    """What became of the other checkpoints when one of several was not deleted."""
-    parts = (("deleted", deleted), ("not deleted", waiting))
-    return "; ".join(f"{what}: {', '.join(each.name for each in some)}" for what, some in parts if some)
-
 
 def _allocation(layers: Iterable[Layer]) -> int:
     """What they took when they froze."""
@@ -809,31 +544,3 @@ def _allocation(layers: Iterable[Layer]) -> int:
 def _generated_name(operation_id: str) -> str:
     """A name that reads as a time and never recurs, as it has a part of the id in it."""
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{operation_id[:8]}"
-
-
-def _outcome(
-    kind: OperationKind,
-    checkpoint: str,
-    checkpoint_id: str,
-    plan: Plan,
-    run: Run,
-    stops_at: str,
-    recovered: Sequence[Recovered],
-    *,
-    kept: str | None = None,
-    freed: int | None = None,
-    layer: str | None = None,
-) -> Outcome:
-    return Outcome(
-        operation=kind,
-        domain=plan.domain_name,
-        checkpoint=checkpoint,
-        id=checkpoint_id,
-        duration_s=run.seconds(),
-        downtime_s=run.seconds_between(stops_at, "resumed"),
-        steps=run.times,
-        kept=kept,
-        freed_bytes=freed,
-        layer=layer,
-        recovered=tuple(recovered),
-    )

@@ -64,6 +64,8 @@ KNOWS_ONLY: dict[str, tuple[str, ...]] = {
     "orchestrator/inspection.py": ("errors", "model", "ports", "planning", "saveimage", "qcow2"),
     "orchestrator/verification.py": ("model", "ports", "planning", "inspection"),
     "orchestrator/survey.py": ("errors", "model", "ports", "planning", "inspection", "qcow2"),
+    "orchestrator/runner.py": (*("errors", "model", "ports", "fence", "journal", "planning", "operations", "survey"),),
+    "orchestrator/thinning.py": ("errors", "model", "ports", "planning", "runner", "survey"),
     "orchestrator/store.py": ("errors", "model", "ports", "manifest"),
     "orchestrator/usage.py": ("model", "ports", "manifest"),
     "orchestrator/rebuild.py": ("errors", "model", "ports", "manifest", "store", "operations.workspace"),

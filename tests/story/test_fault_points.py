@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import coordinator
+from orchestrator import runner
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import SnapctlError
 from orchestrator.journal import Run, Story
@@ -131,7 +131,7 @@ def stories(monkeypatch: pytest.MonkeyPatch) -> list[Story]:
             seen.append(story)
             super().__init__(story, *arguments)
 
-    monkeypatch.setattr(coordinator, "Run", SeenRun)
+    monkeypatch.setattr(runner, "Run", SeenRun)
     return seen
 
 

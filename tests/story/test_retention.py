@@ -112,14 +112,14 @@ def test_what_was_edited_or_named_meanwhile_is_not_edited(lab: Lab) -> None:
         (Edits(), "web01 has got a checkpoint new meanwhile"),
     ):
         session = lab.session()
-        run = session._run
+        run = session._runner.run
 
         def late(*arguments: Any, run: Any = run, meanwhile: Edits = meanwhile) -> Any:
             other, edits = ("a", meanwhile) if meanwhile.description else ("b", Edits(name="new"))
             lab.session().edit("web01", other, edits)
             return run(*arguments)
 
-        session._run = late  # type: ignore[method-assign, assignment]
+        session._runner.run = late  # type: ignore[method-assign, assignment]
         with pytest.raises(Refused, match=message):
             session.edit("web01", "a", Edits(name="new"))
         assert "a" in names(lab)
@@ -200,13 +200,13 @@ def test_one_in_the_middle_is_pruned(lab: Lab) -> None:
 def test_what_was_protected_meanwhile_is_not_pruned(lab: Lab) -> None:
     """Between plan and lease."""
     session = lab.session()
-    run = session._run
+    run = session._runner.run
 
     def late(*arguments: Any) -> Any:
         lab.session().protect("web01", ["c"])
         return run(*arguments)
 
-    session._run = late  # type: ignore[method-assign, assignment]
+    session._runner.run = late  # type: ignore[method-assign, assignment]
     with pytest.raises(Refused, match="web01 or checkpoint c changed meanwhile"):
         session.prune("web01", Policy(keep_tags=("none",)))
     assert names(lab) == ["a", "b", "c"]
