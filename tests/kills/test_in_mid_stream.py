@@ -193,7 +193,7 @@ def kill_the_helper(stream: Stream) -> None:
 INTERRUPTIONS = (press_ctrl_c, kill_the_helper, restart_the_daemon, kill_snapctl_and_restart_the_daemon)
 
 
-@pytest.fixture(params=[HelperStream, GuestStream])
+@pytest.fixture(params=[HelperStream, pytest.param(GuestStream, marks=pytest.mark.long)])
 def stream(box: Box, guest: GuestFactory, request: pytest.FixtureRequest) -> Iterator[Stream]:
     with new_client(box.uri) as user:
         kind: type[Stream] = request.param

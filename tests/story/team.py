@@ -19,7 +19,10 @@ from tests.story.workers import Answer, Place, Worker
 
 @dataclass
 class Team:
-    """`ended` has the answers to all verbs so far, `effects` which of the served calls were the effects of each."""
+    """`ended` has the answers to all verbs so far, `effects` which of the served calls were those of each operation.
+
+    A verb may be several operations, as a delete and the collapse after it: somebody else may come between them.
+    """
 
     lab: Lab
     served: ServedWorld
@@ -66,9 +69,18 @@ class Team:
 
     def _end(self, worker: Worker, began: int) -> None:
         self.ended.append(worker.answer())
-        calls = enumerate(self.served.calls[began:], began)
-        self.effects.append([n for n, c in calls if c.pid == worker.pid and c.name in HYPERVISOR_EFFECTS])
+        self.effects += self._by_operation(worker, began)
         self._workers[worker] = None
+
+    def _by_operation(self, worker: Worker, began: int) -> list[list[int]]:
+        """Before each, and never within one, its domain is looked for."""
+        effects: list[list[int]] = [[]]
+        for number, call in enumerate(self.served.calls[began:], began):
+            if call.pid == worker.pid and call.name == "find":
+                effects.append([])
+            elif call.pid == worker.pid and call.name in HYPERVISOR_EFFECTS:
+                effects[-1].append(number)
+        return effects
 
     def _some_verb(self) -> tuple[Any, ...]:
         verb = self.random.choice(("checkpoint", "rollback", "rollback", "delete"))

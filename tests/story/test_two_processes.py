@@ -239,7 +239,7 @@ def require_expected(team: Team) -> None:
 
 
 def require_one_at_a_time(team: Team) -> None:
-    """From the first effect of a verb to its last one nobody else had any."""
+    """From the first effect of an operation to its last one nobody else had any."""
     spans = sorted((own[0], own[-1]) for own in team.effects if own)
     for (_, last), (first, _) in pairwise(spans):
         assert last < first, "two processes acted at once"
