@@ -54,7 +54,7 @@ def plan_collapse(operation_id: str, facts: CollapseFacts) -> CollapsePlan:
         domain_uuid=facts.domain_uuid,
         domain_name=facts.domain_name,
         layer=layer,
-        drops=tuple(each.path for each in drops),
+        drops=tuple(each.path for each in drops if each.operation_id is not None),
         base=Source(path=base.path, format=base.format) if base else None,
         moved_bytes=moved,
         helper_xml=domainxml.helper(

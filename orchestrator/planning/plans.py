@@ -135,6 +135,7 @@ class DeletePlan:
         return [
             *(f"delete {path}" for path in (self.memory_path, *self.layers)),
             *(f"keep {path}: {reason}" for path in self.stays),
+            f"that frees {self.freed_bytes / MIB:.1f} MiB",
         ]
 
 
@@ -150,7 +151,7 @@ class CollapsePlan:
     domain_uuid: str
     domain_name: str
     layer: Layer
-    drops: tuple[str, ...]  # the layers between it and `base`, nearest first
+    drops: tuple[str, ...]  # the layers of ours between it and `base`, nearest first
     base: Source | None  # None: it will stand on nothing
     moved_bytes: int  # at most
     helper_xml: str  # of the domain that does it unless the layer is a running guest's own disk

@@ -65,6 +65,14 @@ def test_a_plan_names_all_that_goes_and_who_does_it() -> None:
     assert msgspec.convert(msgspec.to_builtins(made), CollapsePlan) == made
 
 
+def test_a_file_of_the_user_s_own_is_not_among_what_goes() -> None:
+    """A flatten copies it, too."""
+    flattened = Collapsible(layer=FOUND.layer, drops=(*FOUND.drops, layer(BASE)), base=None)
+    made = plan(found=flattened)
+    assert made.drops == (MIDDLE,)
+    assert not [line for line in made.lines() if BASE in line]
+
+
 def test_the_helper_has_the_layer_and_nothing_else() -> None:
     said = domainxml.definition(plan().helper_xml)
     assert (said.uuid, said.name) == (NEXT, f"snapctl-helper-{NEXT}")
