@@ -6,7 +6,7 @@ import click
 
 from ..model import After
 from .completion import domains
-from .options import examples, expiry, global_options
+from .options import dry_run_option, examples, expiry, global_options
 from .session import Session
 
 
@@ -28,7 +28,7 @@ from .session import Session
 )
 @click.option("--flatten", is_flag=True, help="First make its disks independent of what they stand on.")
 @click.option("--expires", metavar="TIME", help="For how long to keep it (90m, 12h, 3d, 2w): see prune --expired.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
 def checkpoint(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 
 from .completion import domains
-from .options import examples, global_options
+from .options import dry_run_option, examples, global_options
 from .session import Session
 
 
 @click.command(epilog=examples("snapctl collapse", "snapctl collapse web01 --dry-run"))
 @click.argument("domain", required=False, shell_complete=domains)
-@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
 def collapse(session: Session, domain: str | None, dry_run: bool) -> None:
@@ -38,7 +38,7 @@ def collapse(session: Session, domain: str | None, dry_run: bool) -> None:
 
 @click.command(epilog=examples("snapctl flatten web01"))
 @click.argument("domain", shell_complete=domains)
-@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
 def flatten(session: Session, domain: str, dry_run: bool) -> None:
@@ -51,10 +51,11 @@ def flatten(session: Session, domain: str, dry_run: bool) -> None:
     from .report import report, report_plans
 
     with session.coordinator() as coordinator:
-        if dry_run:
-            report_plans(session, coordinator.plan_flatten(domain))
-            return
-        outcomes = coordinator.flatten(domain)
-    report(session, outcomes)
-    if not outcomes:
+        plans = coordinator.plan_flatten(domain) if dry_run else []
+        outcomes = [] if dry_run else coordinator.flatten(domain)
+    if dry_run:
+        report_plans(session, plans)
+    else:
+        report(session, outcomes)
+    if not (outcomes or plans):
         session.note(f"the disks of {domain} stand on nothing already")

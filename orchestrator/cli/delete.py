@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from .completion import checkpoints, domains
-from .options import examples, global_options
+from .options import dry_run_option, examples, global_options
 from .session import Session
 
 
@@ -15,7 +15,7 @@ from .session import Session
 @click.option("-r", "--recursive", is_flag=True, help="And all that descend from them.")
 @click.option("--no-collapse", is_flag=True, help="Leave layers that only one other layer needs as they are.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
-@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
 def delete(

@@ -138,6 +138,17 @@ def test_flatten(run: Run) -> None:
     assert run("flatten", "web01").out == "web01: /store/op/vda.qcow2 made to stand on nothing in 0.84 s\n"
 
 
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_a_flatten_with_nothing_to_do_says_so(
+    run: Run, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    for method in ("flatten", "plan_flatten"):
+        monkeypatch.setattr(StandIn, method, lambda *_: [])
+    result = run("flatten", "web01", *options)
+    assert (result.code, result.out) == (0, "")
+    assert result.err.endswith("the disks of web01 stand on nothing already\n")
+
+
 @pytest.mark.parametrize("verb", ["collapse", "flatten"])
 def test_a_dry_run_of_either_shows_the_steps(run: Run, verb: str) -> None:
     result = run(verb, "web01", "--dry-run")
