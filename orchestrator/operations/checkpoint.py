@@ -29,6 +29,7 @@ from ..model import (
 from ..planning import CheckpointPlan, runs_after
 from ..ports import Catalog, Hypervisor, Lease, Progress
 from . import record
+from .base import PlannedStory
 from .description import whole_manifest
 from .rewind import Rewind, define_sources, require_sources
 from .workspace import (
@@ -46,7 +47,7 @@ SETTLING_SECONDS = 2.0
 """QEMU closes its disks a moment after the image is whole; a guest takes longer to start and stop."""
 
 
-class CheckpointStory:
+class CheckpointStory(PlannedStory[CheckpointPlan]):
     """States a crash may leave: some overlays; overlays and a partial image (guest running); a
     whole image (guest off); the same with persistent XML repointed, checkpoint committed, or guest
     restored. `settle()` ends each of them."""
@@ -60,11 +61,7 @@ class CheckpointStory:
         facts: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
-        self.plan = plan
-        self.facts = facts
-        self._hypervisor = hypervisor
-        self._catalog = catalog
-        self._lease = lease
+        super().__init__(plan, hypervisor, catalog, lease, facts)
         self._progress = progress
         self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays)
         self._manifest = manifest.of_plan(plan, lease.operation.opened)

@@ -15,15 +15,16 @@ from posixpath import dirname
 from typing import Any
 
 from .. import manifest
-from ..errors import HypervisorError, NotFound, Refused, SnapctlError, Unfinished
-from ..journal import Evidence, Step, undone
+from ..errors import HypervisorError, NotFound, Refused, Unfinished
+from ..journal import Evidence, Step
 from ..model import Domain, Layer
 from ..planning import HELPER_TARGET, CollapsePlan
 from ..ports import Catalog, Hypervisor, Lease, Progress
+from .base import PlannedStory
 from .workspace import changed_manifest, describe_as, is_described_as, nothing_discarded, remove_discarded
 
 
-class CollapseStory:
+class CollapseStory(PlannedStory[CollapsePlan]):
     """States a crash may leave: a layer that the catalog holds for being rewritten; with it a helper domain, or
     a block job under way; a layer on its new base; the layers that it stood on still there."""
 
@@ -36,11 +37,7 @@ class CollapseStory:
         facts: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
-        self.plan = plan
-        self.facts = facts
-        self._hypervisor = hypervisor
-        self._catalog = catalog
-        self._lease = lease
+        super().__init__(plan, hypervisor, catalog, lease, facts)
         self._progress = progress
 
     @property
@@ -169,12 +166,6 @@ class CollapseStory:
 
     def decided(self) -> bool:
         return self._is_committed() or (self._is_marked() is not None and self._stands_on_base())
-
-    def retreat(self) -> bool:
-        return False
-
-    def undone(self, cause: Exception) -> SnapctlError:
-        return undone(cause, self.plan.domain_name)
 
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(

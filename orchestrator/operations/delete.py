@@ -7,16 +7,14 @@ What descended from it descends from its parent from then on; layers that they n
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
 from posixpath import dirname
-from typing import Any
 
 from .. import manifest
-from ..errors import Refused, SnapctlError, Unfinished
-from ..journal import Evidence, Step, undone
+from ..errors import Refused, Unfinished
+from ..journal import Evidence, Step
 from ..model import CheckpointState
 from ..planning import DeletePlan
-from ..ports import Catalog, Hypervisor, Lease
+from .base import PlannedStory
 from .workspace import (
     changed_manifest,
     describe_as,
@@ -26,21 +24,7 @@ from .workspace import (
 )
 
 
-class DeleteStory:
-    def __init__(
-        self,
-        plan: DeletePlan,
-        hypervisor: Hypervisor,
-        catalog: Catalog,
-        lease: Lease,
-        facts: MutableMapping[str, Any],
-    ) -> None:
-        self.plan = plan
-        self.facts = facts
-        self._hypervisor = hypervisor
-        self._catalog = catalog
-        self._lease = lease
-
+class DeleteStory(PlannedStory[DeletePlan]):
     @property
     def steps(self) -> tuple[Step, ...]:
         return (
@@ -95,12 +79,6 @@ class DeleteStory:
 
     def decided(self) -> bool:
         return self._is_hidden() is not None
-
-    def retreat(self) -> bool:
-        return False
-
-    def undone(self, cause: Exception) -> SnapctlError:
-        return undone(cause, self.plan.domain_name)
 
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(

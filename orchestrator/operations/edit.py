@@ -6,34 +6,17 @@ catalog says the same. A crash leaves a catalog that is ahead of the manifest: f
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from typing import Any
-
-from ..errors import Refused, SnapctlError, Unfinished
-from ..journal import Evidence, Step, undone
+from ..errors import Refused, Unfinished
+from ..journal import Evidence, Step
 from ..manifest import Manifest
 from ..model import CheckpointState
 from ..planning import EditPlan
-from ..ports import Catalog, Hypervisor, Lease
+from .base import PlannedStory
 from .description import manifest_anew
 from .workspace import describe, is_described
 
 
-class EditStory:
-    def __init__(
-        self,
-        plan: EditPlan,
-        hypervisor: Hypervisor,
-        catalog: Catalog,
-        lease: Lease,
-        facts: MutableMapping[str, Any],
-    ) -> None:
-        self.plan = plan
-        self.facts = facts
-        self._hypervisor = hypervisor
-        self._catalog = catalog
-        self._lease = lease
-
+class EditStory(PlannedStory[EditPlan]):
     @property
     def steps(self) -> tuple[Step, ...]:
         return (
@@ -77,12 +60,6 @@ class EditStory:
 
     def decided(self) -> bool:
         return self._is_recorded() is not None
-
-    def retreat(self) -> bool:
-        return False
-
-    def undone(self, cause: Exception) -> SnapctlError:
-        return undone(cause, self.plan.domain_name)
 
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(

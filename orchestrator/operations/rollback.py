@@ -13,11 +13,12 @@ from typing import Any
 import msgspec
 
 from .. import manifest
-from ..errors import Refused, SnapctlError, Unfinished
-from ..journal import Evidence, Step, nothing, undone
+from ..errors import Refused, Unfinished
+from ..journal import Evidence, Step, nothing
 from ..model import CheckpointState, Head
 from ..planning import RollbackPlan, runs_after
 from ..ports import Catalog, Hypervisor, Lease
+from .base import PlannedStory
 from .rewind import Rewind, define_sources, require_sources
 from .workspace import (
     discard_overlays,
@@ -31,7 +32,7 @@ from .workspace import (
 )
 
 
-class RollbackStory:
+class RollbackStory(PlannedStory[RollbackPlan]):
     """States a crash may leave: new overlays (guest as before); guest off, its former disks still
     there; guest restored and paused; guest on its new disks with discarded files still there."""
 
@@ -43,11 +44,7 @@ class RollbackStory:
         lease: Lease,
         facts: MutableMapping[str, Any],
     ) -> None:
-        self.plan = plan
-        self.facts = facts
-        self._hypervisor = hypervisor
-        self._catalog = catalog
-        self._lease = lease
+        super().__init__(plan, hypervisor, catalog, lease, facts)
         self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays)
         self._manifest = manifest.of_plan(plan, lease.operation.opened)
 
@@ -166,12 +163,6 @@ class RollbackStory:
         if "stopped_on" not in self.facts:
             return True
         return not written_since(self.facts["stopped_on"], read_tops(self._hypervisor, self.plan.previous))
-
-    def retreat(self) -> bool:
-        return False  # the memory of the former run is gone: there is nothing to go back to
-
-    def undone(self, cause: Exception) -> SnapctlError:
-        return undone(cause, self.plan.domain_name)
 
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(
