@@ -142,6 +142,9 @@ def test_several_files_are_looked_at_as_they_are_now(lab: Lab) -> None:
     other.remove(paths[0])
     other.create_overlay(overlay(domain, paths[1]))
     assert [facts is not None for facts in storage.facts_of(paths).values()] == [False, True]
+    image = f"{directory}/memory.save"  # which no pool has made
+    lab.hypervisor.domains.save(domain.uuid, image, silent)
+    assert storage.facts_of([image])[image]
 
 
 def test_each_client_sees_what_the_others_do(lab: Lab) -> None:
