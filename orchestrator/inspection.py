@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from . import qcow2, saveimage
 from .errors import NotFound
+from .formats import qcow2, saveimage
 from .model import Checkpoint, DomainDisks, FileFacts
 from .planning import Chains, Seen, relied_on, writers
 from .ports import Hypervisor, Progress, silent

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from posixpath import isabs
 from uuid import UUID
 
-from . import qcow2
 from .errors import NotFound, Refused
+from .formats import qcow2
 from .inspection import Inspection
 from .model import Checkpoint, Collapsible, Domain, DomainDisks, Head, Layer, Source
 from .planning import (

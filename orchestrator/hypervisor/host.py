@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import HypervisorError
+from ..formats.xmltree import parse
 from ..model import Host
-from ..xmltree import parse
 from .connection import Connection
 from .errors import reading
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import libvirt
 
-from .. import domainxml
 from ..errors import HypervisorError
+from ..formats import domainxml
 from ..model import Disk, Domain, DomainDisks, GuestState, OffReason
 from .errors import code
 from .states import UNNAMED_JOB, guest_state, job_name, job_of_reason, off_reason

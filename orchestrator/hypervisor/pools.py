@@ -16,7 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import libvirt
 
-from .. import storagexml
+from ..formats import storagexml
 from .connection import Connection
 from .errors import code
 

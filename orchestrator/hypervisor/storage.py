@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from .. import storagexml
 from ..errors import HypervisorError, NotFound, UsageError
+from ..formats import storagexml
 from ..model import FileFacts, NewOverlay
 from ..ports import Progress
 from .connection import Connection

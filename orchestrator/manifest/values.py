@@ -10,7 +10,7 @@ from posixpath import join
 
 import msgspec
 
-from .. import savedxml
+from ..formats import imagexml
 from ..model import Checkpoint, Layer, NewOverlay, OperationKind
 from ..planning import CheckpointPlan, RollbackPlan
 
@@ -110,7 +110,7 @@ def digest(domain_xml: str) -> str:
 
     Raises `HypervisorError` for what is no domain XML.
     """
-    claims = savedxml.named(domain_xml).exact
+    claims = imagexml.named(domain_xml).exact
     ordered = sorted((what, sorted(values)) for what, values in claims.items())
     return hashlib.sha256(msgspec.json.encode(ordered)).hexdigest()
 

@@ -13,19 +13,12 @@ from typing import Any
 
 import msgspec
 
-from .. import manifest, saveimage
+from .. import manifest
 from ..errors import GuestLost, Refused, SnapctlError, Unfinished
+from ..formats import saveimage
 from ..journal import Evidence, Step, in_words, nothing, undone
 from ..manifest import Manifest
-from ..model import (
-    After,
-    Domain,
-    FileFacts,
-    GuestState,
-    Head,
-    OffReason,
-    Source,
-)
+from ..model import After, Domain, FileFacts, GuestState, Head, OffReason, Source
 from ..planning import CheckpointPlan, runs_after
 from ..ports import Catalog, Hypervisor, Lease, Progress
 from . import record

@@ -15,13 +15,7 @@ from ..journal import Evidence, Step
 from ..model import CheckpointState
 from ..planning import DeletePlan
 from .base import PlannedStory
-from .workspace import (
-    changed_manifest,
-    describe_as,
-    is_described_as,
-    remove_directories,
-    remove_files,
-)
+from .workspace import changed_manifest, describe_as, is_described_as, remove_directories, remove_files
 
 
 class DeleteStory(PlannedStory[DeletePlan]):

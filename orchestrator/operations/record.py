@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from .. import saveimage
+from ..formats import saveimage
 from ..model import Checkpoint, CheckpointDisk, CheckpointState, Disk, FileFacts, Layer, MemoryImage, Source
 from ..planning import CheckpointPlan
 from ..ports import Catalog, Hypervisor

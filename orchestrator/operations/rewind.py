@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .. import domainxml
 from ..errors import HypervisorError, Refused, Unfinished
+from ..formats import domainxml
 from ..journal import Evidence
 from ..model import Domain, GuestState, NewOverlay, Source
 from ..ports import Hypervisor

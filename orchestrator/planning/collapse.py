@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from posixpath import normpath
 
-from .. import domainxml
 from ..errors import IntegrityError, Refused
+from ..formats import domainxml
 from ..model import Collapsible, Domain, DomainDisks, FileFacts, Host, Layer, Source
 from .files import Seen, layer_damage
 from .plans import MIB, CollapsePlan

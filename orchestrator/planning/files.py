@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from posixpath import normpath
 
-from .. import qcow2, savedxml, saveimage
 from ..errors import HypervisorError, IntegrityError
+from ..formats import imagexml, qcow2, saveimage
 from ..model import Checkpoint, Domain, DomainDisks, FileFacts, Finding, Layer, MemoryImage
 from .headers import header_problem
 
@@ -114,7 +114,7 @@ def _xml_problem(catalogued: str, inside: str | None) -> str | None:
     if inside is None:
         return "is cut off within its XML"
     try:
-        differences = savedxml.differences(savedxml.named(inside), savedxml.named(catalogued))
+        differences = imagexml.differences(imagexml.named(inside), imagexml.named(catalogued))
     except HypervisorError:
         return "and the catalog do not both have a domain XML that can be read"
     return f"was changed: {'; '.join(differences)}" if differences else None
@@ -122,7 +122,7 @@ def _xml_problem(catalogued: str, inside: str | None) -> str | None:
 
 def _pairing_problem(checkpoint: Checkpoint) -> str | None:
     """The disks that the memory was saved with are the layers that the catalog pairs it with."""
-    saved = savedxml.writable_sources(checkpoint.domain_xml)
+    saved = imagexml.writable_sources(checkpoint.domain_xml)
     paired = {target: layer.path for target, layer in checkpoint.layers.items()}
     for target in sorted(saved.keys() | paired.keys()):
         if saved.get(target) != paired.get(target):

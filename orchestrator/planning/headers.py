@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from posixpath import dirname, join, normpath
 
-from .. import qcow2
+from ..formats import qcow2
 
 
 def header_problem(head: bytes, path: str, backing: str | None, backing_format: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator import saveimage, xmltree
+from orchestrator.formats import saveimage, xmltree
 
 from .bench import Bench
 from .case import ENVIRONMENT, INTEGRITY, Case, Elsewhere, Provocation, Row

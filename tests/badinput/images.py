@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from orchestrator import saveimage
-from orchestrator.saveimage import HEADER_LENGTH
+from orchestrator.formats import saveimage
+from orchestrator.formats.saveimage import HEADER_LENGTH
 
 from .bench import Bench
 from .case import INTEGRITY, Case, Elsewhere, Provocation, Row

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from orchestrator import domainxml
 from orchestrator.errors import HypervisorError
+from orchestrator.formats import domainxml
 from orchestrator.model import Device, Disk, GuestState, Source
 from tests.twin.files import Image
 from tests.twin.machine import Job

@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing, contextmanager
 from posixpath import join
 from uuid import uuid4
 
-from orchestrator import domainxml
+from orchestrator.formats import domainxml
 from orchestrator.hypervisor import connect
 from orchestrator.model import NewOverlay, Source, operation_directory
 from tests.bench import generator, snapctl

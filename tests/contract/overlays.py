@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from orchestrator import domainxml
+from orchestrator.formats import domainxml
 from orchestrator.model import Domain, NewOverlay, Source
 from orchestrator.ports import Hypervisor
 

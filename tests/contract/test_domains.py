@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from orchestrator import domainxml
 from orchestrator.errors import HypervisorError, NotFound
+from orchestrator.formats import domainxml
 from orchestrator.model import GuestState, OffReason, Source
 from orchestrator.ports import silent
 from tests.contract.labs import Lab

@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestrator import domainxml, saveimage
 from orchestrator.errors import HypervisorError, Interrupted
+from orchestrator.formats import domainxml, saveimage
 from orchestrator.model import Domain, GuestState, OffReason, Source
 from orchestrator.ports import Hypervisor, silent
 from tests.contract.labs import Lab

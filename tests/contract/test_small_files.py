@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestrator import domainxml
 from orchestrator.errors import HypervisorError
+from orchestrator.formats import domainxml
 from orchestrator.ports import silent
 from tests.contract.labs import Lab
 

@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from orchestrator import domainxml
 from orchestrator.errors import HypervisorError
+from orchestrator.formats import domainxml
 from orchestrator.model import Domain, GuestState, NewOverlay, Source
 from orchestrator.ports import silent
 from tests.contract.labs import Lab

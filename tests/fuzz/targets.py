@@ -13,8 +13,9 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from orchestrator import domainxml, manifest, qcow2, savedxml, saveimage, settings, storagexml
+from orchestrator import manifest, settings
 from orchestrator.errors import HypervisorError, Refused, UsageError
+from orchestrator.formats import domainxml, imagexml, qcow2, saveimage, storagexml
 from orchestrator.hypervisor import uri
 from orchestrator.model import Source
 from orchestrator.planning import check_name
@@ -69,8 +70,8 @@ def read_domain(xml: str) -> None:
     said = domainxml.definition(xml)
     assert said.disks == domainxml.disks(xml)
     assert said.memory_bytes >= 0
-    named = savedxml.named(xml)
-    assert savedxml.differences(named, named) == []
+    named = imagexml.named(xml)
+    assert imagexml.differences(named, named) == []
     targets = [disk.target for disk in said.disks if disk.path is not None]
     moved = domainxml.on_disks(xml, dict.fromkeys(targets, NEW))
     for disk in domainxml.disks(moved):

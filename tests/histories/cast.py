@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from orchestrator import domainxml
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
+from orchestrator.formats import domainxml
 from orchestrator.model import Device, Disk, Source
 from tests.story.lab import STORE
 from tests.twin import Guest, TwinHypervisor, World

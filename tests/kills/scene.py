@@ -18,7 +18,8 @@ from typing import Any
 
 import libvirt
 
-from orchestrator import domainxml, manifest
+from orchestrator import manifest
+from orchestrator.formats import domainxml
 from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.witness import Media, Witness

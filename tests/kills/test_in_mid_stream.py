@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import domainxml
+from orchestrator.formats import domainxml
 from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.fixtures import GuestFactory

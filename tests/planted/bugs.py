@@ -173,7 +173,7 @@ BUGS = (
     ),
     Bug(
         "no format on backing",
-        "orchestrator/storagexml.py",
+        "orchestrator/formats/storagexml.py",
         '    add(backing, "format", type=wanted.backing_format)\n',
         "",
         ("tests/unit/test_storagexml.py",),
@@ -302,7 +302,7 @@ BUGS = (
     # ------------------------------------------------------------------ memory images
     Bug(
         "accept the magic of an image that is not whole",
-        "orchestrator/saveimage.py",
+        "orchestrator/formats/saveimage.py",
         "        whole=magic == WHOLE,\n",
         "        whole=True,\n",
         ("tests/unit/test_saveimage.py",),
@@ -558,7 +558,7 @@ BUGS = (
     ),
     Bug(
         "resolve the entities of an XML",
-        "orchestrator/xmltree.py",
+        "orchestrator/formats/xmltree.py",
         "    if root.getroottree().docinfo.internalDTD is not None:",
         "    if False:",
         ("tests/unit/test_domainxml_hostile.py",),

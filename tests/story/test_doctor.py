@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from orchestrator import domainxml
 from orchestrator.errors import IntegrityError
+from orchestrator.formats import domainxml
 from orchestrator.model import Level, Source
 from orchestrator.planning import HELPER_PREFIX
 from tests.story.lab import Lab

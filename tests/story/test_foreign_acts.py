@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator import domainxml
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import HypervisorError, NotFound, Refused, Unfinished
+from orchestrator.formats import domainxml
 from orchestrator.model import GuestState, OffReason, Source
 from tests.story.faults import Faults, Killed, Kind
 from tests.story.lab import Lab

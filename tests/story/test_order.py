@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.domainxml import HELPER_NAMESPACE
 from orchestrator.errors import GuestLost
+from orchestrator.formats.domainxml import HELPER_NAMESPACE
 from orchestrator.model import Checkpoint, CheckpointState, GuestState
 from tests.story.faults import Faults, Kind
 from tests.story.lab import Lab

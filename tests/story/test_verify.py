@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from orchestrator.coordinator import Coordinator
-from orchestrator.domainxml import on_disks
 from orchestrator.errors import IntegrityError, NotFound, UsageError
+from orchestrator.formats.domainxml import on_disks
 from orchestrator.model import Checkpoint, FileFacts, Source, VerifyReport
 from tests.story.lab import STORE, Lab
 from tests.twin import TwinHypervisor

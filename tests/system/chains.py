@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator import domainxml
+from orchestrator.formats import domainxml
 from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.witness import Witness

@@ -15,7 +15,8 @@ from uuid import uuid4
 import libvirt
 import pytest
 
-from orchestrator import domainxml, manifest
+from orchestrator import manifest
+from orchestrator.formats import domainxml
 from orchestrator.hypervisor import connect as open_hypervisor
 from orchestrator.manifest import Manifest
 from orchestrator.model import NewOverlay, OperationKind, Source, operation_directory

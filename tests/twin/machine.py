@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from orchestrator import domainxml
+from orchestrator.formats import domainxml
 from orchestrator.model import Domain, GuestState, OffReason, Source
 
 from .files import FileSystem

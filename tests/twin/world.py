@@ -8,8 +8,8 @@ from itertools import count
 from posixpath import dirname
 from uuid import uuid4
 
-from orchestrator import domainxml
 from orchestrator.errors import HypervisorError, NotFound
+from orchestrator.formats import domainxml
 from orchestrator.model import Device, Disk, GuestState, Host, OffReason, Source
 
 from . import saveimage

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from orchestrator.formats.xmltree import Element, add, new, parse, put, serialize
 from orchestrator.model import Device, Disk, Source
-from orchestrator.xmltree import Element, add, new, parse, put, serialize
 
 
 def domain_xml(name: str, uuid: str, disks: Iterable[Disk], *, memory_kib: int = 131072) -> str:

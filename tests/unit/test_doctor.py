@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator import domainxml
 from orchestrator.doctor import judge
 from orchestrator.doctor.facts import Catalogued, DoctorFacts, Open, Standing
 from orchestrator.doctor.helpers import find_helpers, helpers
+from orchestrator.formats import domainxml
 from orchestrator.model import (
     Advice,
     CatalogCondition,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator import domainxml
 from orchestrator.errors import HypervisorError, Refused, UsageError
+from orchestrator.formats import domainxml
 from orchestrator.model import Device, Disk, Source
 
 LIVE = """\

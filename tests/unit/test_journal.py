@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.errors import (
-    OperationUndone,
-    Refused,
-)
+from orchestrator.errors import OperationUndone, Refused
 from orchestrator.journal import Step
 from orchestrator.model import OperationState
 from tests.unit.journal_bench import BEFORE_PIVOT, FROM_PIVOT, PIVOT, POINTS, STEPS, Bench, Story, rpc_error

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator import domainxml
 from orchestrator.errors import Busy, IntegrityError, Refused, SnapctlError
+from orchestrator.formats import domainxml
 from orchestrator.model import Collapsible, DomainDisks, FileFacts, Layer, Source
 from orchestrator.planning import CollapseFacts, CollapsePlan, holders, misplaced, plan_collapse
 from tests.unit.builders import BASE, CLEAN, DOMAIN, NEXT, STORE, disk, domain, host, in_store, layer

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.qcow2 import HEAD_LENGTH, BadHeader, Header, parse_header
+from orchestrator.formats.qcow2 import HEAD_LENGTH, BadHeader, Header, parse_header
 
 MIB = 1024 * 1024
 BACKING_FORMAT, FEATURE_NAMES, UNKNOWN = 0xE2792ACA, 0x6803F857, 0x12345678

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.errors import HypervisorError
-from orchestrator.savedxml import LONGEST_VALUE, differences, named
+from orchestrator.formats.imagexml import LONGEST_VALUE, differences, named
 
 QEMU = "xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'"
 

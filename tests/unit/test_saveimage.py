@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.saveimage import (
+from orchestrator.formats.saveimage import (
     COMPRESSIONS,
     HEADER_LENGTH,
     LONGEST_DATA,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator import storagexml
 from orchestrator.errors import HypervisorError
+from orchestrator.formats import storagexml
+from orchestrator.formats.xmltree import parse
 from orchestrator.model import FileFacts, NewOverlay
-from orchestrator.xmltree import parse
 
 VOLUME = """\
 <volume type='file'>

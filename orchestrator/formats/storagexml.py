@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from .errors import HypervisorError
-from .model import FileFacts, NewOverlay
+from ..errors import HypervisorError
+from ..model import FileFacts, NewOverlay
 from .xmltree import Element, add, new, parse, serialize
 
 DIRECTORY_MODE = "0711"

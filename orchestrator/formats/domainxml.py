@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .errors import HypervisorError, Refused
-from .model import Device, Disk, Source
+from ..errors import HypervisorError, Refused
+from ..model import Device, Disk, Source
 from .xmltree import Element, add, new, parse, put, serialize
 
 PATH_ATTRIBUTES = {"file": "file", "block": "dev"}

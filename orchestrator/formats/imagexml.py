@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ..model import Disk
 from . import domainxml
-from .model import Disk
 from .xmltree import Element, parse
 
 Claims: TypeAlias = Mapping[str, frozenset[str]]

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from lxml import etree
 
-from .errors import HypervisorError, UsageError
+from ..errors import HypervisorError, UsageError
 
 Element: TypeAlias = etree._Element
 
