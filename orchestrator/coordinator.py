@@ -35,6 +35,7 @@ from .model import (
     Recovered,
     Usage,
     VerifyReport,
+    check_name,
 )
 from .planning import (
     SOFT_LIMIT,
@@ -46,7 +47,6 @@ from .planning import (
     Edits,
     Policy,
     RollbackPlan,
-    check_name,
     depth_note,
     plan_checkpoint,
     plan_edit,

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from . import manifest
 from .errors import HypervisorError
-from .manifest import Manifest, Record
 from .model import Checkpoint, Domain, Head, Layer, Rebuilt, RebuiltDomain, Skipped
-from .operations.workspace import new_layers
 from .ports import Catalog, Hypervisor
-from .store import Directory, StoreContents, read_store
+from .store import manifest
+from .store.contents import Directory, StoreContents, read_store
+from .store.manifest import Manifest, Record
+from .store.workspace import new_layers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

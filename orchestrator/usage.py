@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from posixpath import dirname, join
 
-from .manifest import path_in
 from .model import CheckpointUsage, DomainHoldings, DomainUsage, FileFacts, Holding, Holdings, Usage
 from .ports import Catalog, Hypervisor, Storage
+from .store.manifest import path_in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

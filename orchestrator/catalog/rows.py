@@ -24,9 +24,9 @@ from ..model import (
     MemoryImage,
     OperationRecord,
     Owner,
-    is_made_by,
     shown_state,
 )
+from ..store.layout import is_made_by
 from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, HeadRow, LayerRow, OperationRow
 
 T = TypeVar("T")

@@ -13,9 +13,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from ..model import Advice
-from ..operations.workspace import remove_files, remove_if_empty
 from ..ports import Catalog, Hypervisor
-from ..store import Directory
+from ..store.contents import Directory
+from ..store.workspace import remove_files, remove_if_empty
 from . import guests, surroundings
 from .facts import DoctorFacts, gather
 from .helpers import find_helpers, helpers

@@ -11,7 +11,7 @@ from posixpath import basename, dirname, normpath
 from ..model import CatalogCondition, Checkpoint, Domain, Head, Host, Layer, OperationRecord
 from ..planning import HELPER_PREFIX, relied_on
 from ..ports import Catalog, Hypervisor
-from ..store import Directory, StoreContents, read_store
+from ..store.contents import Directory, StoreContents, read_store
 
 Chains = Mapping[str, tuple[Layer, ...]]
 """By target: a layer and all below it that is catalogued."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..model import Advice, Domain, Head
+from ..model import Advice, Domain, Head, some
 from ..planning import is_helper, writers
 from ..planning.depth import LONGEST_CHAIN, has_short_chains
-from ..planning.refusals import some
 from .advice import DAMAGED, UNFINISHED, count, error, note, ok, warning
 from .facts import Catalogued, DoctorFacts, Open
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from posixpath import basename
 
-from ..model import Advice, Checkpoint
-from ..planning.refusals import some
-from ..store import Directory
+from ..model import Advice, Checkpoint, some
+from ..store.contents import Directory
 from .advice import count, note, ok, warning
 from .facts import DoctorFacts
 from .orphans import Orphans

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from posixpath import normpath
 
-from ..store import Directory
+from ..store.contents import Directory
 from .facts import DoctorFacts
 
 SETTLED_AFTER = timedelta(hours=1)

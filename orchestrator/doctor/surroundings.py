@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..model import Advice, CatalogCondition
+from ..model import Advice, CatalogCondition, some
 from ..planning.depth import has_short_chains, numbers
 from ..planning.plans import OVERLAY_SIZE
-from ..planning.refusals import some
 from .advice import DAMAGED, count, error, note, ok, warning
 from .facts import DoctorFacts
 

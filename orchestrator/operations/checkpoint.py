@@ -13,19 +13,15 @@ from typing import Any
 
 import msgspec
 
-from .. import manifest
 from ..errors import GuestLost, Refused, SnapctlError, Unfinished
 from ..formats import saveimage
 from ..journal import Evidence, Step, in_words, nothing, undone
-from ..manifest import Manifest
-from ..model import After, Domain, FileFacts, GuestState, Head, OffReason, Source
-from ..planning import CheckpointPlan, runs_after
+from ..model import After, Domain, FileFacts, GuestState, Head, OffReason, Source, runs_after
+from ..planning import CheckpointPlan
 from ..ports import Catalog, Hypervisor, Lease, Progress
-from . import record
-from .base import PlannedStory
-from .description import whole_manifest
-from .rewind import Rewind, define_sources, require_sources
-from .workspace import (
+from ..store import manifest
+from ..store.manifest import Manifest
+from ..store.workspace import (
     describe,
     discard_overlays,
     is_described,
@@ -35,6 +31,10 @@ from .workspace import (
     see_overlays,
     written_since,
 )
+from . import record
+from .base import PlannedStory
+from .description import whole_manifest
+from .rewind import Rewind, define_sources, require_sources
 
 SETTLING_SECONDS = 2.0
 """QEMU closes its disks a moment after the image is whole; a guest takes longer to start and stop."""

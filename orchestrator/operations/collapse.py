@@ -14,14 +14,14 @@ from dataclasses import replace
 from posixpath import dirname
 from typing import Any
 
-from .. import manifest
 from ..errors import HypervisorError, NotFound, Refused, Unfinished
 from ..journal import Evidence, Step
 from ..model import Domain, Layer
 from ..planning import HELPER_TARGET, CollapsePlan
 from ..ports import Catalog, Hypervisor, Lease, Progress
+from ..store import manifest
+from ..store.workspace import changed_manifest, describe_as, is_described_as, nothing_discarded, remove_discarded
 from .base import PlannedStory
-from .workspace import changed_manifest, describe_as, is_described_as, nothing_discarded, remove_discarded
 
 
 class CollapseStory(PlannedStory[CollapsePlan]):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from posixpath import dirname
 
-from .. import manifest
 from ..errors import Refused, Unfinished
 from ..journal import Evidence, Step
 from ..model import CheckpointState
 from ..planning import DeletePlan
+from ..store import manifest
+from ..store.workspace import changed_manifest, describe_as, is_described_as, remove_directories, remove_files
 from .base import PlannedStory
-from .workspace import changed_manifest, describe_as, is_described_as, remove_directories, remove_files
 
 
 class DeleteStory(PlannedStory[DeletePlan]):

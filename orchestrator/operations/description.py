@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .. import manifest
-from ..manifest import Manifest
 from ..model import Checkpoint, Host, Layer, NewOverlay, OperationKind
 from ..ports import Catalog
+from ..store import manifest
+from ..store.manifest import Manifest
 
 
 def whole_manifest(catalog: Catalog, host: Host, begun: Manifest, checkpoint_id: str) -> Manifest:

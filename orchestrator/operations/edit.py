@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from ..errors import Refused, Unfinished
 from ..journal import Evidence, Step
-from ..manifest import Manifest
 from ..model import CheckpointState
 from ..planning import EditPlan
+from ..store.manifest import Manifest
+from ..store.workspace import describe, is_described
 from .base import PlannedStory
 from .description import manifest_anew
-from .workspace import describe, is_described
 
 
 class EditStory(PlannedStory[EditPlan]):

@@ -14,7 +14,7 @@ from ..formats import domainxml
 from ..journal import Evidence
 from ..model import Domain, GuestState, NewOverlay, Source
 from ..ports import Hypervisor
-from .workspace import is_empty, renew_overlays
+from ..store.workspace import is_empty, renew_overlays
 
 ATTEMPTS = 2
 """A failed restore is tried again once, on fresh overlays."""

@@ -12,15 +12,13 @@ from typing import Any
 
 import msgspec
 
-from .. import manifest
 from ..errors import Refused, Unfinished
 from ..journal import Evidence, Step, nothing
-from ..model import CheckpointState, Head
-from ..planning import RollbackPlan, runs_after
+from ..model import CheckpointState, Head, runs_after
+from ..planning import RollbackPlan
 from ..ports import Catalog, Hypervisor, Lease
-from .base import PlannedStory
-from .rewind import Rewind, define_sources, require_sources
-from .workspace import (
+from ..store import manifest
+from ..store.workspace import (
     discard_overlays,
     make_overlays,
     new_layers,
@@ -30,6 +28,8 @@ from .workspace import (
     see_overlays,
     written_since,
 )
+from .base import PlannedStory
+from .rewind import Rewind, define_sources, require_sources
 
 
 class RollbackStory(PlannedStory[RollbackPlan]):

@@ -9,11 +9,24 @@ from itertools import pairwise
 from posixpath import isabs, join, normpath
 
 from ..errors import Refused
-from ..model import After, Device, Disk, Domain, GuestState, Head, Host, NewOverlay, operation_directory
+from ..model import (
+    After,
+    Device,
+    Disk,
+    Domain,
+    GuestState,
+    Head,
+    Host,
+    NewOverlay,
+    check_description,
+    check_expiry,
+    check_name,
+)
+from ..store.layout import operation_directory
 from .depth import depth_after, refuse_too_deep
 from .headers import header_problem
 from .plans import MIB, OVERLAY_SIZE, CheckpointPlan
-from .refusals import check_description, check_expiry, check_name, refuse_busy, refuse_drift, refuse_foreign_state
+from .refusals import refuse_busy, refuse_drift, refuse_foreign_state
 
 SNAPSHOTTABLE_SOURCES = ("file", "block")
 

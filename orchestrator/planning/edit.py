@@ -8,9 +8,8 @@ from datetime import datetime
 from msgspec import UNSET, UnsetType
 
 from ..errors import Refused, UsageError
-from ..model import Checkpoint, CheckpointState, Host, Labels
+from ..model import Checkpoint, CheckpointState, Host, Labels, check_description, check_expiry, check_name
 from .plans import EditPlan
-from .refusals import check_description, check_expiry, check_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

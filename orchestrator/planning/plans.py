@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from posixpath import join
 
-from ..model import After, Disk, Head, Host, Labels, Layer, NewOverlay, Source, is_made_by
-from .refusals import some
+from ..model import After, Disk, Head, Host, Labels, Layer, NewOverlay, Source, some, what_becomes
+from ..store.layout import is_made_by
 
 MIB = 1024 * 1024
+
+
 OVERLAY_SIZE = MIB
 """What a fresh overlay is reckoned to need: an empty qcow2 file takes 192 KiB."""
 
@@ -61,7 +63,7 @@ class CheckpointPlan:
             f"save the memory of {self.domain_name} to {self.memory_path} ({self._needs()})",
             *(f"freeze {overlay.backing} ({overlay.target})" for overlay in self.overlays),
             f"record checkpoint {self.name}",
-            _what_becomes(self.domain_name, self.after, self.was_running),
+            what_becomes(self.domain_name, self.after, self.was_running),
         ]
 
     def _needs(self) -> str:
@@ -107,7 +109,7 @@ class RollbackPlan:
             *([f"stop {self.domain_name}: its present memory is lost"] if self.run_id is not None else []),
             f"restore the memory of {self.domain_name} from {self.memory_path}",
             f"record that {self.domain_name} stands on {self.checkpoint_name}",
-            _what_becomes(self.domain_name, self.after, self.was_running),
+            what_becomes(self.domain_name, self.after, self.was_running),
             *(f"delete {path}" for path in self.discards),
         ]
 
@@ -223,19 +225,3 @@ def misplaced(plan: Plan) -> list[str]:
         case EditPlan():
             maker, files = plan.checkpoint_id, [plan.manifest_path]
     return [path for path in files if not is_made_by(path, plan.domain_uuid, maker)]
-
-
-def _what_becomes(domain: str, after: After, was_running: bool) -> str:
-    match after:
-        case After.STOP:
-            return f"leave {domain} shut off"
-        case After.PAUSE:
-            return f"leave {domain} paused"
-        case After.RESUME:
-            return f"let {domain} run"
-        case After.AS_SAVED:
-            return f"let {domain} run" if was_running else f"leave {domain} paused, as it was"
-
-
-def runs_after(after: After, was_running: bool) -> bool:
-    return after is After.RESUME or (after is After.AS_SAVED and was_running)

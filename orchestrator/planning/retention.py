@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
 from ..errors import UsageError
-from ..model import CheckpointSummary, Decision
+from ..model import CheckpointSummary, Decision, check_name
 from ..timespan import brief, rough
-from .refusals import check_name
 
 HERE = "you are here"
 PROTECTED = "protected"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from posixpath import join
 
 from ..errors import IntegrityError, Refused
-from ..model import After, Checkpoint, CheckpointState, Disk, Domain, Head, Host, NewOverlay, operation_directory
+from ..model import After, Checkpoint, CheckpointState, Disk, Domain, Head, Host, NewOverlay
+from ..store.layout import operation_directory
 from .files import Chains, Seen, check_files
 from .plans import MIB, OVERLAY_SIZE, RollbackPlan
 from .refusals import refuse_busy, refuse_drift, refuse_foreign_state

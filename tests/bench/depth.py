@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from orchestrator.formats import domainxml
 from orchestrator.hypervisor import connect
-from orchestrator.model import NewOverlay, Source, operation_directory
+from orchestrator.model import NewOverlay, Source
+from orchestrator.store.layout import operation_directory
 from tests.bench import generator, snapctl
 from tests.bench.aims import grows_at_most
 from tests.bench.byhand import ByHand

@@ -39,8 +39,8 @@ from orchestrator.model import (
     MemoryImage,
     OperationKind,
     OperationState,
-    operation_directory,
 )
+from orchestrator.store.layout import operation_directory
 
 PER_DOMAIN = 100
 BRANCH_EVERY = 10

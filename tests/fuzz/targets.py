@@ -13,13 +13,13 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from orchestrator import manifest, settings
+from orchestrator import settings
 from orchestrator.errors import HypervisorError, Refused, UsageError
 from orchestrator.formats import domainxml, imagexml, qcow2, saveimage, storagexml
 from orchestrator.hypervisor import uri
-from orchestrator.model import Source
-from orchestrator.planning import check_name
+from orchestrator.model import Source, check_name
 from orchestrator.planning.headers import header_problem
+from orchestrator.store import manifest
 from tests.twin import qcow2 as good_qcow2
 from tests.unit import test_domainxml, test_manifest, test_qcow2, test_savedxml, test_storagexml
 from tests.unit.file_builders import header_bytes, memory_head

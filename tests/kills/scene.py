@@ -18,8 +18,8 @@ from typing import Any
 
 import libvirt
 
-from orchestrator import manifest
 from orchestrator.formats import domainxml
+from orchestrator.store import manifest
 from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.witness import Media, Witness

@@ -41,8 +41,12 @@ PULLED = tuple(
     )
 )
 
-OPERATIONS = ("workspace", "rewind", "checkpoint", "rollback", "delete", "collapse")
-MAKING, REWIND, CHECKPOINT, ROLLBACK, DELETE, COLLAPSE = (f"orchestrator/operations/{name}.py" for name in OPERATIONS)
+MAKING = "orchestrator/store/workspace.py"
+REWIND = "orchestrator/operations/rewind.py"
+CHECKPOINT = "orchestrator/operations/checkpoint.py"
+ROLLBACK = "orchestrator/operations/rollback.py"
+DELETE = "orchestrator/operations/delete.py"
+COLLAPSE = "orchestrator/operations/collapse.py"
 JOURNAL = "orchestrator/journal.py"
 ROWS = "orchestrator/catalog/journal.py"
 FILES = "orchestrator/planning/files.py"

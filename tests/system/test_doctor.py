@@ -15,12 +15,13 @@ from uuid import uuid4
 import libvirt
 import pytest
 
-from orchestrator import manifest
 from orchestrator.formats import domainxml
 from orchestrator.hypervisor import connect as open_hypervisor
-from orchestrator.manifest import Manifest
-from orchestrator.model import NewOverlay, OperationKind, Source, operation_directory
+from orchestrator.model import NewOverlay, OperationKind, Source
 from orchestrator.planning import HELPER_PREFIX
+from orchestrator.store import manifest
+from orchestrator.store.layout import operation_directory
+from orchestrator.store.manifest import Manifest
 from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.fixtures import GuestFactory

@@ -23,9 +23,9 @@ from orchestrator.model import (
     Layer,
     MemoryImage,
     Source,
-    operation_directory,
 )
 from orchestrator.planning import CheckpointFacts, CheckpointRequest, DeleteFacts, RollbackFacts
+from orchestrator.store.layout import operation_directory
 from tests.twin import xml as twin_xml
 from tests.unit.file_builders import GIB, MIB, file_facts, made, seen_of
 

@@ -30,7 +30,7 @@ from orchestrator.model import (
     Source,
 )
 from orchestrator.planning import HELPER_PREFIX
-from orchestrator.store import Directory, StoreContents
+from orchestrator.store.contents import Directory, StoreContents
 from tests.unit.builders import (
     ACTIVE,
     BASE,

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator import manifest
 from orchestrator.doctor.facts import DoctorFacts, Open
 from orchestrator.doctor.leftovers import leftovers
 from orchestrator.doctor.orphans import SETTLED_AFTER, Orphans, find_orphans
-from orchestrator.manifest import Manifest
 from orchestrator.model import Layer, Level, NewOverlay, OperationKind
-from orchestrator.store import Directory, StoreContents
+from orchestrator.store import manifest
+from orchestrator.store.contents import Directory, StoreContents
+from orchestrator.store.manifest import Manifest
 from tests.unit.builders import (
     BASE,
     CLEAN,

@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator import manifest
-from orchestrator.manifest import BadManifest, Manifest
-from orchestrator.model import After, Layer, NewOverlay, OperationKind, operation_directory
+from orchestrator.model import After, Layer, NewOverlay, OperationKind
 from orchestrator.planning import plan_checkpoint, plan_rollback
+from orchestrator.store import manifest
+from orchestrator.store.layout import operation_directory
+from orchestrator.store.manifest import BadManifest, Manifest
 from tests.unit.builders import (
     BASE,
     CLEAN,

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import LONGEST_LINE, UsageError
-from orchestrator.planning import check_name, plan_checkpoint
+from orchestrator.model import check_name
+from orchestrator.planning import plan_checkpoint
 from tests.unit.builders import checkpoint_facts, checkpoint_request
 
 BAD_NAMES = [

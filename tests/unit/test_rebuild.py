@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator import manifest
-from orchestrator.manifest import Manifest
 from orchestrator.model import Domain, Layer, NewOverlay, OperationKind, Rebuilt, RebuiltDomain
 from orchestrator.rebuild import RebuildFacts, assemble
-from orchestrator.store import Directory, StoreContents
+from orchestrator.store import manifest
+from orchestrator.store.contents import Directory, StoreContents
+from orchestrator.store.manifest import Manifest
 from tests.unit.builders import (
     BASE,
     CREATED,

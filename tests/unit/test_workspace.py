@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 import pytest
 
-from orchestrator import manifest
 from orchestrator.errors import IntegrityError
-from orchestrator.manifest import Manifest
 from orchestrator.model import Disk, FileFacts, NewOverlay, OperationKind
-from orchestrator.operations.workspace import (
+from orchestrator.store import manifest
+from orchestrator.store.manifest import Manifest
+from orchestrator.store.workspace import (
     discard_overlays,
     make_overlays,
     read_tops,

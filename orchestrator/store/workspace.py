@@ -12,12 +12,12 @@ from typing import Any
 
 import msgspec
 
-from .. import manifest
 from ..errors import IntegrityError, NotFound
 from ..journal import Evidence
-from ..manifest import BadManifest, Manifest
 from ..model import Disk, Domain, FileFacts, Layer, NewOverlay
 from ..ports import Catalog, Hypervisor, Lease
+from . import manifest
+from .manifest import BadManifest, Manifest
 
 
 def make_overlays(hypervisor: Hypervisor, directory: str, described: Manifest) -> None:

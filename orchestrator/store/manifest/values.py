@@ -10,9 +10,9 @@ from posixpath import join
 
 import msgspec
 
-from ..formats import imagexml
-from ..model import Checkpoint, Layer, NewOverlay, OperationKind
-from ..planning import CheckpointPlan, RollbackPlan
+from ...formats import imagexml
+from ...model import Checkpoint, Layer, NewOverlay, OperationKind
+from ...planning import CheckpointPlan, RollbackPlan
 
 NAME = "manifest.json"
 SCHEMA = 1

@@ -13,9 +13,9 @@ from uuid import UUID
 
 import msgspec
 
-from ..errors import UsageError
-from ..model import Checkpoint, CheckpointState, Layer, OperationKind, operation_directory
-from ..planning import check_name
+from ...errors import UsageError
+from ...model import Checkpoint, CheckpointState, Layer, OperationKind, check_name
+from ..layout import operation_directory
 from .values import LONGEST, SCHEMA, Manifest, Record, path_in
 
 T = TypeVar("T")

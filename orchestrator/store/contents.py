@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from posixpath import basename, dirname
 
+from ..errors import NotFound
+from ..model import FileFacts
+from ..ports import Storage
 from . import manifest
-from .errors import NotFound
 from .manifest import BadManifest, Manifest, Record
-from .model import FileFacts
-from .ports import Storage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

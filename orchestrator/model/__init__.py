@@ -1,0 +1,118 @@
+"""The vocabulary as values: what a domain, a disk, a layer and a checkpoint *are*.
+
+Pure: nothing here does input or output, knows a clock or makes an id. All sizes are bytes, all
+times are timezone-aware UTC, all paths are names in the **hypervisor's** file system. A value is
+stored in the journal and printed as JSON just as it stands here, so a field's name is a contract.
+
+guest       what libvirt says of a host, a domain and its disks
+layer       image files: the layers of a backing chain
+checkpoint  what the catalog records: checkpoints, heads, and their short forms
+operation   what a verb does: kinds, journal rows, outcomes
+reports     what the reading verbs return
+names       which names and texts people may give
+"""
+
+from .checkpoint import (
+    Checkpoint,
+    CheckpointDetails,
+    CheckpointDisk,
+    CheckpointState,
+    CheckpointSummary,
+    Head,
+    Labels,
+    MemoryImage,
+    shown_state,
+)
+from .guest import Device, Disk, Domain, DomainDisks, GuestState, Host, OffReason, Source
+from .layer import Collapsible, FileFacts, Layer, NewOverlay
+from .names import LONGEST_DESCRIPTION, NAME, check_description, check_expiry, check_name, some
+from .operation import (
+    After,
+    OperationKind,
+    OperationRecord,
+    OperationState,
+    Outcome,
+    Owner,
+    Postponed,
+    Recovered,
+    StepTime,
+    runs_after,
+    what_becomes,
+)
+from .reports import (
+    Advice,
+    CatalogCondition,
+    CheckpointUsage,
+    Decision,
+    DomainHoldings,
+    DomainUsage,
+    Finding,
+    Holding,
+    Holdings,
+    Level,
+    PruneReport,
+    Rebuilt,
+    RebuiltDomain,
+    Skipped,
+    Usage,
+    Verdict,
+    VerifyReport,
+)
+
+__all__ = [
+    "LONGEST_DESCRIPTION",
+    "NAME",
+    "Advice",
+    "After",
+    "CatalogCondition",
+    "Checkpoint",
+    "CheckpointDetails",
+    "CheckpointDisk",
+    "CheckpointState",
+    "CheckpointSummary",
+    "CheckpointUsage",
+    "Collapsible",
+    "Decision",
+    "Device",
+    "Disk",
+    "Domain",
+    "DomainDisks",
+    "DomainHoldings",
+    "DomainUsage",
+    "FileFacts",
+    "Finding",
+    "GuestState",
+    "Head",
+    "Holding",
+    "Holdings",
+    "Host",
+    "Labels",
+    "Layer",
+    "Level",
+    "MemoryImage",
+    "NewOverlay",
+    "OffReason",
+    "OperationKind",
+    "OperationRecord",
+    "OperationState",
+    "Outcome",
+    "Owner",
+    "Postponed",
+    "PruneReport",
+    "Rebuilt",
+    "RebuiltDomain",
+    "Recovered",
+    "Skipped",
+    "Source",
+    "StepTime",
+    "Usage",
+    "Verdict",
+    "VerifyReport",
+    "check_description",
+    "check_expiry",
+    "check_name",
+    "runs_after",
+    "shown_state",
+    "some",
+    "what_becomes",
+]

@@ -1,0 +1,125 @@
+"""Operations: what a changing verb does, its journal row, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class OperationKind(StrEnum):
+    CHECKPOINT = "checkpoint"
+    ROLLBACK = "rollback"
+    DELETE = "delete"
+    COLLAPSE = "collapse"
+    FLATTEN = "flatten"
+    EDIT = "edit"
+
+
+class OperationState(StrEnum):
+    OPEN = "open"
+    DONE = "done"
+    UNDONE = "undone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """The process that holds an operation: enough to see whether it still lives."""
+
+    user: str
+    host: str
+    boot_id: str
+    pid: int
+    pid_start: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperationRecord:
+    """A journal row. `plan` never changes; `facts` and `steps` only grow."""
+
+    id: str
+    kind: OperationKind
+    host_uuid: str
+    domain_uuid: str
+    domain_name: str
+    state: OperationState
+    step: str  # the step that was entered last
+    completed: tuple[str, ...]  # steps observed done, in order
+    plan: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    token: int
+    owner: Owner
+    opened: datetime
+    lease_until: datetime
+    error: str | None = None
+
+
+class After(StrEnum):
+    """What becomes of the guest at the end of a checkpoint or rollback."""
+
+    AS_SAVED = "as-saved"  # as it was: running if it ran, paused if it was paused
+    RESUME = "resume"
+    PAUSE = "pause"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepTime:
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a changing verb did. `downtime_s` is how long the guest did not run, None if it never stopped."""
+
+    operation: OperationKind
+    domain: str
+    checkpoint: str  # its name
+    id: str  # of the checkpoint
+    duration_s: float
+    downtime_s: float | None = None
+    steps: tuple[StepTime, ...] = ()
+    kept: str | None = None  # rollback: the checkpoint that `keep_current` made first
+    freed_bytes: int | None = None  # delete
+    layer: str | None = None  # collapse, flatten: into which others were pulled
+    note: str | None = None  # what its user should know
+    recovered: tuple[Recovered, ...] = ()  # what had to be settled first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Postponed:
+    """A layer that others could be pulled into, but not now."""
+
+    layer: str  # its path
+    reason: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """An unfinished operation that was settled: `state` is done or undone."""
+
+    operation: OperationKind
+    domain: str
+    id: str
+    state: OperationState
+    detail: str
+
+
+def what_becomes(domain: str, after: After, was_running: bool) -> str:
+    match after:
+        case After.STOP:
+            return f"leave {domain} shut off"
+        case After.PAUSE:
+            return f"leave {domain} paused"
+        case After.RESUME:
+            return f"let {domain} run"
+        case After.AS_SAVED:
+            return f"let {domain} run" if was_running else f"leave {domain} paused, as it was"
+
+
+def runs_after(after: After, was_running: bool) -> bool:
+    return after is After.RESUME or (after is After.AS_SAVED and was_running)

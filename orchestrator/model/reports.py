@@ -1,0 +1,205 @@
+"""What the verbs return that look after many checkpoints: verify, prune, rebuild, usage, doctor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from .checkpoint import Checkpoint, CheckpointSummary, Head
+from .layer import Layer
+from .operation import Outcome, Recovered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One file that is not what the catalog says, or that somebody may change."""
+
+    path: str
+    problem: str  # one line; it names the file, and what differs
+    lost: tuple[str, ...] = ()  # the checkpoints that rely on the file, as DOMAIN/NAME
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What verify found of one checkpoint."""
+
+    domain: str
+    name: str
+    id: str
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def sound(self) -> bool:
+        return not self.findings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyReport:
+    """What verify did. Files are looked at once, however many checkpoints rely on them."""
+
+    checkpoints: tuple[Verdict, ...]
+    read_bytes: int  # in whole files that were hashed
+    seconds: float  # it all took
+
+    @property
+    def damaged(self) -> tuple[Verdict, ...]:
+        return tuple(verdict for verdict in self.checkpoints if not verdict.sound)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a prune makes of one checkpoint, and by which rules."""
+
+    checkpoint: CheckpointSummary
+    kept: bool
+    reasons: tuple[str, ...]  # never empty; a few words each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneReport:
+    """What a prune decided, domain by domain, the newest checkpoint first, and what came of it."""
+
+    decisions: tuple[Decision, ...]
+    outcomes: tuple[Outcome, ...] = ()  # of the deletions; none for a plan
+    recovered: tuple[Recovered, ...] = ()  # what had to be settled first
+
+    @property
+    def removed(self) -> tuple[Decision, ...]:
+        return tuple(decision for decision in self.decisions if not decision.kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuiltDomain:
+    """What the manifests of the store say of one domain."""
+
+    host_uuid: str
+    domain_uuid: str
+    name: str
+    seen: datetime  # when an operation was last begun on it
+    checkpoints: tuple[Checkpoint, ...]  # each after its parent
+    layers: tuple[Layer, ...]  # all that the checkpoints rely on
+    head: Head | None
+    overlays: tuple[Layer, ...] = ()  # those of the head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """A directory of the store that did not come into a rebuilt catalog, or not whole."""
+
+    directory: str
+    checkpoint: str | None  # its name, where there is one
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What a catalog was rebuilt with."""
+
+    checkpoints: tuple[CheckpointSummary, ...]
+    headless: tuple[str, ...]  # domains that stand on none of their checkpoints now, by name
+    skipped: tuple[Skipped, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holding:
+    """A checkpoint by the files of ours that it has."""
+
+    domain: str
+    domain_uuid: str
+    name: str
+    id: str
+    memory: str  # path
+    layers: tuple[str, ...]  # paths of its frozen ones
+    alone: tuple[str, ...]  # of the layers that nothing but it needs, frozen by it or further down
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainHoldings:
+    """The catalogued layers of one domain, by path. `own` are the user's files that they stand on."""
+
+    domain: str
+    domain_uuid: str
+    frozen: tuple[str, ...]  # all of ours but the active overlays
+    active: tuple[str, ...]
+    own: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """All files that the catalog has of some domains."""
+
+    domains: tuple[DomainHoldings, ...]  # by name
+    checkpoints: tuple[Holding, ...]  # oldest first
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointUsage:
+    """What a checkpoint occupies on disk now. `disk_bytes` are those of its frozen layers of ours."""
+
+    domain: str
+    domain_uuid: str
+    name: str
+    id: str
+    memory_bytes: int
+    disk_bytes: int
+    exclusive_bytes: int  # what to delete it alone would free
+    shared_bytes: int  # of `disk_bytes`: what something else needs, too
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainUsage:
+    """What the files of a domain occupy. `own_bytes` are of the user's own files and no part of the sum."""
+
+    domain: str
+    domain_uuid: str
+    memory_bytes: int  # its memory images
+    frozen_bytes: int  # its frozen layers
+    active_bytes: int  # its active overlays
+    manifest_bytes: int  # what says in the store what the others are
+    own_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        """Of what snapctl made."""
+        return self.memory_bytes + self.frozen_bytes + self.active_bytes + self.manifest_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What checkpoints occupy, as the hypervisor says. All bytes are allocation: what files take on disk."""
+
+    store: str
+    total_bytes: int  # of the file system that the store is on
+    free_bytes: int
+    uncatalogued_bytes: int  # of files in the store, as far as it was looked at, that the catalog does not know
+    domains: tuple[DomainUsage, ...]
+    checkpoints: tuple[CheckpointUsage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogCondition:
+    """What a catalog is kept in. The last three are None for one on a database server."""
+
+    where: str  # its URL, without password
+    mode: int | None = None  # of its file
+    file_system: str | None = None  # the type of the one that holds the file
+    damage: str | None = None  # what SQLite's own check says, None if all is well
+
+
+class Level(StrEnum):
+    OK = "ok"
+    NOTE = "note"  # to be known, not to be acted on
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """One thing that doctor looked at. `exit_code` is that of the class of failure that it is, or leads to."""
+
+    level: Level
+    about: str  # hypervisor, store, catalog, ...
+    what: str
+    advice: str = ""  # what to do
+    exit_code: int = 0

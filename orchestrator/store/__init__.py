@@ -1,0 +1,1 @@
+"""What lies on the hypervisor: the store's directories, their files and manifests."""
