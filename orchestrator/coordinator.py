@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
-from .doctor import examine
+from .engine.runner import Runner, outcome
+from .engine.story import FaultPoint
 from .errors import Busy, IntegrityError, Refused, UsageError, telling
-from .journal import FaultPoint
 from .model import (
     Advice,
     After,
@@ -37,29 +37,22 @@ from .model import (
     VerifyReport,
     check_name,
 )
-from .planning import (
-    SOFT_LIMIT,
-    CheckpointPlan,
-    CheckpointRequest,
-    CollapsePlan,
-    DeletePlan,
-    EditPlan,
-    Edits,
-    Policy,
-    RollbackPlan,
-    depth_note,
-    plan_checkpoint,
-    plan_edit,
-    plan_rollback,
-)
+from .operations.checkpoint.plan import CheckpointPlan, CheckpointRequest, plan_checkpoint
+from .operations.collapse.plan import CollapsePlan
+from .operations.delete.plan import DeletePlan
+from .operations.edit.plan import EditPlan, Edits, plan_edit
+from .operations.prune.policy import Policy
+from .operations.registry import Operations
+from .operations.rollback.plan import RollbackPlan, plan_rollback
+from .operations.shared.depth import SOFT_LIMIT, depth_note
 from .ports import Catalog, Hypervisor, Progress, silent
-from .rebuild import rebuild
-from .runner import Runner, outcome
+from .reports.doctor import examine
+from .reports.rebuild import rebuild
+from .reports.usage import gather, sum_up
+from .reports.verify import Verification
 from .settings import Settings
 from .survey import Subject, Survey
 from .thinning import Thinning
-from .usage import gather, sum_up
-from .verification import Verification
 
 MIB = 1024 * 1024
 PUSH = "push-"
@@ -103,7 +96,7 @@ class Coordinator:
         self._survey = Survey(hypervisor, catalog, self._store, reserve_bytes)
         self._soft_limit = soft_limit
         self._progress = progress
-        self._runner = Runner(hypervisor, catalog, self._survey, progress=progress, point=point)
+        self._runner = Runner(hypervisor, catalog, Operations(), progress=progress, point=point)
         self._thinning = Thinning(hypervisor, catalog, self._survey, self._runner)
 
     @classmethod
@@ -459,7 +452,8 @@ class Coordinator:
         Raises `Busy` when another process is at one of them, `Unfinished` when one can neither be
         done nor undone as things are; whatever it raises, the others have been settled.
         """
-        return self._runner.recover(domain)
+        uuid = self._survey.subject(domain).uuid if domain is not None else None
+        return self._runner.recover(uuid)
 
     # ------------------------------------------------------------------ reading
 

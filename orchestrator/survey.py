@@ -9,21 +9,15 @@ from uuid import UUID
 
 from .errors import NotFound, Refused
 from .formats import qcow2
-from .inspection import Inspection
+from .integrity.damage import Chains, Seen, qcow2_layers
+from .integrity.inspection import Inspection
+from .integrity.users import holders, users, writers
 from .model import Checkpoint, Collapsible, Domain, DomainDisks, Head, Layer, Source
-from .planning import (
-    Chains,
-    CheckpointFacts,
-    CollapseFacts,
-    DeleteFacts,
-    EditFacts,
-    RollbackFacts,
-    Seen,
-    holders,
-    qcow2_layers,
-    users,
-    writers,
-)
+from .operations.checkpoint.plan import CheckpointFacts
+from .operations.collapse.plan import CollapseFacts
+from .operations.delete.plan import DeleteFacts
+from .operations.edit.plan import EditFacts
+from .operations.rollback.plan import RollbackFacts
 from .ports import Catalog, Hypervisor
 
 

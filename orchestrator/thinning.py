@@ -10,6 +10,7 @@ from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from uuid import uuid4
 
+from .engine.runner import Runner, outcome
 from .errors import Interrupted, Refused, SnapctlError, telling
 from .model import (
     Checkpoint,
@@ -23,9 +24,10 @@ from .model import (
     PruneReport,
     Recovered,
 )
-from .planning import CollapsePlan, DeletePlan, Policy, check_policy, decide, plan_collapse, plan_delete
+from .operations.collapse.plan import CollapsePlan, plan_collapse
+from .operations.delete.plan import DeletePlan, plan_delete
+from .operations.prune.policy import Policy, check_policy, decide
 from .ports import Catalog, Hypervisor
-from .runner import Runner, outcome
 from .survey import Subject, Survey
 
 
@@ -66,7 +68,7 @@ class Thinning:
         failure: SnapctlError | None = None
         for name in self._catalogued() if domain is None else [domain]:
             try:
-                recovered += self._runner.recover(name)
+                recovered += self._runner.recover(self._survey.subject(name).uuid)
                 decided = decide(self._living(name), policy, now, zone)
                 decisions += decided
                 removed = [each.checkpoint for each in decided if not each.kept]
@@ -110,7 +112,7 @@ class Thinning:
         self, domain: str, names: Sequence[str], *, collapse: bool, recursive: bool = False, sparing: bool = False
     ) -> list[Outcome]:
         """`sparing` says that a prune asks: what came to be needed meanwhile stays."""
-        recovered = self._runner.recover(domain)
+        recovered = self._runner.recover(self._survey.subject(domain).uuid)
         subject = self._survey.subject(domain)
         checkpoints = self._to_delete(subject, names, recursive=recursive)
         self._plan_delete(subject, checkpoints)  # raises what any of them is refused with
@@ -173,7 +175,7 @@ class Thinning:
     def collapse(self, domain: str | None) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for name in self._catalogued() if domain is None else [domain]:
-            recovered = self._runner.recover(name)
+            recovered = self._runner.recover(self._survey.subject(name).uuid)
             outcomes += self._collapse(self._survey.subject(name), None, recovered)
         return outcomes
 
@@ -196,7 +198,7 @@ class Thinning:
         return [plan_collapse(str(uuid4()), self._survey.for_collapse(subject, found)) for found in stacks]
 
     def flatten(self, domain: str) -> list[Outcome]:
-        recovered = self._runner.recover(domain)
+        recovered = self._runner.recover(self._survey.subject(domain).uuid)
         outcomes = []
         for found in self._survey.stacks(self._survey.subject(domain)):
             plan = plan_collapse(str(uuid4()), self._survey.for_collapse(self._survey.subject(domain), found))

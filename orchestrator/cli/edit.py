@@ -43,7 +43,7 @@ def edit(
     """
     from msgspec import UNSET
 
-    from ..planning import Edits
+    from ..operations.edit.plan import Edits
     from .report import report, report_plans
 
     if new_name is None and description is None and not tags and not untags and expires is None:

@@ -10,7 +10,7 @@ from .session import Session
 
 if TYPE_CHECKING:
     from ..coordinator import Coordinator
-    from ..planning import RollbackPlan
+    from ..operations.rollback.plan import RollbackPlan
 
 GENERATED = ""
 """What --keep-current without a name gives."""

@@ -14,7 +14,7 @@ from .options import examples, global_options
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..planning import Policy
+    from ..operations.prune.policy import Policy
     from ..settings import PruneDefaults
 
 NUMBER = click.IntRange(min=0, max=2**31 - 1)
@@ -70,7 +70,7 @@ def prune(
     all that has not expired is kept, too. An option overrides the key of the same name in the
     configuration's table [prune], and no other.
     """
-    from ..planning import check_policy
+    from ..operations.prune.policy import check_policy
     from .render import prune as render
 
     if (domain is None) is not all_:
@@ -112,7 +112,7 @@ def _policy(defaults: PruneDefaults, given: Mapping[str, object]) -> Policy:
     """The configured policy with what was given in place of its single rules. Raises `UsageError`."""
     import msgspec
 
-    from ..planning import Policy
+    from ..operations.prune.policy import Policy
 
     rules: dict[str, Any] = msgspec.structs.asdict(defaults) | {
         key: value for key, value in given.items() if value is not None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..engine.story import Plan
 from ..model import OperationRecord, Outcome
-from ..planning import Plan
 from .render import outcome as render
 from .session import Session
 

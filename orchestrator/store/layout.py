@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from posixpath import join, normpath
 
+from ..units import MIB
+
 
 def operation_directory(store: str, domain_uuid: str, operation_id: str) -> str:
     """The one directory that holds what an operation creates; files in it never move."""
@@ -15,3 +17,7 @@ def is_made_by(path: object, domain_uuid: str, operation_id: str) -> bool:
     if not isinstance(path, str) or not path.startswith("/") or normpath(path) != path:
         return False
     return path.split("/")[-3:-1] == [domain_uuid, operation_id]
+
+
+OVERLAY_SIZE = MIB
+"""What a fresh overlay is reckoned to need: an empty qcow2 file takes 192 KiB."""

@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from ..errors import IntegrityError, NotFound
-from ..journal import Evidence
 from ..model import Disk, Domain, FileFacts, Layer, NewOverlay
-from ..ports import Catalog, Hypervisor, Lease
+from ..ports import Catalog, Evidence, Hypervisor, Lease
 from . import manifest
 from .manifest import BadManifest, Manifest
 

@@ -13,7 +13,7 @@ import msgspec
 
 from orchestrator.errors import HypervisorError
 from orchestrator.model import Host
-from orchestrator.planning import DeletePlan
+from orchestrator.operations.delete.plan import DeletePlan
 
 from .bench import Bench
 from .case import ENVIRONMENT, FAILED, INTEGRITY, REFUSED, USAGE, Case, Elsewhere, Provocation, Row, Unconcerned

@@ -40,16 +40,12 @@ from orchestrator.model import (
     Verdict,
     VerifyReport,
 )
-from orchestrator.planning import (
-    CheckpointPlan,
-    CollapsePlan,
-    DeletePlan,
-    EditPlan,
-    Edits,
-    Policy,
-    RollbackPlan,
-    decide,
-)
+from orchestrator.operations.checkpoint.plan import CheckpointPlan
+from orchestrator.operations.collapse.plan import CollapsePlan
+from orchestrator.operations.delete.plan import DeletePlan
+from orchestrator.operations.edit.plan import EditPlan, Edits
+from orchestrator.operations.prune.policy import Policy, decide
+from orchestrator.operations.rollback.plan import RollbackPlan
 from orchestrator.ports import Progress, silent
 
 from . import values

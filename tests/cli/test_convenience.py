@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from msgspec import UNSET
 
-from orchestrator.planning import Edits
+from orchestrator.operations.edit.plan import Edits
 
 from .conftest import Run
 from .standin import StandIn

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.planning import Policy
+from orchestrator.operations.prune.policy import Policy
 
 from .conftest import Run
 from .standin import StandIn

@@ -17,8 +17,8 @@ from orchestrator import settings
 from orchestrator.errors import HypervisorError, Refused, UsageError
 from orchestrator.formats import domainxml, imagexml, qcow2, saveimage, storagexml
 from orchestrator.hypervisor import uri
+from orchestrator.integrity.headers import header_problem
 from orchestrator.model import Source, check_name
-from orchestrator.planning.headers import header_problem
 from orchestrator.store import manifest
 from tests.twin import qcow2 as good_qcow2
 from tests.unit import test_domainxml, test_manifest, test_qcow2, test_savedxml, test_storagexml

@@ -17,7 +17,8 @@ from typing import Self
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import HypervisorError
 from orchestrator.model import After, GuestState, Level
-from orchestrator.planning import Edits, Policy
+from orchestrator.operations.edit.plan import Edits
+from orchestrator.operations.prune.policy import Policy
 from tests.histories import cast
 from tests.histories.client import Client, Outcome, Verb
 from tests.histories.expectation import (

@@ -42,14 +42,14 @@ PULLED = tuple(
 )
 
 MAKING = "orchestrator/store/workspace.py"
-REWIND = "orchestrator/operations/rewind.py"
-CHECKPOINT = "orchestrator/operations/checkpoint.py"
-ROLLBACK = "orchestrator/operations/rollback.py"
-DELETE = "orchestrator/operations/delete.py"
-COLLAPSE = "orchestrator/operations/collapse.py"
-JOURNAL = "orchestrator/journal.py"
+REWIND = "orchestrator/operations/shared/rewind.py"
+CHECKPOINT = "orchestrator/operations/checkpoint/story.py"
+ROLLBACK = "orchestrator/operations/rollback/story.py"
+DELETE = "orchestrator/operations/delete/story.py"
+COLLAPSE = "orchestrator/operations/collapse/story.py"
+JOURNAL = "orchestrator/engine/run.py"
 ROWS = "orchestrator/catalog/journal.py"
-FILES = "orchestrator/planning/files.py"
+FILES = "orchestrator/integrity/damage.py"
 
 BUGS = (
     # ------------------------------------------------------------------ order of things
@@ -170,7 +170,7 @@ BUGS = (
     ),
     Bug(
         "two rollbacks in one directory",
-        "orchestrator/planning/rollback.py",
+        "orchestrator/operations/rollback/plan.py",
         "operation_directory(facts.store, checkpoint.domain_uuid, operation_id)",
         "operation_directory(facts.store, checkpoint.domain_uuid, checkpoint.id)",
         ("tests/unit/test_planning_rollback.py", KILLED_ROLLBACK),
@@ -199,7 +199,7 @@ BUGS = (
     # ------------------------------------------------------------------ who may act
     Bug(
         "drop the token check of the fence",
-        "orchestrator/fence.py",
+        "orchestrator/engine/fence.py",
         "            self._lease.check()\n",
         "            pass\n",
         (PROCESSES,),
@@ -370,14 +370,14 @@ BUGS = (
     ),
     Bug(
         "trust a header's backing file",
-        "orchestrator/planning/headers.py",
+        "orchestrator/integrity/headers.py",
         "    if named != (backing and normpath(backing)):\n",
         "    if False:\n",
         ("tests/unit/test_planning_headers.py",),
     ),
     Bug(
         "follow a header to data in another file",
-        "orchestrator/planning/headers.py",
+        "orchestrator/integrity/headers.py",
         "    if header.external_data:\n",
         "    if False:\n",
         ("tests/unit/test_planning_headers.py",),
@@ -391,21 +391,21 @@ BUGS = (
     ),
     Bug(
         "no writers but those that run now",
-        FILES,
+        "orchestrator/integrity/users.py",
         'for when, disks in ((" from its next start on", domain.persistent_disks), ("", domain.disks)):',
         'for when, disks in (("", domain.disks),):',
         ("tests/unit/test_planning_files.py", "tests/unit/test_planning_dangers.py", VERIFY),
     ),
     Bug(
         "roll back to what is marked as damaged",
-        "orchestrator/planning/rollback.py",
+        "orchestrator/operations/rollback/plan.py",
         "    _refuse_damaged(checkpoint)\n",
         "",
         ("tests/unit/test_planning_rollback_refused.py", VERIFY),
     ),
     Bug(
         "roll back a domain that was given other disks",
-        "orchestrator/planning/rollback.py",
+        "orchestrator/operations/rollback/plan.py",
         "        refuse_drift(domain, facts.head)\n",
         "",
         ("tests/unit/test_planning_rollback_refused.py",),
@@ -420,7 +420,7 @@ BUGS = (
     ),
     Bug(
         "delete the only copy of a guest",
-        "orchestrator/planning/delete.py",
+        "orchestrator/operations/delete/plan.py",
         "    if facts.is_only_copy:\n",
         "    if False:\n",
         ("tests/unit/test_planning_delete.py", "tests/unit/test_coordinator.py"),
@@ -441,14 +441,14 @@ BUGS = (
     ),
     Bug(
         "write below the disk of a running guest",
-        "orchestrator/planning/collapse.py",
+        "orchestrator/operations/collapse/plan.py",
         "    if holder := facts.holders.get(normpath(layer.path)):\n",
         "    if holder := None:\n",
         ("tests/unit/test_planning_collapse.py",),
     ),
     Bug(
         "pull up what is damaged",
-        "orchestrator/planning/collapse.py",
+        "orchestrator/operations/collapse/plan.py",
         "    _refuse_damaged(facts)\n",
         "",
         ("tests/unit/test_planning_collapse.py",),
@@ -491,14 +491,14 @@ BUGS = (
     ),
     Bug(
         "prune what is protected",
-        "orchestrator/planning/retention.py",
+        "orchestrator/operations/prune/policy.py",
         "((PROTECTED,) if checkpoint.protected else ())",
         "()",
         ("tests/unit/test_planning_retention.py",),
     ),
     Bug(
         "prune what the domain stands on",
-        "orchestrator/planning/retention.py",
+        "orchestrator/operations/prune/policy.py",
         "((HERE,) if checkpoint.current else ())",
         "()",
         ("tests/unit/test_planning_retention.py",),
@@ -512,14 +512,14 @@ BUGS = (
     ),
     Bug(
         "an empty policy prunes all",
-        "orchestrator/planning/retention.py",
+        "orchestrator/operations/prune/policy.py",
         "    if not (policy.keeps or policy.expired):\n",
         "    if False:\n",
         ("tests/unit/test_planning_retention.py",),
     ),
     Bug(
         "pull layers in though the volume would be full",
-        "orchestrator/planning/collapse.py",
+        "orchestrator/operations/collapse/plan.py",
         "    if facts.free_bytes < moved + facts.reserve_bytes:\n",
         "    if False:\n",
         ("tests/unit/test_planning_collapse.py",),
@@ -541,14 +541,14 @@ BUGS = (
     ),
     Bug(
         "clean up what is still being made",
-        "orchestrator/doctor/orphans.py",
+        "orchestrator/reports/doctor/orphans.py",
         "    if facts.now - directory.manifest.created < SETTLED_AFTER:\n",
         "    if False:\n",
         ("tests/unit/test_doctor_orphans.py",),
     ),
     Bug(
         "clean up what something stands on",
-        "orchestrator/doctor/orphans.py",
+        "orchestrator/reports/doctor/orphans.py",
         "        free = [directory for directory in candidates if not directory.paths & needed]\n",
         "        free = list(candidates)\n",
         ("tests/unit/test_doctor_orphans.py",),

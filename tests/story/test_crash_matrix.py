@@ -10,7 +10,7 @@ import pytest
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import SnapctlError
 from orchestrator.model import Device, Disk, GuestState, Source
-from orchestrator.planning import Edits
+from orchestrator.operations.edit.plan import Edits
 from tests.story.faults import Faults, Killed, Kind
 from tests.story.lab import Lab
 from tests.story.strikes import EFFECTS

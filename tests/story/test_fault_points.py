@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator import runner
 from orchestrator.coordinator import Coordinator
+from orchestrator.engine import runner
+from orchestrator.engine.run import Run
+from orchestrator.engine.story import Story
 from orchestrator.errors import SnapctlError
-from orchestrator.journal import Run, Story
 from orchestrator.model import GuestState
 from tests.story.faults import Killed
 from tests.story.lab import Lab

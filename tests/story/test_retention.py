@@ -14,7 +14,9 @@ from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import PUSHED, Coordinator
 from orchestrator.errors import Busy, NotFound, Refused, UsageError
 from orchestrator.model import OperationKind
-from orchestrator.planning import EditFacts, Edits, Policy, misplaced, plan_edit
+from orchestrator.operations.edit.plan import EditFacts, Edits, plan_edit
+from orchestrator.operations.prune.policy import Policy
+from orchestrator.operations.registry import misplaced
 from tests.story.lab import STORE, Lab
 from tests.twin import TwinHypervisor
 

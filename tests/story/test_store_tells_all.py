@@ -13,11 +13,11 @@ import pytest
 
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
-from orchestrator.doctor import examine
-from orchestrator.doctor.orphans import SETTLED_AFTER
 from orchestrator.errors import Refused
 from orchestrator.model import Advice, CheckpointDetails, Level
-from orchestrator.planning import Edits
+from orchestrator.operations.edit.plan import Edits
+from orchestrator.reports.doctor import examine
+from orchestrator.reports.doctor.orphans import SETTLED_AFTER
 from tests.story.faults import Faults, Killed, Kind
 from tests.story.lab import STORE, Lab
 from tests.twin import TwinHypervisor

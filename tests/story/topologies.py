@@ -8,7 +8,7 @@ from pathlib import Path
 
 from orchestrator.coordinator import Coordinator
 from orchestrator.model import Device, Disk, GuestState, Source
-from orchestrator.planning import Edits
+from orchestrator.operations.edit.plan import Edits
 from tests.story.lab import Lab
 
 Act = Callable[[Coordinator], object]

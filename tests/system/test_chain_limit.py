@@ -7,7 +7,7 @@ from contextlib import closing
 import pytest
 
 from orchestrator.hypervisor import connect
-from orchestrator.planning.depth import longest_chain
+from orchestrator.operations.shared.depth import longest_chain
 from tests.bench.depth import deepen
 from tests.box.box import Box
 from tests.box.fixtures import GuestFactory

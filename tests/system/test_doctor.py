@@ -18,7 +18,7 @@ import pytest
 from orchestrator.formats import domainxml
 from orchestrator.hypervisor import connect as open_hypervisor
 from orchestrator.model import NewOverlay, OperationKind, Source
-from orchestrator.planning import HELPER_PREFIX
+from orchestrator.operations.collapse.helper import HELPER_PREFIX
 from orchestrator.store import manifest
 from orchestrator.store.layout import operation_directory
 from orchestrator.store.manifest import Manifest

@@ -24,7 +24,9 @@ from orchestrator.model import (
     MemoryImage,
     Source,
 )
-from orchestrator.planning import CheckpointFacts, CheckpointRequest, DeleteFacts, RollbackFacts
+from orchestrator.operations.checkpoint.plan import CheckpointFacts, CheckpointRequest
+from orchestrator.operations.delete.plan import DeleteFacts
+from orchestrator.operations.rollback.plan import RollbackFacts
 from orchestrator.store.layout import operation_directory
 from tests.twin import xml as twin_xml
 from tests.unit.file_builders import GIB, MIB, file_facts, made, seen_of

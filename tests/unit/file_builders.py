@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from orchestrator.integrity.damage import Seen
 from orchestrator.model import Checkpoint, FileFacts, Layer
-from orchestrator.planning import Seen
 from tests.twin import qcow2
 
 T = TypeVar("T")

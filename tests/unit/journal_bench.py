@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator import journal
 from orchestrator.catalog import SqlCatalog
+from orchestrator.engine.run import Run
+from orchestrator.engine.story import Step, undone
 from orchestrator.errors import HypervisorError, Interrupted, SnapctlError, Unfinished
-from orchestrator.journal import Evidence, Run, Step
 from orchestrator.model import OperationKind, OperationRecord, OperationState
-from orchestrator.ports import Lease
+from orchestrator.ports import Evidence, Lease
 from tests.unit.builders import DOMAIN, HOST, NEXT, host
 
 STEPS = ("made", "turned", "kept", "told")
@@ -97,7 +97,7 @@ class Story:
         return self.world.retreats
 
     def undone(self, cause: Exception) -> SnapctlError:
-        return journal.undone(cause, "web01")
+        return undone(cause, "web01")
 
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(f"not finished: {problem}", effect="nothing is lost")

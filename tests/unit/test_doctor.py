@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.doctor import judge
-from orchestrator.doctor.facts import Catalogued, DoctorFacts, Open, Standing
-from orchestrator.doctor.helpers import find_helpers, helpers
 from orchestrator.formats import domainxml
 from orchestrator.model import (
     Advice,
@@ -29,7 +26,10 @@ from orchestrator.model import (
     Owner,
     Source,
 )
-from orchestrator.planning import HELPER_PREFIX
+from orchestrator.operations.collapse.helper import HELPER_PREFIX
+from orchestrator.reports.doctor import judge
+from orchestrator.reports.doctor.facts import Catalogued, DoctorFacts, Open, Standing
+from orchestrator.reports.doctor.helpers import find_helpers, helpers
 from orchestrator.store.contents import Directory, StoreContents
 from tests.unit.builders import (
     ACTIVE,

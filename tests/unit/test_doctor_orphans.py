@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.doctor.facts import DoctorFacts, Open
-from orchestrator.doctor.leftovers import leftovers
-from orchestrator.doctor.orphans import SETTLED_AFTER, Orphans, find_orphans
 from orchestrator.model import Layer, Level, NewOverlay, OperationKind
+from orchestrator.reports.doctor.facts import DoctorFacts, Open
+from orchestrator.reports.doctor.leftovers import leftovers
+from orchestrator.reports.doctor.orphans import SETTLED_AFTER, Orphans, find_orphans
 from orchestrator.store import manifest
 from orchestrator.store.contents import Directory, StoreContents
 from orchestrator.store.manifest import Manifest

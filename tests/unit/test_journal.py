@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.engine.story import Step
 from orchestrator.errors import OperationUndone, Refused
-from orchestrator.journal import Step
 from orchestrator.model import OperationState
 from tests.unit.journal_bench import BEFORE_PIVOT, FROM_PIVOT, PIVOT, POINTS, STEPS, Bench, Story, rpc_error
 

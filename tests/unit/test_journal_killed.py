@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from orchestrator.engine.run import UNDOING
 from orchestrator.errors import Busy, OperationUndone
-from orchestrator.journal import UNDOING
 from orchestrator.model import OperationState
 from tests.unit.builders import DOMAIN, HOST
 from tests.unit.journal_bench import FROM_PIVOT, PIVOT, POINTS, STEPS, UNDO_POINTS, Bench, Killed, rpc_error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.engine.story import in_words, undone
 from orchestrator.errors import (
     HypervisorError,
     IntegrityError,
@@ -13,7 +14,6 @@ from orchestrator.errors import (
     SnapctlError,
     Unfinished,
 )
-from orchestrator.journal import in_words, undone
 from orchestrator.model import OperationState
 from tests.unit.journal_bench import BEFORE_PIVOT, FROM_PIVOT, PIVOT, Bench, rpc_error
 

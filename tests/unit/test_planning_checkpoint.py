@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from orchestrator.model import After, Device, GuestState, Head, NewOverlay, Source, runs_after
-from orchestrator.planning import CheckpointPlan, plan_checkpoint
+from orchestrator.operations.checkpoint.plan import CheckpointPlan, plan_checkpoint
 from tests.unit.builders import (
     ACTIVE,
     BASE,

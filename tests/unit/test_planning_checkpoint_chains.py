@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.errors import Refused
 from orchestrator.model import Source
-from orchestrator.planning import plan_checkpoint
+from orchestrator.operations.checkpoint.plan import plan_checkpoint
 from tests.twin import qcow2
 from tests.unit.builders import BASE, checkpoint_facts, checkpoint_request, disk, domain
 from tests.unit.file_builders import GIB

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import LONGEST_LINE, Busy, Refused, SnapctlError, UsageError
 from orchestrator.model import Device, Domain, GuestState
-from orchestrator.planning import CheckpointPlan, plan_checkpoint
+from orchestrator.operations.checkpoint.plan import CheckpointPlan, plan_checkpoint
 from tests.unit.builders import (
     ACTIVE,
     BASE,

@@ -9,8 +9,10 @@ import pytest
 
 from orchestrator.errors import Busy, IntegrityError, Refused, SnapctlError
 from orchestrator.formats import domainxml
+from orchestrator.integrity.users import holders
 from orchestrator.model import Collapsible, DomainDisks, FileFacts, Layer, Source
-from orchestrator.planning import CollapseFacts, CollapsePlan, holders, misplaced, plan_collapse
+from orchestrator.operations.collapse.plan import CollapseFacts, CollapsePlan, plan_collapse
+from orchestrator.operations.registry import misplaced
 from tests.unit.builders import BASE, CLEAN, DOMAIN, NEXT, STORE, disk, domain, host, in_store, layer
 from tests.unit.file_builders import MIB, file_facts
 

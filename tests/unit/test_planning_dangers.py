@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import IntegrityError
+from orchestrator.integrity.damage import check_files, damage, dangers
+from orchestrator.integrity.users import writers
 from orchestrator.model import DomainDisks
-from orchestrator.planning import damage, dangers, writers
-from orchestrator.planning.files import check_files
 from tests.unit.builders import BASE, CLEAN, checkpoint, disk, in_store, layer
 from tests.unit.file_builders import seen_of
 

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.errors import LONGEST_LINE, Refused
 from orchestrator.model import CheckpointState
-from orchestrator.planning import DeletePlan, plan_delete
+from orchestrator.operations.delete.plan import DeletePlan, plan_delete
 from tests.unit.builders import (
     ACTIVE,
     CLEAN,

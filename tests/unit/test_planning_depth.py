@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.errors import Refused
 from orchestrator.model import Domain, Source
-from orchestrator.planning.depth import depth_after, depth_note, longest_chain, refuse_too_deep
+from orchestrator.operations.shared.depth import depth_after, depth_note, longest_chain, refuse_too_deep
 from tests.unit.builders import disk, domain
 
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec import UNSET
 
 from orchestrator.model import Labels
-from orchestrator.planning import EditFacts, Edits, plan_edit
+from orchestrator.operations.edit.plan import EditFacts, Edits, plan_edit
 from tests.unit.builders import CLEAN, NEXT, checkpoint, host, in_store, layer
 
 LABELS = Labels(name="clean", description="words", tags=("x",), expires=datetime(2030, 1, 1, tzinfo=UTC))

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.errors import LONGEST_LINE, IntegrityError
+from orchestrator.integrity.damage import check_files, damage, relied_on
 from orchestrator.model import Checkpoint, CheckpointDisk, Device, FileFacts, Layer
-from orchestrator.planning import damage, relied_on
-from orchestrator.planning.files import check_files
 from tests.unit.builders import BASE, CLEAN, MEMORY, checkpoint, checkpoint_disk, in_store, layer, memory_image
 from tests.unit.file_builders import GIB, MIB, file_facts, header_bytes, memory_head, seen_of
 

@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 
 from orchestrator.errors import LONGEST_LINE, IntegrityError
+from orchestrator.integrity.damage import check_files, qcow2_layers
 from orchestrator.model import Layer
-from orchestrator.planning import qcow2_layers
-from orchestrator.planning.files import check_files
 from tests.twin import qcow2
 from tests.unit.builders import BASE, CLEAN, MEMORY, checkpoint, in_store, layer
 from tests.unit.file_builders import GIB, MIB, seen_of

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import LONGEST_LINE, UsageError
 from orchestrator.model import check_name
-from orchestrator.planning import plan_checkpoint
+from orchestrator.operations.checkpoint.plan import plan_checkpoint
 from tests.unit.builders import checkpoint_facts, checkpoint_request
 
 BAD_NAMES = [

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import UsageError
 from orchestrator.model import CheckpointSummary
-from orchestrator.planning import Policy, decide
+from orchestrator.operations.prune.policy import Policy, decide
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)  # a Wednesday
 DAY = timedelta(days=1)

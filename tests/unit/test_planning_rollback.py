@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.model import After, GuestState, Head, NewOverlay, Source
-from orchestrator.planning import RollbackPlan, plan_rollback
+from orchestrator.operations.rollback.plan import RollbackPlan, plan_rollback
 from tests.unit.builders import (
     ACTIVE,
     BASE,

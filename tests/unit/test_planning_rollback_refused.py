@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import LONGEST_LINE, Busy, IntegrityError, Refused, SnapctlError
 from orchestrator.model import After, CheckpointState, GuestState
-from orchestrator.planning import RollbackPlan, plan_rollback
+from orchestrator.operations.rollback.plan import RollbackPlan, plan_rollback
 from tests.unit.builders import (
     BASE,
     CLEAN,

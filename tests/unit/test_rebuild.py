@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestrator.model import Domain, Layer, NewOverlay, OperationKind, Rebuilt, RebuiltDomain
-from orchestrator.rebuild import RebuildFacts, assemble
+from orchestrator.reports.rebuild import RebuildFacts, assemble
 from orchestrator.store import manifest
 from orchestrator.store.contents import Directory, StoreContents
 from orchestrator.store.manifest import Manifest

@@ -11,7 +11,7 @@ from orchestrator.catalog import SqlCatalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import NotFound
 from orchestrator.model import DomainHoldings, DomainUsage, FileFacts, Holding, Holdings, Usage
-from orchestrator.usage import UsageFacts, sum_up
+from orchestrator.reports.usage import UsageFacts, sum_up
 from tests.twin import TwinHypervisor, World
 from tests.twin.files import File
 from tests.twin.storage import TwinStorage

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
+from ...engine.story import Plan
 from ...model import CheckpointSummary, OperationKind, OperationRecord, Outcome, Postponed, Recovered
-from ...planning import DeletePlan, Plan, RollbackPlan
+from ...operations.delete.plan import DeletePlan
+from ...operations.rollback.plan import RollbackPlan
 from .columns import Column, align
 from .units import age, duration, shown, size
 

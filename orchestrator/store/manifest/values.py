@@ -12,10 +12,13 @@ import msgspec
 
 from ...formats import imagexml
 from ...model import Checkpoint, Layer, NewOverlay, OperationKind
-from ...planning import CheckpointPlan, RollbackPlan
 
 NAME = "manifest.json"
+
+
 SCHEMA = 1
+
+
 LONGEST = 16 * 1024 * 1024
 """Bytes. Chains of 200 layers on each of 100 disks stay below it."""
 
@@ -57,26 +60,6 @@ class Manifest:
 
 def path_in(directory: str) -> str:
     return join(directory, NAME)
-
-
-def of_plan(plan: CheckpointPlan | RollbackPlan, opened: datetime) -> Manifest:
-    """The manifest with which an operation marks its directory; `opened` is when its journal row was."""
-    kind, stands_on = (
-        (OperationKind.CHECKPOINT, plan.operation_id)
-        if isinstance(plan, CheckpointPlan)
-        else (OperationKind.ROLLBACK, plan.checkpoint_id)
-    )
-    return Manifest(
-        host_uuid=plan.host.uuid,
-        host_name=plan.host.name,
-        domain_uuid=plan.domain_uuid,
-        domain_name=plan.domain_name,
-        operation_id=plan.operation_id,
-        kind=kind,
-        created=opened,
-        stands_on=stands_on,
-        overlays=plan.overlays,
-    )
 
 
 def with_checkpoint(

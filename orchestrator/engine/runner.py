@@ -1,0 +1,109 @@
+"""Where every operation begins and ends: a plan is carried out under a lease, and what a crash left is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ..errors import SnapctlError
+from ..model import OperationKind, OperationRecord, Outcome, Recovered
+from ..ports import Catalog, Hypervisor, Lease, Progress
+from .fence import Fenced
+from .run import Run
+from .story import FaultPoint, Plan, Registry
+
+
+class Runner:
+    """`progress` is told how far long steps are; `point` is reached before and after each effect."""
+
+    def __init__(
+        self, hypervisor: Hypervisor, catalog: Catalog, registry: Registry, *, progress: Progress, point: FaultPoint
+    ) -> None:
+        self._hypervisor = hypervisor
+        self._catalog = catalog
+        self._registry = registry
+        self._progress = progress
+        self._point = point
+
+    def run(self, kind: OperationKind, plan: Plan) -> Run:
+        """Carry a plan out. Raises what its story does; `Busy` when somebody else is at the domain."""
+        lease = self._catalog.open_operation(
+            operation_id=plan.operation_id,
+            kind=kind,
+            host=plan.host,
+            domain_uuid=plan.domain_uuid,
+            domain_name=plan.domain_name,
+            plan=msgspec.to_builtins(plan),
+        )
+        try:
+            run = self._begun(lease)
+            run.carry_out()
+        finally:
+            lease.release()
+        return run
+
+    def recover(self, domain_uuid: str | None = None) -> list[Recovered]:
+        """Settle what was left unfinished of a domain, or of the whole host: see `Coordinator.recover`."""
+        recovered = []
+        failure: SnapctlError | None = None
+        for operation in self._catalog.unsettled(self._hypervisor.host.uuid, domain_uuid):
+            try:
+                recovered.append(self._recover(operation))
+            except SnapctlError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return recovered
+
+    def _recover(self, operation: OperationRecord) -> Recovered:
+        if self._catalog.is_abandoned(operation):
+            self._registry.plan(operation)  # raises for a damaged one, before anybody becomes its owner
+        lease = self._catalog.take_over(operation)
+        try:
+            state = self._begun(lease).settle()
+        finally:
+            lease.release()
+        return Recovered(
+            operation=operation.kind,
+            domain=operation.domain_name,
+            id=operation.id,
+            state=state,
+            detail=f"it had stopped at step {operation.step}" if operation.step else "it had stopped in its first step",
+        )
+
+    def _begun(self, lease: Lease) -> Run:
+        story = self._registry.story(Fenced(self._hypervisor, lease), self._catalog, lease, self._progress)
+        return Run(story, self._catalog, lease, self._point)
+
+
+def outcome(
+    kind: OperationKind,
+    plan: Plan,
+    run: Run,
+    recovered: Sequence[Recovered],
+    *,
+    checkpoint: str = "",
+    checkpoint_id: str | None = None,
+    stops_at: str = "",
+    kept: str | None = None,
+    freed: int | None = None,
+    layer: str | None = None,
+) -> Outcome:
+    """What a verb returns of a run.
+
+    `recovered` was settled before it; the guest stood still from step `stops_at` until it was resumed.
+    """
+    return Outcome(
+        operation=kind,
+        domain=plan.domain_name,
+        checkpoint=checkpoint,
+        id=checkpoint_id or plan.operation_id,
+        duration_s=run.seconds(),
+        downtime_s=run.seconds_between(stops_at, "resumed"),
+        steps=run.times,
+        kept=kept,
+        freed_bytes=freed,
+        layer=layer,
+        recovered=tuple(recovered),
+    )

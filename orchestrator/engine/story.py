@@ -1,0 +1,97 @@
+"""What an operation is made of: a plan, and steps that can each be done, observed and undone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import HypervisorError, OperationUndone, SnapctlError, Unfinished
+from ..model import Host, OperationRecord
+from ..ports import Catalog, Evidence, Hypervisor, Lease, Progress
+
+FaultPoint = Callable[[str], None]
+
+
+def nothing() -> None:
+    """The undo of a step that leaves nothing behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    name: str
+    do: Callable[[], None]
+    observe: Callable[[], Evidence | None]
+    undo: Callable[[], None] = nothing
+
+
+class Plan(Protocol):
+    """What an operation will do, as a value: printed by `--dry-run`, stored in the journal, never edited."""
+
+    @property
+    def operation_id(self) -> str: ...
+    @property
+    def host(self) -> Host: ...
+    @property
+    def domain_uuid(self) -> str: ...
+    @property
+    def domain_name(self) -> str: ...
+    @property
+    def made(self) -> tuple[str, list[str]]:
+        """The operation that makes or made these files, by id, and the files that this plan takes for its own."""
+
+    def lines(self) -> list[str]:
+        """What `--dry-run` prints: one effect a line, in order."""
+
+
+class Story(Protocol):
+    """What an operation does, step by step, over the ports. Its plan never changes."""
+
+    facts: MutableMapping[str, Any]
+    """Evidence of the steps so far, as the journal holds it."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]: ...
+
+    def premises(self) -> None:
+        """Raise when what the plan was built on is no longer so; called once the domain is ours."""
+
+    def decided(self) -> bool:
+        """Whether the world is beyond the point of no return, so that only forward is safe."""
+
+    def retreat(self) -> bool:
+        """Bring the world back before the point of no return, if that is still safe; say whether."""
+
+    def undone(self, cause: Exception) -> SnapctlError:
+        """What to tell the user after `cause` led to everything being taken back."""
+
+    def unfinished(self, problem: str) -> Unfinished:
+        """What to tell the user when `problem` keeps the operation from being settled now."""
+
+
+class Registry(Protocol):
+    """All kinds of operations: how each reads its plan, and tells its story."""
+
+    def plan(self, operation: OperationRecord) -> Plan:
+        """The plan as the journal has it. Raises `CatalogError` for one that is damaged: it is input, too."""
+
+    def story(self, hypervisor: Hypervisor, catalog: Catalog, lease: Lease, progress: Progress) -> Story:
+        """The story of a journal row: the same for a new operation and for one that a crash left behind."""
+
+
+def undone(cause: Exception, domain: str) -> SnapctlError:
+    """The usual message after an undo: the cause's own class and words, with what became of it."""
+    effect = f"undone: {domain} and its disks are as before"
+    if not isinstance(cause, SnapctlError):
+        return OperationUndone(in_words(cause), effect=effect)
+    kind = OperationUndone if isinstance(cause, HypervisorError) else type(cause)
+    return kind(cause.problem, effect=effect, hint=cause.hint)
+
+
+def in_words(cause: BaseException) -> str:
+    """What went wrong, without what became of it."""
+    if isinstance(cause, SnapctlError):
+        return cause.problem
+    if isinstance(cause, KeyboardInterrupt):
+        return "interrupted"
+    return f"{type(cause).__name__}: {cause}"

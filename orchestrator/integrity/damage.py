@@ -1,0 +1,185 @@
+"""Are the files what the catalog says they are? Asked before a guest is touched, and by verify."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from posixpath import normpath
+
+from ..errors import HypervisorError, IntegrityError
+from ..formats import imagexml, qcow2, saveimage
+from ..model import Checkpoint, FileFacts, Finding, Layer, MemoryImage
+from .headers import header_problem
+
+Chains = Mapping[str, Sequence[Layer]]
+"""By target: the frozen layer of a disk, and all below it that are catalogued, nearest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was seen of the files that a checkpoint relies on. `facts` has them all; what the other
+    mappings do not have was not looked at."""
+
+    facts: Mapping[str, FileFacts | None]
+    heads: Mapping[str, bytes]  # the first bytes of memory images and qcow2 layers
+    hashes: Mapping[str, str] = field(default_factory=dict)  # SHA-256
+    writers: Mapping[str, str] = field(default_factory=dict)  # of files that a domain may write to
+
+
+def relied_on(checkpoint: Checkpoint, chains: Chains) -> list[str]:
+    """Every file that a checkpoint needs to be restored, each once."""
+    layers = [layer.path for layer, _ in _layers(chains)]
+    others = [disk.file for disk in checkpoint.disks if disk.file is not None]
+    return list(dict.fromkeys([checkpoint.memory.path, *layers, *others]))
+
+
+def qcow2_layers(layers: Iterable[Layer]) -> list[str]:
+    """Those whose header can be read: images of the kind, in files."""
+    return [layer.path for layer in layers if layer.format == "qcow2" and layer.physical is not None]
+
+
+def check_files(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> None:
+    """Raise `IntegrityError` unless every file is what the catalog says, and stays so."""
+    effect = f"{checkpoint.name} cannot be restored and nothing was changed"
+    for found in damage(checkpoint, chains, seen):
+        hint = f"put the file back, or: snapctl delete {checkpoint.domain_name} {checkpoint.name}"
+        raise IntegrityError(found.problem, effect=effect, hint=hint)
+    for found in dangers(chains, seen):
+        raise IntegrityError(found.problem, effect=effect, hint="give that domain another disk: virsh edit")
+
+
+# --------------------------------------------------------------------------- damage
+
+
+def damage(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> Iterator[Finding]:
+    """The files of a checkpoint that are not what the catalog says: one finding for each."""
+    memory = checkpoint.memory.path
+    if problem := _memory_problem(checkpoint, seen):
+        yield Finding(path=memory, problem=f"the memory image {memory} {problem}")
+    for layer, below in _layers(chains):
+        if problem := _layer_problem(layer, below, seen):
+            yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
+    for disk in checkpoint.disks:
+        if disk.file is not None and seen.facts[disk.file] is None:
+            yield Finding(path=disk.file, problem=f"the {disk.device} image {disk.file} is missing")
+
+
+def layer_damage(chain: Sequence[Layer], seen: Seen) -> Iterator[Finding]:
+    """The same for layers alone, nearest first; the last one's backing file is not looked for."""
+    for layer, below in pairwise([*chain, None]):
+        if layer is not None and (problem := _layer_problem(layer, below, seen)):
+            yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
+
+
+def _layers(chains: Chains) -> Iterator[tuple[Layer, Layer | None]]:
+    """Each layer once, with the one below it."""
+    known: set[str] = set()
+    for chain in chains.values():
+        for layer, below in pairwise([*chain, None]):
+            if layer is not None and layer.path not in known:
+                known.add(layer.path)
+                yield layer, below
+
+
+def _memory_problem(checkpoint: Checkpoint, seen: Seen) -> str | None:
+    memory = checkpoint.memory
+    found, head = seen.facts[memory.path], seen.heads.get(memory.path, b"")
+    if found is None:
+        return "is missing"
+    if found.physical != memory.size:
+        return f"has {found.physical} bytes, not {memory.size}"
+    try:
+        return (
+            _header_problem(memory, saveimage.parse_header(head))
+            or _xml_problem(checkpoint.domain_xml, saveimage.domain_xml(head))
+            or _pairing_problem(checkpoint)
+            or _hash_problem(memory.sha256, seen.hashes.get(memory.path))
+        )
+    except saveimage.BadHeader as error:
+        return str(error)
+
+
+def _header_problem(memory: MemoryImage, header: saveimage.Header) -> str | None:
+    if not header.whole:
+        return "is incomplete"
+    seen = (header.version, header.data_length, header.was_running, header.compression)
+    if seen != (memory.version, memory.data_length, memory.was_running, memory.compression):
+        return "has another header than the catalog says"
+    return None
+
+
+def _xml_problem(catalogued: str, inside: str | None) -> str | None:
+    """An image is code: libvirt would run the emulator, and open the files, that its XML names."""
+    if inside is None:
+        return "is cut off within its XML"
+    try:
+        differences = imagexml.differences(imagexml.named(inside), imagexml.named(catalogued))
+    except HypervisorError:
+        return "and the catalog do not both have a domain XML that can be read"
+    return f"was changed: {'; '.join(differences)}" if differences else None
+
+
+def _pairing_problem(checkpoint: Checkpoint) -> str | None:
+    """The disks that the memory was saved with are the layers that the catalog pairs it with."""
+    saved = imagexml.writable_sources(checkpoint.domain_xml)
+    paired = {target: layer.path for target, layer in checkpoint.layers.items()}
+    for target in sorted(saved.keys() | paired.keys()):
+        if saved.get(target) != paired.get(target):
+            return f"was saved with {saved.get(target)} for disk {target}, not with {paired.get(target)}"
+    return None
+
+
+def _layer_problem(layer: Layer, below: Layer | None, seen: Seen) -> str | None:
+    if layer.physical is None and layer.operation_id is None:
+        return None  # a block device: libvirt's volumes say nothing of it
+    found = seen.facts[layer.path]
+    if found is None:
+        return "is missing"
+    changes = [f"its {what} is {is_now}, not {was}" for what, is_now, was in _compared(layer, found) if is_now != was]
+    if layer.rewritten_by is not None:
+        return None  # what it shows stays the same, all else is on the move until that operation is settled
+    if changes:
+        return f"was changed: {'; '.join(changes)}"
+    if layer.path in seen.heads and (problem := _head_problem(layer, below, seen.heads[layer.path])):
+        return problem
+    return _hash_problem(layer.sha256, seen.hashes.get(layer.path))
+
+
+def _head_problem(layer: Layer, below: Layer | None, head: bytes) -> str | None:
+    if problem := header_problem(head, layer.path, layer.backing, below.format if below else None):
+        return problem
+    header = qcow2.parse_header(head)
+    if header.virtual_size != layer.capacity:
+        return f"has a virtual size of {header.virtual_size} in its header, not {layer.capacity}"
+    if header.internal_snapshots and layer.operation_id is not None:
+        return "has snapshots inside that snapctl did not make"
+    return None
+
+
+def _compared(layer: Layer, found: FileFacts) -> Iterator[tuple[str, object, object]]:
+    yield "length", found.physical, layer.physical
+    if layer.mtime is not None:
+        yield "time of last change", found.mtime, layer.mtime
+    if layer.format == "raw":
+        return  # libvirt guesses the rest from the content, which is the guest's to choose
+    yield "format", found.format, layer.format
+    yield "virtual size", found.capacity, layer.capacity
+    yield "backing file", found.backing, layer.backing
+
+
+def _hash_problem(was: str | None, is_now: str | None) -> str | None:
+    if was is None or is_now is None or was == is_now:
+        return None
+    return f"was changed: its SHA-256 is {is_now[:16]}…, not {was[:16]}…"
+
+
+# --------------------------------------------------------------------------- dangers
+
+
+def dangers(chains: Chains, seen: Seen) -> Iterator[Finding]:
+    """The frozen layers that a domain has as its own writable disk."""
+    for layer, _ in _layers(chains):
+        writer = seen.writers.get(normpath(layer.path))
+        if writer and layer.rewritten_by is None:
+            yield Finding(path=layer.path, problem=f"the layer {layer.path} is frozen, and {writer}")

@@ -1,0 +1,89 @@
+"""Look at the files that checkpoints rely on: reads only, each file once, through the one door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..errors import NotFound
+from ..formats import qcow2, saveimage
+from ..model import Checkpoint, DomainDisks, FileFacts
+from ..ports import Hypervisor, Progress, silent
+from .damage import Chains, Seen, relied_on
+from .users import writers
+
+
+class Inspection:
+    """What was seen is remembered until `forget`, so that a file that many checkpoints share is read once.
+
+    A file that vanishes while it is looked at is seen as missing.
+    """
+
+    def __init__(self, hypervisor: Hypervisor, progress: Progress = silent) -> None:
+        self._hypervisor = hypervisor
+        self._progress = progress
+        self.read_bytes = 0
+        """Of all files that were hashed."""
+        self.forget()
+
+    def forget(self) -> None:
+        """See everything anew from now on."""
+        self._facts: dict[str, FileFacts | None] = {}
+        self._heads: dict[str, bytes] = {}
+        self._hashes: dict[str, str] = {}
+        self._domains: list[DomainDisks] | None = None
+
+    def look(self, checkpoint: Checkpoint, chains: Chains, *, into: Iterable[str], but_for: str = "") -> Seen:
+        """Facts of all files of a checkpoint, the beginnings of its memory image and of the layers `into`,
+        and what was hashed so far.
+
+        `but_for` is the UUID of a domain whose own disks are no danger.
+        """
+        paths = relied_on(checkpoint, chains)
+        self._facts |= self._hypervisor.storage.facts_of([path for path in paths if path not in self._facts])
+        self._look_into_memory(checkpoint.memory.path)
+        for path in into:
+            self._look_into(path, qcow2.HEAD_LENGTH)
+        return Seen(
+            facts={path: self._facts[path] for path in paths},
+            heads={path: self._heads[path] for path in paths if path in self._heads},
+            hashes={path: self._hashes[path] for path in paths if path in self._hashes},
+            writers=writers(each for each in self._all_domains() if each.uuid != but_for),
+        )
+
+    def hash(self, path: str) -> None:
+        """Read the whole of a file that was seen."""
+        facts = self._facts[path]
+        if facts is None or path in self._hashes:
+            return
+        try:
+            self._hashes[path] = self._hypervisor.storage.sha256(path, self._progress)
+        except NotFound:
+            self._facts[path] = None
+        else:
+            self.read_bytes += facts.physical
+
+    # ------------------------------------------------------------------
+
+    def _look_into_memory(self, path: str) -> None:
+        self._look_into(path, saveimage.HEAD_LENGTH)
+        try:
+            if path in self._heads and saveimage.domain_xml(self._heads[path]) is None:  # an outlandish one
+                header = saveimage.parse_header(self._heads[path])
+                self._look_into(path, saveimage.HEADER_LENGTH + header.data_length)
+        except saveimage.BadHeader:
+            return  # which is for whoever judges what was seen
+
+    def _look_into(self, path: str, length: int) -> None:
+        """Read the first bytes, unless that many were read."""
+        facts = self._facts[path]
+        if facts is None or len(self._heads.get(path, b"")) >= min(length, facts.physical):
+            return
+        try:
+            self._heads[path] = self._hypervisor.storage.read(path, 0, length)
+        except NotFound:
+            self._facts[path] = None
+
+    def _all_domains(self) -> list[DomainDisks]:
+        if self._domains is None:
+            self._domains = self._hypervisor.domains.disks()
+        return self._domains

@@ -1,0 +1,1 @@
+"""checkpoint: save the memory of a domain and freeze its disks."""

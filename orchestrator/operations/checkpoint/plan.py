@@ -1,0 +1,306 @@
+"""Plan a checkpoint, or refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+from posixpath import isabs, join, normpath
+
+from ...errors import Refused
+from ...integrity.headers import header_problem
+from ...model import (
+    After,
+    Device,
+    Disk,
+    Domain,
+    GuestState,
+    Head,
+    Host,
+    NewOverlay,
+    check_description,
+    check_expiry,
+    check_name,
+    what_becomes,
+)
+from ...store.layout import OVERLAY_SIZE, operation_directory
+from ...units import MIB
+from ..shared.depth import depth_after, refuse_too_deep
+from ..shared.refusals import refuse_busy, refuse_drift, refuse_foreign_state
+
+SNAPSHOTTABLE_SOURCES = ("file", "block")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRequest:
+    operation_id: str
+    name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    after: After = After.AS_SAVED
+    expires: datetime | None = None
+    flatten: bool = False  # its disks will stand on nothing by then, however deep they are now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointFacts:
+    """What the hypervisor and the catalog say at the time of planning."""
+
+    host: Host
+    domain: Domain
+    head: Head | None
+    name_taken: bool
+    namesake: str | None  # UUID of another domain of that name that has checkpoints
+    free_bytes: int
+    store: str
+    reserve_bytes: int = 0
+    heads: Mapping[str, bytes] = field(default_factory=dict)  # first bytes of the user's own qcow2 layers
+    writers: Mapping[str, str] = field(default_factory=dict)  # of files that another domain may write to
+
+
+def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> CheckpointPlan:
+    """Raises `UsageError`, `Busy` or `Refused`."""
+    domain = facts.domain
+    check_name(request.name, "checkpoint")
+    for tag in request.tags:
+        check_name(tag, "tag")
+    check_description(request.description)
+    check_expiry(request.expires)
+    if facts.name_taken:
+        raise Refused(
+            f"{domain.name} already has a checkpoint {request.name}",
+            hint=f"take another name, or first: snapctl delete {domain.name} {request.name}",
+        )
+    _refuse_namesake(domain, facts.namesake)
+    _refuse_unsavable(domain)
+    _refuse_unfit_disks(domain)
+    _refuse_unfit_chains(domain, facts.heads)
+    _refuse_other_writers(domain, facts.writers)
+    refuse_drift(domain, facts.head)
+    if not request.flatten:
+        refuse_too_deep(domain, facts.host.libvirt_version)
+    directory = operation_directory(facts.store, domain.uuid, request.operation_id)
+    overlays = tuple(_overlay_on_top(domain, disk, directory) for disk in domain.writable_disks)
+    overlay_bytes = len(overlays) * OVERLAY_SIZE
+    needed = domain.memory_bytes + 64 * MIB + overlay_bytes
+    if facts.free_bytes < needed + facts.reserve_bytes:
+        raise Refused(
+            f"the store {facts.store} has {facts.free_bytes // MIB} MiB free, "
+            f"a checkpoint of {domain.name} may need {(needed + facts.reserve_bytes) // MIB} MiB",
+            hint="delete checkpoints or enlarge the store",
+        )
+    return CheckpointPlan(
+        operation_id=request.operation_id,
+        host=facts.host,
+        domain_uuid=domain.uuid,
+        domain_name=domain.name,
+        run_id=domain.run_id,
+        persistent=domain.persistent,
+        was_running=domain.state is GuestState.RUNNING,
+        after=request.after,
+        name=request.name,
+        description=request.description,
+        tags=tuple(dict.fromkeys(request.tags)),
+        head=facts.head,
+        directory=directory,
+        memory_path=join(directory, "memory.save"),
+        disks=domain.disks,
+        overlays=overlays,
+        needed_bytes=needed,
+        depth=depth_after(domain),
+        estimated_bytes=_estimate(domain, overlay_bytes),
+        free_bytes=facts.free_bytes,
+        domain_xml=domain.xml,
+        machine=domain.machine,
+        cpu=domain.cpu,
+        emulator=domain.emulator,
+        expires=request.expires,
+    )
+
+
+def _estimate(domain: Domain, overlay_bytes: int) -> int | None:
+    """What a checkpoint is likely to take. QEMU has more resident than the guest's memory, which is all that
+    is saved; what the guest never touched is neither."""
+    if domain.resident_bytes is None:
+        return None
+    return min(domain.resident_bytes, domain.memory_bytes) + overlay_bytes
+
+
+def _refuse_namesake(domain: Domain, namesake: str | None) -> None:
+    if namesake is not None:
+        raise Refused(
+            f"the catalog knows {domain.name} as another domain, {namesake}",
+            hint=f"give this one another name: virsh domrename {domain.name} NAME",
+        )
+
+
+def _refuse_unsavable(domain: Domain) -> None:
+    name = domain.name
+    refuse_busy(domain)
+    match domain.state:
+        case GuestState.OFF:
+            raise Refused(f"{name} is not running: it has no memory to save", hint=f"start it: virsh start {name}")
+        case GuestState.CRASHED:
+            raise Refused(f"{name} has crashed", hint=f"start it again: virsh destroy {name}; virsh start {name}")
+        case GuestState.IO_ERROR:
+            raise Refused(
+                f"{name} is paused on an I/O error: its disks are not to be trusted",
+                hint=f"mend its storage, then: virsh resume {name}",
+            )
+        case GuestState.OTHER:
+            raise Refused(f"{name} is neither running nor paused", hint=f"look at: virsh domstate --reason {name}")
+        case _:
+            pass
+    refuse_foreign_state(domain)
+
+
+def _refuse_unfit_disks(domain: Domain) -> None:
+    name = domain.name
+    if not domain.writable_disks:
+        raise Refused(f"{name} has no writable disk to freeze", hint="snapctl needs at least one")
+    for disk in domain.writable_disks:
+        if disk.shareable:
+            raise Refused(f"disk {disk.target} of {name} is shareable: others may write to it", hint="detach it")
+        if disk.transient:
+            raise Refused(f"disk {disk.target} of {name} is transient: its content is not kept", hint="detach it")
+        if disk.device is Device.LUN:
+            raise Refused(
+                f"disk {disk.target} of {name} is passed through (device='lun'): it cannot have an overlay",
+                hint="detach it, or define it with device='disk'",
+            )
+        if disk.source is None or disk.source_type not in SNAPSHOTTABLE_SOURCES:
+            raise Refused(
+                f"the source of disk {disk.target} of {name} is of type {disk.source_type}, neither file nor block",
+                hint="detach it, or move it to a file",
+            )
+        _refuse_odd_size(domain, disk.target)
+    if domain.persistent:
+        _refuse_pending_disks(domain)
+
+
+def _refuse_odd_size(domain: Domain, target: str) -> None:
+    """An overlay must be as large as the disk, and libvirt makes overlays of whole KiB only."""
+    capacity = domain.capacities.get(target)
+    if capacity is None:
+        raise Refused(
+            f"nobody knows the virtual size of disk {target} of {domain.name}",
+            hint=f"look at: virsh domblkinfo {domain.name} {target}",
+        )
+    if capacity % 1024:
+        raise Refused(
+            f"disk {target} of {domain.name} has a virtual size of {capacity} bytes, "
+            "which libvirt cannot give an overlay",
+            hint="make it a multiple of 1 KiB",
+        )
+
+
+def _refuse_unfit_chains(domain: Domain, heads: Mapping[str, bytes]) -> None:
+    """Refuse layers that a rollback would refuse, too: what their headers say is what libvirt goes by then."""
+    for disk in domain.writable_disks:
+        for layer, below in pairwise([disk.source, *disk.backing, None]):
+            if layer is None:
+                continue
+            place = f"disk {disk.target} of {domain.name}"
+            if not isabs(layer.path):
+                raise Refused(
+                    f"{place} stands on {layer.path}, neither file nor block device", hint="copy it to a file"
+                )
+            backing, backing_format = (below.path, below.format) if below else (None, None)
+            problem = layer.path in heads and header_problem(heads[layer.path], layer.path, backing, backing_format)
+            if problem:
+                raise Refused(f"{place} stands on {layer.path}, which {problem}", hint="see: qemu-img info")
+
+
+def _refuse_other_writers(domain: Domain, writers: Mapping[str, str]) -> None:
+    """All layers of the chains are frozen from then on: nobody else may write to them."""
+    for disk in domain.writable_disks:
+        for layer in (disk.source, *disk.backing):
+            if layer is not None and (writer := writers.get(normpath(layer.path))):
+                raise Refused(
+                    f"disk {disk.target} of {domain.name} stands on {layer.path}, and {writer}",
+                    hint="give that domain another disk: virsh edit",
+                )
+
+
+def _refuse_pending_disks(domain: Domain) -> None:
+    defined = domain.persistent_sources()
+    for target, path in domain.sources().items():
+        if target in defined and defined[target] != path:
+            raise Refused(
+                f"disk {target} of {domain.name} is {path}, but from its next start {defined[target]}",
+                hint=f"make them the same: virsh edit {domain.name}",
+            )
+
+
+def _overlay_on_top(domain: Domain, disk: Disk, directory: str) -> NewOverlay:
+    assert disk.source is not None  # noqa: S101 - _refuse_unfit_disks
+    return NewOverlay(
+        target=disk.target,
+        path=join(directory, f"{disk.target}.qcow2"),
+        backing=disk.source.path,
+        backing_format=disk.source.format,
+        capacity=domain.capacities[disk.target],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointPlan:
+    """Save the memory of a running or paused domain and freeze its disks."""
+
+    operation_id: str
+    host: Host
+    domain_uuid: str
+    domain_name: str
+    run_id: int | None
+    persistent: bool
+    was_running: bool
+    after: After
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    head: Head | None  # where the domain stands now
+    directory: str
+    memory_path: str
+    disks: tuple[Disk, ...]  # all disks as they are now
+    overlays: tuple[NewOverlay, ...]  # one per writable disk, on top of its present source
+    needed_bytes: int  # at most: the guest's whole memory
+    domain_xml: str
+    machine: str
+    cpu: str
+    emulator: str
+    depth: int = 0  # layers that the deepest disk has afterwards
+    expires: datetime | None = None
+    estimated_bytes: int | None = None  # rather than `needed_bytes`: what the guest's QEMU has resident
+    free_bytes: int | None = None  # in the store, when this was planned
+
+    @property
+    def parent_id(self) -> str | None:
+        return self.head.checkpoint_id if self.head else None
+
+    @property
+    def tops(self) -> dict[str, str]:
+        """The layers that freeze, by target."""
+        return {overlay.target: overlay.backing for overlay in self.overlays}
+
+    @property
+    def made(self) -> tuple[str, list[str]]:
+        return self.operation_id, [self.memory_path, *(overlay.path for overlay in self.overlays)]
+
+    def lines(self) -> list[str]:
+        return [
+            f"make {self.directory}",
+            *(f"make overlay {overlay.path} on {overlay.backing}" for overlay in self.overlays),
+            f"save the memory of {self.domain_name} to {self.memory_path} ({self._needs()})",
+            *(f"freeze {overlay.backing} ({overlay.target})" for overlay in self.overlays),
+            f"record checkpoint {self.name}",
+            what_becomes(self.domain_name, self.after, self.was_running),
+        ]
+
+    def _needs(self) -> str:
+        needs = f"at most {self.needed_bytes // MIB} MiB"
+        if self.estimated_bytes is not None:
+            needs += f", probably {self.estimated_bytes // MIB} MiB"
+        if self.free_bytes is not None:
+            needs += f"; {self.free_bytes // MIB} MiB are free"
+        return needs

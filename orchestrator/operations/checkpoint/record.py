@@ -1,0 +1,122 @@
+"""A checkpoint as the catalog records it, put together from its plan and from the evidence of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import zip_longest
+from typing import Any
+
+import msgspec
+
+from ...formats import saveimage
+from ...model import Checkpoint, CheckpointDisk, CheckpointState, Disk, FileFacts, Layer, MemoryImage, Source
+from ...ports import Catalog, Hypervisor
+from .plan import CheckpointPlan
+
+
+def memory_image(facts: FileFacts, header: saveimage.Header) -> MemoryImage:
+    return MemoryImage(
+        path=facts.path,
+        size=facts.physical,
+        was_running=header.was_running,
+        version=header.version,
+        compression=header.compression,
+        data_length=header.data_length,
+    )
+
+
+def checkpoint(plan: CheckpointPlan, evidence: Mapping[str, Any], catalog: Catalog) -> Checkpoint:
+    """`evidence` is that of the step "saved": when, which memory image, and the facts of the layers that froze."""
+    frozen = msgspec.convert(evidence["frozen"], dict[str, FileFacts | None])
+    return Checkpoint(
+        id=plan.operation_id,
+        host_uuid=plan.host.uuid,
+        domain_uuid=plan.domain_uuid,
+        domain_name=plan.domain_name,
+        name=plan.name,
+        parent_id=plan.parent_id,
+        created=datetime.fromisoformat(evidence["created"]),
+        mode="save",
+        state=CheckpointState.READY,
+        memory=msgspec.convert(evidence["memory"], MemoryImage),
+        disks=tuple(_disk(plan, disk, frozen, catalog) for disk in plan.disks),
+        domain_xml=plan.domain_xml,
+        persistent=plan.persistent,
+        machine=plan.machine,
+        cpu=plan.cpu,
+        emulator=plan.emulator,
+        qemu_version=plan.host.qemu_version,
+        libvirt_version=plan.host.libvirt_version,
+        tags=plan.tags,
+        description=plan.description,
+        expires=plan.expires,
+    )
+
+
+def chains(plan: CheckpointPlan, checkpoint: Checkpoint, hypervisor: Hypervisor) -> list[Layer]:
+    """The frozen layers, and what is below those that are the user's own: the catalog sees it for the first time."""
+    layers = list(checkpoint.layers.values())
+    for disk in plan.disks:
+        if disk.writable and checkpoint.layers[disk.target].operation_id is None:
+            layers += _below(disk, hypervisor)
+    return layers
+
+
+def _disk(plan: CheckpointPlan, disk: Disk, frozen: Mapping[str, FileFacts | None], catalog: Catalog) -> CheckpointDisk:
+    return CheckpointDisk(
+        target=disk.target,
+        device=disk.device,
+        readonly=disk.readonly,
+        path=disk.path,
+        format=disk.source.format if disk.source else None,
+        source_type=disk.source_type,
+        layer=_frozen_layer(plan, disk, disk.source, frozen[disk.target], catalog)
+        if disk.writable and disk.source
+        else None,
+    )
+
+
+def _frozen_layer(plan: CheckpointPlan, disk: Disk, source: Source, facts: FileFacts | None, catalog: Catalog) -> Layer:
+    known = catalog.layer(plan.host.uuid, source.path)
+    return _layer(
+        disk.target,
+        source,
+        disk.backing[0].path if disk.backing else None,
+        facts,
+        capacity={overlay.target: overlay.capacity for overlay in plan.overlays}[disk.target],
+        operation_id=known.operation_id if known else None,
+    )
+
+
+def _below(disk: Disk, hypervisor: Hypervisor) -> list[Layer]:
+    """The layers below a disk's own, as the running guest had them open."""
+    layers = []
+    belows = [source.path for source in disk.backing[1:]]
+    for source, backing in zip_longest(disk.backing, belows):
+        facts = hypervisor.storage.facts(source.path)
+        capacity = facts.capacity if facts else 0
+        layers.append(_layer(disk.target, source, backing, facts, capacity=capacity, operation_id=None))
+    return layers
+
+
+def _layer(
+    target: str,
+    source: Source,
+    backing: str | None,
+    facts: FileFacts | None,
+    *,
+    capacity: int,
+    operation_id: str | None,
+) -> Layer:
+    return Layer(
+        path=source.path,
+        target=target,
+        format=source.format,
+        capacity=capacity,
+        backing=backing,
+        operation_id=operation_id,
+        physical=facts.physical if facts else None,
+        allocation=facts.allocation if facts else None,
+        mtime=facts.mtime if facts else None,
+    )

@@ -1,0 +1,1 @@
+"""collapse, flatten: move the data of backing files up, so that they can go."""

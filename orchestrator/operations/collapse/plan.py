@@ -1,0 +1,109 @@
+"""Plan to pull layers into the one above them, or refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from posixpath import normpath
+
+from ...errors import IntegrityError, Refused
+from ...formats import domainxml
+from ...integrity.damage import Seen, layer_damage
+from ...model import Collapsible, Domain, FileFacts, Host, Layer, Source
+from ...units import MIB
+from ..shared.refusals import refuse_busy
+from .helper import HELPER_PREFIX, HELPER_TARGET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollapseFacts:
+    host: Host
+    domain_uuid: str
+    domain_name: str
+    domain: Domain | None  # None: the hypervisor does not know it now (it was transient)
+    like: str  # a domain XML of it
+    found: Collapsible
+    seen: Mapping[str, FileFacts | None]  # of the layers that are found
+    holders: Mapping[str, str]  # of files below the disk of a running domain: its name
+    free_bytes: int
+    store: str
+    reserve_bytes: int = 0
+
+
+def plan_collapse(operation_id: str, facts: CollapseFacts) -> CollapsePlan:
+    """Raises `Busy`, `IntegrityError`, or `Refused` while a running domain has the layer below its disk:
+    QEMU lets nobody write to it then."""
+    layer, drops, base = facts.found.layer, facts.found.drops, facts.found.base
+    if facts.domain is not None:
+        refuse_busy(facts.domain)
+    if holder := facts.holders.get(normpath(layer.path)):
+        raise Refused(
+            f"{layer.path} is in use below a disk of {holder}, which runs",
+            hint=f"when {holder} is off or elsewhere: snapctl collapse; or at once: snapctl flatten {holder}",
+        )
+    _refuse_damaged(facts)
+    moved = sum(each.allocation or each.physical or 0 for each in drops)
+    if facts.free_bytes < moved + facts.reserve_bytes:
+        raise Refused(
+            f"the store {facts.store} has {facts.free_bytes // MIB} MiB free, "
+            f"{layer.path} may grow by {moved // MIB} MiB",
+            hint="delete checkpoints or enlarge the store",
+        )
+    return CollapsePlan(
+        operation_id=operation_id,
+        host=facts.host,
+        domain_uuid=facts.domain_uuid,
+        domain_name=facts.domain_name,
+        layer=layer,
+        drops=tuple(each.path for each in drops if each.operation_id is not None),
+        base=Source(path=base.path, format=base.format) if base else None,
+        moved_bytes=moved,
+        helper_xml=domainxml.helper(
+            facts.like,
+            uuid=operation_id,
+            name=f"{HELPER_PREFIX}{operation_id}",
+            target=HELPER_TARGET,
+            layer=Source(path=layer.path, format=layer.format),
+        ),
+    )
+
+
+def _refuse_damaged(facts: CollapseFacts) -> None:
+    """What is pulled up is believed from then on: so every layer must be what the catalog says."""
+    below = (*facts.found.drops, *([facts.found.base] if facts.found.base else []))
+    chain: tuple[Layer, ...] = (*([] if facts.found.layer.physical is None else [facts.found.layer]), *below)
+    for found in layer_damage(chain, Seen(facts=facts.seen, heads={})):
+        raise IntegrityError(found.problem, hint=f"see: snapctl verify {facts.domain_name}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollapsePlan:
+    """Pull the data of layers below one layer into it, so that it stands on `base`, and they can go.
+
+    What a guest sees in the layer stays the same. `layer` is as the catalog had it before.
+    """
+
+    operation_id: str
+    host: Host
+    domain_uuid: str
+    domain_name: str
+    layer: Layer
+    drops: tuple[str, ...]  # the layers of ours between it and `base`, nearest first
+    base: Source | None  # None: it will stand on nothing
+    moved_bytes: int  # at most
+    helper_xml: str  # of the domain that does it unless the layer is a running guest's own disk
+
+    @property
+    def base_path(self) -> str | None:
+        return self.base.path if self.base else None
+
+    @property
+    def made(self) -> tuple[str, list[str]]:
+        return self.layer.operation_id or "", [self.layer.path]
+
+    def lines(self) -> list[str]:
+        below = f"stand on {self.base.path}" if self.base else "stand on nothing"
+        return [
+            f"pull up to {self.moved_bytes // MIB} MiB into {self.layer.path}, and let it {below}",
+            *(f"delete {path} unless something needs it" for path in self.drops),
+        ]

@@ -1,0 +1,162 @@
+"""collapse, flatten: planned → marked → streamed* → committed → described → removed → done.
+
+The data of the layers below a layer is copied up into it; then it stands on the base, and those that
+nothing else needs go. What a guest sees in the layer is the same at every moment, so a crash leaves
+a whole chain, with more in it than before or with the layer on its new base. A running guest whose own
+disk it is has its QEMU do it (a block job); else a helper domain does, which is paused, has no network
+and never boots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from posixpath import dirname
+
+from ...engine.story import Step
+from ...errors import HypervisorError, NotFound, Refused, Unfinished
+from ...model import Domain, Layer
+from ...ports import Evidence
+from ...store import manifest
+from ...store.workspace import changed_manifest, describe_as, is_described_as, nothing_discarded, remove_discarded
+from ..shared.base import PlannedStory
+from .helper import HELPER_TARGET
+from .plan import CollapsePlan
+
+
+class CollapseStory(PlannedStory[CollapsePlan]):
+    """States a crash may leave: a layer that the catalog holds for being rewritten; with it a helper domain, or
+    a block job under way; a layer on its new base; the layers that it stood on still there."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            Step("marked", self._mark, self._is_marked, self._unmark),
+            Step("streamed", self._stream, self._is_streamed, self._stop),
+            Step("committed", self._commit, self._see_committed),
+            Step("described", self._describe, self._is_described),
+            Step("removed", self._remove, self._is_removed),
+        )
+
+    def premises(self) -> None:
+        if self._catalog.layer(self.plan.host.uuid, self.plan.layer.path) != self.plan.layer:
+            raise Refused(f"{self.plan.layer.path} was changed meanwhile", hint="try again")
+
+    # ------------------------------------------------------------------ marked
+
+    def _mark(self) -> None:
+        self._catalog.begin_rewrite(self._lease, self.plan.layer.path)
+
+    def _is_marked(self) -> Evidence | None:
+        return {} if self._catalogued.rewritten_by == self.plan.operation_id else None
+
+    def _unmark(self) -> None:
+        """It has more in it than before, on the same base."""
+        if self._is_marked() is not None:
+            self._catalog.commit_rewrite(self._lease, self._as_it_is(self.plan.layer.backing))
+
+    # ------------------------------------------------------------------ streamed: the point of no return
+
+    def _stream(self) -> None:
+        domains, plan = self._hypervisor.domains, self.plan
+        if (target := self._disk_of_running_guest()) is not None:
+            self._pull(plan.domain_uuid, target)
+            return
+        if not self._stands_on_base():
+            if self._helper() is None:
+                domains.create_paused(plan.helper_xml)
+            self._pull(plan.operation_id, HELPER_TARGET)
+        domains.destroy(plan.operation_id)  # and with it the last of what QEMU had yet to write
+
+    def _pull(self, uuid: str, target: str) -> None:
+        try:
+            self._hypervisor.domains.stream(uuid, target, self.plan.base_path, self._progress)
+        except NotFound as gone:  # a transient domain goes with its QEMU
+            problem = f"the QEMU that pulled layers into {self.plan.layer.path} is gone"
+            raise HypervisorError(problem, effect="how far it came is not known") from gone
+
+    def _is_streamed(self) -> Evidence | None:
+        return {} if self._stands_on_base() and self._helper() is None and not self._job_of_guest() else None
+
+    def _stop(self) -> None:
+        if (target := self._disk_of_running_guest()) is not None:
+            self._hypervisor.domains.stop_streaming(self.plan.domain_uuid, target)
+        self._hypervisor.domains.destroy(self.plan.operation_id)
+
+    def _helper(self) -> Domain | None:
+        return self._hypervisor.domains.get(self.plan.operation_id)
+
+    def _disk_of_running_guest(self) -> str | None:
+        """The disk of the domain, if it runs, whose active layer this is."""
+        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
+        if domain is None or not domain.active:
+            return None
+        return next((target for target, path in domain.sources().items() if path == self.plan.layer.path), None)
+
+    def _job_of_guest(self) -> bool:
+        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
+        return domain is not None and self._disk_of_running_guest() in domain.block_jobs
+
+    def _stands_on_base(self) -> bool:
+        found = self._hypervisor.storage.facts(self.plan.layer.path)
+        return found is not None and found.backing == self.plan.base_path
+
+    # ------------------------------------------------------------------ committed
+
+    def _commit(self) -> None:
+        self._catalog.commit_rewrite(self._lease, self._as_it_is(self.plan.base_path))
+
+    def _see_committed(self) -> Evidence | None:
+        if not self._is_committed():
+            return None
+        layer = self._catalogued
+        return changed_manifest(self._hypervisor, self._directory, lambda found: manifest.with_collapsed(found, layer))
+
+    def _is_committed(self) -> bool:
+        layer = self._catalogued
+        return layer.backing == self.plan.base_path and layer.rewritten_by is None
+
+    def _as_it_is(self, backing: str | None) -> Layer:
+        """The layer with the facts that it has now; those of an active one are nobody's business."""
+        layer = replace(self.plan.layer, backing=backing, sha256=None, rewritten_by=None)
+        found = self._hypervisor.storage.facts(layer.path)
+        if layer.physical is None or found is None:
+            return layer
+        return replace(layer, physical=found.physical, allocation=found.allocation, mtime=found.mtime)
+
+    @property
+    def _catalogued(self) -> Layer:
+        layer = self._catalog.layer(self.plan.host.uuid, self.plan.layer.path)
+        if layer is None:
+            raise Refused(f"{self.plan.layer.path} is not catalogued any more")
+        return layer
+
+    # ------------------------------------------------------------------ described, removed
+
+    def _describe(self) -> None:
+        """So that a catalog rebuilt from the store knows the layer as it is."""
+        describe_as(self._hypervisor, self._directory, self.facts)
+
+    def _is_described(self) -> Evidence | None:
+        return is_described_as(self._hypervisor, self._directory, self.facts)
+
+    @property
+    def _directory(self) -> str:
+        return dirname(self.plan.layer.path)
+
+    def _remove(self) -> None:
+        remove_discarded(self._hypervisor, self._catalog, self._lease)
+
+    def _is_removed(self) -> Evidence | None:
+        return nothing_discarded(self._catalog, self._lease)
+
+    # ------------------------------------------------------------------ settling
+
+    def decided(self) -> bool:
+        return self._is_committed() or (self._is_marked() is not None and self._stands_on_base())
+
+    def unfinished(self, problem: str) -> Unfinished:
+        return Unfinished(
+            f"pulling layers into {self.plan.layer.path} is not finished: {problem}",
+            effect="every disk shows what it did",
+            hint=f"run: snapctl recover {self.plan.domain_name}",
+        )

@@ -1,0 +1,1 @@
+"""delete: remove a checkpoint and the layers that nothing else needs."""

@@ -1,0 +1,92 @@
+"""Plan the deletion of a checkpoint, or refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from posixpath import normpath
+
+from ...errors import Refused
+from ...model import Checkpoint, CheckpointState, Head, Host, Layer, some
+from ...units import MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteFacts:
+    host: Host
+    domain_name: str  # as it is called now
+    checkpoint: Checkpoint
+    head: Head | None
+    layers: Sequence[Layer]  # what nothing would need any more
+    stays: Sequence[str] = ()  # by disk: the nearest layer that something else needs
+    needed_by: Sequence[str] = ()
+    sparing: bool = False  # a prune wants it: what the domain stands on, and what is protected, stays
+    is_only_copy: bool = False  # the domain is off, and its memory is nowhere but in this checkpoint
+    users: Mapping[str, str] = field(default_factory=dict)  # of files that a domain has for a disk, or below one
+
+
+def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
+    """Raises `Refused` when the guest itself would be lost, or a domain needs what is taken for unneeded."""
+    checkpoint, domain = facts.checkpoint, facts.domain_name
+    if checkpoint.state is not CheckpointState.READY:
+        raise Refused(f"checkpoint {checkpoint.name} is being deleted already", hint="see: snapctl list")
+    if facts.sparing and (checkpoint.protected or (facts.head and facts.head.checkpoint_id == checkpoint.id)):
+        raise Refused(f"checkpoint {checkpoint.name} came to be needed meanwhile", hint="prune again")
+    if facts.is_only_copy:
+        raise Refused(
+            f"{domain} is off and was not started since checkpoint {checkpoint.name}: "
+            "what was in its memory is nowhere else",
+            hint=f"bring it back first: snapctl rollback {domain} {checkpoint.name}",
+        )
+    for path in (checkpoint.memory.path, *(layer.path for layer in facts.layers)):
+        if user := facts.users.get(normpath(path)):
+            raise Refused(
+                f"{path} would go with checkpoint {checkpoint.name}, and {user}",
+                hint="is this catalog an old copy? See: snapctl doctor",
+            )
+    return DeletePlan(
+        operation_id=operation_id,
+        host=facts.host,
+        domain_uuid=checkpoint.domain_uuid,
+        domain_name=domain,
+        checkpoint_id=checkpoint.id,
+        checkpoint_name=checkpoint.name,
+        memory_path=checkpoint.memory.path,
+        layers=tuple(layer.path for layer in facts.layers),
+        freed_bytes=checkpoint.memory.size + sum(layer.allocation or 0 for layer in facts.layers),
+        head=facts.head,
+        sparing=facts.sparing,
+        stays=tuple(facts.stays),
+        needed_by=tuple(facts.needed_by),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeletePlan:
+    """Remove a checkpoint: its memory image, and what layers nothing else needs."""
+
+    operation_id: str
+    host: Host
+    domain_uuid: str
+    domain_name: str
+    checkpoint_id: str
+    checkpoint_name: str
+    memory_path: str
+    layers: tuple[str, ...]  # layers of ours that nothing needs then
+    freed_bytes: int
+    head: Head | None = None  # where the domain stands now
+    sparing: bool = False  # not if it is protected
+    stays: tuple[str, ...] = ()  # by disk: the nearest layer that something else needs, too
+    needed_by: tuple[str, ...] = ()  # what that is
+
+    @property
+    def made(self) -> tuple[str, list[str]]:
+        return self.checkpoint_id, [self.memory_path]
+
+    def lines(self) -> list[str]:
+        reason = f"needed by {some(self.needed_by)}" if self.needed_by else "something else stands on it"
+        return [
+            *(f"delete {path}" for path in (self.memory_path, *self.layers)),
+            *(f"keep {path}: {reason}" for path in self.stays),
+            f"that frees {self.freed_bytes / MIB:.1f} MiB",
+        ]

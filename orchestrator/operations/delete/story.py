@@ -1,0 +1,83 @@
+"""delete: planned → hidden* → removed → described → done.
+
+The checkpoint is hidden first, in one transaction with the list of what only it needs; its files
+go after that. A crash leaves a hidden checkpoint some of whose files are gone: forward only.
+What descended from it descends from its parent from then on; layers that they need stay.
+"""
+
+from __future__ import annotations
+
+from posixpath import dirname
+
+from ...engine.story import Step
+from ...errors import Refused, Unfinished
+from ...model import CheckpointState
+from ...ports import Evidence
+from ...store import manifest
+from ...store.workspace import changed_manifest, describe_as, is_described_as, remove_directories, remove_files
+from ..shared.base import PlannedStory
+from .plan import DeletePlan
+
+
+class DeleteStory(PlannedStory[DeletePlan]):
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            Step("hidden", self._hide, self._is_hidden),
+            Step("removed", self._remove, self._is_removed),
+            Step("described", self._describe, self._is_described),
+        )
+
+    def premises(self) -> None:
+        """It is still there, and the domain did not come to stand on it since the plan was made."""
+        plan = self.plan
+        checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
+        head = self._catalog.head(plan.host.uuid, plan.domain_uuid)
+        gone = checkpoint is None or checkpoint.state is not CheckpointState.READY
+        if gone or head != plan.head or (plan.sparing and checkpoint and checkpoint.protected):
+            raise Refused(
+                f"{plan.domain_name} or checkpoint {plan.checkpoint_name} changed meanwhile", hint="try again"
+            )
+
+    def _hide(self) -> None:
+        self._catalog.hide_checkpoint(self._lease, self.plan.checkpoint_id)
+
+    def _is_hidden(self) -> Evidence | None:
+        checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
+        return {} if checkpoint is None or checkpoint.state is CheckpointState.DELETING else None
+
+    def _remove(self) -> None:
+        """The memory image first: it is most of the bytes. The names go after the files."""
+        layers = [layer.path for layer in self._catalog.discarded_layers(self.plan.operation_id)]
+        files = [self.plan.memory_path, *layers]
+        remove_files(self._hypervisor, self.plan.domain_uuid, files)
+        remove_directories(self._hypervisor, self._catalog, files)
+        self._catalog.forget_checkpoint(self._lease, self.plan.checkpoint_id)
+        self._catalog.forget_layers(self._lease, layers)
+
+    def _is_removed(self) -> Evidence | None:
+        gone = self._catalog.checkpoint_by_id(self.plan.checkpoint_id) is None
+        if not gone or self._catalog.discarded_layers(self.plan.operation_id):
+            return None
+        return changed_manifest(self._hypervisor, self._directory, manifest.without_checkpoint)
+
+    def _describe(self) -> None:
+        """Where layers stay, the manifest no longer tells of a checkpoint: a rebuild would miss its image."""
+        describe_as(self._hypervisor, self._directory, self.facts)
+
+    def _is_described(self) -> Evidence | None:
+        return is_described_as(self._hypervisor, self._directory, self.facts)
+
+    @property
+    def _directory(self) -> str:
+        return dirname(self.plan.memory_path)
+
+    def decided(self) -> bool:
+        return self._is_hidden() is not None
+
+    def unfinished(self, problem: str) -> Unfinished:
+        return Unfinished(
+            f"deleting checkpoint {self.plan.checkpoint_name} of {self.plan.domain_name} is not finished: {problem}",
+            effect="nothing else was changed",
+            hint=f"run: snapctl recover {self.plan.domain_name}",
+        )

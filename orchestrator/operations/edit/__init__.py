@@ -1,0 +1,1 @@
+"""edit, protect: change a checkpoint's name, description, tags, expiry or protection."""

@@ -1,0 +1,122 @@
+"""Plan to say other things of a checkpoint, or refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from posixpath import join
+
+from msgspec import UNSET, UnsetType
+
+from ...errors import Refused, UsageError
+from ...model import Checkpoint, CheckpointState, Host, Labels, check_description, check_expiry, check_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edits:
+    """What to say otherwise. None leaves it as it is; of `expires`, UNSET does, as None is "never"."""
+
+    name: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()  # to be added
+    untags: tuple[str, ...] = ()  # to be taken away
+    expires: datetime | UnsetType | None = UNSET
+    protected: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditFacts:
+    host: Host
+    domain_name: str  # as it is called now
+    checkpoint: Checkpoint
+    name_taken: bool  # whether another checkpoint has the name asked for
+
+
+def plan_edit(operation_id: str, edits: Edits, facts: EditFacts) -> EditPlan:
+    """Raises `UsageError` or `Refused`."""
+    checkpoint, domain = facts.checkpoint, facts.domain_name
+    labels = _edited(checkpoint, edits, domain)
+    if checkpoint.state is not CheckpointState.READY:
+        raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint=f"see: snapctl list {domain}")
+    if facts.name_taken:
+        raise Refused(f"{domain} already has a checkpoint {labels.name}", hint="take another name")
+    return EditPlan(
+        operation_id=operation_id,
+        host=facts.host,
+        domain_uuid=checkpoint.domain_uuid,
+        domain_name=domain,
+        checkpoint_id=checkpoint.id,
+        directory=checkpoint.directory,
+        previous=checkpoint.labels,
+        labels=labels,
+    )
+
+
+def _edited(checkpoint: Checkpoint, edits: Edits, domain: str) -> Labels:
+    """Raises `UsageError` for what no checkpoint can be called, `Refused` for a tag that it does not have."""
+    before = checkpoint.labels
+    name = before.name if edits.name is None else edits.name
+    check_name(name, "checkpoint")
+    for tag in (*edits.tags, *edits.untags):
+        check_name(tag, "tag")
+    if both := set(edits.tags) & set(edits.untags):
+        raise UsageError(f"tag {min(both)} is to be added and taken away", hint="decide on one of them")
+    for tag in edits.untags:
+        if tag not in before.tags:
+            raise Refused(
+                f"checkpoint {before.name} has no tag {tag}", hint=f"see: snapctl show {domain} {before.name}"
+            )
+    description = before.description if edits.description is None else edits.description
+    check_description(description)
+    expires = before.expires if edits.expires is UNSET else edits.expires
+    check_expiry(expires)
+    return Labels(
+        name=name,
+        description=description,
+        tags=tuple(tag for tag in dict.fromkeys((*before.tags, *edits.tags)) if tag not in edits.untags),
+        expires=expires,
+        protected=before.protected if edits.protected is None else edits.protected,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditPlan:
+    """Say other things of a checkpoint; its files but for the manifest stay as they are."""
+
+    operation_id: str
+    host: Host
+    domain_uuid: str
+    domain_name: str
+    checkpoint_id: str
+    directory: str  # the checkpoint's
+    previous: Labels
+    labels: Labels
+
+    @property
+    def manifest_path(self) -> str:
+        return join(self.directory, "manifest.json")
+
+    @property
+    def made(self) -> tuple[str, list[str]]:
+        return self.checkpoint_id, [self.manifest_path]
+
+    def lines(self) -> list[str]:
+        changes = list(_changes(self.previous, self.labels)) or ["what is known already"]
+        return [
+            *(f"record of checkpoint {self.previous.name}: {change}" for change in changes),
+            f"write {self.manifest_path}",
+        ]
+
+
+def _changes(before: Labels, after: Labels) -> Iterator[str]:
+    if after.name != before.name:
+        yield f"its name is {after.name}"
+    if after.description != before.description:
+        yield f"it is described as: {after.description}" if after.description else "it has no description"
+    if after.tags != before.tags:
+        yield f"its tags are {', '.join(after.tags)}" if after.tags else "it has no tags"
+    if after.expires != before.expires:
+        yield f"it expires at {after.expires:%Y-%m-%d %H:%M:%S UTC}" if after.expires else "it never expires"
+    if after.protected != before.protected:
+        yield "no prune removes it" if after.protected else "a prune may remove it"

@@ -1,0 +1,70 @@
+"""edit: planned → recorded* → described → done.
+
+The catalog first, in one transaction; then the manifest beside the memory image, so that a rebuilt
+catalog says the same. A crash leaves a catalog that is ahead of the manifest: forward only.
+"""
+
+from __future__ import annotations
+
+from ...engine.story import Step
+from ...errors import Refused, Unfinished
+from ...model import CheckpointState
+from ...ports import Evidence
+from ...store.manifest import Manifest
+from ...store.workspace import describe, is_described
+from ..shared.base import PlannedStory
+from ..shared.manifests import manifest_anew
+from .plan import EditPlan
+
+
+class EditStory(PlannedStory[EditPlan]):
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return (
+            Step("recorded", self._record, self._is_recorded),
+            Step("described", self._describe, self._is_described),
+        )
+
+    def premises(self) -> None:
+        """The checkpoint is still what it was when the plan was made, and the new name is free."""
+        plan, name = self.plan, self.plan.labels.name
+        checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
+        if checkpoint is None or checkpoint.state is not CheckpointState.READY:
+            raise Refused(f"checkpoint {plan.previous.name} was deleted meanwhile", hint="take another one")
+        if checkpoint.labels != plan.previous:
+            raise Refused(f"checkpoint {plan.previous.name} was edited meanwhile", hint="try again")
+        holder = self._catalog.checkpoint(plan.host.uuid, plan.domain_uuid, name)
+        if holder is not None and holder.id != plan.checkpoint_id:
+            raise Refused(f"{plan.domain_name} has got a checkpoint {name} meanwhile", hint="take another name")
+
+    def _record(self) -> None:
+        self._catalog.edit_checkpoint(self._lease, self.plan.checkpoint_id, self.plan.labels)
+
+    def _is_recorded(self) -> Evidence | None:
+        checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
+        return {} if checkpoint is not None and checkpoint.labels == self.plan.labels else None
+
+    def _describe(self) -> None:
+        if self._hypervisor.storage.files(self.plan.directory) is not None:
+            describe(self._hypervisor, self.plan.directory, self._manifest())
+
+    def _is_described(self) -> Evidence | None:
+        """A directory that somebody removed has nothing to say: that must not keep the domain from going on."""
+        if self._hypervisor.storage.files(self.plan.directory) is None:
+            return {}
+        return {} if is_described(self._hypervisor, self.plan.directory, self._manifest()) else None
+
+    def _manifest(self) -> Manifest:
+        checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
+        assert checkpoint is not None  # noqa: S101 - it is not deleted while we have the domain
+        return manifest_anew(self._catalog, self.plan.host, checkpoint)
+
+    def decided(self) -> bool:
+        return self._is_recorded() is not None
+
+    def unfinished(self, problem: str) -> Unfinished:
+        return Unfinished(
+            f"editing checkpoint {self.plan.previous.name} of {self.plan.domain_name} is not finished: {problem}",
+            effect="the catalog has it, the manifest in the store perhaps not",
+            hint=f"run: snapctl recover {self.plan.domain_name}",
+        )

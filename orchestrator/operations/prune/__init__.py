@@ -1,0 +1,1 @@
+"""prune: which checkpoints a retention policy keeps."""

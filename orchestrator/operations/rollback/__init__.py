@@ -1,0 +1,1 @@
+"""rollback: revert a domain's storage to a checkpoint, then restore its memory."""

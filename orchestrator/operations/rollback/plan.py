@@ -1,0 +1,165 @@
+"""Plan a rollback, or refuse it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from posixpath import join
+
+from ...errors import IntegrityError, Refused
+from ...integrity.damage import Chains, Seen, check_files
+from ...model import After, Checkpoint, CheckpointState, Disk, Domain, Head, Host, NewOverlay, what_becomes
+from ...store.layout import OVERLAY_SIZE, operation_directory
+from ...units import MIB
+from ..shared.refusals import refuse_busy, refuse_drift, refuse_foreign_state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackFacts:
+    host: Host
+    domain: Domain | None  # None: the hypervisor does not know it now (it was transient)
+    checkpoint: Checkpoint
+    head: Head | None
+    chains: Chains
+    seen: Seen
+    discards: tuple[str, ...]
+    free_bytes: int
+    store: str
+    reserve_bytes: int = 0
+
+
+def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> RollbackPlan:
+    """Raises `Busy`, `Refused` or `IntegrityError`."""
+    checkpoint, domain = facts.checkpoint, facts.domain
+    if checkpoint.state is not CheckpointState.READY:
+        raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint="take another one: snapctl list")
+    if domain is None:
+        _refuse_lost_definition(checkpoint)
+    else:
+        _refuse_unstoppable(domain, checkpoint)
+        refuse_drift(domain, facts.head)
+    _refuse_damaged(checkpoint)
+    check_files(checkpoint, facts.chains, facts.seen)
+    needed = len(checkpoint.layers) * OVERLAY_SIZE
+    if facts.free_bytes < needed + facts.reserve_bytes:
+        raise Refused(
+            f"the store {facts.store} has {facts.free_bytes // MIB} MiB free, "
+            f"a rollback needs {(needed + facts.reserve_bytes) // MIB} MiB",
+            hint="delete checkpoints or enlarge the store",
+        )
+    directory = operation_directory(facts.store, checkpoint.domain_uuid, operation_id)
+    return RollbackPlan(
+        operation_id=operation_id,
+        host=facts.host,
+        domain_uuid=checkpoint.domain_uuid,
+        domain_name=checkpoint.domain_name,
+        run_id=domain.run_id if domain else None,
+        persistent=domain is not None and domain.persistent,
+        checkpoint_id=checkpoint.id,
+        checkpoint_name=checkpoint.name,
+        memory_path=checkpoint.memory.path,
+        was_running=checkpoint.memory.was_running,
+        after=after,
+        directory=directory,
+        overlays=tuple(
+            NewOverlay(
+                target=target,
+                path=join(directory, f"{target}.qcow2"),
+                backing=layer.path,
+                backing_format=layer.format,
+                capacity=layer.capacity,
+            )
+            for target, layer in checkpoint.layers.items()
+        ),
+        previous=_tops(domain.disks) if domain else (),
+        defined=_tops(domain.persistent_disks) if domain else (),
+        head=facts.head,
+        discards=facts.discards,
+    )
+
+
+def _tops(disks: Iterable[Disk]) -> tuple[Disk, ...]:
+    """The writable ones without what is below them, which would make the plan as long as the chains are deep."""
+    return tuple(replace(disk, backing=()) for disk in disks if disk.writable)
+
+
+def _refuse_damaged(checkpoint: Checkpoint) -> None:
+    if checkpoint.damage is not None:
+        raise IntegrityError(
+            f"checkpoint {checkpoint.name} is marked as damaged: {checkpoint.damage}",
+            hint=f"mend it, then: snapctl verify {checkpoint.domain_name} {checkpoint.name}",
+        )
+
+
+def _refuse_lost_definition(checkpoint: Checkpoint) -> None:
+    if checkpoint.persistent:
+        raise Refused(
+            f"{checkpoint.domain_name} is not defined any more",
+            hint=f"define it again with UUID {checkpoint.domain_uuid}: virsh define FILE",
+        )
+
+
+def _refuse_unstoppable(domain: Domain, checkpoint: Checkpoint) -> None:
+    if domain.name != checkpoint.domain_name:
+        raise Refused(
+            f"{domain.name} was called {checkpoint.domain_name} when {checkpoint.name} was made, "
+            "and libvirt restores a memory image under its own name only",
+            hint=f"rename it back: virsh domrename {domain.name} {checkpoint.domain_name}",
+        )
+    refuse_busy(domain)
+    refuse_foreign_state(domain)
+    extra = set(domain.sources()) - set(checkpoint.layers)
+    if extra:
+        raise Refused(
+            f"{domain.name} has disk {', '.join(sorted(extra))}, which checkpoint {checkpoint.name} does not have",
+            hint="detach it, then roll back",
+        )
+    missing = set(checkpoint.layers) - set(domain.persistent_sources()) - set(domain.sources())
+    if domain.persistent and missing:  # a transient domain gets its disks back with its memory
+        raise Refused(
+            f"{domain.name} has no disk {', '.join(sorted(missing))}, which checkpoint {checkpoint.name} has",
+            hint="attach one under that target, then roll back",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackPlan:
+    """Put a domain back to a checkpoint: storage first, then memory."""
+
+    operation_id: str
+    host: Host
+    domain_uuid: str
+    domain_name: str
+    run_id: int | None
+    persistent: bool
+    checkpoint_id: str
+    checkpoint_name: str
+    memory_path: str
+    was_running: bool
+    after: After
+    directory: str
+    overlays: tuple[NewOverlay, ...]  # on the checkpoint's frozen layers
+    previous: tuple[Disk, ...]  # the writable disks as the domain has them now
+    defined: tuple[Disk, ...]  # the same as its persistent XML has them
+    head: Head | None  # where the domain stands now
+    discards: tuple[str, ...] = ()  # files that hold the present state and are deleted at the end
+    kept_id: str | None = None  # the checkpoint in which the present state was kept
+
+    @property
+    def previous_sources(self) -> dict[str, str | None]:
+        return {disk.target: disk.path for disk in self.previous}
+
+    @property
+    def made(self) -> tuple[str, list[str]]:
+        return self.operation_id, [overlay.path for overlay in self.overlays]
+
+    def lines(self) -> list[str]:
+        return [
+            f"make {self.directory}",
+            *(f"make overlay {overlay.path} on {overlay.backing}" for overlay in self.overlays),
+            *([f"stop {self.domain_name}: its present memory is lost"] if self.run_id is not None else []),
+            f"restore the memory of {self.domain_name} from {self.memory_path}",
+            f"record that {self.domain_name} stands on {self.checkpoint_name}",
+            what_becomes(self.domain_name, self.after, self.was_running),
+            *(f"delete {path}" for path in self.discards),
+        ]

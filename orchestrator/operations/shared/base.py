@@ -1,0 +1,36 @@
+"""Base of all operations: what a story works on, and the default undo and error text."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any, Generic, TypeVar
+
+from ...engine.story import Plan, Story, undone
+from ...errors import SnapctlError
+from ...ports import Catalog, Hypervisor, Lease, Progress
+
+P = TypeVar("P", bound=Plan)
+
+
+class PlannedStory(Story, Generic[P]):
+    def __init__(
+        self,
+        plan: P,
+        hypervisor: Hypervisor,
+        catalog: Catalog,
+        lease: Lease,
+        facts: MutableMapping[str, Any],
+        progress: Progress,
+    ) -> None:
+        self.plan = plan
+        self.facts = facts
+        self._hypervisor = hypervisor
+        self._catalog = catalog
+        self._lease = lease
+        self._progress = progress
+
+    def retreat(self) -> bool:
+        return False  # beyond the point of no return there is nothing to go back to
+
+    def undone(self, cause: Exception) -> SnapctlError:
+        return undone(cause, self.plan.domain_name)

@@ -1,0 +1,83 @@
+"""The manifest of an operation's directory: when it is made, and when its checkpoint is whole."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+
+from ...model import Checkpoint, Host, Layer, NewOverlay, OperationKind
+from ...ports import Catalog
+from ...store import manifest
+from ...store.manifest import Manifest
+
+
+def whole_manifest(catalog: Catalog, host: Host, begun: Manifest, checkpoint_id: str) -> Manifest:
+    """`begun` with all that the catalog knows of a checkpoint that is committed, and not deleted meanwhile."""
+    checkpoint = catalog.checkpoint_by_id(checkpoint_id)
+    assert checkpoint is not None  # noqa: S101 - it is not deleted while we have the domain
+    chains = [catalog.chain(host.uuid, layer.path) for layer in checkpoint.layers.values()]
+    parent = catalog.checkpoint_by_id(checkpoint.parent_id) if checkpoint.parent_id else None
+    return manifest.with_checkpoint(begun, checkpoint, parent.name if parent else None, chains)
+
+
+def manifest_anew(catalog: Catalog, host: Host, checkpoint: Checkpoint) -> Manifest:
+    """The whole manifest from the catalog alone: what is in the directory may be lost, or half written.
+
+    Of the overlays that were made with the checkpoint it names those that are still there.
+    """
+    paths = catalog.known_paths(host.uuid, checkpoint.directory)
+    made = [layer for path in paths if (layer := catalog.layer(host.uuid, path)) and layer.target in checkpoint.layers]
+    begun = Manifest(
+        host_uuid=host.uuid,
+        host_name=host.name,
+        domain_uuid=checkpoint.domain_uuid,
+        domain_name=checkpoint.domain_name,
+        operation_id=checkpoint.id,
+        kind=OperationKind.CHECKPOINT,
+        created=checkpoint.created,
+        stands_on=checkpoint.id,
+        overlays=tuple(_as_made(layer, checkpoint.layers[layer.target]) for layer in made),
+        collapsed=tuple(layer for layer in made if layer.backing != checkpoint.layers[layer.target].path),
+    )
+    return whole_manifest(catalog, host, begun, checkpoint.id)
+
+
+def _as_made(layer: Layer, frozen: Layer) -> NewOverlay:
+    """A checkpoint's overlays are made on what it freezes."""
+    return NewOverlay(
+        target=layer.target,
+        path=layer.path,
+        backing=frozen.path,
+        backing_format=frozen.format,
+        capacity=layer.capacity,
+    )
+
+
+class MakesOverlays(Protocol):
+    """A plan of an operation that makes overlays in a directory of its own."""
+
+    @property
+    def operation_id(self) -> str: ...
+    @property
+    def host(self) -> Host: ...
+    @property
+    def domain_uuid(self) -> str: ...
+    @property
+    def domain_name(self) -> str: ...
+    @property
+    def overlays(self) -> tuple[NewOverlay, ...]: ...
+
+
+def begun_manifest(plan: MakesOverlays, kind: OperationKind, stands_on: str, opened: datetime) -> Manifest:
+    """The manifest with which an operation marks its directory; `opened` is when its journal row was."""
+    return Manifest(
+        host_uuid=plan.host.uuid,
+        host_name=plan.host.name,
+        domain_uuid=plan.domain_uuid,
+        domain_name=plan.domain_name,
+        operation_id=plan.operation_id,
+        kind=kind,
+        created=opened,
+        stands_on=stands_on,
+        overlays=plan.overlays,
+    )

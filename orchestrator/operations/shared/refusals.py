@@ -1,0 +1,51 @@
+"""Refusals that several plans share."""
+
+from __future__ import annotations
+
+from ...errors import Busy, Refused
+from ...model import Domain, GuestState, Head, some
+
+
+def refuse_busy(domain: Domain) -> None:
+    """Raise `Busy` while anybody's job holds the domain."""
+    name = domain.name
+    if domain.job or domain.state is GuestState.BUSY:
+        raise Busy(f"{name} has a job under way ({domain.job or 'unnamed'})", hint="wait until it is done")
+    if domain.block_jobs:
+        raise Busy(
+            f"{name} has a block job on {', '.join(domain.block_jobs)}",
+            hint=f"wait, or abort it: virsh blockjob {name} {domain.block_jobs[0]} --abort",
+        )
+
+
+def refuse_foreign_state(domain: Domain) -> None:
+    """What libvirt itself keeps of a guest and would mix up with ours."""
+    name = domain.name
+    if domain.managed_save:
+        raise Refused(
+            f"{name} has a managed-save image, which libvirt would resume at the next start",
+            hint=f"remove it: virsh managedsave-remove {name}",
+        )
+    if domain.libvirt_snapshots:
+        raise Refused(
+            f"{name} has libvirt snapshots of its own: {some(domain.libvirt_snapshots)}",
+            hint=f"delete them: virsh snapshot-delete {name} {domain.libvirt_snapshots[0]}",
+        )
+    if domain.libvirt_checkpoints:
+        raise Refused(
+            f"{name} has libvirt checkpoints (dirty bitmaps) of its own: {some(domain.libvirt_checkpoints)}",
+            hint=f"delete them: virsh checkpoint-delete {name} {domain.libvirt_checkpoints[0]}",
+        )
+
+
+def refuse_drift(domain: Domain, head: Head | None) -> None:
+    """Refuse a domain whose disks are not those that the catalog's head names."""
+    if head is None:
+        return
+    sources = domain.sources()
+    for target, path in head.overlays.items():
+        if sources.get(target) != path:
+            raise Refused(
+                f"disk {target} of {domain.name} is {sources.get(target) or 'missing'}, the catalog says {path}",
+                hint=f"put it back: virsh edit {domain.name}",
+            )

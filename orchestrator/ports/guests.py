@@ -1,0 +1,86 @@
+"""Guests: what snapctl asks of libvirt's domain API."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..model import Domain, DomainDisks
+from .progress import Progress
+
+
+class Domains(Protocol):
+    def find(self, name: str) -> Domain | None:
+        """The domain of that name (or UUID) as it is now, or None."""
+
+    def get(self, uuid: str) -> Domain | None:
+        """The domain of that UUID as it is now, or None when the hypervisor has none."""
+
+    def measured(self, domain: Domain) -> Domain:
+        """The same with `capacities` and `resident_bytes`, which only this fills in: QEMU itself must be
+        asked, which takes the longer the deeper the chains are. One that is busy stays as it is.
+
+        Raises `NotFound` when it is gone meanwhile.
+        """
+
+    def all(self) -> list[Domain]:
+        """Every domain of the host, active or not, as `get` shows it, by name."""
+
+    def disks(self) -> list[DomainDisks]:
+        """The disks of every domain of the host, by name: much cheaper than `all`, and waits for no job."""
+
+    def definition(self, uuid: str) -> str:
+        """The persistent XML *with* its secrets: to be edited and defined again, never stored."""
+
+    def define(self, xml: str) -> None:
+        """Make `xml` the persistent definition (virDomainDefineXML). A running guest does not notice."""
+
+    def save(self, uuid: str, path: str, progress: Progress) -> None:
+        """Write the guest's memory to `path` and stop it (virDomainSaveFlags).
+
+        Blocks until done. An interrupt (KeyboardInterrupt) aborts the job: the guest goes on and
+        `Interrupted` is raised. Overwrites what is at `path` without a word: give it a new one.
+        A kill of the daemon leaves a file whose magic is `LibvirtQemudPart`.
+        """
+
+    def saved_definition(self, path: str) -> str:
+        """The domain XML, with secrets, inside the memory image at `path`."""
+
+    def saved_xml(self, path: str) -> str:
+        """The same without its secrets: to be read and stored, never to restore with."""
+
+    def restore(self, path: str, xml: str) -> None:
+        """Start the guest from the memory image with `xml` as its definition, **paused**.
+
+        Nothing checks that the storage fits (virDomainRestoreFlags): that is the caller's whole job.
+        """
+
+    def resume(self, uuid: str) -> None:
+        """Let the vCPUs of a paused guest run. Harmless when they run."""
+
+    def destroy(self, uuid: str) -> None:
+        """End the guest's QEMU at once. Harmless when it is off."""
+
+    def create_paused(self, xml: str) -> None:
+        """Start a transient domain whose vCPUs never run (virDomainCreateXML).
+
+        libvirt ends it when this client's connection ends (VIR_DOMAIN_START_AUTODESTROY), but not when
+        the daemon was killed: whoever made it looks for it again.
+        """
+
+    def stream(self, uuid: str, target: str, base: str | None, progress: Progress) -> None:
+        """Pull what the layers above `base` hold (all of them for None) into the disk's active layer,
+        which then stands on `base` (virDomainBlockRebase). What the guest sees does not change.
+
+        Blocks until the job has ended, whether it came to its end or not: `facts` of the layer tell.
+        Joins a job on that disk that was left under way. An interrupt aborts it and raises `Interrupted`.
+        A kill of the client leaves the job under way, or its domain gone; either leaves a whole chain.
+        """
+
+    def stop_streaming(self, uuid: str, target: str) -> None:
+        """Abort the job on a disk. Harmless when there is none, or no such domain."""
+
+    def wait_for_job(self, uuid: str) -> None:
+        """Return when no job (save, restore, ...) that a client left behind is under way any more.
+
+        Raises `HypervisorError` when it does not end within the time configured.
+        """

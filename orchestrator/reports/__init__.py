@@ -1,0 +1,1 @@
+"""What only reads: usage, verify, doctor, and the rebuilding of a lost catalog."""

@@ -1,0 +1,92 @@
+"""What doctor says of directories that the catalog does not know, and of files that are too many. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from posixpath import basename
+
+from ...model import Advice, Checkpoint, some
+from ...store.contents import Directory
+from .advice import count, note, ok, warning
+from .facts import DoctorFacts
+from .orphans import Orphans
+
+KIB = 1024
+
+
+def leftovers(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator[Advice]:
+    found = [*_orphans(facts, orphans, cleaned=cleaned), *_empty(facts), *_unmarked(facts), *_extra_files(facts)]
+    yield from found or [ok("directories", "the catalog knows each one in the store, and each file in them")]
+
+
+def _orphans(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator[Advice]:
+    if orphans.checkpoints:
+        yield _uncatalogued([each.record.checkpoint for each in orphans.checkpoints if each.record], facts)
+    for directory in orphans.removable:
+        if cleaned:
+            yield ok("directories", f"removed {directory.path} and {_size(directory)} in it")
+        else:
+            yield warning(
+                "directories", f"nobody needs {directory.path} ({_size(directory)})", "snapctl doctor --clean"
+            )
+    for directory, reason in orphans.kept:
+        yield note("directories", f"the catalog does not know {directory.path}; it is left alone: {reason}")
+
+
+def _uncatalogued(checkpoints: Sequence[Checkpoint], facts: DoctorFacts) -> Advice:
+    names = some([f"{each.domain_name}/{each.name}" for each in checkpoints])
+    is_new = not facts.checkpoints and not facts.operations
+    catalog = "" if is_new else "--catalog URL "  # a used one is not rebuilt into
+    return warning(
+        "directories",
+        f"the store has {count(len(checkpoints), 'checkpoint')} that the catalog does not know: {names}",
+        f"if no other catalog has them: snapctl {catalog}catalog rebuild",
+    )
+
+
+def _size(directory: Directory) -> str:
+    allocated = sum(facts.allocation for facts in directory.files)
+    return f"{count(len(directory.files), 'file')}, {allocated // KIB} KiB"
+
+
+def _empty(facts: DoctorFacts) -> Iterator[Advice]:
+    """Directories directly in the store that are of no domain: a domain's own waits for its next checkpoint.
+
+    Without a manifest nothing tells whose they are, and the hypervisor does not tell of all that may be in them.
+    """
+    heads = (each.head.domain_uuid for each in facts.standings)
+    known = {*facts.domains, *heads, *facts.busy, *(each.checkpoint.domain_uuid for each in facts.checkpoints)}
+    for path in facts.store.empty:
+        if basename(path) not in known:
+            yield note(
+                "directories",
+                f"{path} is empty, and of no domain that hypervisor or catalog know; it is left alone",
+                f"if nobody needs it, on the hypervisor: rmdir {path}",
+            )
+
+
+def _unmarked(facts: DoctorFacts) -> Iterator[Advice]:
+    """Directories of which the catalog knows more than their manifests say."""
+    whole = {each.checkpoint.directory for each in facts.checkpoints}
+    bad = [
+        each.path for each in _settled(facts) if each.manifest is None or (each.record is None and each.path in whole)
+    ]
+    if bad:
+        yield note(
+            "directories",
+            f"no sound manifest in {some(bad)}: a lost catalog could not be rebuilt with it",
+            "keep backups of the catalog: snapctl catalog backup FILE",
+        )
+
+
+def _extra_files(facts: DoctorFacts) -> Iterator[Advice]:
+    for directory in _settled(facts):
+        for path in sorted(directory.paths - facts.catalogued_files):
+            yield note("directories", f"the catalog does not know {path}", "look at it: snapctl does not delete it")
+
+
+def _settled(facts: DoctorFacts) -> Iterator[Directory]:
+    """Those that the catalog knows, where no operation is at work: what that makes is catalogued in the end."""
+    for directory in facts.store.directories:
+        if directory.path in facts.catalogued_directories and directory.domain_uuid not in facts.busy:
+            yield directory

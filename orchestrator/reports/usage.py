@@ -1,0 +1,111 @@
+"""What checkpoints occupy: which files there are the catalog tells, what they take the hypervisor. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from posixpath import dirname, join
+
+from ..model import CheckpointUsage, DomainHoldings, DomainUsage, FileFacts, Holding, Holdings, Usage
+from ..ports import Catalog, Hypervisor, Storage
+from ..store.manifest import path_in
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageFacts:
+    """`stored` are the files in the store, as far as it was looked at, `others` those catalogued elsewhere."""
+
+    store: str
+    total_bytes: int
+    free_bytes: int
+    holdings: Holdings
+    stored: Mapping[str, int]  # path -> allocation
+    others: Mapping[str, int]
+
+
+def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, domain_uuid: str | None) -> UsageFacts:
+    """Raises `HypervisorError` or `CatalogError`.
+
+    Lists each directory of the domain once (of all that are in the store if it is None), and looks at
+    each catalogued file elsewhere by itself. The store is read first: what an operation makes meanwhile
+    is missing in the sums, and not told as unknown to the catalog.
+    """
+    storage, host = hypervisor.storage, hypervisor.host
+    stored = {facts.path: facts.allocation for facts in _stored(storage, store, domain_uuid)}
+    holdings = catalog.holdings(host.uuid, domain_uuid)
+    elsewhere = sorted(_catalogued(holdings) - stored.keys())
+    seen = (storage.facts(path) for path in elsewhere if not path.startswith(f"{store}/"))
+    return UsageFacts(
+        store=store,
+        total_bytes=storage.total_bytes(store),
+        free_bytes=storage.free_bytes(store),
+        holdings=holdings,
+        stored=stored,
+        others={facts.path: facts.allocation for facts in seen if facts is not None},
+    )
+
+
+def _stored(storage: Storage, store: str, domain_uuid: str | None) -> Iterator[FileFacts]:
+    if domain_uuid is None:
+        yield from storage.files(store) or ()
+        domains = [facts.path for facts in storage.directories(store) or ()]
+    else:
+        domains = [join(store, domain_uuid)]
+    for domain in domains:
+        for directory in (domain, *(facts.path for facts in storage.directories(domain) or ())):
+            yield from storage.files(directory) or ()
+
+
+def _catalogued(holdings: Holdings) -> set[str]:
+    found = {path for domain in holdings.domains for path in (*domain.frozen, *domain.active, *domain.own)}
+    return found.union(*((each.memory, *each.layers, *each.alone) for each in holdings.checkpoints))
+
+
+# --------------------------------------------------------------------------- pure
+
+
+def sum_up(facts: UsageFacts) -> Usage:
+    """A file that is missing takes nothing: to find that out is for verify."""
+    taken = {**facts.others, **facts.stored}
+    known = _catalogued(facts.holdings)
+    manifests = {path_in(directory) for directory in map(dirname, known)}
+    return Usage(
+        store=facts.store,
+        total_bytes=facts.total_bytes,
+        free_bytes=facts.free_bytes,
+        uncatalogued_bytes=_sum(facts.stored.keys() - known - manifests, facts.stored),
+        domains=tuple(_domain(domain, facts, taken) for domain in facts.holdings.domains),
+        checkpoints=tuple(_checkpoint(each, taken) for each in facts.holdings.checkpoints),
+    )
+
+
+def _checkpoint(holding: Holding, taken: Mapping[str, int]) -> CheckpointUsage:
+    memory = _sum([holding.memory], taken)
+    return CheckpointUsage(
+        domain=holding.domain,
+        domain_uuid=holding.domain_uuid,
+        name=holding.name,
+        id=holding.id,
+        memory_bytes=memory,
+        disk_bytes=_sum(set(holding.layers), taken),
+        exclusive_bytes=memory + _sum(set(holding.alone), taken),
+        shared_bytes=_sum(set(holding.layers) - set(holding.alone), taken),
+    )
+
+
+def _domain(domain: DomainHoldings, facts: UsageFacts, taken: Mapping[str, int]) -> DomainUsage:
+    images = [each.memory for each in facts.holdings.checkpoints if each.domain_uuid == domain.domain_uuid]
+    files = (*domain.frozen, *domain.active, *images)
+    return DomainUsage(
+        domain=domain.domain,
+        domain_uuid=domain.domain_uuid,
+        memory_bytes=_sum(images, taken),
+        frozen_bytes=_sum(domain.frozen, taken),
+        active_bytes=_sum(domain.active, taken),
+        manifest_bytes=_sum({path_in(dirname(path)) for path in files}, taken),
+        own_bytes=_sum(set(domain.own), taken),
+    )
+
+
+def _sum(paths: Iterable[str], taken: Mapping[str, int]) -> int:
+    return sum(taken.get(path, 0) for path in paths)

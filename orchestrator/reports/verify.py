@@ -1,0 +1,129 @@
+"""verify: hold every file that checkpoints rely on against the catalog, and mark what is damaged.
+
+Nothing on the hypervisor is changed, and no domain is taken: when something is wrong the catalog is
+asked once more, so that what an operation did meanwhile is not taken for damage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from time import monotonic
+
+from ..integrity.damage import Chains, damage, dangers, qcow2_layers
+from ..integrity.inspection import Inspection
+from ..model import Checkpoint, CheckpointState, CheckpointSummary, Finding, Layer, Verdict, VerifyReport
+from ..ports import Catalog, Hypervisor, Progress
+
+DAMAGED = "damaged"
+
+
+class Verification:
+    """One run of verify. Marks are written as they are found: a run that is killed leaves those it made.
+
+    A quick look compares what the hypervisor tells of the files, and their headers. A deep one reads
+    them whole, too: it compares each SHA-256 with the catalog's, or records it where there is none
+    yet. A checkpoint that is marked as damaged is always read whole, so that no damage is taken for
+    mended by a look that could not have seen it.
+    """
+
+    def __init__(self, hypervisor: Hypervisor, catalog: Catalog, progress: Progress, *, deep: bool) -> None:
+        self._catalog = catalog
+        self._inspection = Inspection(hypervisor, progress)
+        self._deep = deep
+
+    def run(self, checkpoints: Sequence[CheckpointSummary]) -> VerifyReport:
+        """Verify these checkpoints; one that is deleted has no verdict."""
+        began = monotonic()
+        verdicts = {}
+        # Those marked first: what reading them whole shows is then known of the files they share with others.
+        for each in sorted(checkpoints, key=lambda each: each.state != DAMAGED):
+            verdicts[each.id] = self._verify(each.id, deep=self._deep or each.state == DAMAGED)
+        found = [verdict for each in checkpoints if (verdict := verdicts[each.id]) is not None]
+        return VerifyReport(
+            checkpoints=tuple(found), read_bytes=self._inspection.read_bytes, seconds=monotonic() - began
+        )
+
+    def _verify(self, checkpoint_id: str, *, deep: bool) -> Verdict | None:
+        while (checkpoint := self._ready(checkpoint_id)) is not None:
+            chains = self._chains(checkpoint)
+            findings = self._findings(checkpoint, chains, deep=deep)
+            if not findings or self._is_still(checkpoint, chains):
+                return self._conclude(checkpoint, findings)
+            self._inspection.forget()
+        return None
+
+    # ------------------------------------------------------------------ what the catalog says
+
+    def _ready(self, checkpoint_id: str) -> Checkpoint | None:
+        checkpoint = self._catalog.checkpoint_by_id(checkpoint_id)
+        return checkpoint if checkpoint is not None and checkpoint.state is CheckpointState.READY else None
+
+    def _chains(self, checkpoint: Checkpoint) -> Chains:
+        host = checkpoint.host_uuid
+        return {target: self._catalog.chain(host, layer.path) for target, layer in checkpoint.layers.items()}
+
+    def _is_still(self, checkpoint: Checkpoint, chains: Chains) -> bool:
+        """Whether it says of the files what it said before they were looked at."""
+        now = self._ready(checkpoint.id)
+        return now is not None and _facts(self._chains(now)) == _facts(chains)
+
+    # ------------------------------------------------------------------ what the files say
+
+    def _findings(self, checkpoint: Checkpoint, chains: Chains, *, deep: bool) -> list[Finding]:
+        findings, _ = self._compare(checkpoint, chains)
+        if not deep:
+            return findings
+        for path in _readable(checkpoint, chains) - {finding.path for finding in findings}:
+            self._inspection.hash(path)
+        findings, hashes = self._compare(checkpoint, chains)
+        self._record(checkpoint, chains, hashes)
+        return findings
+
+    def _compare(self, checkpoint: Checkpoint, chains: Chains) -> tuple[list[Finding], Mapping[str, str]]:
+        """What is wrong, and the SHA-256 of what was read whole."""
+        seen = self._inspection.look(checkpoint, chains, into=qcow2_layers(_layers(chains)))
+        return [*damage(checkpoint, chains, seen), *dangers(chains, seen)], seen.hashes
+
+    # ------------------------------------------------------------------ what is recorded
+
+    def _record(self, checkpoint: Checkpoint, chains: Chains, hashes: Mapping[str, str]) -> None:
+        """Keep what was read for the first time."""
+        memory = checkpoint.memory
+        if memory.sha256 is None and memory.path in hashes:
+            self._catalog.record_memory_read(checkpoint.id, hashes[memory.path])
+        for layer in _layers(chains):
+            if layer.sha256 is None and layer.path in hashes:
+                self._catalog.record_layer_read(checkpoint.host_uuid, layer, hashes[layer.path])
+
+    def _conclude(self, checkpoint: Checkpoint, findings: Sequence[Finding]) -> Verdict:
+        """Put a mark on the checkpoint or take it away, and mark those that share what is damaged."""
+        mark = "; ".join(finding.problem for finding in findings) or None
+        if mark != checkpoint.damage:
+            self._catalog.mark_damage(checkpoint.id, mark)
+        return Verdict(
+            domain=checkpoint.domain_name,
+            name=checkpoint.name,
+            id=checkpoint.id,
+            findings=tuple(self._mark_all(checkpoint.host_uuid, finding) for finding in findings),
+        )
+
+    def _mark_all(self, host_uuid: str, finding: Finding) -> Finding:
+        lost = self._catalog.relying_on(host_uuid, finding.path)
+        for each in lost:
+            if each.state != DAMAGED:
+                self._catalog.mark_damage(each.id, finding.problem)
+        return replace(finding, lost=tuple(f"{each.domain}/{each.name}" for each in lost))
+
+
+def _layers(chains: Chains) -> Iterable[Layer]:
+    return (layer for chain in chains.values() for layer in chain)
+
+
+def _readable(checkpoint: Checkpoint, chains: Chains) -> set[str]:
+    """The files to be read whole; a block device has no facts that say whether it is the one catalogued."""
+    return {checkpoint.memory.path, *(layer.path for layer in _layers(chains) if layer.physical is not None)}
+
+
+def _facts(chains: Chains) -> dict[str, list[tuple[str, str | None, str | None]]]:
+    return {target: [(layer.path, layer.backing, layer.mtime) for layer in chain] for target, chain in chains.items()}
