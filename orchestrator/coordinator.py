@@ -109,7 +109,7 @@ class Coordinator:
             settings.uri, connect_timeout=settings.connection.timeout_s, job_timeout=settings.job.timeout_s
         )
         try:
-            catalog = open_catalog(settings.catalog)
+            catalog = open_catalog(settings.catalog, hypervisor.host)
         except BaseException:
             hypervisor.close()
             raise
@@ -274,7 +274,7 @@ class Coordinator:
 
     def _require_still_there(self, subject: Subject, checkpoint: Checkpoint) -> None:
         """Raise `Busy` or `NotFound` when a file may lack since somebody deletes, or has deleted, the checkpoint."""
-        open_ = self._catalog.unsettled(self._hypervisor.host.uuid, subject.uuid)
+        open_ = self._catalog.unsettled(subject.uuid)
         if any(not self._catalog.is_abandoned(operation) for operation in open_):
             raise Busy(f"somebody is at {subject.name}", hint="wait until it ends")
         self._survey.checkpoint(subject, checkpoint.name)
@@ -295,7 +295,7 @@ class Coordinator:
     def _kept(self, domain: str) -> str:
         """The name of the checkpoint in which the last rollback kept the state before."""
         subject = self._survey.subject(domain)
-        head = self._catalog.head(self._hypervisor.host.uuid, subject.uuid)
+        head = self._catalog.head(subject.uuid)
         kept = self._catalog.checkpoint_by_id(head.kept_id) if head and head.kept_id else None
         if kept is None:
             raise Refused(
@@ -330,7 +330,7 @@ class Coordinator:
     def _pushed(self, domain: str) -> str:
         """The name of the checkpoint that was pushed last."""
         subject = self._survey.subject(domain)
-        names = self._catalog.ready_names(self._hypervisor.host.uuid, subject.uuid, PUSH)
+        names = self._catalog.ready_names(subject.uuid, PUSH)
         for name in reversed(names):
             if PUSHED.fullmatch(name):
                 return name
@@ -460,12 +460,12 @@ class Coordinator:
     def list(self, domain: str | None = None) -> list[CheckpointSummary]:
         """The checkpoints of a domain, or of all domains of the host, oldest first."""
         uuid = self._survey.subject(domain).uuid if domain is not None else None
-        return self._catalog.summaries(self._hypervisor.host.uuid, uuid)
+        return self._catalog.summaries(uuid)
 
     def show(self, domain: str, name: str) -> CheckpointDetails:
         subject = self._survey.subject(domain)
         checkpoint = self._survey.checkpoint(subject, name)
-        head = self._catalog.head(checkpoint.host_uuid, checkpoint.domain_uuid)
+        head = self._catalog.head(checkpoint.domain_uuid)
         parent = self._catalog.checkpoint_by_id(checkpoint.parent_id) if checkpoint.parent_id else None
         freed = self._catalog.layers_freed_by(checkpoint.id)
         frozen = [layer for layer in checkpoint.layers.values() if layer.operation_id is not None]
@@ -487,7 +487,7 @@ class Coordinator:
     def unfinished(self, domain: str | None = None) -> builtins.list[OperationRecord]:
         """The operations that are open now: under way, or left behind by a crash."""
         uuid = self._survey.subject(domain).uuid if domain is not None else None
-        return self._catalog.unsettled(self._hypervisor.host.uuid, uuid)
+        return self._catalog.unsettled(uuid)
 
     # ------------------------------------------------------------------ looking after the whole
 
@@ -503,7 +503,7 @@ class Coordinator:
             raise UsageError(f"checkpoint {name} of which domain?")
         uuid = self._survey.subject(domain).uuid if domain is not None else None
         report = Verification(self._hypervisor, self._catalog, self._progress, deep=deep).run(
-            self._catalog.summaries(self._hypervisor.host.uuid, uuid, name)
+            self._catalog.summaries(uuid, name)
         )
         if name is not None and domain is not None and not report.checkpoints:
             self._survey.checkpoint(self._survey.subject(domain), name)  # which raises unless it is there

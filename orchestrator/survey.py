@@ -48,7 +48,7 @@ class Survey:
         domain = self._hypervisor.domains.find(name)
         if domain is not None:
             return Subject(domain.uuid, domain.name, domain)
-        uuid = self._catalog.domain_uuid(self._host, name) or _uuid(name)
+        uuid = self._catalog.domain_uuid(name) or _uuid(name)
         if uuid is not None and self._is_catalogued(uuid):
             return Subject(uuid, name, None)
         raise NotFound(
@@ -57,7 +57,7 @@ class Survey:
         )
 
     def checkpoint(self, subject: Subject, name: str) -> Checkpoint:
-        checkpoint = self._catalog.checkpoint(self._host, subject.uuid, name)
+        checkpoint = self._catalog.checkpoint(subject.uuid, name)
         if checkpoint is None and (namesake := self._namesake(subject)) is not None:
             raise Refused(
                 f"the checkpoints of {subject.name} are another domain's, {namesake}",
@@ -72,7 +72,7 @@ class Survey:
 
     def standing_on(self, subject: Subject) -> Checkpoint:
         """The checkpoint that the domain's head descends from."""
-        head = self._catalog.head(self._host, subject.uuid)
+        head = self._catalog.head(subject.uuid)
         found = self._catalog.checkpoint_by_id(head.checkpoint_id) if head and head.checkpoint_id else None
         if found is None:
             raise Refused(f"{subject.name} stands on no checkpoint", hint=f"name one: snapctl list {subject.name}")
@@ -86,8 +86,8 @@ class Survey:
         return CheckpointFacts(
             host=self._hypervisor.host,
             domain=self._hypervisor.domains.measured(subject.domain),
-            head=self._catalog.head(self._host, subject.uuid),
-            name_taken=self._catalog.checkpoint(self._host, subject.uuid, name) is not None,
+            head=self._catalog.head(subject.uuid),
+            name_taken=self._catalog.checkpoint(subject.uuid, name) is not None,
             namesake=self._namesake(subject),
             free_bytes=self._hypervisor.storage.free_bytes(self._store),
             store=self._store,
@@ -97,8 +97,8 @@ class Survey:
         )
 
     def for_rollback(self, subject: Subject, checkpoint: Checkpoint) -> RollbackFacts:
-        head = self._catalog.head(self._host, subject.uuid)
-        chains = {target: self._catalog.chain(self._host, layer.path) for target, layer in checkpoint.layers.items()}
+        head = self._catalog.head(subject.uuid)
+        chains = {target: self._catalog.chain(layer.path) for target, layer in checkpoint.layers.items()}
         if not all(chains.values()):  # a foreign key has them there for as long as it is there itself
             raise NotFound(f"checkpoint {checkpoint.name} of {subject.name} was deleted meanwhile", hint="take another")
         return RollbackFacts(
@@ -125,7 +125,7 @@ class Survey:
     ) -> DeleteFacts:
         """`freed` are the layers that go with it, unless it is the only one to be deleted; `explain` says
         that somebody wants to know what needs the others."""
-        head = self._catalog.head(self._host, subject.uuid)
+        head = self._catalog.head(subject.uuid)
         layers = self._catalog.layers_freed_by(checkpoint.id) if freed is None else freed
         going = {layer.path for layer in layers}
         stays = list(dict.fromkeys(self._nearest_kept(checkpoint, going)))
@@ -164,7 +164,7 @@ class Survey:
         Raises `Refused` for a domain whose memory is nowhere but in the checkpoint that it stands on: that no guest
         ran since is told by overlays that nobody wrote to.
         """
-        head = self._catalog.head(self._host, subject.uuid)
+        head = self._catalog.head(subject.uuid)
         if head is None:
             raise Refused(f"{subject.name} stands on nothing of snapctl's", hint="there is nothing to flatten")
         checkpoint = self._catalog.checkpoint_by_id(head.checkpoint_id) if head.checkpoint_id else None
@@ -173,12 +173,12 @@ class Survey:
                 f"{subject.name} is off and was not started since checkpoint {checkpoint.name}",
                 hint=f"bring it back first: snapctl rollback {subject.name} {checkpoint.name}",
             )
-        chains = [self._catalog.chain(self._host, path) for path in head.overlays.values()]
+        chains = [self._catalog.chain(path) for path in head.overlays.values()]
         return [Collapsible(layer=top, drops=tuple(below), base=None) for top, *below in chains if below]
 
     def for_edit(self, subject: Subject, checkpoint: Checkpoint, name: str | None) -> EditFacts:
         """`name` is the one that it shall have, None for the one it has."""
-        holder = self._catalog.checkpoint(self._host, subject.uuid, name) if name is not None else None
+        holder = self._catalog.checkpoint(subject.uuid, name) if name is not None else None
         return EditFacts(
             host=self._hypervisor.host,
             domain_name=subject.domain.name if subject.domain else checkpoint.domain_name,
@@ -191,15 +191,15 @@ class Survey:
     def _nearest_kept(self, checkpoint: Checkpoint, going: set[str]) -> Iterator[str]:
         """By disk: the first layer, from the checkpoint's own down, that does not go with it."""
         for layer in checkpoint.layers.values():
-            chain = [layer] if layer.path not in going else self._catalog.chain(self._host, layer.path)
+            chain = [layer] if layer.path not in going else self._catalog.chain(layer.path)
             yield from [each.path for each in chain if each.path not in going and each.operation_id is not None][:1]
 
     def _needed_by(self, subject: Subject, checkpoint: Checkpoint, stays: Iterable[str]) -> list[str]:
-        relying = [each for path in stays for each in self._catalog.relying_on(self._host, path)]
+        relying = [each for path in stays for each in self._catalog.relying_on(path)]
         names = [each.name for each in relying if each.id != checkpoint.id]
-        head = self._catalog.head(self._host, subject.uuid)
+        head = self._catalog.head(subject.uuid)
         tops = head.overlays.values() if head else ()
-        below = {layer.path for top in tops for layer in self._catalog.chain(self._host, top)}
+        below = {layer.path for top in tops for layer in self._catalog.chain(top)}
         return list(dict.fromkeys([*names, *([f"the disks of {subject.name}"] if below & set(stays) else [])]))
 
     def _is_only_copy(self, subject: Subject, checkpoint: Checkpoint, head: Head) -> bool:
@@ -213,19 +213,19 @@ class Survey:
     def _definition_like(self, subject: Subject) -> str:
         if subject.domain is not None:
             return subject.domain.xml
-        if (known := self._catalog.some_checkpoint(self._host, subject.uuid)) is not None:
+        if (known := self._catalog.some_checkpoint(subject.uuid)) is not None:
             return known.domain_xml
         raise NotFound(f"nothing is known of how {subject.name} was defined", hint="define it again: virsh define FILE")
 
     def _is_catalogued(self, uuid: str) -> bool:
         """Also by an operation alone: the image of a transient domain may be all that is left of it."""
-        return self._has_checkpoints(uuid) or bool(self._catalog.unsettled(self._host, uuid))
+        return self._has_checkpoints(uuid) or bool(self._catalog.unsettled(uuid))
 
     def _has_checkpoints(self, uuid: str) -> bool:
-        return self._catalog.some_checkpoint(self._host, uuid) is not None
+        return self._catalog.some_checkpoint(uuid) is not None
 
     def _namesake(self, subject: Subject) -> str | None:
-        known = self._catalog.domain_uuid(self._host, subject.name)
+        known = self._catalog.domain_uuid(subject.name)
         if known in (None, subject.uuid):
             return None
         return known if self._has_checkpoints(known) else None
@@ -236,7 +236,7 @@ class Survey:
         paths = [source.path for source in sources if source.format == "qcow2" and isabs(source.path)]
         heads = {}
         for path in dict.fromkeys(paths):
-            if self._catalog.layer(self._host, path) is None and self._hypervisor.storage.facts(path) is not None:
+            if self._catalog.layer(path) is None and self._hypervisor.storage.facts(path) is not None:
                 heads[path] = self._hypervisor.storage.read(path, 0, qcow2.HEAD_LENGTH)
         return heads
 

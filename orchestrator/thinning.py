@@ -86,11 +86,11 @@ class Thinning:
 
     def _catalogued(self) -> list[str]:
         """The UUIDs of the domains that have checkpoints."""
-        return list(dict.fromkeys(each.domain_uuid for each in self._catalog.summaries(self._host)))
+        return list(dict.fromkeys(each.domain_uuid for each in self._catalog.summaries()))
 
     def _living(self, domain: str) -> list[CheckpointSummary]:
         """The checkpoints of a domain that are not being deleted, oldest first."""
-        summaries = self._catalog.summaries(self._host, self._survey.subject(domain).uuid)
+        summaries = self._catalog.summaries(self._survey.subject(domain).uuid)
         return [each for each in summaries if each.state != CheckpointState.DELETING]
 
     # ------------------------------------------------------------------ delete
@@ -143,7 +143,7 @@ class Thinning:
         """Children first."""
         found = {each.id: each for name in names if (each := self._survey.checkpoint(subject, name))}
         if recursive:
-            for summary in _descendants(self._catalog.summaries(self._host, subject.uuid), found):
+            for summary in _descendants(self._catalog.summaries(subject.uuid), found):
                 found.setdefault(summary.id, self._survey.checkpoint(subject, summary.name))
         return sorted(found.values(), key=lambda checkpoint: _depth(checkpoint, found), reverse=True)
 
@@ -153,7 +153,7 @@ class Thinning:
         free = {layer.path: layer for layer in self._catalog.layers_freed_by(*(each.id for each in checkpoints))}
         freed: dict[str, list[Layer]] = {}
         for each in reversed(checkpoints):
-            below = (self._catalog.chain(each.host_uuid, layer.path) for layer in each.layers.values())
+            below = (self._catalog.chain(layer.path) for layer in each.layers.values())
             paths = [layer.path for chain in below for layer in chain if layer.path in free]
             freed[each.id] = [free.pop(path) for path in paths]
         return freed
@@ -165,7 +165,7 @@ class Thinning:
         waiting: list[Postponed] = []
         for name in self._catalogued() if domain is None else [domain]:
             subject = self._survey.subject(name)
-            for found in self._catalog.collapsible(self._host, subject.uuid):
+            for found in self._catalog.collapsible(subject.uuid):
                 try:
                     plans.append(plan_collapse(str(uuid4()), self._survey.for_collapse(subject, found)))
                 except Refused as refusal:
@@ -183,7 +183,7 @@ class Thinning:
         self, subject: Subject, paths: Sequence[str] | None, recovered: Sequence[Recovered] = ()
     ) -> list[Outcome]:
         outcomes = []
-        for found in self._catalog.collapsible(self._host, subject.uuid, paths):
+        for found in self._catalog.collapsible(subject.uuid, paths):
             try:
                 plan = plan_collapse(str(uuid4()), self._survey.for_collapse(subject, found))
             except Refused:

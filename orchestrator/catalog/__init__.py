@@ -7,11 +7,12 @@ layers         the graph of layers             copying      a copy of an SQLite 
 reachability   what nothing needs (pure)       journal      operations and their tokens
 commits        what operations commit          leases       heartbeat
 rebuilding     a lost catalog made anew        owners       which process, and does it live
-repository     SqlCatalog
+repository     SqlCatalog                      open_operation  SqlOperation
 """
 
 from __future__ import annotations
 
+from ..model import Host
 from .database import Database
 from .leases import LeaseTimes
 from .maintenance import CatalogInfo, backup, info
@@ -21,8 +22,8 @@ from .schema import Upgrade, ensure_newest, upgrade
 __all__ = ["CatalogInfo", "LeaseTimes", "SqlCatalog", "Upgrade", "backup", "info", "open_catalog", "upgrade"]
 
 
-def open_catalog(url: str, times: LeaseTimes | None = None) -> SqlCatalog:
-    """The catalog at an SQLAlchemy URL; an empty one is made when there is none.
+def open_catalog(url: str, host: Host, times: LeaseTimes | None = None) -> SqlCatalog:
+    """The catalog at an SQLAlchemy URL, for one host; an empty one is made when there is none.
 
     Raises `UsageError` for a URL that cannot be one, `CatalogError` when it cannot be reached or
     made, or has an older or newer schema.
@@ -34,4 +35,4 @@ def open_catalog(url: str, times: LeaseTimes | None = None) -> SqlCatalog:
     except BaseException:
         database.close()
         raise
-    return SqlCatalog(database, times or LeaseTimes())
+    return SqlCatalog(database, host, times or LeaseTimes())

@@ -31,7 +31,7 @@ class LeaseTimes:
 
 
 class SqlLease:
-    """Implements `ports.Lease`. Its heartbeat is a thread with a connection of its own."""
+    """The lease of one row. Its heartbeat is a thread with a connection of its own."""
 
     def __init__(self, database: Database, operation: OperationRecord, times: LeaseTimes) -> None:
         self._database = database
@@ -41,15 +41,6 @@ class SqlLease:
         self._released = Event()
         self._heart = Thread(target=self._beat, name=f"lease {operation.id}", daemon=True)
         self._heart.start()
-
-    @property
-    def operation(self) -> OperationRecord:
-        """The row as this lease last wrote it; its token is always the one given to this lease."""
-        return self._operation
-
-    def wrote(self, operation: OperationRecord) -> None:
-        """Take note of what a transaction under this lease made of the row."""
-        self._operation = operation
 
     def check(self) -> None:
         """Raise `Busy` unless the lease is ours, and will be for some time: `ttl` - `lost` at least."""

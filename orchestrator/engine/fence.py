@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from ..model import Host
-from ..ports import Domains, Hypervisor, Lease, Storage
+from ..ports import Domains, Hypervisor, OpenOperation, Storage
 
 READS = frozenset(
     {
@@ -25,10 +25,10 @@ READS = frozenset(
 class Fenced:
     """Implements `ports.Hypervisor`: each changing call raises `Busy`, and does nothing, once the lease is lost."""
 
-    def __init__(self, hypervisor: Hypervisor, lease: Lease) -> None:
+    def __init__(self, hypervisor: Hypervisor, operation: OpenOperation) -> None:
         self._hypervisor = hypervisor
-        self._domains = cast(Domains, _Fence(hypervisor.domains, lease))
-        self._storage = cast(Storage, _Fence(hypervisor.storage, lease))
+        self._domains = cast(Domains, _Fence(hypervisor.domains, operation))
+        self._storage = cast(Storage, _Fence(hypervisor.storage, operation))
 
     @property
     def host(self) -> Host:
@@ -49,9 +49,9 @@ class Fenced:
 class _Fence:
     """One of the ports, method by method."""
 
-    def __init__(self, port: Domains | Storage, lease: Lease) -> None:
+    def __init__(self, port: Domains | Storage, operation: OpenOperation) -> None:
         self._port = port
-        self._lease = lease
+        self._operation = operation
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._port, name)
@@ -59,7 +59,7 @@ class _Fence:
             return method
 
         def fenced(*arguments: Any, **named: Any) -> Any:
-            self._lease.check()
+            self._operation.check()
             return method(*arguments, **named)
 
         return fenced

@@ -23,7 +23,7 @@ from time import monotonic
 
 from ..errors import Busy, HypervisorError, Interrupted, SnapctlError, Unfinished
 from ..model import OperationState, StepTime
-from ..ports import Catalog, Evidence, Lease
+from ..ports import Evidence, OpenOperation
 from .story import FaultPoint, Step, Story, in_words
 
 UNDOING = "undoing"
@@ -36,12 +36,11 @@ log = logging.getLogger(__name__)
 class Run:
     """One operation under way: a story, the lease on its domain, and what the journal has of it."""
 
-    def __init__(self, story: Story, catalog: Catalog, lease: Lease, point: FaultPoint) -> None:
+    def __init__(self, story: Story, operation: OpenOperation, point: FaultPoint) -> None:
         self._story = story
-        self._catalog = catalog
-        self._lease = lease
+        self._operation = operation
         self._point = point
-        self._completed = list(lease.operation.completed)
+        self._completed = list(operation.record.completed)
         self._opened = monotonic()
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}
@@ -101,7 +100,7 @@ class Run:
             raise cause  # a defect of ours: settled, but not to be hidden
 
     def _settle(self, cause: Exception | None) -> OperationState:
-        if self._lease.operation.step != UNDOING and self._story.decided():
+        if self._operation.record.step != UNDOING and self._story.decided():
             try:
                 self._forward(settling=True)
             except Exception as failure:  # a defect of ours, too, must not keep a guest from running
@@ -120,7 +119,7 @@ class Run:
     def _loss(self) -> Busy | None:
         """The refusal when somebody else has, or had, the operation: then how things stand is not for us to say."""
         try:
-            self._lease.check()
+            self._operation.check()
         except Busy as busy:
             return busy
         except SnapctlError:
@@ -137,14 +136,14 @@ class Run:
             evidence = step.observe() if settling else None
             if evidence is None:
                 evidence = self._do(step)
-            self._catalog.complete(self._lease, step.name, evidence, following.name if following else None)
+            self._operation.complete(step.name, evidence, following.name if following else None)
             self._completed.append(step.name)
             self._story.facts.update(evidence)
             self._ended[step.name] = monotonic()
 
     def _do(self, step: Step) -> Evidence:
         self._point(f"{step.name}.before")
-        self._lease.check()  # as late as can be: whoever was frozen at the point finds out
+        self._operation.check()  # as late as can be: whoever was frozen at the point finds out
         failure: HypervisorError | None = None
         try:
             step.do()
@@ -159,15 +158,15 @@ class Run:
     def _backward(self) -> None:
         """Undo what may have begun, last first. An undo that fails leaves the journal row open."""
         begun = len(self._completed) + 1
-        self._catalog.enter(self._lease, UNDOING)
+        self._operation.enter(UNDOING)
         for step in reversed(self._story.steps[:begun]):
             self._point(f"{step.name}.undo.before")
-            self._lease.check()
+            self._operation.check()
             step.undo()
             self._point(f"{step.name}.undo.after")
 
     def _close(self, state: OperationState, error: str | None = None) -> None:
-        self._catalog.close(self._lease, state, error)
+        self._operation.close(state, error)
 
 
 def _effect(state: OperationState) -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 from ..errors import SnapctlError
 from ..model import OperationKind, OperationRecord, Outcome, Recovered
-from ..ports import Catalog, Hypervisor, Lease, Progress
+from ..ports import Catalog, Hypervisor, OpenOperation, Progress
 from .fence import Fenced
 from .run import Run
 from .story import FaultPoint, Plan, Registry
@@ -28,26 +28,25 @@ class Runner:
 
     def run(self, kind: OperationKind, plan: Plan) -> Run:
         """Carry a plan out. Raises what its story does; `Busy` when somebody else is at the domain."""
-        lease = self._catalog.open_operation(
+        operation = self._catalog.open_operation(
             operation_id=plan.operation_id,
             kind=kind,
-            host=plan.host,
             domain_uuid=plan.domain_uuid,
             domain_name=plan.domain_name,
             plan=msgspec.to_builtins(plan),
         )
         try:
-            run = self._begun(lease)
+            run = self._begun(operation)
             run.carry_out()
         finally:
-            lease.release()
+            operation.release()
         return run
 
     def recover(self, domain_uuid: str | None = None) -> list[Recovered]:
         """Settle what was left unfinished of a domain, or of the whole host: see `Coordinator.recover`."""
         recovered = []
         failure: SnapctlError | None = None
-        for operation in self._catalog.unsettled(self._hypervisor.host.uuid, domain_uuid):
+        for operation in self._catalog.unsettled(domain_uuid):
             try:
                 recovered.append(self._recover(operation))
             except SnapctlError as error:
@@ -56,25 +55,25 @@ class Runner:
             raise failure
         return recovered
 
-    def _recover(self, operation: OperationRecord) -> Recovered:
-        if self._catalog.is_abandoned(operation):
-            self._registry.plan(operation)  # raises for a damaged one, before anybody becomes its owner
-        lease = self._catalog.take_over(operation)
+    def _recover(self, left: OperationRecord) -> Recovered:
+        if self._catalog.is_abandoned(left):
+            self._registry.plan(left)  # raises for a damaged one, before anybody becomes its owner
+        operation = self._catalog.take_over(left)
         try:
-            state = self._begun(lease).settle()
+            state = self._begun(operation).settle()
         finally:
-            lease.release()
+            operation.release()
         return Recovered(
-            operation=operation.kind,
-            domain=operation.domain_name,
-            id=operation.id,
+            operation=left.kind,
+            domain=left.domain_name,
+            id=left.id,
             state=state,
-            detail=f"it had stopped at step {operation.step}" if operation.step else "it had stopped in its first step",
+            detail=f"it had stopped at step {left.step}" if left.step else "it had stopped in its first step",
         )
 
-    def _begun(self, lease: Lease) -> Run:
-        story = self._registry.story(Fenced(self._hypervisor, lease), self._catalog, lease, self._progress)
-        return Run(story, self._catalog, lease, self._point)
+    def _begun(self, operation: OpenOperation) -> Run:
+        story = self._registry.story(Fenced(self._hypervisor, operation), self._catalog, operation, self._progress)
+        return Run(story, operation, self._point)
 
 
 def outcome(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ..errors import HypervisorError, OperationUndone, SnapctlError, Unfinished
 from ..model import Host, OperationRecord
-from ..ports import Catalog, Evidence, Hypervisor, Lease, Progress
+from ..ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 
 FaultPoint = Callable[[str], None]
 
@@ -75,7 +75,7 @@ class Registry(Protocol):
     def plan(self, operation: OperationRecord) -> Plan:
         """The plan as the journal has it. Raises `CatalogError` for one that is damaged: it is input, too."""
 
-    def story(self, hypervisor: Hypervisor, catalog: Catalog, lease: Lease, progress: Progress) -> Story:
+    def story(self, hypervisor: Hypervisor, catalog: Catalog, operation: OpenOperation, progress: Progress) -> Story:
         """The story of a journal row: the same for a new operation and for one that a crash left behind."""
 
 

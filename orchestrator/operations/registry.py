@@ -9,7 +9,7 @@ import msgspec
 from ..engine.story import Plan, Story
 from ..errors import CatalogError
 from ..model import OperationKind, OperationRecord
-from ..ports import Catalog, Hypervisor, Lease, Progress
+from ..ports import Catalog, Hypervisor, OpenOperation, Progress
 from ..store.layout import is_made_by
 from .checkpoint.plan import CheckpointPlan
 from .checkpoint.story import CheckpointStory
@@ -46,10 +46,10 @@ class Operations:
             raise _damaged(operation, f"{path!r} is not where snapctl puts a file")
         return plan
 
-    def story(self, hypervisor: Hypervisor, catalog: Catalog, lease: Lease, progress: Progress) -> Story:
-        _, kind = OPERATIONS[lease.operation.kind]
-        facts = dict(lease.operation.facts)
-        return kind(self.plan(lease.operation), hypervisor, catalog, lease, facts, progress)
+    def story(self, hypervisor: Hypervisor, catalog: Catalog, operation: OpenOperation, progress: Progress) -> Story:
+        _, kind = OPERATIONS[operation.record.kind]
+        facts = dict(operation.record.facts)
+        return kind(self.plan(operation.record), hypervisor, catalog, operation, facts, progress)
 
 
 def misplaced(plan: Plan) -> list[str]:

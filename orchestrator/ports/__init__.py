@@ -14,7 +14,7 @@ progress                     who watches a long step
 from .catalog import Catalog
 from .guests import Domains
 from .hypervisor import Hypervisor
-from .journal import Evidence, Lease
+from .journal import Evidence, OpenOperation
 from .progress import Progress, silent
 from .storage import Storage
 
@@ -23,7 +23,7 @@ __all__ = [
     "Domains",
     "Evidence",
     "Hypervisor",
-    "Lease",
+    "OpenOperation",
     "Progress",
     "Storage",
     "silent",

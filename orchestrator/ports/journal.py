@@ -1,27 +1,87 @@
-"""The right to change a domain, and what a step leaves in the journal."""
+"""An open operation: the right to change a domain, and all that is written under it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from ..model import OperationRecord
+from ..model import Checkpoint, Head, Labels, Layer, OperationRecord, OperationState
+
+Evidence = Mapping[str, Any]
+"""What a step that was observed done leaves in the journal."""
 
 
-class Lease(Protocol):
-    """The right to change one domain: a row of the journal and the token it was given.
+class OpenOperation(Protocol):
+    """The right to change one domain: a row of the journal, and the token it was given.
 
-    Kept alive by a heartbeat until it is released. Whoever lost it changes nothing: every method of
-    `Catalog` that takes a lease does nothing and raises `Busy` when the token is not the row's any more.
+    Kept alive by a heartbeat until it is released. Whoever lost it changes nothing: every method that writes
+    does nothing and raises `Busy` when the token is not the row's any more. Each is one transaction; each
+    raises `CatalogError` when it cannot.
     """
 
     @property
-    def operation(self) -> OperationRecord: ...
+    def record(self) -> OperationRecord:
+        """The journal row as it was last written by us."""
+
     def check(self) -> None:
         """Raise `Busy` unless the lease is still ours; called before each effect."""
 
     def release(self) -> None:
         """Stop the heartbeat. The row stays as it is."""
 
+    def discarded_layers(self) -> list[Layer]:
+        """The layers that this operation discarded and whose rows are still there."""
 
-Evidence = Mapping[str, Any]
+    # the journal
+    def enter(self, step: str) -> None:
+        """Record that the effect of `step` may begin to exist."""
+
+    def complete(self, step: str, facts: Mapping[str, Any], entering: str | None = None) -> None:
+        """Record that `step` was observed done, merge `facts` into the operation's, and that the effect
+        of the step `entering` may begin to exist."""
+
+    def close(self, state: OperationState, error: str | None = None) -> None:
+        """Settle the operation (done or undone), release the lease. Repeating it changes nothing."""
+
+    # what it commits
+    def commit_checkpoint(
+        self,
+        checkpoint: Checkpoint,
+        chains: Sequence[Layer],
+        head: Head,
+        overlays: Sequence[Layer],
+    ) -> None:
+        """Record a checkpoint, the layers it froze with all below them (`chains`), the new active
+        overlays, and the head that stands on it. Repeating it changes nothing."""
+
+    def commit_rollback(self, head: Head, overlays: Sequence[Layer]) -> list[Layer]:
+        """Move the head onto new active overlays.
+
+        Returns the layers of ours that nothing needs any more, and marks them discarded by this
+        operation: they stay catalogued until `forget_layers`. Repeating it returns the same.
+        """
+
+    def hide_checkpoint(self, checkpoint_id: str) -> list[Layer]:
+        """Put a checkpoint into state `deleting` and mark what only it needs as discarded by this
+        operation; returns those layers. Its children, and a head that stands on it, stand on its parent
+        from then on. Repeating it returns the same."""
+
+    def begin_rewrite(self, path: str) -> None:
+        """Say that this operation pulls data into a layer: its facts are no longer those recorded."""
+
+    def commit_rewrite(self, layer: Layer) -> list[Layer]:
+        """Record what a layer is after it was rewritten: its backing file and facts.
+
+        Returns the layers of ours that nothing needs any more, marked as discarded by this operation.
+        Repeating it returns the same.
+        """
+
+    def edit_checkpoint(self, checkpoint_id: str, labels: Labels) -> None:
+        """Say other things of a ready checkpoint. Repeating it changes nothing."""
+
+    def record_sha256(self, checkpoint_id: str, sha256: str) -> None: ...
+    def forget_layers(self, paths: Sequence[str]) -> None:
+        """Drop the rows of files that are gone."""
+
+    def forget_checkpoint(self, checkpoint_id: str) -> None:
+        """Drop a hidden checkpoint whose files are gone."""

@@ -31,12 +31,11 @@ class RebuildFacts:
 
 def rebuild(hypervisor: Hypervisor, catalog: Catalog, store: str) -> Rebuilt:
     """Raises `Refused`, with nothing changed, when the catalog is in use for this host."""
-    host = hypervisor.host
-    catalog.rebuild(host, ())  # refuses at once what it would refuse in the end
+    catalog.rebuild(())  # refuses at once what it would refuse in the end
     domains, skipped = assemble(gather(hypervisor, store))
-    catalog.rebuild(host, domains)
+    catalog.rebuild(domains)
     return Rebuilt(
-        checkpoints=tuple(catalog.summaries(host.uuid)),
+        checkpoints=tuple(catalog.summaries()),
         headless=tuple(domain.name for domain in domains if domain.head is None),
         skipped=tuple(skipped),
     )

@@ -30,9 +30,9 @@ def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, domain_uuid:
     each catalogued file elsewhere by itself. The store is read first: what an operation makes meanwhile
     is missing in the sums, and not told as unknown to the catalog.
     """
-    storage, host = hypervisor.storage, hypervisor.host
+    storage = hypervisor.storage
     stored = {facts.path: facts.allocation for facts in _stored(storage, store, domain_uuid)}
-    holdings = catalog.holdings(host.uuid, domain_uuid)
+    holdings = catalog.holdings(domain_uuid)
     elsewhere = sorted(_catalogued(holdings) - stored.keys())
     seen = (storage.facts(path) for path in elsewhere if not path.startswith(f"{store}/"))
     return UsageFacts(

@@ -60,8 +60,7 @@ class Verification:
         return checkpoint if checkpoint is not None and checkpoint.state is CheckpointState.READY else None
 
     def _chains(self, checkpoint: Checkpoint) -> Chains:
-        host = checkpoint.host_uuid
-        return {target: self._catalog.chain(host, layer.path) for target, layer in checkpoint.layers.items()}
+        return {target: self._catalog.chain(layer.path) for target, layer in checkpoint.layers.items()}
 
     def _is_still(self, checkpoint: Checkpoint, chains: Chains) -> bool:
         """Whether it says of the files what it said before they were looked at."""
@@ -94,7 +93,7 @@ class Verification:
             self._catalog.record_memory_read(checkpoint.id, hashes[memory.path])
         for layer in _layers(chains):
             if layer.sha256 is None and layer.path in hashes:
-                self._catalog.record_layer_read(checkpoint.host_uuid, layer, hashes[layer.path])
+                self._catalog.record_layer_read(layer, hashes[layer.path])
 
     def _conclude(self, checkpoint: Checkpoint, findings: Sequence[Finding]) -> Verdict:
         """Put a mark on the checkpoint or take it away, and mark those that share what is damaged."""
@@ -105,11 +104,11 @@ class Verification:
             domain=checkpoint.domain_name,
             name=checkpoint.name,
             id=checkpoint.id,
-            findings=tuple(self._mark_all(checkpoint.host_uuid, finding) for finding in findings),
+            findings=tuple(self._mark_all(finding) for finding in findings),
         )
 
-    def _mark_all(self, host_uuid: str, finding: Finding) -> Finding:
-        lost = self._catalog.relying_on(host_uuid, finding.path)
+    def _mark_all(self, finding: Finding) -> Finding:
+        lost = self._catalog.relying_on(finding.path)
         for each in lost:
             if each.state != DAMAGED:
                 self._catalog.mark_damage(each.id, finding.problem)

@@ -14,7 +14,7 @@ import msgspec
 
 from ..errors import IntegrityError, NotFound
 from ..model import Disk, Domain, FileFacts, Layer, NewOverlay
-from ..ports import Catalog, Evidence, Hypervisor, Lease
+from ..ports import Catalog, Evidence, Hypervisor, OpenOperation
 from . import manifest
 from .manifest import BadManifest, Manifest
 
@@ -156,22 +156,22 @@ def remove_directories(hypervisor: Hypervisor, catalog: Catalog, removed: Iterab
     """
     gone = set(removed)
     for directory in dict.fromkeys(dirname(path) for path in gone):
-        others = set(catalog.known_paths(hypervisor.host.uuid, directory)) - gone
+        others = set(catalog.known_paths(directory)) - gone
         if not others:
             remove_if_empty(hypervisor, directory)
 
 
-def remove_discarded(hypervisor: Hypervisor, catalog: Catalog, lease: Lease) -> None:
+def remove_discarded(hypervisor: Hypervisor, catalog: Catalog, operation: OpenOperation) -> None:
     """Delete the files of the layers that this operation discarded, then forget their names."""
-    paths = [layer.path for layer in catalog.discarded_layers(lease.operation.id)]
-    remove_files(hypervisor, lease.operation.domain_uuid, paths)
+    paths = [layer.path for layer in operation.discarded_layers()]
+    remove_files(hypervisor, operation.record.domain_uuid, paths)
     remove_directories(hypervisor, catalog, paths)
-    catalog.forget_layers(lease, paths)
+    operation.forget_layers(paths)
 
 
-def nothing_discarded(catalog: Catalog, lease: Lease) -> Evidence | None:
+def nothing_discarded(catalog: Catalog, operation: OpenOperation) -> Evidence | None:
     """Whether nothing that this operation discarded is left."""
-    return None if catalog.discarded_layers(lease.operation.id) else {}
+    return None if operation.discarded_layers() else {}
 
 
 def remove_if_empty(hypervisor: Hypervisor, directory: str) -> None:

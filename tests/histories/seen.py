@@ -66,8 +66,8 @@ class Observer:
             return  # nobody has written since
         self._version = version
         self._kept: dict[str, str | None] = dict(self._rows.execute("SELECT domain_uuid, kept_id FROM head").fetchall())
-        self._summaries: list[CheckpointSummary] = self._catalog.summaries(self._host)
-        self.open = self._catalog.unsettled(self._host)
+        self._summaries: list[CheckpointSummary] = self._catalog.summaries()
+        self.open = self._catalog.unsettled()
         for each in self._summaries:
             if each.id not in self._checkpoints and (found := self._catalog.checkpoint_by_id(each.id)):
                 self._checkpoints[each.id] = found
@@ -165,7 +165,7 @@ class Observer:
         place = f"{STORE}/{self._uuids[domain]}"
         files = {p for p in self._world.files.files if p.startswith(f"{place}/") and not p.endswith(MANIFEST)}
         directories = {path for path in self._world.files.directories if dirname(path) == place}
-        known = {path for each in directories for path in self._catalog.known_paths(self._host, each)}
+        known = {path for each in directories for path in self._catalog.known_paths(each)}
         catalogued = {path for each in self._summaries for path in self._paths(each) if path.startswith(f"{place}/")}
         assert files == known, f"orphans: {sorted(files - known)}, missing: {sorted(known - files)}"
         assert catalogued <= known, f"missing: {sorted(catalogued - known)}"
@@ -174,7 +174,7 @@ class Observer:
     def require_flat(self, domain: str) -> None:
         """Its disks stand on nothing."""
         machine = self.machine(domain)
-        head = self._catalog.head(self._host, self._uuids[domain])
+        head = self._catalog.head(self._uuids[domain])
         paths = machine.tops().values() if machine and machine.active else head.overlays.values() if head else ()
         assert all(self._world.files.image(path).backing is None for path in paths), f"{domain} is not flat"
 

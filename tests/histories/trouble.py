@@ -13,7 +13,6 @@ from typing import Any
 
 from orchestrator.errors import HypervisorError
 from orchestrator.model import OperationRecord
-from orchestrator.ports import Lease
 from tests.story.faults import Faults, Killed, Kind
 from tests.story.strikes import HYPERVISOR_EFFECTS, JOBS
 from tests.twin import Machine, World
@@ -89,7 +88,7 @@ class Course(Faults):
     def _follow_lease(self, name: str, result: Any) -> None:
         if name in ("open_operation", "take_over"):
             lease: Lease = result
-            self.lease = lease.operation
+            self.lease = lease.record
         elif name == "close":
             self.lease = None
 

@@ -71,9 +71,9 @@ def test_an_upgrade_keeps_everything_and_a_backup(old: str, file: Path) -> None:
     assert version(done.backup) == "0001"
     assert version(file) == NEWEST
     catalog = open_catalog(old)
-    made = catalog.checkpoint("h", "d", "clean")
+    made = catalog.checkpoint("d", "clean")
     assert made is not None and made.layers["vda"].path == "/base"
-    head = catalog.head("h", "d")
+    head = catalog.head("d")
     assert head is not None and head.overlays == {"vda": "/top"}
     catalog.close_connection()
 

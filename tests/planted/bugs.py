@@ -142,8 +142,8 @@ BUGS = (
     Bug(
         "forget the names before the files are gone",
         MAKING,
-        "    remove_files(hypervisor, lease.operation.domain_uuid, paths)\n",
-        "    catalog.forget_layers(lease, paths)\n    remove_files(hypervisor, lease.operation.domain_uuid, paths)\n",
+        "    remove_files(hypervisor, lease.record.domain_uuid, paths)\n",
+        "    catalog.forget_layers(lease, paths)\n    remove_files(hypervisor, lease.record.domain_uuid, paths)\n",
         (KILLED_ROLLBACK,),
     ),
     # ------------------------------------------------------------------ overlays
@@ -278,14 +278,14 @@ BUGS = (
     Bug(
         "go forward again after an undo has begun",
         JOURNAL,
-        "if self._lease.operation.step != UNDOING and self._story.decided():",
+        "if self._lease.record.step != UNDOING and self._story.decided():",
         "if self._story.decided():",
         ("tests/unit/test_journal_killed.py", "tests/unit/test_journal_settled.py", KILLED_ROLLBACK),
     ),
     Bug(
         "undo what is decided",
         JOURNAL,
-        "if self._lease.operation.step != UNDOING and self._story.decided():",
+        "if self._lease.record.step != UNDOING and self._story.decided():",
         "if False:",
         ("tests/unit/test_journal_settled.py",),
     ),

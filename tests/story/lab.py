@@ -66,11 +66,11 @@ class Lab:
 
     def head(self) -> Head | None:
         """Where the catalog says that the guest stands."""
-        return self._catalog.head(self.world.host.uuid, self._uuid)
+        return self._catalog.head(self._uuid)
 
     def checkpoints(self) -> list[Checkpoint]:
         """As the catalog has them, oldest first; those that are being deleted, too."""
-        summaries = self._catalog.summaries(self.world.host.uuid, self._uuid)
+        summaries = self._catalog.summaries(self._uuid)
         return [found for each in summaries if (found := self._catalog.checkpoint_by_id(each.id))]
 
     # ------------------------------------------------------------------ back to how it was
@@ -149,7 +149,7 @@ class Lab:
         host = self.world.host.uuid
         directories = {path for path in self.world.files.directories if path.startswith(f"{STORE}/")}
         leaves = {path for path in directories if not any(dirname(other) == path for other in directories)}
-        known = {path for directory in directories for path in self._catalog.known_paths(host, directory)}
+        known = {path for directory in directories for path in self._catalog.known_paths(directory)}
         assert files == known, f"orphans: {sorted(files - known)}, missing: {sorted(known - files)}"
         used = {dirname(path) for path in files}
         operations = {path for path in leaves if path.count("/") > 2}

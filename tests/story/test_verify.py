@@ -74,7 +74,7 @@ def test_sound_checkpoints(pair: Pair) -> None:
 
 
 def test_a_deep_look_reads_each_file_once(pair: Pair) -> None:
-    chains = [pair._catalog.chain(pair.world.host.uuid, layer.path) for layer in pair.of("b").layers.values()]
+    chains = [pair._catalog.chain(layer.path) for layer in pair.of("b").layers.values()]
     files = {pair.of("a").memory.path, pair.of("b").memory.path, *(each.path for chain in chains for each in chain)}
 
     assert len(files) == 6

@@ -19,7 +19,7 @@ from orchestrator.model import (
     OperationKind,
     OperationState,
 )
-from orchestrator.ports import Lease
+from orchestrator.ports import OpenOperation
 
 HOST = Host(uuid="host-1", name="hv1", uri="qemu:///system", libvirt_version="9.0.0", qemu_version="7.2.0")
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
@@ -49,7 +49,7 @@ class World:
         self.tops: dict[str, Layer] = {target: base(target, name) for target in disks}
         self.current: str | None = None  # the checkpoint it stands on
 
-    def open(self, kind: OperationKind = OperationKind.CHECKPOINT) -> Lease:
+    def open(self, kind: OperationKind = OperationKind.CHECKPOINT) -> OpenOperation:
         operation_id = f"{self.uuid}-op{next(self._numbers)}"
         return self.catalog.open_operation(
             operation_id=operation_id,
@@ -60,8 +60,8 @@ class World:
             plan={"why": "test"},
         )
 
-    def close(self, lease: Lease) -> None:
-        self.catalog.close(lease, OperationState.DONE)
+    def close(self, lease: OpenOperation) -> None:
+        lease.close(OperationState.DONE)
 
     def directory(self, operation_id: str) -> str:
         return f"/store/{self.uuid}/{operation_id}"
@@ -87,9 +87,9 @@ class World:
             overlays={layer.target: layer.path for layer in overlays},
         )
 
-    def value(self, lease: Lease, name: str, tags: Sequence[str] = ()) -> Checkpoint:
+    def value(self, lease: OpenOperation, name: str, tags: Sequence[str] = ()) -> Checkpoint:
         """The checkpoint that an operation would commit now: its frozen layers are the tops, with facts."""
-        operation_id = lease.operation.id
+        operation_id = lease.record.id
         frozen = [_frozen(layer) for layer in self.tops.values()]
         return Checkpoint(
             id=operation_id,
@@ -135,8 +135,8 @@ class World:
         lease = self.open()
         made = self.value(lease, name, tags)
         overlays = self.overlays(made.id, list(made.layers.values()))
-        self.catalog.commit_checkpoint(lease, made, list(made.layers.values()), self.head(overlays, made.id), overlays)
-        self.close(lease)
+        lease.commit_checkpoint(made, list(made.layers.values()), self.head(overlays, made.id), overlays)
+        lease.close()
         self.tops = {layer.target: layer for layer in overlays}
         self.current = made.id
         return made
@@ -144,10 +144,10 @@ class World:
     def rollback(self, to: Checkpoint) -> list[str]:
         """Returns the paths it discarded, after forgetting them."""
         lease = self.open(OperationKind.ROLLBACK)
-        overlays = self.overlays(lease.operation.id, list(to.layers.values()))
-        discarded = self.catalog.commit_rollback(lease, self.head(overlays, to.id), overlays)
-        self.catalog.forget_layers(lease, paths(discarded))
-        self.close(lease)
+        overlays = self.overlays(lease.record.id, list(to.layers.values()))
+        discarded = lease.commit_rollback(self.head(overlays, to.id), overlays)
+        lease.forget_layers(paths(discarded))
+        lease.close()
         self.tops = {layer.target: layer for layer in overlays}
         self.current = to.id
         return paths(discarded)
@@ -156,11 +156,11 @@ class World:
         """Returns the paths it discarded, after forgetting them and the checkpoint."""
         return self.finish_delete(self.open(OperationKind.DELETE), checkpoint)
 
-    def finish_delete(self, lease: Lease, checkpoint: Checkpoint) -> list[str]:
-        discarded = self.catalog.hide_checkpoint(lease, checkpoint.id)
-        self.catalog.forget_checkpoint(lease, checkpoint.id)
-        self.catalog.forget_layers(lease, paths(discarded))
-        self.close(lease)
+    def finish_delete(self, lease: OpenOperation, checkpoint: Checkpoint) -> list[str]:
+        discarded = lease.hide_checkpoint(checkpoint.id)
+        lease.forget_checkpoint(checkpoint.id)
+        lease.forget_layers(paths(discarded))
+        lease.close()
         if self.current == checkpoint.id:
             self.current = None
         return paths(discarded)

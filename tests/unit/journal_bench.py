@@ -17,8 +17,8 @@ from orchestrator.engine.run import Run
 from orchestrator.engine.story import Step, undone
 from orchestrator.errors import HypervisorError, Interrupted, SnapctlError, Unfinished
 from orchestrator.model import OperationKind, OperationRecord, OperationState
-from orchestrator.ports import Evidence, Lease
-from tests.unit.builders import DOMAIN, HOST, NEXT, host
+from orchestrator.ports import Evidence
+from tests.unit.builders import DOMAIN, NEXT, host
 
 STEPS = ("made", "turned", "kept", "told")
 PIVOT = "turned"
@@ -133,14 +133,14 @@ class Bench:
         seen: dict[str, OperationRecord] = {}
 
         def note(event: str) -> None:
-            (seen[event],) = self.catalog.unsettled(HOST, DOMAIN)
+            (seen[event],) = self.catalog.unsettled(DOMAIN)
 
         self.world.witness = note
         return seen
 
     def run(self) -> Run:
         """As the coordinator does it: the story gets its facts from the journal row alone."""
-        self.facts = dict(self.lease.operation.facts)
+        self.facts = dict(self.lease.record.facts)
         return Run(Story(self.world, self.facts), self.catalog, self.lease, self.world.reach)
 
     def carry_out(self) -> None:
@@ -150,7 +150,7 @@ class Bench:
             self.lease.release()
 
     def recover(self) -> OperationState:
-        (operation,) = self.catalog.unsettled(HOST, DOMAIN)
+        (operation,) = self.catalog.unsettled(DOMAIN)
         self.lease = self.catalog.take_over(operation)
         try:
             return self.run().settle()
@@ -159,17 +159,17 @@ class Bench:
 
     @property
     def is_open(self) -> bool:
-        return bool(self.catalog.unsettled(HOST, DOMAIN))
+        return bool(self.catalog.unsettled(DOMAIN))
 
     def assert_done(self) -> None:
         assert self.world.effects == list(STEPS)
-        assert self.lease.operation.state is OperationState.DONE
-        assert self.lease.operation.completed == STEPS
+        assert self.lease.record.state is OperationState.DONE
+        assert self.lease.record.completed == STEPS
         assert not self.is_open
 
     def assert_undone(self) -> None:
         assert self.world.effects == []
-        assert self.lease.operation.state is OperationState.UNDONE
+        assert self.lease.record.state is OperationState.UNDONE
         assert not self.is_open
 
     def assert_whole(self) -> None:

@@ -19,27 +19,27 @@ SIZE = generator.PER_DOMAIN + 30
 def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
     url = f"sqlite:///{tmp_path}/generated.sqlite"
     generator.fill(url, HOST, SIZE)
-    catalog = open_catalog(url)
+    catalog = open_catalog(url, HOST)
     yield catalog
     catalog.close_connection()
 
 
 def test_every_checkpoint_is_listed_and_each_domain_stands_on_one(catalog: SqlCatalog) -> None:
-    listed = catalog.summaries(HOST.uuid)
+    listed = catalog.summaries()
     assert len(listed) == SIZE
     assert [each.domain for each in listed if each.current] == ["guest001", "guest000"]
-    assert not catalog.unsettled(HOST.uuid)
+    assert not catalog.unsettled()
 
 
 def test_checkpoints_are_trees_with_branches(catalog: SqlCatalog) -> None:
-    listed = [each for each in catalog.summaries(HOST.uuid) if each.domain == "guest000"]
+    listed = [each for each in catalog.summaries() if each.domain == "guest000"]
     parents = [each.parent_id for each in listed]
     assert parents.count(None) == 1
     assert any(parents.count(parent) > 1 for parent in set(parents))
 
 
 def test_each_stands_on_what_its_parent_froze(catalog: SqlCatalog) -> None:
-    for each in catalog.summaries(HOST.uuid):
+    for each in catalog.summaries():
         checkpoint = catalog.checkpoint_by_id(each.id)
         assert checkpoint is not None
         parent = catalog.checkpoint_by_id(checkpoint.parent_id) if checkpoint.parent_id else None
@@ -50,8 +50,8 @@ def test_each_stands_on_what_its_parent_froze(catalog: SqlCatalog) -> None:
 def test_a_domain_that_exists_can_have_them_all(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/one.sqlite"
     generator.fill_one(url, HOST, SIZE, name="web01", uuid="uuid-1")
-    catalog = open_catalog(url)
-    listed = catalog.summaries(HOST.uuid, "uuid-1")
+    catalog = open_catalog(url, HOST)
+    listed = catalog.summaries("uuid-1")
     assert len(listed) == SIZE
     assert not any(each.current for each in listed)
     assert all(catalog.checkpoint_by_id(each.id) for each in listed[:20])
@@ -60,9 +60,9 @@ def test_a_domain_that_exists_can_have_them_all(tmp_path: Path) -> None:
 
 def test_nothing_is_needless_or_dangling(catalog: SqlCatalog) -> None:
     """A leaf that is not stood on frees its own layers, and the head's chain goes down to the domain's disk."""
-    head = catalog.head(HOST.uuid, generator.uuid_of("guest001"))
+    head = catalog.head(generator.uuid_of("guest001"))
     assert head is not None and head.checkpoint_id is not None
     assert not catalog.layers_freed_by(head.checkpoint_id)
     for path in head.overlays.values():
-        *_, lowest = catalog.chain(HOST.uuid, path)
+        *_, lowest = catalog.chain(path)
         assert lowest.operation_id is None

@@ -23,7 +23,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalog(file: Path) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(f"sqlite:///{file}")
+    catalog = open_catalog(f"sqlite:///{file}", HOST)
     yield catalog
     catalog.close_connection()
 
@@ -45,35 +45,35 @@ def test_a_checkpoint_comes_back_as_it_was(catalog: SqlCatalog) -> None:
     drive = replace(cdrom, target="sdb", path="/dev/sr0", format="raw", source_type="block")
     made = replace(made, disks=(*made.disks, cdrom, drive), memory=replace(made.memory, was_running=False))
     overlays = web.overlays(made.id, list(made.layers.values()))
-    catalog.commit_checkpoint(lease, made, list(made.layers.values()), web.head(overlays, made.id), overlays)
+    lease.commit_checkpoint(made, list(made.layers.values()), web.head(overlays, made.id), overlays)
 
     assert made.parent_id == parent.id
     assert catalog.checkpoint_by_id(made.id) == made
-    assert catalog.checkpoint(HOST.uuid, web.uuid, "clean") == made
+    assert catalog.checkpoint(web.uuid, "clean") == made
     assert catalog.checkpoint_by_id(parent.id) == parent
 
 
 def test_what_is_not_there_is_none(catalog: SqlCatalog, web: World) -> None:
     web.checkpoint("clean")
 
-    assert catalog.checkpoint(HOST.uuid, web.uuid, "other") is None
-    assert catalog.checkpoint("host-2", web.uuid, "clean") is None
+    assert catalog.checkpoint(web.uuid, "other") is None
+    assert catalog.checkpoint(web.uuid, "clean") is None
     assert catalog.checkpoint_by_id("nobody") is None
-    assert catalog.head(HOST.uuid, "dom-2") is None
-    assert catalog.layer(HOST.uuid, "/nowhere") is None
-    assert catalog.chain(HOST.uuid, "/nowhere") == []
+    assert catalog.head("dom-2") is None
+    assert catalog.layer("/nowhere") is None
+    assert catalog.chain("/nowhere") == []
     assert catalog.layers_freed_by("nobody") == []
-    assert catalog.domain_uuid(HOST.uuid, "db") is None
-    assert catalog.domain_uuid("host-2", "web") is None
+    assert catalog.domain_uuid("db") is None
+    assert catalog.domain_uuid("web") is None
 
 
 def test_a_name_means_the_domain_that_was_seen_last(catalog: SqlCatalog) -> None:
     World(catalog, "web", "dom-1").checkpoint("a")
-    assert catalog.domain_uuid(HOST.uuid, "web") == "dom-1"
+    assert catalog.domain_uuid("web") == "dom-1"
     World(catalog, "web", "dom-0").checkpoint("a")
-    assert catalog.domain_uuid(HOST.uuid, "web") == "dom-0"
+    assert catalog.domain_uuid("web") == "dom-0"
     World(catalog, "web", "dom-2").checkpoint("a")
-    assert catalog.domain_uuid(HOST.uuid, "web") == "dom-2"
+    assert catalog.domain_uuid("web") == "dom-2"
 
 
 def test_a_domain_that_was_renamed_is_known_by_its_new_name(catalog: SqlCatalog, web: World) -> None:
@@ -81,9 +81,9 @@ def test_a_domain_that_was_renamed_is_known_by_its_new_name(catalog: SqlCatalog,
     web.name = "www"
     after = web.checkpoint("after")
 
-    assert catalog.domain_uuid(HOST.uuid, "web") is None
-    assert catalog.domain_uuid(HOST.uuid, "www") == web.uuid
-    assert [row.domain for row in catalog.summaries(HOST.uuid)] == ["www", "www"]
+    assert catalog.domain_uuid("web") is None
+    assert catalog.domain_uuid("www") == web.uuid
+    assert [row.domain for row in catalog.summaries()] == ["www", "www"]
     assert catalog.checkpoint_by_id(after.id) == after
 
 
@@ -94,17 +94,17 @@ def test_a_checkpoint_keeps_the_name_that_its_domain_had(catalog: SqlCatalog, we
     web.close(web.open())
 
     assert catalog.checkpoint_by_id(made.id) == made
-    assert catalog.checkpoint(HOST.uuid, web.uuid, "clean") == made
+    assert catalog.checkpoint(web.uuid, "clean") == made
     assert made.domain_name == "web"
 
 
 def test_the_same_name_twice_in_a_domain_is_refused_and_nothing_is_recorded(catalog: SqlCatalog, web: World) -> None:
     first = web.checkpoint("clean")
-    before = catalog.head(HOST.uuid, web.uuid)
+    before = catalog.head(web.uuid)
     with pytest.raises(CatalogError):
         web.checkpoint("clean")
-    assert catalog.checkpoint(HOST.uuid, web.uuid, "clean") == first
-    assert catalog.head(HOST.uuid, web.uuid) == before
+    assert catalog.checkpoint(web.uuid, "clean") == first
+    assert catalog.head(web.uuid) == before
 
 
 def test_children_are_named_oldest_first(catalog: SqlCatalog, web: World) -> None:
@@ -119,9 +119,9 @@ def test_children_are_named_oldest_first(catalog: SqlCatalog, web: World) -> Non
 def test_a_hidden_checkpoint_is_still_found(catalog: SqlCatalog, web: World) -> None:
     made = web.checkpoint("clean")
     lease = web.open(OperationKind.DELETE)
-    catalog.hide_checkpoint(lease, made.id)
-    assert catalog.checkpoint(HOST.uuid, web.uuid, "clean") == replace(made, state=CheckpointState.DELETING)
-    assert paths(catalog.discarded_layers(lease.operation.id)) == []  # its layer is the user's own
+    lease.hide_checkpoint(made.id)
+    assert catalog.checkpoint(web.uuid, "clean") == replace(made, state=CheckpointState.DELETING)
+    assert paths(catalog.discarded_layers(lease.record.id)) == []  # its layer is the user's own
 
 
 # --------------------------------------------------------------------------- lists
@@ -132,7 +132,7 @@ def test_a_summary_says_what_a_list_shows(catalog: SqlCatalog) -> None:
     root = web.checkpoint("root", tags=("x", "a"))
     leaf = web.checkpoint("leaf")
 
-    first, second = catalog.summaries(HOST.uuid)
+    first, second = catalog.summaries()
 
     assert (first.domain, first.domain_uuid, first.name, first.id) == ("web", "dom-1", "root", root.id)
     assert (first.parent, first.parent_id, first.created) == (None, None, root.created)
@@ -144,59 +144,59 @@ def test_a_summary_says_what_a_list_shows(catalog: SqlCatalog) -> None:
 
 def test_a_summary_tells_unhashed_ready_and_deleting(catalog: SqlCatalog, web: World) -> None:
     made = web.checkpoint("clean")
-    assert [row.state for row in catalog.summaries(HOST.uuid)] == ["unhashed"]
+    assert [row.state for row in catalog.summaries()] == ["unhashed"]
 
     lease = web.open()
-    catalog.record_sha256(lease, made.id, "ab" * 32)
-    assert [row.state for row in catalog.summaries(HOST.uuid)] == ["ready"]
+    lease.record_sha256(made.id, "ab" * 32)
+    assert [row.state for row in catalog.summaries()] == ["ready"]
 
-    catalog.hide_checkpoint(lease, made.id)
-    assert [row.state for row in catalog.summaries(HOST.uuid)] == ["deleting"]
+    lease.hide_checkpoint(made.id)
+    assert [row.state for row in catalog.summaries()] == ["deleting"]
 
 
 def test_some_checkpoint_is_one_of_the_domain_s_in_any_state(catalog: SqlCatalog) -> None:
     World(catalog, "db", "dom-2").checkpoint("other")
-    assert catalog.some_checkpoint(HOST.uuid, "dom-1") is None
+    assert catalog.some_checkpoint("dom-1") is None
     web = World(catalog, "web", "dom-1")
     ids = {web.checkpoint(name).id for name in "ab"}
-    found = catalog.some_checkpoint(HOST.uuid, "dom-1")
+    found = catalog.some_checkpoint("dom-1")
     assert found and found.id in ids
     assert found == catalog.checkpoint_by_id(found.id)
-    assert catalog.some_checkpoint("host-2", "dom-1") is None
+    assert catalog.some_checkpoint("dom-1") is None
 
 
 def test_ready_names_are_those_that_begin_so_oldest_first(catalog: SqlCatalog, web: World) -> None:
     for name in ("push-2", "push-10", "push", "PUSH-3", "xpush-4", "push-é"):
         web.checkpoint(name)
     World(catalog, "db", "dom-2").checkpoint("push-5")
-    assert catalog.ready_names(HOST.uuid, web.uuid, "push-") == ["push-2", "push-10", "push-é"]
+    assert catalog.ready_names(web.uuid, "push-") == ["push-2", "push-10", "push-é"]
 
-    hidden = catalog.checkpoint(HOST.uuid, web.uuid, "push-10")
+    hidden = catalog.checkpoint(web.uuid, "push-10")
     assert hidden is not None
     catalog.hide_checkpoint(web.open(OperationKind.DELETE), hidden.id)
-    assert catalog.ready_names(HOST.uuid, web.uuid, "push-") == ["push-2", "push-é"]
-    assert catalog.ready_names("host-2", web.uuid, "push-") == []
+    assert catalog.ready_names(web.uuid, "push-") == ["push-2", "push-é"]
+    assert catalog.ready_names(web.uuid, "push-") == []
 
 
 def test_summaries_are_of_one_host_or_one_domain(catalog: SqlCatalog) -> None:
     World(catalog, "web", "dom-1").checkpoint("a")
     World(catalog, "db", "dom-2").checkpoint("a")
 
-    assert [row.domain for row in catalog.summaries(HOST.uuid)] == ["web", "db"]
-    assert [row.domain for row in catalog.summaries(HOST.uuid, "dom-2")] == ["db"]
-    assert catalog.summaries("host-2") == []
+    assert [row.domain for row in catalog.summaries()] == ["web", "db"]
+    assert [row.domain for row in catalog.summaries("dom-2")] == ["db"]
+    assert catalog.summaries() == []
 
 
 def test_a_list_takes_as_many_queries_for_many_checkpoints_as_for_one(catalog: SqlCatalog, web: World) -> None:
     statements: list[str] = []
     web.checkpoint("c0", tags=("t",))
     event.listen(catalog._database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
-    catalog.summaries(HOST.uuid)
+    catalog.summaries()
     alone = len(statements)
     for number in range(1, 20):
         web.checkpoint(f"c{number}", tags=("t", "u"))
     statements.clear()
-    assert len(catalog.summaries(HOST.uuid)) == 20
+    assert len(catalog.summaries()) == 20
     assert len(statements) == alone
     assert not any("domain_xml" in statement for statement in statements)
 
@@ -206,18 +206,18 @@ def test_a_list_takes_as_many_queries_for_many_checkpoints_as_for_one(catalog: S
 
 def test_the_head_follows_checkpoint_and_rollback(catalog: SqlCatalog, web: World) -> None:
     root = web.checkpoint("root")
-    head = catalog.head(HOST.uuid, web.uuid)
+    head = catalog.head(web.uuid)
     assert head == web.head(list(web.tops.values()), root.id)
     web.checkpoint("leaf")
     web.rollback(root)
-    assert catalog.head(HOST.uuid, web.uuid) == web.head(list(web.tops.values()), root.id)
+    assert catalog.head(web.uuid) == web.head(list(web.tops.values()), root.id)
 
 
 def test_a_chain_goes_from_the_active_overlay_down_to_the_base(catalog: SqlCatalog, web: World) -> None:
     made = [web.checkpoint(f"c{number}") for number in range(200)]
     top = web.tops["vda"]
 
-    chain = catalog.chain(HOST.uuid, top.path)
+    chain = catalog.chain(top.path)
 
     assert chain[0] == top
     assert chain[1:] == [checkpoint.layers["vda"] for checkpoint in reversed(made)]
@@ -228,12 +228,12 @@ def test_known_paths_are_those_right_in_the_directory(catalog: SqlCatalog, web: 
     made = web.checkpoint("clean")
     directory = web.directory(made.id)
 
-    assert catalog.known_paths(HOST.uuid, directory) == [f"{directory}/memory.save", f"{directory}/vda.qcow2"]
-    assert catalog.known_paths(HOST.uuid, directory + "/") == catalog.known_paths(HOST.uuid, directory)
-    assert catalog.known_paths(HOST.uuid, f"/store/{web.uuid}") == []
-    assert catalog.known_paths(HOST.uuid, directory[:-1]) == []
-    assert catalog.known_paths(HOST.uuid, directory.upper()) == []
-    assert catalog.known_paths(HOST.uuid, "/store/%/_") == []
-    assert catalog.known_paths(HOST.uuid, "/images/") == [base().path]
-    assert catalog.known_paths(HOST.uuid, "/") == []
-    assert catalog.known_paths("host-2", directory) == []
+    assert catalog.known_paths(directory) == [f"{directory}/memory.save", f"{directory}/vda.qcow2"]
+    assert catalog.known_paths(directory + "/") == catalog.known_paths(directory)
+    assert catalog.known_paths(f"/store/{web.uuid}") == []
+    assert catalog.known_paths(directory[:-1]) == []
+    assert catalog.known_paths(directory.upper()) == []
+    assert catalog.known_paths("/store/%/_") == []
+    assert catalog.known_paths("/images/") == [base().path]
+    assert catalog.known_paths("/") == []
+    assert catalog.known_paths(directory) == []

@@ -10,7 +10,7 @@ from orchestrator.catalog import SqlCatalog
 from orchestrator.errors import CatalogError
 from orchestrator.model import Checkpoint, OperationKind
 
-from .catalog_samples import HOST, World, base, paths
+from .catalog_samples import World, base, paths
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def found(web: World, *among: str) -> list[tuple[str, list[str], str | None]]:
     """The layers that are to be rewritten, what goes for each, and what it will stand on."""
     return [
         (each.layer.path, paths(each.drops), each.base.path if each.base else None)
-        for each in web.catalog.collapsible(HOST.uuid, web.uuid, among or None)
+        for each in web.catalog.collapsible(web.uuid, among or None)
     ]
 
 
@@ -95,24 +95,24 @@ def test_a_rewrite_is_marked_and_recorded(web: World, made: dict[str, Checkpoint
     catalog, top = web.catalog, path(made["c"])
     lease = web.open(OperationKind.COLLAPSE)
 
-    catalog.begin_rewrite(lease, top)
-    marked = catalog.layer(HOST.uuid, top)
-    assert marked == replace(made["c"].layers["vda"], rewritten_by=lease.operation.id)
+    lease.begin_rewrite(top)
+    marked = catalog.layer(top)
+    assert marked == replace(made["c"].layers["vda"], rewritten_by=lease.record.id)
 
     grown = replace(made["c"].layers["vda"], backing=base().path, physical=9000, allocation=8000, mtime="7.5")
-    dropped = catalog.commit_rewrite(lease, grown)
+    dropped = lease.commit_rewrite(grown)
     assert paths(dropped) == [path(made["b"])]
-    assert catalog.commit_rewrite(lease, grown) == dropped  # again
-    assert paths(catalog.discarded_layers(lease.operation.id)) == [path(made["b"])]
-    assert catalog.layer(HOST.uuid, top) == grown
-    assert paths(catalog.chain(HOST.uuid, path(made["d"]))) == [path(made["d"]), top, base().path]
+    assert lease.commit_rewrite(grown) == dropped  # again
+    assert paths(catalog.discarded_layers(lease.record.id)) == [path(made["b"])]
+    assert catalog.layer(top) == grown
+    assert paths(catalog.chain(path(made["d"]))) == [path(made["d"]), top, base().path]
     assert found(web) == []
 
 
 def test_two_do_not_rewrite_one_layer(web: World, made: dict[str, Checkpoint]) -> None:
     web.delete(made["b"])
     first = web.open(OperationKind.COLLAPSE)
-    web.catalog.begin_rewrite(first, path(made["c"]))
+    first.begin_rewrite(path(made["c"]))
     web.close(first)
     with pytest.raises(CatalogError, match="is being rewritten by another operation"):
         web.catalog.begin_rewrite(web.open(OperationKind.COLLAPSE), path(made["c"]))
@@ -124,4 +124,4 @@ def test_only_layers_of_the_domain_are_rewritten(web: World, our_catalog: SqlCat
     lease = web.open(OperationKind.COLLAPSE)
     for foreign in (db.tops["vda"].path, "/nowhere"):
         with pytest.raises(CatalogError, match="is not one of this domain's"):
-            web.catalog.begin_rewrite(lease, foreign)
+            lease.begin_rewrite(foreign)

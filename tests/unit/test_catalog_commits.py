@@ -19,7 +19,7 @@ from .catalog_samples import HOST, World, base, paths
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db")
+    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db", HOST)
     yield catalog
     catalog.close_connection()
 
@@ -37,25 +37,25 @@ def test_committing_a_checkpoint_again_changes_nothing(catalog: SqlCatalog, web:
     made = web.value(lease, "clean")
     overlays = web.overlays(made.id, list(made.layers.values()))
     head = web.head(overlays, made.id)
-    catalog.commit_checkpoint(lease, made, list(made.layers.values()), head, overlays)
-    catalog.record_sha256(lease, made.id, "ab")
+    lease.commit_checkpoint(made, list(made.layers.values()), head, overlays)
+    lease.record_sha256(made.id, "ab")
 
-    catalog.commit_checkpoint(lease, made, list(made.layers.values()), head, overlays)
+    lease.commit_checkpoint(made, list(made.layers.values()), head, overlays)
 
     assert catalog.checkpoint_by_id(made.id) == replace(made, memory=replace(made.memory, sha256="ab"))
-    assert len(catalog.summaries(HOST.uuid)) == 1
-    assert catalog.head(HOST.uuid, web.uuid) == head
+    assert len(catalog.summaries()) == 1
+    assert catalog.head(web.uuid) == head
 
 
 def test_an_active_overlay_gets_its_facts_when_it_freezes(catalog: SqlCatalog, web: World) -> None:
     web.checkpoint("root")
     overlay = web.tops["vda"]
-    assert catalog.layer(HOST.uuid, overlay.path) == overlay
+    assert catalog.layer(overlay.path) == overlay
     assert overlay.physical is None
 
     leaf = web.checkpoint("leaf")
 
-    assert catalog.layer(HOST.uuid, overlay.path) == leaf.layers["vda"]
+    assert catalog.layer(overlay.path) == leaf.layers["vda"]
     assert leaf.layers["vda"].physical == 2000
 
 
@@ -65,8 +65,8 @@ def test_a_frozen_layer_keeps_the_facts_it_froze_with(catalog: SqlCatalog, web: 
     made = web.value(lease, "leaf")
     changed = replace(base(), mtime="99.0", physical=1)
     overlays = web.overlays(made.id, list(made.layers.values()))
-    catalog.commit_checkpoint(lease, made, [changed, *made.layers.values()], web.head(overlays, made.id), overlays)
-    assert catalog.layer(HOST.uuid, base().path) == root.layers["vda"] == base()
+    lease.commit_checkpoint(made, [changed, *made.layers.values()], web.head(overlays, made.id), overlays)
+    assert catalog.layer(base().path) == root.layers["vda"] == base()
 
 
 def test_chains_may_come_in_any_order(catalog: SqlCatalog, web: World) -> None:
@@ -75,10 +75,8 @@ def test_chains_may_come_in_any_order(catalog: SqlCatalog, web: World) -> None:
     lease = web.open()
     made = web.value(lease, "clean")
     overlays = web.overlays(made.id, list(made.layers.values()))
-    catalog.commit_checkpoint(
-        lease, made, [*made.layers.values(), middle, bottom], web.head(overlays, made.id), overlays
-    )
-    assert catalog.chain(HOST.uuid, overlays[0].path) == [overlays[0], *made.layers.values(), middle, bottom]
+    lease.commit_checkpoint(made, [*made.layers.values(), middle, bottom], web.head(overlays, made.id), overlays)
+    assert catalog.chain(overlays[0].path) == [overlays[0], *made.layers.values(), middle, bottom]
 
 
 def test_a_layer_on_something_uncatalogued_is_refused_whole(catalog: SqlCatalog, web: World) -> None:
@@ -87,10 +85,10 @@ def test_a_layer_on_something_uncatalogued_is_refused_whole(catalog: SqlCatalog,
     made = web.value(lease, "clean")
     overlays = web.overlays(made.id, list(made.layers.values()))
     with pytest.raises(CatalogError, match=r"/images/unknown\.raw is not catalogued"):
-        catalog.commit_checkpoint(lease, made, list(made.layers.values()), web.head(overlays, made.id), overlays)
+        lease.commit_checkpoint(made, list(made.layers.values()), web.head(overlays, made.id), overlays)
     assert catalog.checkpoint_by_id(made.id) is None
-    assert catalog.layer(HOST.uuid, base().path) is None
-    assert catalog.head(HOST.uuid, web.uuid) is None
+    assert catalog.layer(base().path) is None
+    assert catalog.head(web.uuid) is None
 
 
 def test_domains_may_share_a_base(catalog: SqlCatalog) -> None:
@@ -99,7 +97,7 @@ def test_domains_may_share_a_base(catalog: SqlCatalog) -> None:
     first, second = web.checkpoint("a"), db.checkpoint("a")
 
     assert first.layers["vda"] == second.layers["vda"]
-    assert catalog.chain(HOST.uuid, db.tops["vda"].path) == [db.tops["vda"], base()]
+    assert catalog.chain(db.tops["vda"].path) == [db.tops["vda"], base()]
     assert web.delete(first) == []
 
 
@@ -108,9 +106,9 @@ def test_an_operation_commits_to_its_own_domain_only(catalog: SqlCatalog) -> Non
     theirs = db.checkpoint("a")
     lease = web.open()
     with pytest.raises(ValueError, match="not on domain dom-2"):
-        catalog.hide_checkpoint(lease, theirs.id)
+        lease.hide_checkpoint(theirs.id)
     with pytest.raises(ValueError, match="not on domain dom-2"):
-        catalog.commit_rollback(lease, db.head(list(db.tops.values()), theirs.id), [])
+        lease.commit_rollback(db.head(list(db.tops.values()), theirs.id), [])
     assert catalog.checkpoint_by_id(theirs.id) == theirs
 
 
@@ -120,12 +118,12 @@ def test_an_operation_commits_to_its_own_domain_only(catalog: SqlCatalog) -> Non
 def test_a_hash_is_recorded_once(catalog: SqlCatalog, web: World) -> None:
     made = web.checkpoint("clean")
     lease = web.open()
-    catalog.record_sha256(lease, made.id, "ab")
-    catalog.record_sha256(lease, made.id, "ab")
+    lease.record_sha256(made.id, "ab")
+    lease.record_sha256(made.id, "ab")
     with pytest.raises(CatalogError, match="another SHA-256"):
-        catalog.record_sha256(lease, made.id, "cd")
+        lease.record_sha256(made.id, "cd")
     with pytest.raises(CatalogError, match="not catalogued"):
-        catalog.record_sha256(lease, "nobody", "ab")
+        lease.record_sha256("nobody", "ab")
     found = catalog.checkpoint_by_id(made.id)
     assert found is not None and found.memory.sha256 == "ab"
 
@@ -137,18 +135,18 @@ def test_a_rollback_discards_the_abandoned_overlay_until_it_is_forgotten(catalog
     root = web.checkpoint("root")
     abandoned = web.tops["vda"]
     lease = web.open(OperationKind.ROLLBACK)
-    overlays = web.overlays(lease.operation.id, list(root.layers.values()))
+    overlays = web.overlays(lease.record.id, list(root.layers.values()))
     head = web.head(overlays, root.id)
 
-    assert catalog.commit_rollback(lease, head, overlays) == [abandoned]
-    assert catalog.commit_rollback(lease, head, overlays) == [abandoned]
-    assert catalog.discarded_layers(lease.operation.id) == [abandoned]
-    assert catalog.layer(HOST.uuid, abandoned.path) == abandoned
+    assert lease.commit_rollback(head, overlays) == [abandoned]
+    assert lease.commit_rollback(head, overlays) == [abandoned]
+    assert catalog.discarded_layers(lease.record.id) == [abandoned]
+    assert catalog.layer(abandoned.path) == abandoned
 
-    catalog.forget_layers(lease, [abandoned.path])
-    catalog.forget_layers(lease, [abandoned.path])
-    assert catalog.discarded_layers(lease.operation.id) == []
-    assert catalog.layer(HOST.uuid, abandoned.path) is None
+    lease.forget_layers([abandoned.path])
+    lease.forget_layers([abandoned.path])
+    assert catalog.discarded_layers(lease.record.id) == []
+    assert catalog.layer(abandoned.path) is None
 
 
 def test_a_rollback_keeps_what_a_checkpoint_froze(catalog: SqlCatalog, web: World) -> None:
@@ -174,8 +172,8 @@ def test_only_layers_the_operation_discarded_can_be_forgotten(catalog: SqlCatalo
     lease = web.open()
     for path in (made.layers["vda"].path, web.tops["vda"].path):
         with pytest.raises(CatalogError, match="was not discarded by this operation"):
-            catalog.forget_layers(lease, [path])
-        assert catalog.layer(HOST.uuid, path) is not None
+            lease.forget_layers([path])
+        assert catalog.layer(path) is not None
 
 
 # --------------------------------------------------------------------------- delete
@@ -189,17 +187,17 @@ def test_hiding_a_leaf_discards_what_only_it_needs(catalog: SqlCatalog, web: Wor
     assert catalog.layers_freed_by(leaf.id) == freed
     lease = web.open(OperationKind.DELETE)
 
-    assert catalog.hide_checkpoint(lease, leaf.id) == freed
-    assert catalog.hide_checkpoint(lease, leaf.id) == freed
-    assert catalog.discarded_layers(lease.operation.id) == freed
+    assert lease.hide_checkpoint(leaf.id) == freed
+    assert lease.hide_checkpoint(leaf.id) == freed
+    assert catalog.discarded_layers(lease.record.id) == freed
     hidden = catalog.checkpoint_by_id(leaf.id)
     assert hidden is not None and hidden.state is CheckpointState.DELETING
 
-    catalog.forget_layers(lease, paths(freed))  # in this order or the other
-    catalog.forget_checkpoint(lease, leaf.id)
-    catalog.forget_checkpoint(lease, leaf.id)
+    lease.forget_layers(paths(freed))  # in this order or the other
+    lease.forget_checkpoint(leaf.id)
+    lease.forget_checkpoint(leaf.id)
     assert catalog.checkpoint_by_id(leaf.id) is None
-    assert catalog.hide_checkpoint(lease, leaf.id) == []
+    assert lease.hide_checkpoint(leaf.id) == []
     assert catalog.checkpoint_by_id(root.id) == root
 
 
@@ -210,7 +208,7 @@ def test_hiding_an_ancestor_gives_nothing_away(catalog: SqlCatalog, web: World) 
 
     assert catalog.layers_freed_by(middle.id) == []
     assert web.delete(middle) == []
-    assert len(catalog.chain(HOST.uuid, web.tops["vda"].path)) == 4
+    assert len(catalog.chain(web.tops["vda"].path)) == 4
     found = catalog.checkpoint_by_id(leaf.id)
     assert found is not None and found.parent_id == root.id
 
@@ -221,9 +219,9 @@ def test_the_users_own_layers_are_never_discarded(catalog: SqlCatalog, web: Worl
     assert web.delete(root) == []
 
     lease = web.open(OperationKind.ROLLBACK)
-    assert catalog.commit_rollback(lease, web.head([], None), []) == [overlay]  # nothing stands on the base now
+    assert lease.commit_rollback(web.head([], None), []) == [overlay]  # nothing stands on the base now
 
-    assert catalog.layer(HOST.uuid, base().path) == base()
+    assert catalog.layer(base().path) == base()
 
 
 def test_a_layer_that_another_domain_stands_on_is_kept_and_left_to_its_owner(catalog: SqlCatalog) -> None:
@@ -232,19 +230,19 @@ def test_a_layer_that_another_domain_stands_on_is_kept_and_left_to_its_owner(cat
     leaf = web.checkpoint("leaf")
     web.rollback(root)
     lease = fork.open(OperationKind.ROLLBACK)
-    overlays = fork.overlays(lease.operation.id, list(leaf.layers.values()))
-    catalog.commit_rollback(lease, fork.head(overlays, None), overlays)
+    overlays = fork.overlays(lease.record.id, list(leaf.layers.values()))
+    lease.commit_rollback(fork.head(overlays, None), overlays)
 
     assert catalog.layers_freed_by(leaf.id) == []
     assert web.delete(leaf) == []
-    assert catalog.commit_rollback(lease, fork.head([], None), []) == overlays
-    assert catalog.layer(HOST.uuid, leaf.layers["vda"].path) == leaf.layers["vda"]
+    assert lease.commit_rollback(fork.head([], None), []) == overlays
+    assert catalog.layer(leaf.layers["vda"].path) == leaf.layers["vda"]
 
 
 def test_a_head_whose_checkpoint_is_forgotten_stands_on_nothing_known(catalog: SqlCatalog, web: World) -> None:
     made = web.checkpoint("clean")
     web.delete(made)
-    head = catalog.head(HOST.uuid, web.uuid)
+    head = catalog.head(web.uuid)
     assert head == web.head(list(web.tops.values()), None)
 
 
@@ -270,19 +268,19 @@ def test_an_edit_replaces_what_was_said_and_may_be_repeated(catalog: SqlCatalog,
     made = web.checkpoint("clean", tags=("a", "z"))
     lease = web.open(OperationKind.EDIT)
     for _ in range(2):
-        catalog.edit_checkpoint(lease, made.id, LABELS)
+        lease.edit_checkpoint(made.id, LABELS)
         found = catalog.checkpoint_by_id(made.id)
         assert found is not None and found.labels == LABELS
         assert replace(found, **_as_it_was(made)) == made
-    (summary,) = catalog.summaries(HOST.uuid)
+    (summary,) = catalog.summaries()
     assert (summary.name, summary.tags, summary.expires, summary.protected) == (
         LABELS.name,
         LABELS.tags,
         LABELS.expires,
         True,
     )
-    catalog.edit_checkpoint(lease, made.id, replace(LABELS, tags=(), expires=None))
-    (summary,) = catalog.summaries(HOST.uuid)
+    lease.edit_checkpoint(made.id, replace(LABELS, tags=(), expires=None))
+    (summary,) = catalog.summaries()
     assert (summary.tags, summary.expires) == ((), None)
 
 
@@ -293,10 +291,10 @@ def _as_it_was(made: Checkpoint) -> dict[str, Any]:
 def test_neither_a_hidden_nor_a_foreign_nor_an_unknown_one_is_edited(catalog: SqlCatalog, web: World) -> None:
     made = web.checkpoint("clean")
     lease = web.open(OperationKind.DELETE)
-    catalog.hide_checkpoint(lease, made.id)
+    lease.hide_checkpoint(made.id)
     for identifier in (made.id, "nonesuch"):
         with pytest.raises(CatalogError, match=f"there is no checkpoint {identifier} to be edited"):
-            catalog.edit_checkpoint(lease, identifier, LABELS)
+            lease.edit_checkpoint(identifier, LABELS)
     other = World(catalog, name="db", uuid="dom-2")
     with pytest.raises(ValueError, match="is not on domain"):
         catalog.edit_checkpoint(other.open(OperationKind.EDIT), made.id, LABELS)
@@ -305,10 +303,10 @@ def test_neither_a_hidden_nor_a_foreign_nor_an_unknown_one_is_edited(catalog: Sq
 def test_what_a_rollback_kept_is_forgotten_with_its_checkpoint(catalog: SqlCatalog, web: World) -> None:
     kept = web.checkpoint("kept")
     lease = web.open(OperationKind.ROLLBACK)
-    overlays = web.overlays(lease.operation.id, list(kept.layers.values()))
+    overlays = web.overlays(lease.record.id, list(kept.layers.values()))
     head = replace(web.head(overlays, kept.id), kept_id=kept.id)
-    catalog.commit_rollback(lease, head, overlays)
-    assert catalog.head(HOST.uuid, web.uuid) == head
-    catalog.hide_checkpoint(lease, kept.id)
-    catalog.forget_checkpoint(lease, kept.id)
-    assert catalog.head(HOST.uuid, web.uuid) == replace(head, checkpoint_id=None, kept_id=None)
+    lease.commit_rollback(head, overlays)
+    assert catalog.head(web.uuid) == head
+    lease.hide_checkpoint(kept.id)
+    lease.forget_checkpoint(kept.id)
+    assert catalog.head(web.uuid) == replace(head, checkpoint_id=None, kept_id=None)

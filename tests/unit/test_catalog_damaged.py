@@ -23,7 +23,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalog(file: Path) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(f"sqlite:///{file}")
+    catalog = open_catalog(f"sqlite:///{file}", HOST)
     yield catalog
     catalog.close_connection()
 
@@ -54,7 +54,7 @@ def test_a_damaged_checkpoint_is_named_not_believed(catalog: SqlCatalog, web: Wo
     with pytest.raises(CatalogError, match=f"row of checkpoint {made.id} is damaged"):
         catalog.checkpoint_by_id(made.id)
     with pytest.raises(CatalogError, match=f"row of checkpoint {made.id} is damaged"):
-        catalog.summaries(HOST.uuid)
+        catalog.summaries()
 
 
 def test_a_device_that_is_none_is_damage(catalog: SqlCatalog, web: World, file: Path) -> None:
@@ -78,8 +78,8 @@ def test_a_device_that_is_none_is_damage(catalog: SqlCatalog, web: World, file: 
 def test_a_damaged_operation_is_named_not_believed(catalog: SqlCatalog, web: World, file: Path, damage: str) -> None:
     lease = web.open(OperationKind.DELETE)
     tamper(file, damage)
-    with pytest.raises(CatalogError, match=f"row of operation {lease.operation.id} is damaged"):
-        catalog.unsettled(HOST.uuid)
+    with pytest.raises(CatalogError, match=f"row of operation {lease.record.id} is damaged"):
+        catalog.unsettled()
 
 
 def test_layers_in_a_circle_are_damage_not_a_hang(catalog: SqlCatalog, web: World, file: Path) -> None:
@@ -87,10 +87,10 @@ def test_layers_in_a_circle_are_damage_not_a_hang(catalog: SqlCatalog, web: Worl
     made = web.checkpoint("b")
     tamper(file, "UPDATE layer SET backing_id = (SELECT max(id) FROM layer)")
     with pytest.raises(CatalogError, match="stands on itself"):
-        catalog.chain(HOST.uuid, web.tops["vda"].path)
+        catalog.chain(web.tops["vda"].path)
     catalog.layers_freed_by(made.id)
 
 
 def test_text_that_is_none_is_refused_in_one_line(catalog: SqlCatalog) -> None:
     with pytest.raises(CatalogError, match="cannot hold such a value"):
-        catalog.domain_uuid(HOST.uuid, "\udcff")
+        catalog.domain_uuid("\udcff")

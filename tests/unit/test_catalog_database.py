@@ -224,7 +224,7 @@ def test_errors_show_neither_sql_nor_values(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "catalog.db")) as connection:
         connection.execute("ALTER TABLE layer RENAME COLUMN mtime TO modified")
     with pytest.raises(CatalogError) as refusal:
-        catalog.layer("host-secret", "/path/secret")
+        catalog.layer("/path/secret")
     message = str(refusal.value)
     assert "no such column: layer.mtime" in message
     assert "secret" not in message and "SELECT" not in message and "\n" not in message
@@ -239,6 +239,6 @@ def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     object.__setattr__(top, "capacity", 1 << 63)
     made = web.value(lease, "huge")
     with pytest.raises(CatalogError, match="cannot hold such a value"):
-        catalog.commit_checkpoint(lease, made, list(made.layers.values()), web.head([], made.id), [])
+        lease.commit_checkpoint(made, list(made.layers.values()), web.head([], made.id), [])
     assert catalog.checkpoint_by_id(made.id) is None
     catalog.close_connection()

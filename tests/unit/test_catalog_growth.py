@@ -29,24 +29,24 @@ GRAIN = 10  # steps between two counts
 Question: TypeAlias = Callable[[SqlCatalog, Checkpoint], object]
 
 QUESTIONS: dict[str, Question] = {
-    "checkpoint": lambda catalog, its: catalog.checkpoint(HOST.uuid, its.domain_uuid, its.name),
+    "checkpoint": lambda catalog, its: catalog.checkpoint(its.domain_uuid, its.name),
     "checkpoint_by_id": lambda catalog, its: catalog.checkpoint_by_id(its.id),
-    "summaries": lambda catalog, its: catalog.summaries(HOST.uuid, its.domain_uuid),
-    "summaries of one": lambda catalog, its: catalog.summaries(HOST.uuid, its.domain_uuid, its.name),
-    "some_checkpoint": lambda catalog, its: catalog.some_checkpoint(HOST.uuid, its.domain_uuid),
+    "summaries": lambda catalog, its: catalog.summaries(its.domain_uuid),
+    "summaries of one": lambda catalog, its: catalog.summaries(its.domain_uuid, its.name),
+    "some_checkpoint": lambda catalog, its: catalog.some_checkpoint(its.domain_uuid),
     "child_names": lambda catalog, its: catalog.child_names(its.id),
-    "head": lambda catalog, its: catalog.head(HOST.uuid, its.domain_uuid),
-    "layer": lambda catalog, its: catalog.layer(HOST.uuid, its.layers["vda"].path),
-    "chain": lambda catalog, its: catalog.chain(HOST.uuid, its.layers["vda"].path),
-    "domain_uuid": lambda catalog, its: catalog.domain_uuid(HOST.uuid, DOMAIN),
-    "known_paths": lambda catalog, its: catalog.known_paths(HOST.uuid, its.directory),
-    "ready_names": lambda catalog, its: catalog.ready_names(HOST.uuid, its.domain_uuid, its.name),
-    "relying_on a layer": lambda catalog, its: catalog.relying_on(HOST.uuid, its.layers["vda"].path),
-    "relying_on an image": lambda catalog, its: catalog.relying_on(HOST.uuid, its.memory.path),
-    "collapsible": lambda catalog, its: catalog.collapsible(HOST.uuid, its.domain_uuid, [its.layers["vda"].path]),
-    "unsettled": lambda catalog, its: catalog.unsettled(HOST.uuid),
+    "head": lambda catalog, its: catalog.head(its.domain_uuid),
+    "layer": lambda catalog, its: catalog.layer(its.layers["vda"].path),
+    "chain": lambda catalog, its: catalog.chain(its.layers["vda"].path),
+    "domain_uuid": lambda catalog, its: catalog.domain_uuid(DOMAIN),
+    "known_paths": lambda catalog, its: catalog.known_paths(its.directory),
+    "ready_names": lambda catalog, its: catalog.ready_names(its.domain_uuid, its.name),
+    "relying_on a layer": lambda catalog, its: catalog.relying_on(its.layers["vda"].path),
+    "relying_on an image": lambda catalog, its: catalog.relying_on(its.memory.path),
+    "collapsible": lambda catalog, its: catalog.collapsible(its.domain_uuid, [its.layers["vda"].path]),
+    "unsettled": lambda catalog, its: catalog.unsettled(),
     "discarded_layers": lambda catalog, its: catalog.discarded_layers(its.id),
-    "holdings": lambda catalog, its: catalog.holdings(HOST.uuid, its.domain_uuid),
+    "holdings": lambda catalog, its: catalog.holdings(its.domain_uuid),
     "layers_freed_by": lambda catalog, its: catalog.layers_freed_by(its.id),
 }
 
@@ -71,7 +71,7 @@ class Counted:
         return 0  # go on
 
     def steps(self, question: Question) -> int:
-        its = self.catalog.checkpoint(HOST.uuid, generator.uuid_of(DOMAIN), LAST)
+        its = self.catalog.checkpoint(generator.uuid_of(DOMAIN), LAST)
         assert its is not None
         before = self._counts
         question(self.catalog, its)
@@ -120,5 +120,5 @@ def test_a_question_about_one_domain_does_not_cost_more(catalogs: tuple[Counted,
 
 
 def test_steps_are_counted(catalogs: tuple[Counted, Counted]) -> None:
-    few, many = (each.steps(lambda catalog, its: catalog.summaries(HOST.uuid)) for each in catalogs)
+    few, many = (each.steps(lambda catalog, its: catalog.summaries()) for each in catalogs)
     assert many > 5 * few > 0

@@ -14,7 +14,7 @@ import pytest
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import Busy, CatalogError
 from orchestrator.model import OperationKind, OperationRecord, OperationState
-from orchestrator.ports import Lease
+from orchestrator.ports import OpenOperation
 
 from .catalog_samples import HOST, World
 
@@ -26,7 +26,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalog(file: Path) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(f"sqlite:///{file}")
+    catalog = open_catalog(f"sqlite:///{file}", HOST)
     yield catalog
     catalog.close_connection()
 
@@ -42,39 +42,39 @@ def web(catalog: SqlCatalog) -> World:
 def test_an_open_operation_is_unsettled_until_it_is_closed(catalog: SqlCatalog, web: World) -> None:
     lease = web.open(OperationKind.ROLLBACK)
 
-    (record,) = catalog.unsettled(HOST.uuid)
-    assert record == lease.operation
+    (record,) = catalog.unsettled()
+    assert record == lease.record
     assert (record.kind, record.state, record.plan) == (OperationKind.ROLLBACK, OperationState.OPEN, {"why": "test"})
     assert (record.step, record.completed, record.facts, record.token) == ("", (), {}, 1)
     assert (record.host_uuid, record.domain_uuid, record.domain_name) == (HOST.uuid, "dom-1", "web")
 
-    catalog.close(lease, OperationState.UNDONE, "no space")
-    assert catalog.unsettled(HOST.uuid) == []
+    lease.close(OperationState.UNDONE, "no space")
+    assert catalog.unsettled() == []
 
 
 def test_unsettled_operations_are_oldest_first_by_host_and_domain(catalog: SqlCatalog) -> None:
     first = World(catalog, "web", "dom-2").open()
     second = World(catalog, "db", "dom-1").open()
 
-    assert [record.id for record in catalog.unsettled(HOST.uuid)] == [first.operation.id, second.operation.id]
-    assert [record.id for record in catalog.unsettled(HOST.uuid, "dom-1")] == [second.operation.id]
-    assert catalog.unsettled("host-2") == []
+    assert [record.id for record in catalog.unsettled()] == [first.record.id, second.record.id]
+    assert [record.id for record in catalog.unsettled("dom-1")] == [second.record.id]
+    assert catalog.unsettled() == []
 
 
 def test_steps_and_facts_only_grow(catalog: SqlCatalog, web: World) -> None:
     lease = web.open()
-    catalog.enter(lease, "prepared")
-    assert lease.operation.step == "prepared"
-    assert lease.operation.completed == ()
+    lease.enter("prepared")
+    assert lease.record.step == "prepared"
+    assert lease.record.completed == ()
 
-    catalog.complete(lease, "prepared", {"files": ["a"], "was": 1}, entering="saved")
-    assert [(row.step, row.completed) for row in catalog.unsettled(HOST.uuid)] == [("saved", ("prepared",))]
-    catalog.complete(lease, "saved", {"was": 2})
-    assert lease.operation.step == "saved"
-    catalog.complete(lease, "prepared", {})
+    lease.complete("prepared", {"files": ["a"], "was": 1}, entering="saved")
+    assert [(row.step, row.completed) for row in catalog.unsettled()] == [("saved", ("prepared",))]
+    lease.complete("saved", {"was": 2})
+    assert lease.record.step == "saved"
+    lease.complete("prepared", {})
 
-    (record,) = catalog.unsettled(HOST.uuid)
-    assert record == lease.operation
+    (record,) = catalog.unsettled()
+    assert record == lease.record
     assert record.completed == ("prepared", "saved")
     assert record.facts == {"files": ["a"], "was": 2}
     assert record.plan == {"why": "test"}
@@ -85,9 +85,9 @@ def test_the_plan_keeps_the_models_values(catalog: SqlCatalog) -> None:
     lease = catalog.open_operation(
         operation_id="op", kind=OperationKind.DELETE, host=HOST, domain_uuid="d", domain_name="web", plan=plan
     )
-    assert lease.operation.plan["host"]["libvirt_version"] == "9.0.0"
-    assert lease.operation.plan["kind"] == "delete"
-    assert lease.operation.plan["paths"] == ["/a", "/b"]
+    assert lease.record.plan["host"]["libvirt_version"] == "9.0.0"
+    assert lease.record.plan["kind"] == "delete"
+    assert lease.record.plan["paths"] == ["/a", "/b"]
 
 
 # --------------------------------------------------------------------------- one per domain
@@ -97,17 +97,17 @@ def test_the_second_operation_on_a_domain_is_told_who_has_it(catalog: SqlCatalog
     lease = web.open()
     with pytest.raises(Busy, match="in its first step"):
         web.open(OperationKind.ROLLBACK)
-    catalog.enter(lease, "saved")
+    lease.enter("saved")
 
     with pytest.raises(Busy) as refusal:
         web.open(OperationKind.ROLLBACK)
 
-    owner = lease.operation.owner
+    owner = lease.record.owner
     assert f"{owner.user}@{owner.host}, process {owner.pid}, step saved" in refusal.value.problem
     assert "a checkpoint of web is under way since 20" in refusal.value.problem
     assert refusal.value.hint == "wait until it ends"
     assert len(str(refusal.value)) <= 200
-    assert catalog.unsettled(HOST.uuid) == [lease.operation]
+    assert catalog.unsettled() == [lease.record]
 
 
 def test_who_is_refused_is_told_by_whom_although_that_one_ends_just_then(
@@ -117,19 +117,19 @@ def test_who_is_refused_is_told_by_whom_although_that_one_ends_just_then(
     unsettled = catalog.unsettled
 
     def end_first(*of: str) -> list[OperationRecord]:
-        web.close(lease)
+        lease.close()
         return unsettled(*of)
 
     monkeypatch.setattr(catalog, "unsettled", end_first)
 
-    with pytest.raises(Busy, match=f"process {lease.operation.owner.pid}"):
+    with pytest.raises(Busy, match=f"process {lease.record.owner.pid}"):
         web.open()
 
 
 def test_other_domains_go_on_and_so_does_this_one_afterwards(catalog: SqlCatalog, web: World) -> None:
     lease = web.open()
     World(catalog, "db", "dom-2").checkpoint("a")
-    web.close(lease)
+    lease.close()
     web.checkpoint("a")
 
 
@@ -144,7 +144,7 @@ import sys
 from orchestrator.catalog import open_catalog
 from orchestrator.errors import Busy
 from orchestrator.model import Host, OperationKind
-catalog = open_catalog(sys.argv[1])
+catalog = open_catalog(sys.argv[1], HOST)
 host = Host(uuid="h", name="h", uri="qemu:///system", libvirt_version="9", qemu_version="7")
 print("ready", flush=True)
 sys.stdin.readline()
@@ -181,23 +181,23 @@ def test_of_several_processes_one_gets_the_domain(catalog: SqlCatalog, file: Pat
             process.kill()
             process.communicate()
     assert sorted(answers) == ["busy 4\n"] * 5 + ["won\n"]
-    assert len(catalog.unsettled("h")) == 1
+    assert len(catalog.unsettled()) == 1
 
 
 # --------------------------------------------------------------------------- the fence
 
-CHANGES: dict[str, Callable[[World, Lease], object]] = {
-    "enter": lambda web, lease: web.catalog.enter(lease, "saved"),
-    "complete": lambda web, lease: web.catalog.complete(lease, "saved", {"a": 1}),
-    "close": lambda web, lease: web.catalog.close(lease, OperationState.UNDONE, "too late"),
-    "commit_checkpoint": lambda web, lease: web.catalog.commit_checkpoint(
-        lease, web.value(lease, "late"), list(web.tops.values()), web.head([], None), []
+CHANGES: dict[str, Callable[[World, OpenOperation], object]] = {
+    "enter": lambda web, lease: lease.enter("saved"),
+    "complete": lambda web, lease: lease.complete("saved", {"a": 1}),
+    "close": lambda web, lease: lease.close(OperationState.UNDONE, "too late"),
+    "commit_checkpoint": lambda web, lease: lease.commit_checkpoint(
+        web.value(lease, "late"), list(web.tops.values()), web.head([], None), []
     ),
-    "commit_rollback": lambda web, lease: web.catalog.commit_rollback(lease, web.head([], None), []),
-    "hide_checkpoint": lambda web, lease: web.catalog.hide_checkpoint(lease, "dom-1-op1"),
-    "record_sha256": lambda web, lease: web.catalog.record_sha256(lease, "dom-1-op1", "ab"),
-    "forget_layers": lambda web, lease: web.catalog.forget_layers(lease, ["/nowhere"]),
-    "forget_checkpoint": lambda web, lease: web.catalog.forget_checkpoint(lease, "nobody"),
+    "commit_rollback": lambda web, lease: lease.commit_rollback(web.head([], None), []),
+    "hide_checkpoint": lambda web, lease: lease.hide_checkpoint("dom-1-op1"),
+    "record_sha256": lambda web, lease: lease.record_sha256("dom-1-op1", "ab"),
+    "forget_layers": lambda web, lease: lease.forget_layers(["/nowhere"]),
+    "forget_checkpoint": lambda web, lease: lease.forget_checkpoint("nobody"),
     "check": lambda _, lease: lease.check(),
 }
 
@@ -226,7 +226,7 @@ def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog, web: World, fil
 def test_a_settled_operation_changes_nothing(catalog: SqlCatalog, web: World, file: Path, change: str) -> None:
     web.checkpoint("root")
     lease = web.open()
-    web.close(lease)
+    lease.close()
     before = contents(file)
 
     with pytest.raises(Busy, match="is not ours any more") as busy:
@@ -242,13 +242,13 @@ def test_settling_an_operation_again_in_the_same_way_changes_nothing(
 ) -> None:
     """As after Ctrl-C between the commit and our knowing of it."""
     lease = web.open()
-    catalog.close(lease, state, "the first word")
+    lease.close(state, "the first word")
     before = contents(file)
 
-    catalog.close(lease, state, "and another one")
+    lease.close(state, "and another one")
 
     assert contents(file) == before
-    assert (lease.operation.state, lease.operation.error) == (state, "the first word")
+    assert (lease.record.state, lease.record.error) == (state, "the first word")
 
 
 def test_settling_an_operation_that_its_new_owner_settled_is_refused(
@@ -256,7 +256,7 @@ def test_settling_an_operation_that_its_new_owner_settled_is_refused(
 ) -> None:
     stale = web.open()
     stale.release()
-    (record,) = catalog.unsettled(HOST.uuid)
+    (record,) = catalog.unsettled()
     catalog.close(catalog.take_over(record), OperationState.DONE)
     before = contents(file)
 

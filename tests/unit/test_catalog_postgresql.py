@@ -42,7 +42,7 @@ def database(url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def catalog(url: str, database: Database) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(url)
+    catalog = open_catalog(url, HOST)
     yield catalog
     catalog.close_connection()
 
@@ -69,7 +69,7 @@ def at_once(what: Callable[[int], str]) -> list[str]:
 
 def test_several_make_the_catalog_at_once(url: str, database: Database) -> None:
     def make(_: int) -> str:
-        open_catalog(url).close_connection()
+        open_catalog(url, HOST).close_connection()
         return "made"
 
     assert at_once(make) == ["made"] * SEVERAL
@@ -77,12 +77,12 @@ def test_several_make_the_catalog_at_once(url: str, database: Database) -> None:
 
 
 def test_the_migrations_make_what_the_tables_say(url: str, database: Database) -> None:
-    open_catalog(url).close_connection()
+    open_catalog(url, HOST).close_connection()
     made = structure(database)
     go_to(database, "base")
     go_to(database, "0001")
     with pytest.raises(CatalogError, match="older schema 0001"):
-        open_catalog(url)
+        open_catalog(url, HOST)
     done = upgrade(url)
     assert (done.before, done.after, done.backup) == ("0001", NEWEST, None)
     assert structure(database) == made
@@ -96,12 +96,12 @@ def test_a_history(catalog: SqlCatalog) -> None:
     assert set(web.rollback(root)) == active
     assert set(web.delete(leaf)) == {layer.path for layer in leaf.layers.values()}
     assert catalog.checkpoint_by_id(root.id) == root
-    assert [row.name for row in catalog.summaries(HOST.uuid) if row.current] == ["root"]
-    assert catalog.chain(HOST.uuid, web.tops["vda"].path) == [web.tops["vda"], base()]
+    assert [row.name for row in catalog.summaries() if row.current] == ["root"]
+    assert catalog.chain(web.tops["vda"].path) == [web.tops["vda"], base()]
 
 
 def test_one_gets_the_domain(url: str, database: Database) -> None:
-    catalogs = [open_catalog(url) for _ in range(SEVERAL)]
+    catalogs = [open_catalog(url, HOST) for _ in range(SEVERAL)]
 
     def take(number: int) -> str:
         lease = catalogs[number].open_operation(
@@ -112,7 +112,7 @@ def test_one_gets_the_domain(url: str, database: Database) -> None:
             domain_name="web",
             plan={},
         )
-        return f"won with token {lease.operation.token}"
+        return f"won with token {lease.record.token}"
 
     answers = at_once(take)
     assert sum(answer == "won with token 1" for answer in answers) == 1
@@ -123,14 +123,14 @@ def test_one_gets_the_domain(url: str, database: Database) -> None:
 
 def test_one_takes_over(catalog: SqlCatalog) -> None:
     World(catalog).open().release()
-    (seen,) = catalog.unsettled(HOST.uuid)
+    (seen,) = catalog.unsettled()
     answers = at_once(lambda _: f"won with token {catalog.take_over(seen).operation.token}")
     assert sum(answer == "won with token 2" for answer in answers) == 1
     assert sum(answer.startswith("Busy") for answer in answers) == SEVERAL - 1
 
 
 def test_domains_bring_the_base_they_share_at_once(url: str, database: Database) -> None:
-    catalogs = [open_catalog(url) for _ in range(SEVERAL)]
+    catalogs = [open_catalog(url, HOST) for _ in range(SEVERAL)]
 
     def freeze(number: int) -> str:
         world = World(catalogs[number], f"web{number}", f"dom-{number}")
@@ -152,7 +152,7 @@ def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog) -> None:
         catalog.close(stale, OperationState.DONE)
     with pytest.raises(Busy):
         stale.check()
-    assert catalog.unsettled(HOST.uuid) == [ours.operation]
+    assert catalog.unsettled() == [ours.record]
 
 
 def test_its_backup_is_its_administrators(url: str, catalog: SqlCatalog) -> None:

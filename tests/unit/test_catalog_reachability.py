@@ -143,7 +143,7 @@ class Histories(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.directory = tempfile.TemporaryDirectory()
-        self.catalog = open_catalog(f"sqlite:///{Path(self.directory.name)}/catalog.db")
+        self.catalog = open_catalog(f"sqlite:///{Path(self.directory.name)}/catalog.db", HOST)
         self.world = World(self.catalog, disks=("vda", "vdb"))
         self.checkpoints: list[Checkpoint] = []
         self.backing: dict[str, str | None] = {}
@@ -171,7 +171,7 @@ class Histories(RuleBasedStateMachine):
         """As a client does that is killed then: the checkpoint is hidden and its layers are discarded."""
         gone = data.draw(st.sampled_from(self.checkpoints))
         lease = self.world.open(OperationKind.DELETE)
-        self.catalog.hide_checkpoint(lease, gone.id)
+        lease.hide_checkpoint(gone.id)
         self.a_list_tells_what_each_deletion_would_free()
         self.checkpoints.remove(gone)
         self.world.finish_delete(lease, gone)
@@ -197,7 +197,7 @@ class Histories(RuleBasedStateMachine):
             while below is not None and below not in needed:
                 needed.add(below)
                 below = self.backing.get(below)
-        there = {path for path in self.backing if self.catalog.layer(HOST.uuid, path) is not None}
+        there = {path for path in self.backing if self.catalog.layer(path) is not None}
         assert there == {path for path in self.backing if path in needed}
 
     @invariant()
@@ -205,7 +205,7 @@ class Histories(RuleBasedStateMachine):
         if not hasattr(self, "catalog"):
             return
         for domain in (None, self.world.uuid):
-            for each in self.catalog.summaries(HOST.uuid, domain):
+            for each in self.catalog.summaries(domain):
                 freed = self.catalog.layers_freed_by(each.id)
                 assert each.exclusive_bytes == each.memory_bytes + sum(layer.allocation or 0 for layer in freed)
 

@@ -18,28 +18,23 @@ from tests.unit.catalog_samples import HOST, NOON, World
 @pytest.fixture
 def lost(tmp_path: Path) -> Iterator[SqlCatalog]:
     """The catalog that will be rebuilt."""
-    catalog = open_catalog(f"sqlite:///{tmp_path}/lost.sqlite")
+    catalog = open_catalog(f"sqlite:///{tmp_path}/lost.sqlite", HOST)
     yield catalog
     catalog.close_connection()
 
 
 @pytest.fixture
 def new(tmp_path: Path) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(f"sqlite:///{tmp_path}/new.sqlite")
+    catalog = open_catalog(f"sqlite:///{tmp_path}/new.sqlite", HOST)
     yield catalog
     catalog.close_connection()
 
 
 def remembered(catalog: SqlCatalog, world: World) -> RebuiltDomain:
     """What the manifests of such a world would say."""
-    checkpoints = [catalog.checkpoint_by_id(each.id) for each in catalog.summaries(HOST.uuid, world.uuid)]
+    checkpoints = [catalog.checkpoint_by_id(each.id) for each in catalog.summaries(world.uuid)]
     made = tuple(each for each in checkpoints if each)
-    layers = {
-        layer.path: layer
-        for each in made
-        for top in each.layers.values()
-        for layer in catalog.chain(HOST.uuid, top.path)
-    }
+    layers = {layer.path: layer for each in made for top in each.layers.values() for layer in catalog.chain(top.path)}
     return RebuiltDomain(
         host_uuid=HOST.uuid,
         domain_uuid=world.uuid,
@@ -47,7 +42,7 @@ def remembered(catalog: SqlCatalog, world: World) -> RebuiltDomain:
         seen=NOON,
         checkpoints=made,
         layers=tuple(reversed(layers.values())),
-        head=catalog.head(HOST.uuid, world.uuid),
+        head=catalog.head(world.uuid),
         overlays=tuple(world.tops.values()),
     )
 
@@ -122,7 +117,7 @@ def test_all_or_nothing(lost: SqlCatalog, new: SqlCatalog) -> None:
 
 
 def test_the_condition_of_a_file(tmp_path: Path) -> None:
-    catalog = open_catalog(f"sqlite:///{tmp_path}/c.sqlite")
+    catalog = open_catalog(f"sqlite:///{tmp_path}/c.sqlite", HOST)
     (tmp_path / "c.sqlite").chmod(0o640)
     seen = catalog.condition()
     assert (seen.where, seen.mode, seen.damage) == (f"sqlite:///{tmp_path}/c.sqlite", 0o640, None)
@@ -131,7 +126,7 @@ def test_the_condition_of_a_file(tmp_path: Path) -> None:
 
 
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
-    catalog = open_catalog(f"sqlite:///{tmp_path}/c.sqlite")
+    catalog = open_catalog(f"sqlite:///{tmp_path}/c.sqlite", HOST)
     for number in range(20):
         grown(catalog, f"web{number}", f"dom-{number}")
     catalog.close_connection()
@@ -140,7 +135,7 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     page = content.rindex(b"dom-7-op1") // 4096 * 4096
     content[page : page + 8] = b"\xff" * 8
     file.write_bytes(content)
-    catalog = open_catalog(f"sqlite:///{file}")
+    catalog = open_catalog(f"sqlite:///{file}", HOST)
     assert catalog.condition().damage
     catalog.close_connection()
 

@@ -16,7 +16,7 @@ from .catalog_samples import HOST, World, base
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db")
+    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db", HOST)
     yield catalog
     catalog.close_connection()
 
@@ -33,11 +33,11 @@ def web(catalog: SqlCatalog) -> World:
 
 
 def relying_on(catalog: SqlCatalog, path: str, host: str = HOST.uuid) -> list[str]:
-    return [each.name for each in catalog.relying_on(host, path)]
+    return [each.name for each in catalog.relying_on(path)]
 
 
 def frozen(catalog: SqlCatalog, name: str) -> Layer:
-    made = catalog.checkpoint(HOST.uuid, "dom-1", name)
+    made = catalog.checkpoint("dom-1", name)
     assert made is not None
     return made.layers["vda"]
 
@@ -52,7 +52,7 @@ def test_all_above_a_layer_rely_on_it(catalog: SqlCatalog, web: World) -> None:
 
 
 def test_one_relies_on_its_memory_image(catalog: SqlCatalog, web: World) -> None:
-    made = catalog.checkpoint(HOST.uuid, "dom-1", "b")
+    made = catalog.checkpoint("dom-1", "b")
     assert made is not None
     assert relying_on(catalog, made.memory.path) == ["b"]
 
@@ -70,14 +70,14 @@ def test_a_disk_that_was_not_frozen_is_relied_on_by_its_path(catalog: SqlCatalog
     (disk,) = made.disks
     made = replace(made, disks=(disk, replace(disk, target="sda", path="/cd.iso", layer=None)))
     overlays = web.overlays(made.id, list(made.layers.values()))
-    catalog.commit_checkpoint(lease, made, list(made.layers.values()), web.head(overlays, made.id), overlays)
-    web.close(lease)
+    lease.commit_checkpoint(made, list(made.layers.values()), web.head(overlays, made.id), overlays)
+    lease.close()
 
     assert relying_on(catalog, "/cd.iso") == ["with a CD"]
 
 
 def test_a_hidden_checkpoint_relies_on_nothing_any_more(catalog: SqlCatalog, web: World) -> None:
-    made = catalog.checkpoint(HOST.uuid, "dom-1", "b")
+    made = catalog.checkpoint("dom-1", "b")
     assert made is not None
     catalog.hide_checkpoint(web.open(OperationKind.DELETE), made.id)
 
@@ -88,12 +88,12 @@ def test_a_hidden_checkpoint_relies_on_nothing_any_more(catalog: SqlCatalog, web
 
 
 def test_a_mark_is_shown_and_taken_away(catalog: SqlCatalog, web: World) -> None:
-    made = catalog.checkpoint(HOST.uuid, "dom-1", "a")
+    made = catalog.checkpoint("dom-1", "a")
     assert made is not None and made.damage is None
 
     catalog.mark_damage(made.id, "the layer /x is missing")
     assert catalog.checkpoint_by_id(made.id) == replace(made, damage="the layer /x is missing")
-    assert [(each.name, each.state) for each in catalog.summaries(HOST.uuid)] == [
+    assert [(each.name, each.state) for each in catalog.summaries()] == [
         ("a", "damaged"), ("b", "unhashed"), ("c", "unhashed")
     ]  # fmt: skip
 
@@ -102,12 +102,12 @@ def test_a_mark_is_shown_and_taken_away(catalog: SqlCatalog, web: World) -> None
 
 
 def test_a_hidden_checkpoint_is_shown_as_what_it_is(catalog: SqlCatalog, web: World) -> None:
-    made = catalog.checkpoint(HOST.uuid, "dom-1", "b")
+    made = catalog.checkpoint("dom-1", "b")
     assert made is not None
     catalog.mark_damage(made.id, "broken")
     catalog.hide_checkpoint(web.open(OperationKind.DELETE), made.id)
 
-    assert [each.state for each in catalog.summaries(HOST.uuid) if each.name == "b"] == ["deleting"]
+    assert [each.state for each in catalog.summaries() if each.name == "b"] == ["deleting"]
 
 
 def test_a_checkpoint_that_is_gone_needs_no_mark(catalog: SqlCatalog) -> None:
@@ -118,7 +118,7 @@ def test_a_checkpoint_that_is_gone_needs_no_mark(catalog: SqlCatalog) -> None:
 
 
 def test_a_memory_image_keeps_its_first_hash(catalog: SqlCatalog, web: World) -> None:
-    made = catalog.checkpoint(HOST.uuid, "dom-1", "a")
+    made = catalog.checkpoint("dom-1", "a")
     assert made is not None and made.memory.sha256 is None
 
     catalog.record_memory_read(made.id, "ab")
@@ -130,12 +130,12 @@ def test_a_memory_image_keeps_its_first_hash(catalog: SqlCatalog, web: World) ->
 
 def test_a_layer_keeps_its_first_hash(catalog: SqlCatalog, web: World) -> None:
     layer = frozen(catalog, "b")
-    catalog.record_layer_read(HOST.uuid, layer, "ab")
-    catalog.record_layer_read(HOST.uuid, layer, "cd")
+    catalog.record_layer_read(layer, "ab")
+    catalog.record_layer_read(layer, "cd")
 
     assert frozen(catalog, "b") == replace(layer, sha256="ab")
-    assert catalog.layer(HOST.uuid, layer.path) == replace(layer, sha256="ab")
-    assert catalog.chain(HOST.uuid, layer.path)[0].sha256 == "ab"
+    assert catalog.layer(layer.path) == replace(layer, sha256="ab")
+    assert catalog.chain(layer.path)[0].sha256 == "ab"
 
 
 @pytest.mark.parametrize("meanwhile", [{"mtime": "9.9"}, {"physical": 9}, {"path": "/elsewhere"}])
@@ -143,7 +143,7 @@ def test_what_was_read_of_a_layer_counts_only_while_it_is_the_same(
     catalog: SqlCatalog, web: World, meanwhile: dict[str, object]
 ) -> None:
     layer = frozen(catalog, "b")
-    catalog.record_layer_read(HOST.uuid, replace(layer, **meanwhile), "ab")  # type: ignore[arg-type]
+    catalog.record_layer_read(replace(layer, **meanwhile), "ab")  # type: ignore[arg-type]
 
     assert frozen(catalog, "b").sha256 is None
 
@@ -152,9 +152,9 @@ def test_a_layer_that_freezes_anew_is_unread_again(catalog: SqlCatalog) -> None:
     """As after its only checkpoint was deleted, and the guest wrote to it since."""
     web = World(catalog)
     lease = web.open()
-    catalog.commit_rollback(lease, web.head([], None), [replace(base(), sha256="ab")])
-    catalog.commit_rollback(lease, web.head([], None), [base()])
-    web.close(lease)
+    lease.commit_rollback(web.head([], None), [replace(base(), sha256="ab")])
+    lease.commit_rollback(web.head([], None), [base()])
+    lease.close()
 
-    found = catalog.layer(HOST.uuid, base().path)
+    found = catalog.layer(base().path)
     assert found is not None and found.sha256 is None

@@ -16,7 +16,7 @@ def test_all_steps_are_done_in_order_and_recorded(bench: Bench) -> None:
     bench.carry_out()
 
     bench.assert_done()
-    assert bench.lease.operation.facts == bench.facts == dict.fromkeys(STEPS, "seen")
+    assert bench.lease.record.facts == bench.facts == dict.fromkeys(STEPS, "seen")
     assert [event for event in bench.world.events if event in POINTS] == POINTS
 
 
@@ -94,8 +94,8 @@ def test_an_error_before_the_pivot_is_undone_in_reverse_order(bench: Bench, step
     assert str(failed.value) == (
         "End of file while reading data; undone: web01 and its disks are as before; look at the daemon's log"
     )
-    assert bench.lease.operation.error is not None
-    assert "End of file" in bench.lease.operation.error
+    assert bench.lease.record.error is not None
+    assert "End of file" in bench.lease.record.error
 
 
 @pytest.mark.parametrize("step", FROM_PIVOT[1:])
@@ -117,8 +117,8 @@ def test_when_settling_each_step_is_looked_at_before_it_is_done(bench: Bench) ->
     bench.carry_out()
 
     assert sorted(bench.world.effects) == sorted(STEPS)
-    assert bench.lease.operation.state is OperationState.DONE
-    assert bench.lease.operation.completed == STEPS
+    assert bench.lease.record.state is OperationState.DONE
+    assert bench.lease.record.completed == STEPS
     assert bench.world.count("kept.do") == 2
     assert bench.world.count("told.do") == 0
 

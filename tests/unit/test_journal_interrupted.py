@@ -9,7 +9,7 @@ import pytest
 from orchestrator.catalog import LeaseTimes, open_catalog
 from orchestrator.errors import Busy, Interrupted, Unfinished
 from orchestrator.model import OperationState
-from orchestrator.ports import Lease
+from orchestrator.ports import OpenOperation
 from tests.unit.builders import DOMAIN, HOST
 from tests.unit.journal_bench import PIVOT, POINTS, Bench, aborted, rpc_error
 
@@ -59,7 +59,7 @@ def test_an_interrupt_right_after_the_last_commit_is_one_of_a_completed_operatio
     close = bench.catalog.close
     interrupts = iter([KeyboardInterrupt()])
 
-    def close_and_be_interrupted(lease: Lease, state: OperationState, error: str | None = None) -> None:
+    def close_and_be_interrupted(lease: OpenOperation, state: OperationState, error: str | None = None) -> None:
         close(lease, state, error)
         for interrupt in interrupts:
             raise interrupt
@@ -86,8 +86,8 @@ class Thief:
     def __call__(self, event: str) -> None:
         if event == self._event:
             self._event = ""
-            other = open_catalog(self._url)
-            (operation,) = other.unsettled(HOST, DOMAIN)
+            other = open_catalog(self._url, HOST)
+            (operation,) = other.unsettled(DOMAIN)
             other.take_over(operation)
             other.close_connection()
 
@@ -95,7 +95,7 @@ class Thief:
 @pytest.fixture
 def frozen(url: str) -> Iterator[Bench]:
     """Of a process that does not beat, so that its lease has run out at once."""
-    catalog = open_catalog(url, LeaseTimes(ttl=0.0, beat=3600.0, lost=3600.0))
+    catalog = open_catalog(url, HOST, LeaseTimes(ttl=0.0, beat=3600.0, lost=3600.0))
     yield Bench(catalog)
     catalog.close_connection()
 

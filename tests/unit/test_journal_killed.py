@@ -9,7 +9,7 @@ import pytest
 from orchestrator.engine.run import UNDOING
 from orchestrator.errors import Busy, OperationUndone
 from orchestrator.model import OperationState
-from tests.unit.builders import DOMAIN, HOST
+from tests.unit.builders import DOMAIN
 from tests.unit.journal_bench import FROM_PIVOT, PIVOT, POINTS, STEPS, UNDO_POINTS, Bench, Killed, rpc_error
 
 # --------------------------------------------------------------------------- kills and recovery
@@ -64,13 +64,13 @@ def test_a_recovery_that_goes_forward_needs_no_earlier_run_s_memory(bench: Bench
     _record(bench, ("made", "turned"))
     bench.recover()
 
-    assert bench.lease.operation.facts == {"made": "recorded", "turned": "recorded", "kept": "seen", "told": "seen"}
+    assert bench.lease.record.facts == {"made": "recorded", "turned": "recorded", "kept": "seen", "told": "seen"}
 
 
 def _record(bench: Bench, steps: Sequence[str]) -> None:
     for step in steps:
         bench.world.effects.append(step)
-        bench.catalog.complete(bench.lease, step, {step: "recorded"})
+        bench.lease.complete(step, {step: "recorded"})
     bench.lease.release()
 
 
@@ -129,6 +129,6 @@ def test_an_undo_that_was_killed_is_begun_anew(bench: Bench) -> None:
 def test_what_is_settled_is_not_recovered_again(bench: Bench) -> None:
     bench.carry_out()
 
-    assert bench.catalog.unsettled(HOST, DOMAIN) == []
+    assert bench.catalog.unsettled(DOMAIN) == []
     with pytest.raises(Busy):
-        bench.catalog.take_over(bench.lease.operation)
+        bench.catalog.take_over(bench.lease.record)

@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 
 @contextmanager
 def opened(file: Path, times: LeaseTimes | None = None) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(f"sqlite:///{file}", times)
+    catalog = open_catalog(f"sqlite:///{file}", HOST, times)
     try:
         yield catalog
     finally:
@@ -44,7 +44,7 @@ def catalog(file: Path) -> Iterator[SqlCatalog]:
 
 
 def the_operation(catalog: SqlCatalog) -> OperationRecord:
-    (record,) = catalog.unsettled(HOST.uuid)
+    (record,) = catalog.unsettled()
     return record
 
 
@@ -58,16 +58,16 @@ def tamper(file: Path, statement: str, *values: object) -> None:
 
 def test_a_new_lease_is_ours_for_a_minute(catalog: SqlCatalog) -> None:
     lease = World(catalog).open()
-    left = lease.operation.lease_until - datetime.now(UTC)
+    left = lease.record.lease_until - datetime.now(UTC)
     assert timedelta(seconds=55) < left <= timedelta(seconds=60)
-    assert lease.operation.owner.pid == os.getpid()
+    assert lease.record.owner.pid == os.getpid()
     lease.check()
 
 
 def test_the_heart_beats(file: Path) -> None:
     with opened(file, LeaseTimes(ttl=60, beat=0.05, lost=45)) as catalog:
         lease = World(catalog).open()
-        first = lease.operation.lease_until
+        first = lease.record.lease_until
         deadline = time.monotonic() + 60
         while the_operation(catalog).lease_until == first and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -116,7 +116,7 @@ def test_a_holder_who_cannot_reach_the_catalog_does_not_go_on(catalog: SqlCatalo
 
 def test_a_released_lease_can_be_taken_at_once_by_the_same_process(catalog: SqlCatalog) -> None:
     first = World(catalog).open()
-    catalog.complete(first, "prepared", {"a": 1})
+    first.complete("prepared", {"a": 1})
     first.release()
     first.release()
     with pytest.raises(Busy):
@@ -124,12 +124,12 @@ def test_a_released_lease_can_be_taken_at_once_by_the_same_process(catalog: SqlC
 
     second = catalog.take_over(the_operation(catalog))
 
-    assert second.operation.token == 2
-    assert second.operation.completed == ("prepared",)
+    assert second.record.token == 2
+    assert second.record.completed == ("prepared",)
     second.check()
     with pytest.raises(Busy):
-        catalog.complete(first, "saved", {})
-    catalog.close(second, OperationState.DONE)
+        first.complete("saved", {})
+    second.close(OperationState.DONE)
 
 
 def test_closing_the_catalog_releases_its_leases(file: Path) -> None:
@@ -195,7 +195,7 @@ def test_what_was_settled_is_not_taken_over(catalog: SqlCatalog) -> None:
     web = World(catalog)
     lease = web.open()
     seen = the_operation(catalog)
-    web.close(lease)
+    lease.close()
     with pytest.raises(Busy, match="not ours any more"):
         catalog.take_over(seen)
     with pytest.raises(CatalogError, match="not in the journal"):
@@ -207,7 +207,7 @@ import sys
 from pathlib import Path
 from orchestrator.catalog import open_catalog
 from orchestrator.model import Host, OperationKind
-catalog = open_catalog(sys.argv[1])
+catalog = open_catalog(sys.argv[1], HOST)
 host = Host(uuid="host-1", name="h", uri="qemu:///system", libvirt_version="9", qemu_version="7")
 lease = catalog.open_operation(operation_id="theirs", kind=OperationKind.CHECKPOINT, host=host,
                                domain_uuid="dom-1", domain_name="web", plan={"n": 1})
@@ -242,7 +242,7 @@ def test_the_operation_of_a_killed_process_is_taken_over_at_once(catalog: SqlCat
         with pytest.raises(Busy, match="run: snapctl recover web"):
             World(catalog).open()
         lease = catalog.take_over(the_operation(catalog))
-        assert (lease.operation.id, lease.operation.token, lease.operation.facts) == ("theirs", 2, {"a": 1})
+        assert (lease.record.id, lease.record.token, lease.record.facts) == ("theirs", 2, {"a": 1})
 
 
 def test_of_several_who_take_over_one_does(file: Path) -> None:
@@ -253,7 +253,7 @@ def test_of_several_who_take_over_one_does(file: Path) -> None:
 import sys, msgspec
 from orchestrator.catalog import open_catalog
 from orchestrator.errors import Busy
-catalog = open_catalog(sys.argv[1])
+catalog = open_catalog(sys.argv[1], HOST)
 (seen,) = catalog.unsettled("host-1")
 print("ready", flush=True)
 sys.stdin.readline()

@@ -10,7 +10,7 @@ from orchestrator.catalog import SqlCatalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import NotFound, Refused
 from orchestrator.model import OperationKind, OperationState
-from orchestrator.ports import Lease
+from orchestrator.ports import OpenOperation
 from orchestrator.survey import Survey
 from tests.twin import Guest, TwinHypervisor, World
 
@@ -34,7 +34,7 @@ def undefine(world: World, guest: Guest) -> None:
     del world.machines[guest.uuid]
 
 
-def begun(catalog: SqlCatalog, world: World, guest: Guest) -> Lease:
+def begun(catalog: SqlCatalog, world: World, guest: Guest) -> OpenOperation:
     """An operation on a guest of which nothing but the journal's row is there."""
     return catalog.open_operation(
         operation_id="begun",
@@ -94,7 +94,7 @@ def test_a_domain_whose_only_operation_is_settled_is_forgotten(
     undefine(world, guest)
     assert survey.subject("web01").uuid == guest.uuid
 
-    our_catalog.close(lease, OperationState.UNDONE)
+    lease.close(OperationState.UNDONE)
 
     with pytest.raises(NotFound):
         survey.subject("web01")
@@ -134,7 +134,7 @@ def test_a_namesake_without_checkpoints_is_no_matter(
 ) -> None:
     former = world.add("web01").start()
     lease = begun(our_catalog, world, former)
-    our_catalog.close(lease, OperationState.UNDONE)
+    lease.close(OperationState.UNDONE)
     undefine(world, former)
     world.add("web01").start().tick()
 

@@ -78,7 +78,7 @@ def _disk(plan: CheckpointPlan, disk: Disk, frozen: Mapping[str, FileFacts | Non
 
 
 def _frozen_layer(plan: CheckpointPlan, disk: Disk, source: Source, facts: FileFacts | None, catalog: Catalog) -> Layer:
-    known = catalog.layer(plan.host.uuid, source.path)
+    known = catalog.layer(source.path)
     return _layer(
         disk.target,
         source,

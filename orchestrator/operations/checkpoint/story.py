@@ -17,7 +17,7 @@ from ...engine.story import Step, in_words, nothing, undone
 from ...errors import GuestLost, Refused, SnapctlError, Unfinished
 from ...formats import saveimage
 from ...model import After, Domain, FileFacts, GuestState, Head, OffReason, OperationKind, Source, runs_after
-from ...ports import Catalog, Evidence, Hypervisor, Lease, Progress
+from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.manifest import Manifest
 from ...store.workspace import (
     describe,
@@ -49,13 +49,13 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         plan: CheckpointPlan,
         hypervisor: Hypervisor,
         catalog: Catalog,
-        lease: Lease,
+        operation: OpenOperation,
         facts: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
-        super().__init__(plan, hypervisor, catalog, lease, facts, progress)
+        super().__init__(plan, hypervisor, catalog, operation, facts, progress)
         self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays)
-        self._manifest = begun_manifest(plan, OperationKind.CHECKPOINT, plan.operation_id, lease.operation.opened)
+        self._manifest = begun_manifest(plan, OperationKind.CHECKPOINT, plan.operation_id, operation.record.opened)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -79,9 +79,9 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
 
     def premises(self) -> None:
         plan = self.plan
-        if self._catalog.head(plan.host.uuid, plan.domain_uuid) != plan.head:
+        if self._catalog.head(plan.domain_uuid) != plan.head:
             raise Refused(f"{plan.domain_name} was rolled back or checkpointed meanwhile", hint="try again")
-        if self._catalog.checkpoint(plan.host.uuid, plan.domain_uuid, plan.name) is not None:
+        if self._catalog.checkpoint(plan.domain_uuid, plan.name) is not None:
             raise Refused(f"{plan.domain_name} has got a checkpoint {plan.name} meanwhile", hint="take another name")
 
     # ------------------------------------------------------------------ prepared
@@ -206,7 +206,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         )
         overlays = new_layers(self.plan.operation_id, self.plan.overlays)
         chains = record.chains(self.plan, checkpoint, self._hypervisor)
-        self._catalog.commit_checkpoint(self._lease, checkpoint, chains, head, overlays)
+        self._operation.commit_checkpoint(checkpoint, chains, head, overlays)
 
     def _is_committed(self) -> Evidence | None:
         return {} if self._catalog.checkpoint_by_id(self.plan.operation_id) is not None else None
@@ -227,7 +227,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
 
     def _hash(self) -> None:
         digest = self._hypervisor.storage.sha256(self.plan.memory_path, self._progress)
-        self._catalog.record_sha256(self._lease, self.plan.operation_id, digest)
+        self._operation.record_sha256(self.plan.operation_id, digest)
 
     def _is_hashed(self) -> Evidence | None:
         checkpoint = self._catalog.checkpoint_by_id(self.plan.operation_id)

@@ -38,13 +38,13 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         )
 
     def premises(self) -> None:
-        if self._catalog.layer(self.plan.host.uuid, self.plan.layer.path) != self.plan.layer:
+        if self._catalog.layer(self.plan.layer.path) != self.plan.layer:
             raise Refused(f"{self.plan.layer.path} was changed meanwhile", hint="try again")
 
     # ------------------------------------------------------------------ marked
 
     def _mark(self) -> None:
-        self._catalog.begin_rewrite(self._lease, self.plan.layer.path)
+        self._operation.begin_rewrite(self.plan.layer.path)
 
     def _is_marked(self) -> Evidence | None:
         return {} if self._catalogued.rewritten_by == self.plan.operation_id else None
@@ -52,7 +52,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
     def _unmark(self) -> None:
         """It has more in it than before, on the same base."""
         if self._is_marked() is not None:
-            self._catalog.commit_rewrite(self._lease, self._as_it_is(self.plan.layer.backing))
+            self._operation.commit_rewrite(self._as_it_is(self.plan.layer.backing))
 
     # ------------------------------------------------------------------ streamed: the point of no return
 
@@ -103,7 +103,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
     # ------------------------------------------------------------------ committed
 
     def _commit(self) -> None:
-        self._catalog.commit_rewrite(self._lease, self._as_it_is(self.plan.base_path))
+        self._operation.commit_rewrite(self._as_it_is(self.plan.base_path))
 
     def _see_committed(self) -> Evidence | None:
         if not self._is_committed():
@@ -125,7 +125,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
 
     @property
     def _catalogued(self) -> Layer:
-        layer = self._catalog.layer(self.plan.host.uuid, self.plan.layer.path)
+        layer = self._catalog.layer(self.plan.layer.path)
         if layer is None:
             raise Refused(f"{self.plan.layer.path} is not catalogued any more")
         return layer
@@ -144,10 +144,10 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         return dirname(self.plan.layer.path)
 
     def _remove(self) -> None:
-        remove_discarded(self._hypervisor, self._catalog, self._lease)
+        remove_discarded(self._hypervisor, self._catalog, self._operation)
 
     def _is_removed(self) -> Evidence | None:
-        return nothing_discarded(self._catalog, self._lease)
+        return nothing_discarded(self._catalog, self._operation)
 
     # ------------------------------------------------------------------ settling
 

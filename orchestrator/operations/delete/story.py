@@ -32,7 +32,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
         """It is still there, and the domain did not come to stand on it since the plan was made."""
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
-        head = self._catalog.head(plan.host.uuid, plan.domain_uuid)
+        head = self._catalog.head(plan.domain_uuid)
         gone = checkpoint is None or checkpoint.state is not CheckpointState.READY
         if gone or head != plan.head or (plan.sparing and checkpoint and checkpoint.protected):
             raise Refused(
@@ -40,7 +40,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
             )
 
     def _hide(self) -> None:
-        self._catalog.hide_checkpoint(self._lease, self.plan.checkpoint_id)
+        self._operation.hide_checkpoint(self.plan.checkpoint_id)
 
     def _is_hidden(self) -> Evidence | None:
         checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
@@ -48,16 +48,16 @@ class DeleteStory(PlannedStory[DeletePlan]):
 
     def _remove(self) -> None:
         """The memory image first: it is most of the bytes. The names go after the files."""
-        layers = [layer.path for layer in self._catalog.discarded_layers(self.plan.operation_id)]
+        layers = [layer.path for layer in self._operation.discarded_layers()]
         files = [self.plan.memory_path, *layers]
         remove_files(self._hypervisor, self.plan.domain_uuid, files)
         remove_directories(self._hypervisor, self._catalog, files)
-        self._catalog.forget_checkpoint(self._lease, self.plan.checkpoint_id)
-        self._catalog.forget_layers(self._lease, layers)
+        self._operation.forget_checkpoint(self.plan.checkpoint_id)
+        self._operation.forget_layers(layers)
 
     def _is_removed(self) -> Evidence | None:
         gone = self._catalog.checkpoint_by_id(self.plan.checkpoint_id) is None
-        if not gone or self._catalog.discarded_layers(self.plan.operation_id):
+        if not gone or self._operation.discarded_layers():
             return None
         return changed_manifest(self._hypervisor, self._directory, manifest.without_checkpoint)
 

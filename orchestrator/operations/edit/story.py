@@ -33,12 +33,12 @@ class EditStory(PlannedStory[EditPlan]):
             raise Refused(f"checkpoint {plan.previous.name} was deleted meanwhile", hint="take another one")
         if checkpoint.labels != plan.previous:
             raise Refused(f"checkpoint {plan.previous.name} was edited meanwhile", hint="try again")
-        holder = self._catalog.checkpoint(plan.host.uuid, plan.domain_uuid, name)
+        holder = self._catalog.checkpoint(plan.domain_uuid, name)
         if holder is not None and holder.id != plan.checkpoint_id:
             raise Refused(f"{plan.domain_name} has got a checkpoint {name} meanwhile", hint="take another name")
 
     def _record(self) -> None:
-        self._catalog.edit_checkpoint(self._lease, self.plan.checkpoint_id, self.plan.labels)
+        self._operation.edit_checkpoint(self.plan.checkpoint_id, self.plan.labels)
 
     def _is_recorded(self) -> Evidence | None:
         checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)

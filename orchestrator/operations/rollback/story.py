@@ -15,7 +15,7 @@ import msgspec
 from ...engine.story import Step, nothing
 from ...errors import Refused, Unfinished
 from ...model import CheckpointState, Head, OperationKind, runs_after
-from ...ports import Catalog, Evidence, Hypervisor, Lease, Progress
+from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.workspace import (
     discard_overlays,
     make_overlays,
@@ -41,13 +41,13 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         plan: RollbackPlan,
         hypervisor: Hypervisor,
         catalog: Catalog,
-        lease: Lease,
+        operation: OpenOperation,
         facts: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
-        super().__init__(plan, hypervisor, catalog, lease, facts, progress)
+        super().__init__(plan, hypervisor, catalog, operation, facts, progress)
         self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays)
-        self._manifest = begun_manifest(plan, OperationKind.ROLLBACK, plan.checkpoint_id, lease.operation.opened)
+        self._manifest = begun_manifest(plan, OperationKind.ROLLBACK, plan.checkpoint_id, operation.record.opened)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -66,7 +66,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     def premises(self) -> None:
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
-        if self._catalog.head(plan.host.uuid, plan.domain_uuid) != plan.head:
+        if self._catalog.head(plan.domain_uuid) != plan.head:
             raise Refused(f"{plan.domain_name} was rolled back or checkpointed meanwhile", hint="try again")
         if checkpoint is None or checkpoint.state is not CheckpointState.READY:
             raise Refused(f"checkpoint {plan.checkpoint_name} was deleted meanwhile", hint="take another one")
@@ -136,18 +136,18 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             kept_id=plan.kept_id,
         )
         overlays = new_layers(plan.operation_id, plan.overlays)
-        self._catalog.commit_rollback(self._lease, head, overlays)
+        self._operation.commit_rollback(head, overlays)
 
     def _is_committed(self) -> Evidence | None:
-        head = self._catalog.head(self.plan.host.uuid, self.plan.domain_uuid)
+        head = self._catalog.head(self.plan.domain_uuid)
         wanted = {overlay.target: overlay.path for overlay in self.plan.overlays}
         return {} if head is not None and dict(head.overlays) == wanted else None
 
     def _clean(self) -> None:
-        remove_discarded(self._hypervisor, self._catalog, self._lease)
+        remove_discarded(self._hypervisor, self._catalog, self._operation)
 
     def _is_cleaned(self) -> Evidence | None:
-        return nothing_discarded(self._catalog, self._lease)
+        return nothing_discarded(self._catalog, self._operation)
 
     # ------------------------------------------------------------------ settling
 

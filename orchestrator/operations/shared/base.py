@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from ...engine.story import Plan, Story, undone
 from ...errors import SnapctlError
-from ...ports import Catalog, Hypervisor, Lease, Progress
+from ...ports import Catalog, Hypervisor, OpenOperation, Progress
 
 P = TypeVar("P", bound=Plan)
 
@@ -18,7 +18,7 @@ class PlannedStory(Story, Generic[P]):
         plan: P,
         hypervisor: Hypervisor,
         catalog: Catalog,
-        lease: Lease,
+        operation: OpenOperation,
         facts: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
@@ -26,7 +26,7 @@ class PlannedStory(Story, Generic[P]):
         self.facts = facts
         self._hypervisor = hypervisor
         self._catalog = catalog
-        self._lease = lease
+        self._operation = operation
         self._progress = progress
 
     def retreat(self) -> bool:

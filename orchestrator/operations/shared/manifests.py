@@ -15,7 +15,7 @@ def whole_manifest(catalog: Catalog, host: Host, begun: Manifest, checkpoint_id:
     """`begun` with all that the catalog knows of a checkpoint that is committed, and not deleted meanwhile."""
     checkpoint = catalog.checkpoint_by_id(checkpoint_id)
     assert checkpoint is not None  # noqa: S101 - it is not deleted while we have the domain
-    chains = [catalog.chain(host.uuid, layer.path) for layer in checkpoint.layers.values()]
+    chains = [catalog.chain(layer.path) for layer in checkpoint.layers.values()]
     parent = catalog.checkpoint_by_id(checkpoint.parent_id) if checkpoint.parent_id else None
     return manifest.with_checkpoint(begun, checkpoint, parent.name if parent else None, chains)
 
@@ -25,8 +25,8 @@ def manifest_anew(catalog: Catalog, host: Host, checkpoint: Checkpoint) -> Manif
 
     Of the overlays that were made with the checkpoint it names those that are still there.
     """
-    paths = catalog.known_paths(host.uuid, checkpoint.directory)
-    made = [layer for path in paths if (layer := catalog.layer(host.uuid, path)) and layer.target in checkpoint.layers]
+    paths = catalog.known_paths(checkpoint.directory)
+    made = [layer for path in paths if (layer := catalog.layer(path)) and layer.target in checkpoint.layers]
     begun = Manifest(
         host_uuid=host.uuid,
         host_name=host.name,

@@ -99,8 +99,7 @@ def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, reserve_byte
     host = hypervisor.host
     contents = read_store(hypervisor.storage, store, host.uuid)
     operations = tuple(
-        Open(operation=operation, abandoned=catalog.is_abandoned(operation))
-        for operation in catalog.unsettled(host.uuid)
+        Open(operation=operation, abandoned=catalog.is_abandoned(operation)) for operation in catalog.unsettled()
     )
     checkpoints = tuple(_checkpoints(catalog, host))
     domains = hypervisor.domains.all()
@@ -127,7 +126,7 @@ def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, reserve_byte
 
 
 def _checkpoints(catalog: Catalog, host: Host) -> Iterator[Catalogued]:
-    for summary in catalog.summaries(host.uuid):
+    for summary in catalog.summaries():
         checkpoint = catalog.checkpoint_by_id(summary.id)
         if checkpoint is not None:  # else it was deleted meanwhile
             paths = {target: layer.path for target, layer in checkpoint.layers.items()}
@@ -136,12 +135,12 @@ def _checkpoints(catalog: Catalog, host: Host) -> Iterator[Catalogued]:
 
 def _standings(catalog: Catalog, host: Host, domains: list[str]) -> Iterator[Standing]:
     for uuid in domains:
-        if head := catalog.head(host.uuid, uuid):
+        if head := catalog.head(uuid):
             yield Standing(head=head, chains=_chains(catalog, host, head.overlays))
 
 
 def _chains(catalog: Catalog, host: Host, tops: Mapping[str, str]) -> Chains:
-    return {target: tuple(catalog.chain(host.uuid, path)) for target, path in tops.items()}
+    return {target: tuple(catalog.chain(path)) for target, path in tops.items()}
 
 
 def _missing(
@@ -164,7 +163,7 @@ def _helpers(hypervisor: Hypervisor, catalog: Catalog, domains: list[Domain]) ->
     domains, and what is gone then was ended by its own."""
     found = [domain for domain in domains if domain.name.startswith(HELPER_PREFIX)]
     if found:
-        at_work = {operation.id for operation in catalog.unsettled(hypervisor.host.uuid)}
+        at_work = {operation.id for operation in catalog.unsettled()}
         for domain in found:
             if domain.uuid not in at_work and (still := hypervisor.domains.get(domain.uuid)) is not None:
                 yield still
