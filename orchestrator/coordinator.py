@@ -10,7 +10,7 @@ import builtins
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from posixpath import normpath
 from types import TracebackType
 from typing import Self
@@ -109,7 +109,7 @@ class Coordinator:
             settings.uri, connect_timeout=settings.connection.timeout_s, job_timeout=settings.job.timeout_s
         )
         try:
-            catalog = open_catalog(settings.catalog, hypervisor.host)
+            catalog = open_catalog(settings.catalog, hypervisor.host, keep=timedelta(days=settings.journal.keep_days))
         except BaseException:
             hypervisor.close()
             raise

@@ -55,6 +55,10 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
     soft_limit: Annotated[int, msgspec.Meta(gt=0, lt=2**31)]  # layers of a disk from which on a checkpoint warns
 
 
+class Journal(msgspec.Struct, frozen=True, kw_only=True):
+    keep_days: Annotated[int, msgspec.Meta(ge=0, lt=36500)]  # how long settled operations stay in the catalog
+
+
 class CheckpointDefaults(msgspec.Struct, frozen=True, kw_only=True):
     after: After  # what becomes of the guest when the verb does not say
 
@@ -85,6 +89,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job: Job
     checkpoint: CheckpointDefaults
     chain: Chain
+    journal: Journal
     prune: PruneDefaults
 
 
@@ -163,6 +168,7 @@ def _defaults(uri: str, places: Places) -> Table:
         "job": {"timeout_s": 600},
         "checkpoint": {"after": After.AS_SAVED},
         "chain": {"soft_limit": 50},
+        "journal": {"keep_days": 90},
         "prune": {
             **dict.fromkeys(("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly"), 0),
             "keep_tags": [],

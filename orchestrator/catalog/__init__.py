@@ -12,6 +12,8 @@ repository     SqlCatalog                      open_operation  SqlOperation
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from ..model import Host
 from .database import Database
 from .leases import LeaseTimes
@@ -21,9 +23,14 @@ from .schema import Upgrade, ensure_newest, upgrade
 
 __all__ = ["CatalogInfo", "LeaseTimes", "SqlCatalog", "Upgrade", "backup", "info", "open_catalog", "upgrade"]
 
+KEPT = timedelta(days=90)
+"""How long the journal keeps what is settled, unless configured."""
 
-def open_catalog(url: str, host: Host, times: LeaseTimes | None = None) -> SqlCatalog:
+
+def open_catalog(url: str, host: Host, times: LeaseTimes | None = None, keep: timedelta = KEPT) -> SqlCatalog:
     """The catalog at an SQLAlchemy URL, for one host; an empty one is made when there is none.
+
+    Rows of operations that were settled longer than `keep` ago are dropped when others are opened.
 
     Raises `UsageError` for a URL that cannot be one, `CatalogError` when it cannot be reached or
     made, or has an older or newer schema.
@@ -35,4 +42,4 @@ def open_catalog(url: str, host: Host, times: LeaseTimes | None = None) -> SqlCa
     except BaseException:
         database.close()
         raise
-    return SqlCatalog(database, host, times or LeaseTimes())
+    return SqlCatalog(database, host, times or LeaseTimes(), keep)

@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from ..errors import CatalogError
 from ..model import CheckpointState, Collapsible, Layer
-from . import layers, rows
-from .tables import CheckpointDiskRow, CheckpointRow, HeadDiskRow, LayerRow, OperationRow
+from . import journal, layers, rows
+from .tables import CheckpointDiskRow, CheckpointRow, HeadDiskRow, LayerRow, MemberRow, OperationRow
 
 _KEPT = LayerRow.discarded_by.is_(None)
 
@@ -41,12 +41,13 @@ def begin_rewrite(session: Session, operation: OperationRow, path: str) -> None:
 
 def commit_rewrite(session: Session, operation: OperationRow, layer: Layer) -> list[Layer]:
     row = _row(session, operation, layer.path)
+    member = journal.member(session, operation, row.domain_uuid)
     released = [row.backing_id] if row.backing_id is not None else []
     backing = layers.ids(session, operation.host_uuid, [layer.backing])[layer.backing] if layer.backing else None
     row.backing_id, row.rewritten_by, row.sha256 = backing, None, layer.sha256
     row.physical, row.allocation, row.mtime = layer.physical, layer.allocation, layer.mtime
     session.flush()
-    return layers.discard(session, operation, released)
+    return layers.discard(session, member, released)
 
 
 # --------------------------------------------------------------------------- the graph
@@ -102,6 +103,6 @@ def _layer(session: Session, row: LayerRow) -> Layer:
 
 def _row(session: Session, operation: OperationRow, path: str) -> LayerRow:
     row = session.scalar(select(LayerRow).where(LayerRow.host_uuid == operation.host_uuid, LayerRow.path == path))
-    if row is None or row.domain_uuid != operation.domain_uuid:
+    if row is None or session.get(MemberRow, (operation.id, row.domain_uuid)) is None:
         raise CatalogError(f"layer {path} is not one of this domain's", effect="nothing was recorded")
     return row

@@ -1,6 +1,6 @@
 """What operations commit: each function is the whole of one transaction, under the operation's row.
 
-`operation` is the locked journal row (`journal.held`): what is written belongs to its domain.
+`operation` is the locked journal row (`journal.held`): what is written belongs to one of its domains.
 Everything may be repeated, as a recovery does that cannot know how far its predecessor came.
 """
 
@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from ..errors import CatalogError
 from ..model import Checkpoint, CheckpointState, Head, Labels, Layer
-from . import layers, rows
-from .tables import CheckpointRow, HeadDiskRow, HeadRow, OperationRow, TagRow
+from . import journal, layers, rows
+from .tables import CheckpointRow, HeadDiskRow, HeadRow, MemberRow, OperationRow, TagRow
 
 
 def commit_checkpoint(
@@ -25,34 +25,35 @@ def commit_checkpoint(
     head: Head,
     overlays: Sequence[Layer],
 ) -> None:
-    _require_domain(operation, checkpoint.host_uuid, checkpoint.domain_uuid)
-    _require_domain(operation, head.host_uuid, head.domain_uuid)
+    _member(session, operation, checkpoint.host_uuid, checkpoint.domain_uuid)
+    member = _member(session, operation, head.host_uuid, head.domain_uuid)
     if session.get(CheckpointRow, checkpoint.id) is not None:
         return  # one transaction: all the rest is there too
-    layers.put(session, operation, chains)
+    layers.put(session, member, chains)
     add_checkpoint(session, checkpoint)
-    layers.put(session, operation, overlays)
+    layers.put(session, member, overlays)
     set_head(session, head)
 
 
 def commit_rollback(session: Session, operation: OperationRow, head: Head, overlays: Sequence[Layer]) -> list[Layer]:
     """Returns the layers that nothing needs any more, the newest first."""
-    _require_domain(operation, head.host_uuid, head.domain_uuid)
-    layers.put(session, operation, overlays)
-    released = list(session.scalars(select(HeadDiskRow.layer_id).where(*_disks_of_head(operation))))
+    member = _member(session, operation, head.host_uuid, head.domain_uuid)
+    layers.put(session, member, overlays)
+    released = list(session.scalars(select(HeadDiskRow.layer_id).where(*_disks_of_head(member))))
     set_head(session, head)
-    return layers.discard(session, operation, released)
+    return layers.discard(session, member, released)
 
 
 def hide_checkpoint(session: Session, operation: OperationRow, checkpoint_id: str) -> list[Layer]:
-    """Returns the layers that only that checkpoint needed, the newest first."""
+    """Returns the layers that only that checkpoint needed, the newest first; none when it is gone."""
     row = _checkpoint_row(session, operation, checkpoint_id)
     if row is None:
-        return layers.discarded(session, operation.id)
+        return []
+    member = journal.member(session, operation, row.domain_uuid)
     row.state = CheckpointState.DELETING
     _leave_to_parent(session, row)
     session.flush()
-    return layers.discard(session, operation, layers.frozen_by(session, checkpoint_id))
+    return layers.discard(session, member, layers.frozen_by(session, checkpoint_id))
 
 
 def edit_checkpoint(session: Session, operation: OperationRow, checkpoint_id: str, labels: Labels) -> None:
@@ -122,7 +123,7 @@ def _disks_of_head(place: layers.Place) -> tuple[ColumnElement[bool], ColumnElem
 def _checkpoint_row(session: Session, operation: OperationRow, checkpoint_id: str) -> CheckpointRow | None:
     row = session.get(CheckpointRow, checkpoint_id)
     if row is not None:
-        _require_domain(operation, row.host_uuid, row.domain_uuid)
+        _member(session, operation, row.host_uuid, row.domain_uuid)
     return row
 
 
@@ -134,7 +135,9 @@ def _leave_to_parent(session: Session, row: CheckpointRow) -> None:
     session.execute(heads.where(HeadRow.kept_id == row.id).values(kept_id=None))
 
 
-def _require_domain(operation: OperationRow, host_uuid: str, domain_uuid: str) -> None:
-    """A lease is the right to change one domain."""
-    if (host_uuid, domain_uuid) != (operation.host_uuid, operation.domain_uuid):
-        raise ValueError(f"operation {operation.id} is not on domain {domain_uuid}")
+def _member(session: Session, operation: OperationRow, host_uuid: str, domain_uuid: str) -> MemberRow:
+    """Raises `ValueError` for a domain that is none of the operation's: it may change no other."""
+    member = journal.member(session, operation, domain_uuid)
+    if host_uuid != member.host_uuid:
+        raise ValueError(f"operation {operation.id} is not on host {host_uuid}")
+    return member

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from ..errors import UNCHANGED, Busy, CatalogError
-from ..model import Host, OperationKind, OperationRecord, OperationState
+from ..model import Direction, Host, MemberRecord, OperationKind, OperationRecord, OperationState
 from . import owners, rows
 from .database import upsert
-from .tables import DomainRow, HostRow, OperationRow
+from .tables import DomainRow, HostRow, LayerRow, MemberRow, OperationRow
+
+PRUNED_AT_ONCE = 100
+"""Old rows that one new operation drops: it is not to wait for a long clean-up."""
 
 
 def now() -> datetime:
@@ -25,23 +29,32 @@ def now() -> datetime:
 
 
 def get(session: Session, operation_id: str) -> OperationRecord:
-    found = session.execute(_records().where(OperationRow.id == operation_id)).one_or_none()
-    if found is None:
-        raise CatalogError(f"operation {operation_id} is not in the journal", effect="nothing was recorded")
-    return rows.operation(*found)
+    for found in _records(session, OperationRow.id == operation_id):
+        return found
+    raise CatalogError(f"operation {operation_id} is not in the journal", effect="nothing was recorded")
 
 
-def unsettled(session: Session, host_uuid: str, domain_uuid: str | None) -> list[OperationRecord]:
-    """The open operations of a host or domain, oldest first."""
-    query = _records().where(OperationRow.host_uuid == host_uuid, OperationRow.state == OperationState.OPEN)
-    if domain_uuid is not None:
-        query = query.where(OperationRow.domain_uuid == domain_uuid)
-    return [rows.operation(*found) for found in session.execute(query.order_by(OperationRow.opened, OperationRow.id))]
+def unsettled(session: Session, host_uuid: str, *domain_uuids: str) -> list[OperationRecord]:
+    """The open operations of a host, or those that have one of these domains, oldest first."""
+    which = [OperationRow.host_uuid == host_uuid, OperationRow.state == OperationState.OPEN]
+    if domain_uuids:
+        having = select(MemberRow.operation_id).where(
+            MemberRow.host_uuid == host_uuid, MemberRow.domain_uuid.in_(domain_uuids), MemberRow.open
+        )
+        which.append(OperationRow.id.in_(having))
+    return _records(session, *which)
 
 
-def _records() -> Select[OperationRow, str]:
-    its_domain = and_(DomainRow.host_uuid == OperationRow.host_uuid, DomainRow.uuid == OperationRow.domain_uuid)
-    return select(OperationRow, DomainRow.name).join(DomainRow, its_domain)
+def _records(session: Session, *which: ColumnElement[bool]) -> list[OperationRecord]:
+    """Two queries, however many there are."""
+    found = session.scalars(select(OperationRow).where(*which).order_by(OperationRow.opened, OperationRow.id)).all()
+    its_domain = and_(DomainRow.host_uuid == MemberRow.host_uuid, DomainRow.uuid == MemberRow.domain_uuid)
+    query = select(MemberRow, DomainRow.name).join(DomainRow, its_domain)
+    query = query.where(MemberRow.operation_id.in_([row.id for row in found])).order_by(MemberRow.position)
+    members: dict[str, list[tuple[MemberRow, str]]] = defaultdict(list)
+    for member, name in session.execute(query) if found else ():
+        members[member.operation_id].append((member, name))
+    return [rows.operation(row, members[row.id]) for row in found]
 
 
 # --------------------------------------------------------------------------- writing
@@ -52,34 +65,44 @@ def start(
     *,
     operation_id: str,
     kind: OperationKind,
+    version: int,
     host: Host,
-    domain_uuid: str,
-    domain_name: str,
-    plan: Mapping[str, Any],
+    members: Sequence[MemberRecord],
     ttl: float,
 ) -> None:
-    """Add an open row owned by this process. The database refuses a second one of the same domain."""
-    time = now()
-    domain = {"host_uuid": host.uuid, "uuid": domain_uuid, "name": domain_name, "seen": rows.timestamp(time)}
+    """Add an open row owned by this process. The database refuses a second one of any of its domains."""
+    time = rows.timestamp(now())
     upsert(session, HostRow, {"uuid": host.uuid, "name": host.name, "uri": host.uri}, key=["uuid"])
-    upsert(session, DomainRow, domain, key=["host_uuid", "uuid"])
+    for member in members:
+        domain = {"host_uuid": host.uuid, "uuid": member.domain_uuid, "name": member.domain_name, "seen": time}
+        upsert(session, DomainRow, domain, key=["host_uuid", "uuid"])
     row = OperationRow(
         id=operation_id,
         kind=kind,
         host_uuid=host.uuid,
-        domain_uuid=domain_uuid,
         state=OperationState.OPEN,
-        step="",
-        completed=rows.json([]),
-        plan=rows.json(plan),
-        facts=rows.json({}),
+        version=version,
         token=1,
-        opened=rows.timestamp(time),
+        opened=time,
         lease_until=_later(ttl),
         **rows.owner_columns(owners.this_process()),
     )
     session.add(row)
     session.flush()
+    session.add_all(
+        rows.member_row(operation_id, host.uuid, position, member) for position, member in enumerate(members)
+    )
+    session.flush()
+
+
+def prune(session: Session, host_uuid: str, keep: timedelta) -> None:
+    """Drop the rows of operations that were settled longer ago than that, and that no layer refers to."""
+    settled = (OperationRow.closed < rows.timestamp(now() - keep), OperationRow.host_uuid == host_uuid)
+    used = exists().where(or_(LayerRow.discarded_by == OperationRow.id, LayerRow.rewritten_by == OperationRow.id))
+    old = list(session.scalars(select(OperationRow.id).where(*settled, ~used).limit(PRUNED_AT_ONCE)))
+    if old:
+        session.execute(delete(MemberRow).where(MemberRow.operation_id.in_(old)))
+        session.execute(delete(OperationRow).where(OperationRow.id.in_(old)))
 
 
 def require(session: Session, operation: OperationRecord, settled_as: OperationState | None = None) -> None:
@@ -96,19 +119,35 @@ def held(session: Session, operation: OperationRecord, settled_as: OperationStat
     return session.get_one(OperationRow, operation.id)
 
 
-def complete(row: OperationRow, step: str, facts: Mapping[str, Any], entered: str) -> None:
-    """Add a step to those observed done, once, its facts to the operation's, and the step entered by now."""
-    what = f"operation {row.id}"
+def member(session: Session, operation: OperationRow, domain_uuid: str) -> MemberRow:
+    """The row of one of its domains. Raises `ValueError` for any other: an operation changes no more than its own."""
+    row = session.get(MemberRow, (operation.id, domain_uuid))
+    if row is None:
+        raise ValueError(f"operation {operation.id} is not on domain {domain_uuid}")
+    return row
+
+
+def complete(row: MemberRow, step: str, results: Mapping[str, Any], entered: str) -> None:
+    """Add a step to those observed done, once, its results to the member's, and the step entered by now."""
+    what = f"operation {row.operation_id}"
     steps = rows.parsed(list[str], what, row.completed)
     if step not in steps:
         row.completed = rows.json([*steps, step])
     row.step = entered
-    row.facts = rows.json({**rows.parsed(dict[str, Any], what, row.facts), **facts})
+    row.results = rows.json({**rows.parsed(dict[str, Any], what, row.results), **results})
 
 
-def close(row: OperationRow, state: OperationState, error: str | None) -> None:
-    """Settle the row; one that is settled stays as it is."""
+def decide(row: OperationRow, direction: Direction) -> None:
+    """Raises `CatalogError` when it was decided otherwise."""
+    if row.decision not in (None, direction):
+        raise CatalogError(f"operation {row.id} was decided otherwise: {row.decision}", effect="nothing was recorded")
+    row.decision = direction
+
+
+def close(session: Session, row: OperationRow, state: OperationState, error: str | None) -> None:
+    """Settle the row and let its domains go; one that is settled stays as it is."""
     if row.state == OperationState.OPEN:
+        session.execute(update(MemberRow).where(MemberRow.operation_id == row.id).values(open=False))
         row.state = state
         row.error = error
         row.closed = row.lease_until = rows.timestamp(now())
@@ -155,12 +194,13 @@ def is_abandoned(operation: OperationRecord) -> bool:
 
 def busy(operation: OperationRecord, effect: str = UNCHANGED) -> Busy:
     """The refusal to touch a domain with an open operation: who has it, since when, at which step."""
-    owner, name = operation.owner, operation.domain_name
+    owner, name = operation.owner, operation.domains
     since = operation.opened.strftime("%Y-%m-%d %H:%M:%S UTC")
-    step = f"step {operation.step}" if operation.step else "in its first step"
     holder = f"{owner.user}@{owner.host}, process {owner.pid}"
-    problem = f"a {operation.kind} of {name} is under way since {since} ({holder}, {step})"
-    hint = f"run: snapctl recover {name}" if is_abandoned(operation) else "wait until it ends"
+    problem = f"a {operation.kind} of {name} is under way since {since} ({holder}, {operation.progress})"
+    hint = (
+        f"run: snapctl recover {operation.members[0].domain_name}" if is_abandoned(operation) else "wait until it ends"
+    )
     return Busy(problem, effect=effect, hint=hint)
 
 
@@ -169,5 +209,5 @@ def lost(current: OperationRecord, ours: OperationRecord) -> Busy:
     effect = "nothing more was changed"
     if current.state is OperationState.OPEN and current.token != ours.token:
         return busy(current, effect)
-    problem = f"this {ours.kind} of {ours.domain_name} is not ours any more"
-    return Busy(problem, effect=effect, hint=f"see: snapctl list {ours.domain_name}")
+    problem = f"this {ours.kind} of {ours.domains} is not ours any more"
+    return Busy(problem, effect=effect, hint=f"see: snapctl list {ours.members[0].domain_name}")

@@ -16,7 +16,7 @@ from ..model import CheckpointState, Layer
 from . import rows
 from .database import upsert
 from .reachability import Node, unneeded
-from .tables import CheckpointDiskRow, CheckpointRow, HeadDiskRow, LayerRow, OperationRow
+from .tables import CheckpointDiskRow, CheckpointRow, HeadDiskRow, LayerRow, MemberRow, OperationRow
 
 Backing = aliased(LayerRow, name="backing")
 
@@ -58,9 +58,10 @@ def chain(session: Session, host_uuid: str, path: str) -> list[Layer]:
     return walk
 
 
-def discarded(session: Session, operation_id: str) -> list[Layer]:
-    """The layers that an operation discarded, newest first: no layer comes after one it stands on."""
-    query = with_backing().where(LayerRow.discarded_by == operation_id).order_by(LayerRow.id.desc())
+def discarded(session: Session, operation_id: str, domain_uuid: str) -> list[Layer]:
+    """The layers of a domain that an operation discarded, newest first: no layer comes after one it stands on."""
+    marked = (LayerRow.discarded_by == operation_id, LayerRow.domain_uuid == domain_uuid)
+    query = with_backing().where(*marked).order_by(LayerRow.id.desc())
     return [rows.layer(*found) for found in session.execute(query)]
 
 
@@ -132,12 +133,12 @@ def _insert(session: Session, place: Place, layer: Layer) -> None:
     upsert(session, LayerRow, key | values, key=list(key))
 
 
-def discard(session: Session, operation: OperationRow, released: Sequence[int]) -> list[Layer]:
-    """Mark what nothing needs now that `released` were let go; all that the operation ever marked."""
-    free = _unneeded(session, operation.domain_uuid, released)
+def discard(session: Session, member: MemberRow, released: Sequence[int]) -> list[Layer]:
+    """Mark what nothing needs now that `released` were let go; all that the operation ever marked of this domain."""
+    free = _unneeded(session, member.domain_uuid, released)
     marks = update(LayerRow).where(LayerRow.id.in_(free), LayerRow.discarded_by.is_(None))
-    session.execute(marks.values(discarded_by=operation.id))
-    return discarded(session, operation.id)
+    session.execute(marks.values(discarded_by=member.operation_id))
+    return discarded(session, member.operation_id, member.domain_uuid)
 
 
 def forget(session: Session, operation: OperationRow, paths: Sequence[str]) -> None:

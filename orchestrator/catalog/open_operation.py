@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from ..model import Checkpoint, Head, Labels, Layer, OperationRecord, OperationState
+from ..model import Checkpoint, Direction, Head, Labels, Layer, OperationRecord, OperationState
 from . import collapsing, commits, journal, layers
 from .database import Database
 from .leases import LeaseTimes, SqlLease
@@ -26,6 +26,7 @@ class SqlOperation:
         self._database = database
         self._record = record
         self._lease = SqlLease(database, record, times)
+        self._joined: tuple[Session, OperationRow] | None = None  # the transaction that others take part in
 
     @property
     def record(self) -> OperationRecord:
@@ -37,23 +38,33 @@ class SqlOperation:
     def release(self) -> None:
         self._lease.release()
 
-    def discarded_layers(self) -> list[Layer]:
+    def discarded_layers(self, domain_uuid: str) -> list[Layer]:
         with self._database.read() as session:
-            return layers.discarded(session, self._record.id)
+            return layers.discarded(session, self._record.id, domain_uuid)
 
     # ------------------------------------------------------------------ the journal
 
-    def enter(self, step: str) -> None:
-        with self._under() as (_, operation):
-            operation.step = step
+    def complete(self, domain_uuid: str, step: str, results: Mapping[str, Any], entering: str | None = None) -> None:
+        with self._under() as (session, operation):
+            journal.complete(journal.member(session, operation, domain_uuid), step, results, entering or step)
 
-    def complete(self, step: str, facts: Mapping[str, Any], entering: str | None = None) -> None:
+    def decide(self, direction: Direction) -> None:
         with self._under() as (_, operation):
-            journal.complete(operation, step, facts, entering or step)
+            journal.decide(operation, direction)
+
+    @contextmanager
+    def deciding(self) -> Iterator[None]:
+        with self._under() as (session, operation):
+            journal.decide(operation, Direction.FORWARD)
+            self._joined = session, operation
+            try:
+                yield
+            finally:
+                self._joined = None
 
     def close(self, state: OperationState, error: str | None = None) -> None:
-        with self._under(settled_as=state) as (_, operation):
-            journal.close(operation, state, error)
+        with self._under(settled_as=state) as (session, operation):
+            journal.close(session, operation, state, error)
         self.release()
 
     # ------------------------------------------------------------------ what it commits
@@ -106,6 +117,9 @@ class SqlOperation:
 
         Raises `Busy` when the lease is lost, or the operation settled in any way but the one given.
         """
+        if self._joined is not None:
+            yield self._joined
+            return
         with self._database.write() as session:
             operation = journal.held(session, self._record, settled_as)
             yield session, operation

@@ -6,8 +6,8 @@ the transactions, and the lease that those which change something are done under
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from datetime import timedelta
 
 from ..model import (
     CatalogCondition,
@@ -18,6 +18,7 @@ from ..model import (
     Holdings,
     Host,
     Layer,
+    MemberRecord,
     OperationKind,
     OperationRecord,
     RebuiltDomain,
@@ -33,10 +34,11 @@ from .tables import CheckpointRow
 class SqlCatalog:
     """Implements `ports.Catalog`. Made by `open_catalog`; its methods may be called by any thread."""
 
-    def __init__(self, database: Database, host: Host, times: LeaseTimes) -> None:
+    def __init__(self, database: Database, host: Host, times: LeaseTimes, keep: timedelta) -> None:
         self._database = database
         self._host = host
         self._times = times
+        self._keep = keep  # closed rows of the journal
         self._open: dict[str, SqlOperation] = {}  # by id: those whose heartbeat thread may be running
 
     # ------------------------------------------------------------------ reading
@@ -111,7 +113,7 @@ class SqlCatalog:
 
     def unsettled(self, domain_uuid: str | None = None) -> list[OperationRecord]:
         with self._database.read() as session:
-            return journal.unsettled(session, self._host.uuid, domain_uuid)
+            return journal.unsettled(session, self._host.uuid, *([domain_uuid] if domain_uuid is not None else []))
 
     def is_abandoned(self, operation: OperationRecord) -> bool:
         return journal.is_abandoned(operation)
@@ -126,28 +128,30 @@ class SqlCatalog:
         *,
         operation_id: str,
         kind: OperationKind,
-        domain_uuid: str,
-        domain_name: str,
-        plan: Mapping[str, Any],
+        version: int,
+        members: Sequence[MemberRecord],
     ) -> OpenOperation:
+        domains = [member.domain_uuid for member in members]
         try:
             with self._database.write() as session:
                 # Asked in the same transaction: afterwards whoever had the domain may be done with it.
-                for other in journal.unsettled(session, self._host.uuid, domain_uuid):
+                for other in journal.unsettled(session, self._host.uuid, *domains):
                     raise journal.busy(other)
                 journal.start(
                     session,
                     operation_id=operation_id,
                     kind=kind,
+                    version=version,
                     host=self._host,
-                    domain_uuid=domain_uuid,
-                    domain_name=domain_name,
-                    plan=plan,
+                    members=members,
                     ttl=self._times.ttl,
                 )
+                journal.prune(session, self._host.uuid, self._keep)
                 record = journal.get(session, operation_id)
         except Conflict as conflict:  # a database server lets two of them come as far as this
-            for other in self.unsettled(domain_uuid):
+            with self._database.read() as session:
+                others = journal.unsettled(session, self._host.uuid, *domains)
+            for other in others:
                 raise journal.busy(other) from conflict
             raise
         return self._opened(record)

@@ -21,13 +21,14 @@ from ..model import (
     CheckpointSummary,
     Head,
     Layer,
+    MemberRecord,
     MemoryImage,
     OperationRecord,
     Owner,
     shown_state,
 )
 from ..store.layout import is_made_by
-from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, HeadRow, LayerRow, OperationRow
+from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, HeadRow, LayerRow, MemberRow, OperationRow
 
 T = TypeVar("T")
 
@@ -214,19 +215,31 @@ def owner_columns(owner: Owner) -> dict[str, Any]:
     return {f"owner_{name}": value for name, value in asdict(owner).items()}
 
 
-def operation(row: OperationRow, domain_name: str) -> OperationRecord:
+def member_row(operation_id: str, host_uuid: str, position: int, member: MemberRecord) -> MemberRow:
+    return MemberRow(
+        operation_id=operation_id,
+        domain_uuid=member.domain_uuid,
+        host_uuid=host_uuid,
+        position=position,
+        open=True,
+        step=member.step,
+        completed=json(member.completed),
+        plan=json(member.plan),
+        results=json(member.results),
+    )
+
+
+def operation(row: OperationRow, members: Sequence[tuple[MemberRow, str]]) -> OperationRecord:
+    """Each member comes with the name of its domain."""
     what = f"operation {row.id}"
     values = {
         "id": row.id,
         "kind": row.kind,
         "host_uuid": row.host_uuid,
-        "domain_uuid": row.domain_uuid,
-        "domain_name": domain_name,
         "state": row.state,
-        "step": row.step,
-        "completed": parsed(tuple[str, ...], what, row.completed),
-        "plan": parsed(dict[str, Any], what, row.plan),
-        "facts": parsed(dict[str, Any], what, row.facts),
+        "version": row.version,
+        "decision": row.decision,
+        "members": [_member(what, *member) for member in members],
         "token": row.token,
         "owner": {
             "user": row.owner_user,
@@ -240,3 +253,14 @@ def operation(row: OperationRow, domain_name: str) -> OperationRecord:
         "error": row.error,
     }
     return checked(OperationRecord, what, values)
+
+
+def _member(what: str, row: MemberRow, domain_name: str) -> dict[str, Any]:
+    return {
+        "domain_uuid": row.domain_uuid,
+        "domain_name": domain_name,
+        "plan": parsed(dict[str, Any], what, row.plan),
+        "step": row.step,
+        "completed": parsed(tuple[str, ...], what, row.completed),
+        "results": parsed(dict[str, Any], what, row.results),
+    }

@@ -15,13 +15,19 @@ from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select, text
 
-from ..errors import CatalogError
+from ..errors import CatalogError, Refused
 from .copying import copy
 from .database import Database
 from .tables import Base
 
-NEWEST = "0004"
+NEWEST = "0005"
 """The revision that `tables` describes. Revisions are numbered, so that older and newer can be told apart."""
+
+JOURNALED = "0002"
+"""The first revision that has operations."""
+
+UPGRADING = 0x736E6170
+"""The key of the advisory lock under which a PostgreSQL catalog is upgraded: `snap`."""
 
 _VERSION = Table(
     "alembic_version",
@@ -75,7 +81,10 @@ def ensure_newest(database: Database) -> None:
 
 
 def upgrade(url: str) -> Upgrade:
-    """Bring a catalog to the newest schema, in one transaction; of no effect when it has it.
+    """Bring a catalog to the newest schema, in one transaction; of no effect when it has it. Of two that do so at
+    once, the second waits for the first and finds it done.
+
+    Raises `Refused` while an operation is open: only the snapctl that began it knows how to settle it.
 
     An SQLite file is first copied to `<file>.backup-<old revision>-<UTC time>`, at a moment when
     nobody else can write to it. The backup of a database server is its administrator's.
@@ -85,12 +94,14 @@ def upgrade(url: str) -> Upgrade:
     try:
         with database.write() as session:
             connection = session.connection()
+            _wait_for_others(connection)
             found = revision(connection)
             if found is None:
                 raise CatalogError(f"the catalog {database} is empty", hint="it is made at first use")
             _refuse_newer(database, found)
             if found == NEWEST:
                 return Upgrade(before=found, after=found, backup=None)
+            _refuse_open_operations(connection, found)
             saved = _back_up(database, found)
             _migrate(connection)
             return Upgrade(before=found, after=NEWEST, backup=saved)
@@ -110,6 +121,23 @@ def _refuse_newer(database: Database, found: str) -> None:
     if found > NEWEST:
         problem = f"the catalog {database} has schema {found}, and this snapctl knows {NEWEST}"
         raise CatalogError(problem, hint="use a newer snapctl")
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """SQLite lets one transaction write at a time; a server is told that we are one that must be alone."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADING})
+
+
+def _refuse_open_operations(connection: Connection, found: str) -> None:
+    if found < JOURNALED:
+        return
+    open_ = connection.scalar(text("SELECT count(*) FROM operation WHERE state = 'open'"))
+    if open_:
+        raise Refused(
+            f"the catalog has {open_} unfinished operation{'s' if open_ > 1 else ''}, begun by an older snapctl",
+            hint="finish with that version first: snapctl recover",
+        )
 
 
 def _create(database: Database) -> None:

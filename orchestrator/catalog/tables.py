@@ -186,28 +186,18 @@ class HeadDiskRow(Base):
     layer_id: Mapped[int] = mapped_column(ForeignKey("layer.id"), index=True)
 
 
-_OPEN = text("state = 'open'")
-_ONE_OPEN = Index("uq_operation_open", "host_uuid", "domain_uuid", unique=True, sqlite_where=_OPEN)
-
-
 class OperationRow(Base):
-    """The journal. The unique index over open rows *is* the lock of a domain."""
+    """The journal: what one run of a verb is to do, who is at it, and which way it goes."""
 
     __tablename__ = "operation"
-    __table_args__ = (
-        _its_domain(),
-        _ONE_OPEN,
-    )
+    __table_args__ = (Index(None, "host_uuid", "state"), Index(None, "closed"))
 
     id: Mapped[Id] = mapped_column(primary_key=True)
     kind: Mapped[str]
-    host_uuid: Mapped[Id]
-    domain_uuid: Mapped[Id]
+    host_uuid: Mapped[Id] = mapped_column(ForeignKey("host.uuid"))
     state: Mapped[str]
-    step: Mapped[str]
-    completed: Mapped[str]  # JSON list of steps
-    plan: Mapped[str]  # JSON object, never changed
-    facts: Mapped[str]  # JSON object, grows
+    version: Mapped[int]  # of its plans and steps
+    decision: Mapped[str | None]  # made once, for all members
     token: Mapped[int]  # one more with each owner
     owner_user: Mapped[str]
     owner_host: Mapped[str]
@@ -220,7 +210,28 @@ class OperationRow(Base):
     error: Mapped[str | None]
 
 
-@event.listens_for(OperationRow.__table__, "before_create")
+_OPEN = text("open")
+_ONE_OPEN = Index("uq_operation_member_open", "host_uuid", "domain_uuid", unique=True, sqlite_where=_OPEN)
+
+
+class MemberRow(Base):
+    """One domain of an operation. The unique index over open rows *is* the lock of a domain."""
+
+    __tablename__ = "operation_member"
+    __table_args__ = (_its_domain(), _ONE_OPEN)
+
+    operation_id: Mapped[Id] = mapped_column(ForeignKey("operation.id", ondelete="CASCADE"), primary_key=True)
+    domain_uuid: Mapped[Id] = mapped_column(primary_key=True)
+    host_uuid: Mapped[Id]
+    position: Mapped[int]
+    open: Mapped[bool]  # as its operation's state is
+    step: Mapped[str]  # entered last
+    completed: Mapped[str]  # JSON list of steps by name
+    plan: Mapped[str]  # JSON object, never changed
+    results: Mapped[str]  # JSON object, grows
+
+
+@event.listens_for(MemberRow.__table__, "before_create")
 def _only_open_rows_on_postgresql(_: object, connection: Connection, **_options: object) -> None:
     """The lock's condition for PostgreSQL. Given to the index itself, it would load that dialect at each start."""
     if connection.dialect.name == "postgresql":

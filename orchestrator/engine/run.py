@@ -1,46 +1,71 @@
 """Run, settle, recover: the one way through which every operation enters and leaves.
 
-An operation is a *story*: a plan and some steps. Each step has
+An operation has one member or several, each a *story* about one domain: a plan and some steps. Members take each
+step together, one after the other. Each step has
 
     do       its effect, which may be begun anew at any time
     observe  "is it done?", asked of the world and not of memory: the evidence, or None
     undo     its effect taken back; harmless when there was none
 
-The catalog holds the plan before the first effect, and the evidence of each step after it. A step
-is thus in one of three states: recorded done, possibly begun (the first one not recorded), not
-begun. A failure, a crash and an interrupt all leave by `settle()`: the story is asked whether it
-is decided, that is, whether the world is beyond the point of no return. If so the remaining steps
-are done, each observed first, as anybody may have acted since; else the begun ones are undone, and
-that is recorded too: what was being undone is never taken up again. Settling is idempotent and may
-itself be killed anywhere.
+The catalog holds the plans before the first effect, and the evidence of each step, by name, after it. A step
+is thus in one of three states: recorded done, possibly begun (the first one not recorded), not begun.
+
+There is one decision for all members: it is recorded with what they commit, in one transaction, or when undoing
+begins. A failure, a crash and an interrupt all leave by `settle()`. As long as nothing is decided, each story is
+asked whether its part of the world is beyond the point of no return: if all are, or some are that cannot retreat,
+the remaining steps are done, each observed first, as anybody may have acted since; else those that are beyond it
+retreat, and the begun steps are undone. Settling is idempotent and may itself be killed anywhere.
 """
 
 from __future__ import annotations
 
 import logging
-from itertools import zip_longest
+from collections.abc import Sequence
 from time import monotonic
 
-from ..errors import Busy, HypervisorError, Interrupted, SnapctlError, Unfinished
-from ..model import OperationState, StepTime
+from ..errors import Busy, CatalogError, HypervisorError, Interrupted, SnapctlError, Unfinished
+from ..model import Direction, OperationState, StepTime
 from ..ports import Evidence, OpenOperation
-from .story import FaultPoint, Step, Story, in_words
-
-UNDOING = "undoing"
-"""What the journal has in place of a step once an operation is being undone."""
-
+from .story import Commit, FaultPoint, Step, Story, in_words
 
 log = logging.getLogger(__name__)
 
 
-class Run:
-    """One operation under way: a story, the lease on its domain, and what the journal has of it."""
+class Member:
+    """One story of an operation, and what the journal has of it."""
 
-    def __init__(self, story: Story, operation: OpenOperation, point: FaultPoint) -> None:
-        self._story = story
+    def __init__(self, story: Story, completed: Sequence[str]) -> None:
+        """Raises `CatalogError` when the journal has steps that the story does not."""
+        self.story = story
+        self.completed = list(completed)
+        known = [step.name for step in story.steps]
+        if unknown := [name for name in completed if name not in known]:
+            raise CatalogError(f"the journal has a step {unknown[0]}, which this version of snapctl does not know")
+
+    @property
+    def remaining(self) -> list[Step]:
+        return [step for step in self.story.steps if step.name not in self.completed]
+
+    @property
+    def begun(self) -> list[Step]:
+        """Those that may have had an effect: the completed ones, and the first that is not."""
+        first = self.remaining[:1]
+        return [step for step in self.story.steps if step.name in self.completed or step in first]
+
+    def after(self, step: Step) -> str | None:
+        """The name of the step that follows, of those that remain."""
+        names = [each.name for each in self.remaining]
+        return next(iter(names[names.index(step.name) + 1 :]), None)
+
+
+class Run:
+    """One operation under way: its members' stories, the lease on their domains, and how far they came."""
+
+    def __init__(self, stories: Sequence[Story], operation: OpenOperation, point: FaultPoint) -> None:
         self._operation = operation
+        self._members = [Member(story, operation.record.member(story.domain_uuid).completed) for story in stories]
+        self._at = self._members[0]  # the member whose turn it is: what goes wrong is told of it
         self._point = point
-        self._completed = list(operation.record.completed)
         self._opened = monotonic()
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}
@@ -48,7 +73,9 @@ class Run:
     def carry_out(self) -> None:
         """Do all steps. Whatever goes wrong, the operation is settled before the error leaves."""
         try:
-            self._story.premises()
+            for member in self._members:
+                self._at = member
+                member.story.premises()
             self._forward(settling=False)
             self._close(OperationState.DONE)
         except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 - settled, then raised
@@ -65,7 +92,7 @@ class Run:
                 raise loss from problem
             if isinstance(problem, Unfinished):
                 raise
-            raise self._story.unfinished(in_words(problem)) from problem
+            raise self._at.story.unfinished(in_words(problem)) from problem
         return state
 
     @property
@@ -95,19 +122,17 @@ class Run:
         if interrupted:
             raise Interrupted("interrupted", effect=_effect(state)) from cause
         if state is OperationState.UNDONE:
-            raise self._story.undone(reason) from cause
+            raise self._at.story.undone(reason) from cause
         if not isinstance(cause, SnapctlError):
             raise cause  # a defect of ours: settled, but not to be hidden
 
     def _settle(self, cause: Exception | None) -> OperationState:
-        if self._operation.record.step != UNDOING and self._story.decided():
+        if self._direction() is Direction.FORWARD:
             try:
                 self._forward(settling=True)
             except Exception as failure:  # a defect of ours, too, must not keep a guest from running
-                self._point("retreat.before")
-                if self._loss() or not self._story.retreat():
+                if self._loss() or not self._retreat(self._members):
                     raise
-                self._point("retreat.after")
                 cause = failure
             else:
                 self._close(OperationState.DONE)
@@ -115,6 +140,26 @@ class Run:
         self._backward()
         self._close(OperationState.UNDONE, error=str(cause) if cause else None)
         return OperationState.UNDONE
+
+    def _direction(self) -> Direction:
+        """The decision that is recorded, or that the world has come to. All members go the same way."""
+        if (decided := self._operation.record.decision) is not None:
+            return decided
+        beyond = [member for member in self._members if member.story.decided()]
+        if not beyond or (len(beyond) < len(self._members) and self._retreat(beyond)):
+            return Direction.UNDO
+        return Direction.FORWARD
+
+    def _retreat(self, members: Sequence[Member]) -> bool:
+        """Bring all of them back before the point of no return, if every one can still be; say whether."""
+        if not all(member.story.may_retreat() for member in members):
+            return False
+        self._point("retreat.before")
+        self._operation.check()
+        for member in members:
+            member.story.retreat()
+        self._point("retreat.after")
+        return True
 
     def _loss(self) -> Busy | None:
         """The refusal when somebody else has, or had, the operation: then how things stand is not for us to say."""
@@ -130,16 +175,23 @@ class Run:
 
     def _forward(self, *, settling: bool) -> None:
         """Do the steps that are not recorded. When `settling`, any of them may have happened: look first."""
-        remaining = self._story.steps[len(self._completed) :]
-        for step, following in zip_longest(remaining, remaining[1:]):
-            self._began.setdefault(step.name, monotonic())
-            evidence = step.observe() if settling else None
-            if evidence is None:
-                evidence = self._do(step)
-            self._operation.complete(step.name, evidence, following.name if following else None)
-            self._completed.append(step.name)
-            self._story.facts.update(evidence)
-            self._ended[step.name] = monotonic()
+        while (name := self._next()) is not None:
+            self._began.setdefault(name, monotonic())
+            steps = [(member, step) for member in self._members for step in member.remaining if step.name == name]
+            if all(isinstance(step, Commit) for _, step in steps):
+                self._commit_together(steps, settling=settling)
+            else:
+                for member, step in steps:
+                    self._at = member
+                    evidence = step.observe() if settling else None
+                    self._complete(member, step, self._do(step) if evidence is None else evidence)
+            self._ended[name] = monotonic()
+
+    def _next(self) -> str | None:
+        """The name of the step to be taken now: nobody takes a step before one that another member has yet to take."""
+        waiting = [[step.name for step in member.remaining] for member in self._members]
+        firsts = [names[0] for names in waiting if names]
+        return next((name for name in firsts if all(name not in names[1:] for names in waiting)), None)
 
     def _do(self, step: Step) -> Evidence:
         self._point(f"{step.name}.before")
@@ -150,23 +202,62 @@ class Run:
         except HypervisorError as error:
             failure = error  # an RPC error means unknown, not failed: look
         self._point(f"{step.name}.after")
-        evidence = step.observe()
-        if evidence is None:
-            raise failure or HypervisorError(f"step {step.name} had no effect", effect="its outcome is unknown")
-        return evidence
+        return _observed(step, failure)
+
+    def _commit_together(self, steps: Sequence[tuple[Member, Step]], *, settling: bool) -> None:
+        """All of them in one transaction, which is the decision: it holds for every member, or for none."""
+        evidence = [step.observe() if settling else None for _, step in steps]
+        if any(each is None for each in evidence):
+            name = steps[0][1].name
+            self._point(f"{name}.before")
+            self._operation.check()
+            failure: HypervisorError | None = None
+            try:
+                for _, step in steps:
+                    assert isinstance(step, Commit)  # noqa: S101 - says so to the type checker
+                    step.prepare()
+                with self._operation.deciding():
+                    for _, step in steps:
+                        step.do()
+            except HypervisorError as error:
+                failure = error
+            self._point(f"{name}.after")
+            evidence = [_observed(step, failure) for _, step in steps]
+        for (member, step), each in zip(steps, evidence, strict=True):
+            assert each is not None  # noqa: S101 - observed
+            self._complete(member, step, each)
+
+    def _complete(self, member: Member, step: Step, evidence: Evidence) -> None:
+        self._operation.complete(member.story.domain_uuid, step.name, evidence, member.after(step))
+        member.completed.append(step.name)
+        member.story.facts.update(evidence)
 
     def _backward(self) -> None:
         """Undo what may have begun, last first. An undo that fails leaves the journal row open."""
-        begun = len(self._completed) + 1
-        self._operation.enter(UNDOING)
-        for step in reversed(self._story.steps[:begun]):
-            self._point(f"{step.name}.undo.before")
-            self._operation.check()
-            step.undo()
-            self._point(f"{step.name}.undo.after")
+        self._operation.decide(Direction.UNDO)
+        begun = {id(member): member.begun for member in self._members}
+        most = max(len(steps) for steps in begun.values())
+        for position in reversed(range(most)):
+            for member in reversed(self._members):
+                if position < len(begun[id(member)]):
+                    self._at = member
+                    self._undo(begun[id(member)][position])
+
+    def _undo(self, step: Step) -> None:
+        self._point(f"{step.name}.undo.before")
+        self._operation.check()
+        step.undo()
+        self._point(f"{step.name}.undo.after")
 
     def _close(self, state: OperationState, error: str | None = None) -> None:
         self._operation.close(state, error)
+
+
+def _observed(step: Step, failure: HypervisorError | None) -> Evidence:
+    evidence = step.observe()
+    if evidence is None:
+        raise failure or HypervisorError(f"step {step.name} had no effect", effect="its outcome is unknown")
+    return evidence
 
 
 def _effect(state: OperationState) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ..errors import SnapctlError
-from ..model import OperationKind, OperationRecord, Outcome, Recovered
+from ..model import MemberRecord, OperationKind, OperationRecord, Outcome, Recovered
 from ..ports import Catalog, Hypervisor, OpenOperation, Progress
 from .fence import Fenced
 from .run import Run
@@ -26,14 +26,19 @@ class Runner:
         self._progress = progress
         self._point = point
 
-    def run(self, kind: OperationKind, plan: Plan) -> Run:
-        """Carry a plan out. Raises what its story does; `Busy` when somebody else is at the domain."""
+    def run(self, kind: OperationKind, *plans: Plan) -> Run:
+        """Carry the plans of one operation out, one for each of its domains.
+
+        Raises what their stories do; `Busy` when somebody else is at one of the domains.
+        """
         operation = self._catalog.open_operation(
-            operation_id=plan.operation_id,
+            operation_id=plans[0].operation_id,
             kind=kind,
-            domain_uuid=plan.domain_uuid,
-            domain_name=plan.domain_name,
-            plan=msgspec.to_builtins(plan),
+            version=self._registry.version(kind),
+            members=[
+                MemberRecord(domain_uuid=plan.domain_uuid, domain_name=plan.domain_name, plan=msgspec.to_builtins(plan))
+                for plan in plans
+            ],
         )
         try:
             run = self._begun(operation)
@@ -57,23 +62,19 @@ class Runner:
 
     def _recover(self, left: OperationRecord) -> Recovered:
         if self._catalog.is_abandoned(left):
-            self._registry.plan(left)  # raises for a damaged one, before anybody becomes its owner
+            self._registry.plans(left)  # raises for a damaged one, before anybody becomes its owner
         operation = self._catalog.take_over(left)
         try:
             state = self._begun(operation).settle()
         finally:
             operation.release()
         return Recovered(
-            operation=left.kind,
-            domain=left.domain_name,
-            id=left.id,
-            state=state,
-            detail=f"it had stopped at step {left.step}" if left.step else "it had stopped in its first step",
+            operation=left.kind, domain=left.domains, id=left.id, state=state, detail=f"it had stopped {left.progress}"
         )
 
     def _begun(self, operation: OpenOperation) -> Run:
-        story = self._registry.story(Fenced(self._hypervisor, operation), self._catalog, operation, self._progress)
-        return Run(story, operation, self._point)
+        hypervisor = Fenced(self._hypervisor, operation)
+        return Run(self._registry.stories(hypervisor, self._catalog, operation, self._progress), operation, self._point)
 
 
 def outcome(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import HypervisorError, OperationUndone, SnapctlError, Unfinished
-from ..model import Host, OperationRecord
+from ..model import Host, OperationKind, OperationRecord
 from ..ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 
 FaultPoint = Callable[[str], None]
@@ -23,6 +23,16 @@ class Step:
     do: Callable[[], None]
     observe: Callable[[], Evidence | None]
     undo: Callable[[], None] = nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(Step):
+    """The step with which an operation is decided: `do` writes the catalog and has no other effect.
+
+    It is done for all members in one transaction. `prepare` gathers what `do` writes, before that begins.
+    """
+
+    prepare: Callable[[], None] = nothing
 
 
 class Plan(Protocol):
@@ -51,6 +61,9 @@ class Story(Protocol):
     """Evidence of the steps so far, as the journal holds it."""
 
     @property
+    def domain_uuid(self) -> str: ...
+
+    @property
     def steps(self) -> tuple[Step, ...]: ...
 
     def premises(self) -> None:
@@ -59,8 +72,11 @@ class Story(Protocol):
     def decided(self) -> bool:
         """Whether the world is beyond the point of no return, so that only forward is safe."""
 
-    def retreat(self) -> bool:
-        """Bring the world back before the point of no return, if that is still safe; say whether."""
+    def may_retreat(self) -> bool:
+        """Whether the world can still be brought back before the point of no return."""
+
+    def retreat(self) -> None:
+        """Bring it back. Called only where `may_retreat` says so."""
 
     def undone(self, cause: Exception) -> SnapctlError:
         """What to tell the user after `cause` led to everything being taken back."""
@@ -72,11 +88,18 @@ class Story(Protocol):
 class Registry(Protocol):
     """All kinds of operations: how each reads its plan, and tells its story."""
 
-    def plan(self, operation: OperationRecord) -> Plan:
-        """The plan as the journal has it. Raises `CatalogError` for one that is damaged: it is input, too."""
+    def version(self, kind: OperationKind) -> int:
+        """The version of the plans and steps of that kind. It goes up with every change that an older or newer
+        snapctl would misunderstand in the middle of an operation."""
 
-    def story(self, hypervisor: Hypervisor, catalog: Catalog, operation: OpenOperation, progress: Progress) -> Story:
-        """The story of a journal row: the same for a new operation and for one that a crash left behind."""
+    def plans(self, operation: OperationRecord) -> list[Plan]:
+        """The members' plans as the journal has them. Raises `CatalogError` for what is damaged (it is input, too),
+        or was written in another version."""
+
+    def stories(
+        self, hypervisor: Hypervisor, catalog: Catalog, operation: OpenOperation, progress: Progress
+    ) -> list[Story]:
+        """The members' stories: the same for a new operation and for one that a crash left behind."""
 
 
 def undone(cause: Exception, domain: str) -> SnapctlError:

@@ -28,6 +28,8 @@ from .layer import Collapsible, FileFacts, Layer, NewOverlay
 from .names import LONGEST_DESCRIPTION, NAME, check_description, check_expiry, check_name, some
 from .operation import (
     After,
+    Direction,
+    MemberRecord,
     OperationKind,
     OperationRecord,
     OperationState,
@@ -74,6 +76,7 @@ __all__ = [
     "Collapsible",
     "Decision",
     "Device",
+    "Direction",
     "Disk",
     "Domain",
     "DomainDisks",
@@ -89,6 +92,7 @@ __all__ = [
     "Labels",
     "Layer",
     "Level",
+    "MemberRecord",
     "MemoryImage",
     "NewOverlay",
     "OffReason",

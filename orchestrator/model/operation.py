@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -35,25 +35,65 @@ class Owner:
     pid_start: str
 
 
+class Direction(StrEnum):
+    """Where an operation goes. Made once, for all of its members, and never taken back."""
+
+    FORWARD = "forward"  # what it does is committed: the remaining steps are done, whatever happens
+    UNDO = "undo"  # what was begun is taken back
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRecord:
+    """One domain of an operation. `plan` never changes; `results` and `completed` only grow."""
+
+    domain_uuid: str
+    domain_name: str
+    plan: Mapping[str, Any]
+    step: str = ""  # the step that was entered last
+    completed: tuple[str, ...] = ()  # steps observed done, by name
+    results: Mapping[str, Any] = field(default_factory=dict)  # what these steps left, by key
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationRecord:
-    """A journal row. `plan` never changes; `facts` and `steps` only grow."""
+    """A journal row: what one run of a verb is to do to one domain or to several, and how far it came.
+
+    `decision` is None until it is made: when all members are committed, or when undoing begins. `version` is
+    that of the plans and steps: another snapctl may have written the row.
+    """
 
     id: str
     kind: OperationKind
     host_uuid: str
-    domain_uuid: str
-    domain_name: str
     state: OperationState
-    step: str  # the step that was entered last
-    completed: tuple[str, ...]  # steps observed done, in order
-    plan: Mapping[str, Any]
-    facts: Mapping[str, Any]
+    members: tuple[MemberRecord, ...]
+    version: int
     token: int
     owner: Owner
     opened: datetime
     lease_until: datetime
+    decision: Direction | None = None
     error: str | None = None
+
+    @property
+    def domains(self) -> str:
+        """The names of its domains, for people."""
+        return ", ".join(member.domain_name for member in self.members)
+
+    @property
+    def progress(self) -> str:
+        """How far it came, for people: "at step saved", "in its first step" or "being undone"."""
+        if self.decision is Direction.UNDO:
+            return "being undone"
+        steps = list(dict.fromkeys(member.step for member in self.members if member.step))
+        return f"at step {', '.join(steps)}" if steps else "in its first step"
+
+    def member(self, domain_uuid: str) -> MemberRecord:
+        """The member that is this domain. Raises `KeyError` when there is none."""
+        for member in self.members:
+            if member.domain_uuid == domain_uuid:
+                return member
+        raise KeyError(domain_uuid)
 
 
 class After(StrEnum):

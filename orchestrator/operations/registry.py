@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from ..engine.story import Plan, Story
 from ..errors import CatalogError
-from ..model import OperationKind, OperationRecord
+from ..model import MemberRecord, OperationKind, OperationRecord
 from ..ports import Catalog, Hypervisor, OpenOperation, Progress
 from ..store.layout import is_made_by
 from .checkpoint.plan import CheckpointPlan
@@ -23,33 +24,60 @@ from .rollback.plan import RollbackPlan
 from .rollback.story import RollbackStory
 from .shared.base import PlannedStory
 
-OPERATIONS: dict[OperationKind, tuple[type[Plan], type[PlannedStory[Any]]]] = {
-    OperationKind.CHECKPOINT: (CheckpointPlan, CheckpointStory),
-    OperationKind.ROLLBACK: (RollbackPlan, RollbackStory),
-    OperationKind.DELETE: (DeletePlan, DeleteStory),
-    OperationKind.COLLAPSE: (CollapsePlan, CollapseStory),
-    OperationKind.FLATTEN: (CollapsePlan, CollapseStory),
-    OperationKind.EDIT: (EditPlan, EditStory),
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    plan: type[Plan]
+    story: type[PlannedStory[Any]]
+    version: int = 2
+    """Of plan and steps: see `Registry.version`. 1 was that of snapctl before operations had members."""
+
+
+OPERATIONS: dict[OperationKind, Kind] = {
+    OperationKind.CHECKPOINT: Kind(CheckpointPlan, CheckpointStory),
+    OperationKind.ROLLBACK: Kind(RollbackPlan, RollbackStory),
+    OperationKind.DELETE: Kind(DeletePlan, DeleteStory),
+    OperationKind.COLLAPSE: Kind(CollapsePlan, CollapseStory),
+    OperationKind.FLATTEN: Kind(CollapsePlan, CollapseStory),
+    OperationKind.EDIT: Kind(EditPlan, EditStory),
 }
 
 
 class Operations:
     """Implements `engine.story.Registry` for the operations above."""
 
-    def plan(self, operation: OperationRecord) -> Plan:
-        kind, _ = OPERATIONS[operation.kind]
-        try:
-            plan = msgspec.convert(operation.plan, kind)
-        except msgspec.ValidationError as error:
-            raise _damaged(operation, str(error)) from error
-        for path in misplaced(plan):
-            raise _damaged(operation, f"{path!r} is not where snapctl puts a file")
-        return plan
+    def version(self, kind: OperationKind) -> int:
+        return OPERATIONS[kind].version
 
-    def story(self, hypervisor: Hypervisor, catalog: Catalog, operation: OpenOperation, progress: Progress) -> Story:
-        _, kind = OPERATIONS[operation.record.kind]
-        facts = dict(operation.record.facts)
-        return kind(self.plan(operation.record), hypervisor, catalog, operation, facts, progress)
+    def plans(self, operation: OperationRecord) -> list[Plan]:
+        if operation.version != (known := self.version(operation.kind)):
+            raise CatalogError(
+                f"the {operation.kind} of {operation.domains} was begun by another version of snapctl "
+                f"(it has version {operation.version} of that operation, this one {known})",
+                hint="finish it with that version: snapctl recover",
+            )
+        return [_plan(operation, member) for member in operation.members]
+
+    def stories(
+        self, hypervisor: Hypervisor, catalog: Catalog, operation: OpenOperation, progress: Progress
+    ) -> list[Story]:
+        story, record = OPERATIONS[operation.record.kind].story, operation.record
+        return [
+            story(plan, hypervisor, catalog, operation, dict(member.results), progress)
+            for plan, member in zip(self.plans(record), record.members, strict=True)
+        ]
+
+
+def _plan(operation: OperationRecord, member: MemberRecord) -> Plan:
+    try:
+        plan = msgspec.convert(member.plan, OPERATIONS[operation.kind].plan)
+    except msgspec.ValidationError as error:
+        raise _damaged(operation, str(error)) from error
+    if (plan.operation_id, plan.domain_uuid) != (operation.id, member.domain_uuid):
+        raise _damaged(operation, "it is another operation's")
+    for path in misplaced(plan):
+        raise _damaged(operation, f"{path!r} is not where snapctl puts a file")
+    return plan
 
 
 def misplaced(plan: Plan) -> list[str]:

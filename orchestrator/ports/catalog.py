@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 from ..model import (
     CatalogCondition,
@@ -13,6 +13,7 @@ from ..model import (
     Head,
     Holdings,
     Layer,
+    MemberRecord,
     OperationKind,
     OperationRecord,
     RebuiltDomain,
@@ -79,11 +80,10 @@ class Catalog(Protocol):
         *,
         operation_id: str,
         kind: OperationKind,
-        domain_uuid: str,
-        domain_name: str,
-        plan: Mapping[str, Any],
+        version: int,
+        members: Sequence[MemberRecord],
     ) -> OpenOperation:
-        """Record the intent durably and take the domain. Raises `Busy` when somebody else has it."""
+        """Record the intent durably and take its domains, all or none. Raises `Busy` when somebody else has one."""
 
     def take_over(self, operation: OperationRecord) -> OpenOperation:
         """Become the owner of an open operation whose owner is gone. Raises `Busy` while it is not."""

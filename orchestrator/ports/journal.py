@@ -1,18 +1,19 @@
-"""An open operation: the right to change a domain, and all that is written under it."""
+"""An open operation: the right to change its domains, and all that is written under it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from ..model import Checkpoint, Head, Labels, Layer, OperationRecord, OperationState
+from ..model import Checkpoint, Direction, Head, Labels, Layer, OperationRecord, OperationState
 
 Evidence = Mapping[str, Any]
 """What a step that was observed done leaves in the journal."""
 
 
 class OpenOperation(Protocol):
-    """The right to change one domain: a row of the journal, and the token it was given.
+    """The right to change the domains of one operation: a row of the journal, and the token it was given.
 
     Kept alive by a heartbeat until it is released. Whoever lost it changes nothing: every method that writes
     does nothing and raises `Busy` when the token is not the row's any more. Each is one transaction; each
@@ -29,16 +30,22 @@ class OpenOperation(Protocol):
     def release(self) -> None:
         """Stop the heartbeat. The row stays as it is."""
 
-    def discarded_layers(self) -> list[Layer]:
-        """The layers that this operation discarded and whose rows are still there."""
+    def discarded_layers(self, domain_uuid: str) -> list[Layer]:
+        """The layers of a member that this operation discarded and whose rows are still there."""
 
     # the journal
-    def enter(self, step: str) -> None:
-        """Record that the effect of `step` may begin to exist."""
+    def complete(self, domain_uuid: str, step: str, results: Mapping[str, Any], entering: str | None = None) -> None:
+        """Record that a member's `step` was observed done, add `results` to the member's, and that the effect of
+        the step `entering` may begin to exist. Repeating it changes nothing."""
 
-    def complete(self, step: str, facts: Mapping[str, Any], entering: str | None = None) -> None:
-        """Record that `step` was observed done, merge `facts` into the operation's, and that the effect
-        of the step `entering` may begin to exist."""
+    def decide(self, direction: Direction) -> None:
+        """Record where the operation goes, once and for all of its members."""
+
+    def deciding(self) -> AbstractContextManager[None]:
+        """All that is committed within is one transaction, which also decides that the operation goes forward.
+
+        Nothing of it holds when anything within raises.
+        """
 
     def close(self, state: OperationState, error: str | None = None) -> None:
         """Settle the operation (done or undone), release the lease. Repeating it changes nothing."""

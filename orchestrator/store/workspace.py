@@ -161,17 +161,17 @@ def remove_directories(hypervisor: Hypervisor, catalog: Catalog, removed: Iterab
             remove_if_empty(hypervisor, directory)
 
 
-def remove_discarded(hypervisor: Hypervisor, catalog: Catalog, operation: OpenOperation) -> None:
-    """Delete the files of the layers that this operation discarded, then forget their names."""
-    paths = [layer.path for layer in operation.discarded_layers()]
-    remove_files(hypervisor, operation.record.domain_uuid, paths)
+def remove_discarded(hypervisor: Hypervisor, catalog: Catalog, operation: OpenOperation, domain_uuid: str) -> None:
+    """Delete the files of the layers of a domain that this operation discarded, then forget their names."""
+    paths = [layer.path for layer in operation.discarded_layers(domain_uuid)]
+    remove_files(hypervisor, domain_uuid, paths)
     remove_directories(hypervisor, catalog, paths)
     operation.forget_layers(paths)
 
 
-def nothing_discarded(catalog: Catalog, operation: OpenOperation) -> Evidence | None:
-    """Whether nothing that this operation discarded is left."""
-    return None if operation.discarded_layers() else {}
+def nothing_discarded(operation: OpenOperation, domain_uuid: str) -> Evidence | None:
+    """Whether nothing of a domain that this operation discarded is left."""
+    return None if operation.discarded_layers(domain_uuid) else {}
 
 
 def remove_if_empty(hypervisor: Hypervisor, directory: str) -> None:

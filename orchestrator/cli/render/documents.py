@@ -17,7 +17,14 @@ def forest(trees: Iterable[DomainTree]) -> list[dict[str, Any]]:
             "domain": tree.name,
             "domain_uuid": tree.uuid,
             "unfinished": [
-                {"id": each.id, "kind": each.kind, "step": each.step, "opened": each.opened, "owner": each.owner}
+                {
+                    "id": each.id,
+                    "kind": each.kind,
+                    "step": each.member(tree.uuid).step,
+                    "decision": each.decision,
+                    "opened": each.opened,
+                    "owner": each.owner,
+                }
                 for each in tree.unfinished
             ],
             "checkpoints": [msgspec.to_builtins(node.checkpoint) | {"depth": node.depth} for node in tree.nodes],

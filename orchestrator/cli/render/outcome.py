@@ -87,9 +87,8 @@ def settled(recovered: Iterable[Recovered]) -> Iterator[str]:
 def unfinished(operations: Iterable[OperationRecord], now: datetime) -> Iterator[str]:
     """Operations that are open: under way somewhere, or left behind."""
     for each in operations:
-        domain, owner = shown(each.domain_name), shown(f"{each.owner.user}@{each.owner.host}")
-        step = f"step {each.step}" if each.step else "just begun"
+        domain, owner = shown(each.domains), shown(f"{each.owner.user}@{each.owner.host}")
         yield (
-            f"{domain}: unfinished {each.kind} ({step}, begun {age(each.opened, now)} by {owner}, "
+            f"{domain}: unfinished {each.kind} ({each.progress}, begun {age(each.opened, now)} by {owner}, "
             f"pid {each.owner.pid}); settle it: snapctl recover {domain}"
         )

@@ -143,8 +143,9 @@ def trees(checkpoints: Iterable[CheckpointSummary], operations: Iterable[Operati
         names[checkpoint.domain_uuid] = checkpoint.domain
         own.setdefault(checkpoint.domain_uuid, []).append(checkpoint)
     for operation in operations:
-        names.setdefault(operation.domain_uuid, operation.domain_name)
-        unfinished.setdefault(operation.domain_uuid, []).append(operation)
+        for member in operation.members:
+            names.setdefault(member.domain_uuid, member.domain_name)
+            unfinished.setdefault(member.domain_uuid, []).append(operation)
     return [DomainTree(name, uuid, place(own.get(uuid, [])), unfinished.get(uuid, [])) for uuid, name in names.items()]
 
 
@@ -154,7 +155,7 @@ def tree(
     for number, domain in enumerate(drawn):
         if number:
             yield ""
-        unfinished = (f" (unfinished {each.kind}: {each.step or 'just begun'})" for each in domain.unfinished)
+        unfinished = (f" (unfinished {each.kind}: {each.progress})" for each in domain.unfinished)
         yield _short(shown(domain.name), "".join(unfinished), terminal)
         if domain.nodes:
             yield from align(COLUMNS, _rows(domain.nodes, now, terminal, glyphs), terminal)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ...engine.story import Step, in_words, nothing, undone
+from ...engine.story import Commit, Step, in_words, undone
 from ...errors import GuestLost, Refused, SnapctlError, Unfinished
 from ...formats import saveimage
 from ...model import After, Domain, FileFacts, GuestState, Head, OffReason, OperationKind, Source, runs_after
@@ -63,7 +63,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
             Step("prepared", self._prepare, self._is_prepared, self._unprepare),
             Step("saved", self._save, self._is_saved, self._unsave),
             Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
-            Step("committed", self._commit, self._is_committed, nothing),
+            Commit("committed", self._commit, self._is_committed, prepare=self._gather),
         )
         restored = (Step("restored", self._restore, self._is_restored),) if self.plan.after is not After.STOP else ()
         resumed = (Step("resumed", self._resume, self._is_resumed),) if self._runs_after else ()
@@ -195,18 +195,21 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     def _point_back(self) -> None:
         define_sources(self._hypervisor, self.plan.domain_uuid, self._tops)
 
+    def _gather(self) -> None:
+        """What the transaction is to write, so that nothing is asked of the hypervisor within it."""
+        self._checkpoint = record.checkpoint(self.plan, self.facts, self._catalog)
+        self._chains = record.chains(self.plan, self._checkpoint, self._hypervisor)
+
     def _commit(self) -> None:
-        checkpoint = record.checkpoint(self.plan, self.facts, self._catalog)
         head = Head(
             host_uuid=self.plan.host.uuid,
             domain_uuid=self.plan.domain_uuid,
-            checkpoint_id=checkpoint.id,
+            checkpoint_id=self._checkpoint.id,
             overlays={overlay.target: overlay.path for overlay in self.plan.overlays},
             kept_id=self.plan.head.kept_id if self.plan.head else None,
         )
         overlays = new_layers(self.plan.operation_id, self.plan.overlays)
-        chains = record.chains(self.plan, checkpoint, self._hypervisor)
-        self._operation.commit_checkpoint(checkpoint, chains, head, overlays)
+        self._operation.commit_checkpoint(self._checkpoint, self._chains, head, overlays)
 
     def _is_committed(self) -> Evidence | None:
         return {} if self._catalog.checkpoint_by_id(self.plan.operation_id) is not None else None
@@ -252,13 +255,14 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
             return "frozen" in self.facts
         return self._is_saved() is not None
 
-    def retreat(self) -> bool:
-        """Restore the guest onto the unchanged tops; safe only while no checkpoint relies on them."""
-        if self._is_committed() is not None or self._is_saved() is None:
-            return False
+    def may_retreat(self) -> bool:
+        """Only while no checkpoint relies on the tops, and they are as they were when the memory was saved."""
+        return self._is_committed() is None and self._is_saved() is not None
+
+    def retreat(self) -> None:
+        """Restore the guest onto the unchanged tops."""
         define_sources(self._hypervisor, self.plan.domain_uuid, self._tops)
         self._rewind.restore_back(self._tops)
-        return True
 
     def undone(self, cause: Exception) -> SnapctlError:
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)

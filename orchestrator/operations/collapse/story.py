@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from posixpath import dirname
 
-from ...engine.story import Step
+from ...engine.story import Commit, Step
 from ...errors import HypervisorError, NotFound, Refused, Unfinished
 from ...model import Domain, Layer
 from ...ports import Evidence
@@ -32,7 +32,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         return (
             Step("marked", self._mark, self._is_marked, self._unmark),
             Step("streamed", self._stream, self._is_streamed, self._stop),
-            Step("committed", self._commit, self._see_committed),
+            Commit("committed", self._commit, self._see_committed, prepare=self._gather),
             Step("described", self._describe, self._is_described),
             Step("removed", self._remove, self._is_removed),
         )
@@ -102,8 +102,11 @@ class CollapseStory(PlannedStory[CollapsePlan]):
 
     # ------------------------------------------------------------------ committed
 
+    def _gather(self) -> None:
+        self._rewritten = self._as_it_is(self.plan.base_path)
+
     def _commit(self) -> None:
-        self._operation.commit_rewrite(self._as_it_is(self.plan.base_path))
+        self._operation.commit_rewrite(self._rewritten)
 
     def _see_committed(self) -> Evidence | None:
         if not self._is_committed():
@@ -144,10 +147,10 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         return dirname(self.plan.layer.path)
 
     def _remove(self) -> None:
-        remove_discarded(self._hypervisor, self._catalog, self._operation)
+        remove_discarded(self._hypervisor, self._catalog, self._operation, self.plan.domain_uuid)
 
     def _is_removed(self) -> Evidence | None:
-        return nothing_discarded(self._catalog, self._operation)
+        return nothing_discarded(self._operation, self.plan.domain_uuid)
 
     # ------------------------------------------------------------------ settling
 

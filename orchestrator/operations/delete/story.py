@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from posixpath import dirname
 
-from ...engine.story import Step
+from ...engine.story import Commit, Step
 from ...errors import Refused, Unfinished
 from ...model import CheckpointState
 from ...ports import Evidence
@@ -23,7 +23,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
     @property
     def steps(self) -> tuple[Step, ...]:
         return (
-            Step("hidden", self._hide, self._is_hidden),
+            Commit("hidden", self._hide, self._is_hidden),
             Step("removed", self._remove, self._is_removed),
             Step("described", self._describe, self._is_described),
         )
@@ -48,7 +48,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
 
     def _remove(self) -> None:
         """The memory image first: it is most of the bytes. The names go after the files."""
-        layers = [layer.path for layer in self._operation.discarded_layers()]
+        layers = [layer.path for layer in self._operation.discarded_layers(self.plan.domain_uuid)]
         files = [self.plan.memory_path, *layers]
         remove_files(self._hypervisor, self.plan.domain_uuid, files)
         remove_directories(self._hypervisor, self._catalog, files)
@@ -57,7 +57,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
 
     def _is_removed(self) -> Evidence | None:
         gone = self._catalog.checkpoint_by_id(self.plan.checkpoint_id) is None
-        if not gone or self._operation.discarded_layers():
+        if not gone or self._operation.discarded_layers(self.plan.domain_uuid):
             return None
         return changed_manifest(self._hypervisor, self._directory, manifest.without_checkpoint)
 

@@ -6,7 +6,7 @@ catalog says the same. A crash leaves a catalog that is ahead of the manifest: f
 
 from __future__ import annotations
 
-from ...engine.story import Step
+from ...engine.story import Commit, Step
 from ...errors import Refused, Unfinished
 from ...model import CheckpointState
 from ...ports import Evidence
@@ -21,7 +21,7 @@ class EditStory(PlannedStory[EditPlan]):
     @property
     def steps(self) -> tuple[Step, ...]:
         return (
-            Step("recorded", self._record, self._is_recorded),
+            Commit("recorded", self._record, self._is_recorded),
             Step("described", self._describe, self._is_described),
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ...engine.story import Step, nothing
+from ...engine.story import Commit, Step, nothing
 from ...errors import Refused, Unfinished
 from ...model import CheckpointState, Head, OperationKind, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
@@ -58,7 +58,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             Step("stopped", self._stop, self._is_stopped, nothing),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
             Step("restored", self._restore, self._is_restored),
-            Step("committed", self._commit, self._is_committed),
+            Commit("committed", self._commit, self._is_committed),
             *resumed,
             Step("cleaned", self._clean, self._is_cleaned),
         )
@@ -144,10 +144,10 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         return {} if head is not None and dict(head.overlays) == wanted else None
 
     def _clean(self) -> None:
-        remove_discarded(self._hypervisor, self._catalog, self._operation)
+        remove_discarded(self._hypervisor, self._catalog, self._operation, self.plan.domain_uuid)
 
     def _is_cleaned(self) -> Evidence | None:
-        return nothing_discarded(self._catalog, self._operation)
+        return nothing_discarded(self._operation, self.plan.domain_uuid)
 
     # ------------------------------------------------------------------ settling
 

@@ -29,8 +29,15 @@ class PlannedStory(Story, Generic[P]):
         self._operation = operation
         self._progress = progress
 
-    def retreat(self) -> bool:
+    @property
+    def domain_uuid(self) -> str:
+        return self.plan.domain_uuid
+
+    def may_retreat(self) -> bool:
         return False  # beyond the point of no return there is nothing to go back to
+
+    def retreat(self) -> None:
+        raise NotImplementedError
 
     def undone(self, cause: Exception) -> SnapctlError:
         return undone(cause, self.plan.domain_name)

@@ -78,7 +78,7 @@ class DoctorFacts:
     @cached_property
     def busy(self) -> frozenset[str]:
         """The UUIDs of domains with an open operation: between two steps nothing is as the catalog says."""
-        return frozenset(each.operation.domain_uuid for each in self.operations)
+        return frozenset(member.domain_uuid for each in self.operations for member in each.operation.members)
 
     @cached_property
     def catalogued_files(self) -> frozenset[str]:

@@ -25,13 +25,13 @@ def operations(facts: DoctorFacts) -> Iterator[Advice]:
 def _operation(each: Open) -> Advice:
     operation, owner = each.operation, each.operation.owner
     since = operation.opened.strftime("%Y-%m-%d %H:%M:%S UTC")
-    by = f"since {since} by {owner.user}@{owner.host}, process {owner.pid}, at step {operation.step or 'none yet'}"
+    by = f"since {since} by {owner.user}@{owner.host}, process {owner.pid}, {operation.progress}"
     if not each.abandoned:
-        return note("operations", f"a {operation.kind} of {operation.domain_name} is under way {by}")
+        return note("operations", f"a {operation.kind} of {operation.domains} is under way {by}")
     return error(
         "operations",
-        f"a {operation.kind} of {operation.domain_name} is unfinished, {by}",
-        f"snapctl recover {operation.domain_name}",
+        f"a {operation.kind} of {operation.domains} is unfinished, {by}",
+        f"snapctl recover {operation.members[0].domain_name}",
         UNFINISHED,
     )
 
