@@ -49,8 +49,8 @@ class Member:
     @property
     def begun(self) -> list[Step]:
         """Those that may have had an effect: the completed ones, and the first that is not."""
-        first = self.remaining[:1]
-        return [step for step in self.story.steps if step.name in self.completed or step in first]
+        names = {*self.completed, *(step.name for step in self.remaining[:1])}
+        return [step for step in self.story.steps if step.name in names]
 
     def after(self, step: Step) -> str | None:
         """The name of the step that follows, of those that remain."""

@@ -99,7 +99,13 @@ class Bench:
 
     def _coordinator(self, url: str, store: str, reserve_mib: int = 0, progress: Progress = silent) -> Coordinator:
         recorded = Recorded(TwinHypervisor(self.world), self.changes)
-        return Coordinator(recorded, open_catalog(url), store=store, reserve_bytes=reserve_mib * MIB, progress=progress)
+        return Coordinator(
+            recorded,
+            open_catalog(url, self.world.host),
+            store=store,
+            reserve_bytes=reserve_mib * MIB,
+            progress=progress,
+        )
 
     def configure(self, text: str) -> None:
         """Write this user's own configuration file."""

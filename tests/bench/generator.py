@@ -26,6 +26,7 @@ from orchestrator.catalog.tables import (
     HeadRow,
     HostRow,
     LayerRow,
+    MemberRow,
     OperationRow,
     TagRow,
 )
@@ -34,6 +35,7 @@ from orchestrator.model import (
     CheckpointDisk,
     CheckpointState,
     Device,
+    Direction,
     Host,
     Layer,
     MemoryImage,
@@ -52,7 +54,7 @@ DOMAIN_XML = f"<domain>{' ' * 4000}</domain>"  # as long as that of a guest with
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 _TABLES: tuple[type[Base], ...] = (
-    *(HostRow, DomainRow, OperationRow, LayerRow),
+    *(HostRow, DomainRow, OperationRow, MemberRow, LayerRow),
     *(CheckpointRow, DocumentRow, CheckpointDiskRow, TagRow, HeadRow, HeadDiskRow),
 )
 """Each after those that its rows refer to."""
@@ -86,7 +88,7 @@ def adopt(url: str, store: str) -> None:
 
 
 def _save(url: str, made: _Rows) -> None:
-    open_catalog(url).close_connection()
+    open_catalog(url, made.host).close_connection()
     database = Database(url)
     try:
         with database.write() as session:
@@ -180,23 +182,23 @@ class _Rows:
     """Rows by table."""
 
     def __init__(self, host: Host) -> None:
-        self._host = host
+        self.host = host
         self._layer_ids: dict[str, int] = {}  # by path
         self.of: dict[type[Base], list[Base]] = defaultdict(list)
         self._add(HostRow(uuid=host.uuid, name=host.name, uri=host.uri))
 
     def add_domain(self, name: str, uuid: str, size: int) -> Checkpoint:
         """A domain with its checkpoints; returns the last one."""
-        place = {"host_uuid": self._host.uuid, "domain_uuid": uuid}
-        self._add(DomainRow(host_uuid=self._host.uuid, uuid=uuid, name=name, seen=rows.timestamp(BEGAN)))
-        for checkpoint in tree(self._host, name, uuid, size):
+        place = {"host_uuid": self.host.uuid, "domain_uuid": uuid}
+        self._add(DomainRow(host_uuid=self.host.uuid, uuid=uuid, name=name, seen=rows.timestamp(BEGAN)))
+        for checkpoint in tree(self.host, name, uuid, size):
             self._add_checkpoint(place, checkpoint)
         return checkpoint
 
     def add_head(self, name: str, checkpoint: Checkpoint) -> None:
         """The checkpoint's domain stands on it."""
         uuid = checkpoint.domain_uuid
-        place = {"host_uuid": self._host.uuid, "domain_uuid": uuid}
+        place = {"host_uuid": self.host.uuid, "domain_uuid": uuid}
         self._add(HeadRow(**place, checkpoint_id=checkpoint.id))
         for target in DISKS:
             layer_id = self._add_layer(place, _layer(name, uuid, uuid_of(f"{name}/head"), target, checkpoint))
@@ -217,19 +219,29 @@ class _Rows:
         time = rows.timestamp(checkpoint.created)
         self._add(
             OperationRow(
-                **place,
                 **rows.owner_columns(owners.this_process()),
                 id=checkpoint.id,
                 kind=OperationKind.CHECKPOINT,
+                host_uuid=place["host_uuid"],
                 state=OperationState.DONE,
-                step="hashed",
-                completed=rows.json(["hashed"]),
-                plan=rows.json({"domain_xml": DOMAIN_XML}),
-                facts=rows.json({}),
+                version=1,
+                decision=Direction.FORWARD,
                 token=1,
                 opened=time,
                 lease_until=time,
                 closed=time,
+            )
+        )
+        self._add(
+            MemberRow(
+                **place,
+                operation_id=checkpoint.id,
+                position=0,
+                open=False,
+                step="hashed",
+                completed=rows.json(["hashed"]),
+                plan=rows.json({"domain_xml": DOMAIN_XML}),
+                results=rows.json({}),
             )
         )
 

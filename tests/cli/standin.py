@@ -24,6 +24,7 @@ from orchestrator.model import (
     Finding,
     Labels,
     Layer,
+    MemberRecord,
     NewOverlay,
     OperationKind,
     OperationRecord,
@@ -363,7 +364,7 @@ class StandIn:
         return VerifyReport(checkpoints=tuple(verdicts), read_bytes=read, seconds=4.0)
 
     def unfinished(self, domain: str | None = None) -> Sequence[OperationRecord]:
-        return [each for each in self.operations if domain in (None, each.domain_name)]
+        return [each for each in self.operations if domain in (None, each.members[0].domain_name)]
 
     # ------------------------------------------------------------------ looking after the whole
 
@@ -427,13 +428,11 @@ def unfinished(kind: OperationKind = OperationKind.ROLLBACK, domain: str = "web0
         id="op-1",
         kind=kind,
         host_uuid=values.HOST.uuid,
-        domain_uuid=domain,
-        domain_name=domain,
         state=OperationState.OPEN,
-        step="stopped",
-        completed=("prepared",),
-        plan={},
-        facts={},
+        members=(
+            MemberRecord(domain_uuid=domain, domain_name=domain, step="stopped", completed=("prepared",), plan={}),
+        ),
+        version=1,
         token=1,
         owner=Owner(user="ann", host="desk", boot_id="boot", pid=4711, pid_start="1"),
         opened=now - timedelta(minutes=2, seconds=1),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.catalog import open_catalog
+from tests.unit.catalog_samples import HOST
 
 from .conftest import Run
 from .standin import StandIn
@@ -15,7 +16,7 @@ from .standin import StandIn
 @pytest.fixture
 def url(tmp_path: Path) -> str:
     url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
-    open_catalog(url).close_connection()
+    open_catalog(url, HOST).close_connection()
     return url
 
 

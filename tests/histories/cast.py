@@ -59,7 +59,7 @@ def _past() -> Past:
     world.machine(hypervisor.guest(CI).uuid).persistent_xml = None
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory) / "catalog.sqlite"
-        with Coordinator(hypervisor, open_catalog(f"sqlite:///{file}"), store=STORE) as snapctl:
+        with Coordinator(hypervisor, open_catalog(f"sqlite:///{file}", world.host), store=STORE) as snapctl:
             for name in ("a", "b", "d"):
                 snapctl.checkpoint(WEB, name)
                 _work(hypervisor.guest(WEB))

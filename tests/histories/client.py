@@ -43,7 +43,7 @@ class Client:
         self._begin()
 
     def _begin(self) -> None:
-        self._catalog = open_catalog(f"sqlite:///{self._file}")
+        self._catalog = open_catalog(f"sqlite:///{self._file}", self._world.host)
         self.course = Course(self._world, self._freeze)
 
     @property

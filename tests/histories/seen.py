@@ -48,7 +48,7 @@ class Observer:
     def __init__(self, world: World, catalog: Path) -> None:
         self._world = world
         self._host = world.host.uuid
-        self._catalog = open_catalog(f"sqlite:///{catalog}")
+        self._catalog = open_catalog(f"sqlite:///{catalog}", world.host)
         self._checkpoints: dict[str, Checkpoint] = {}  # by id: what they hold never changes
         self._frozen: dict[str, Frozen] = {}
         self._uuids = {machine.name: machine.uuid for machine in world.machines.values()}
@@ -90,7 +90,7 @@ class Observer:
 
     def operation(self, domain: str) -> OperationRecord | None:
         """The one that is open."""
-        found = [each for each in self.open if each.domain_uuid == self._uuids[domain]]
+        found = [each for each in self.open if self._uuids[domain] in [member.domain_uuid for member in each.members]]
         assert len(found) <= 1, f"{domain} has {len(found)} open operations"
         return found[0] if found else None
 

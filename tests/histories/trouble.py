@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.errors import HypervisorError
 from orchestrator.model import OperationRecord
+from orchestrator.ports import OpenOperation
 from tests.story.faults import Faults, Killed, Kind
 from tests.story.strikes import HYPERVISOR_EFFECTS, JOBS
 from tests.twin import Machine, World
@@ -87,8 +88,8 @@ class Course(Faults):
 
     def _follow_lease(self, name: str, result: Any) -> None:
         if name in ("open_operation", "take_over"):
-            lease: Lease = result
-            self.lease = lease.record
+            operation: OpenOperation = result
+            self.lease = operation.record
         elif name == "close":
             self.lease = None
 

@@ -32,9 +32,10 @@ class Launcher:
         self._reached = 0
 
     def connect(self, settings: Settings, *, progress: Progress) -> Coordinator:
+        hypervisor = connect(settings.uri, job_timeout=settings.job.timeout_s)
         return Coordinator(
-            connect(settings.uri, job_timeout=settings.job.timeout_s),
-            open_catalog(settings.catalog, LEASE),
+            hypervisor,
+            open_catalog(settings.catalog, hypervisor.host, LEASE),
             store=settings.store.path,
             reserve_bytes=settings.store.reserve_mib * MIB,
             progress=progress,

@@ -21,6 +21,7 @@ from orchestrator.catalog import open_catalog
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.schema import NEWEST, migrations
 from orchestrator.catalog.tables import Base
+from tests.unit.catalog_samples import HOST
 
 ROOT = Path(__file__).parents[2]
 
@@ -95,7 +96,7 @@ def test_head_is_what_the_tables_say(database: Database) -> None:
 def test_head_is_what_an_empty_catalog_is_made_as(database: Database, tmp_path: Path) -> None:
     go_to(database, "head")
     fresh = tmp_path / "fresh.db"
-    open_catalog(f"sqlite:///{fresh}").close_connection()
+    open_catalog(f"sqlite:///{fresh}", HOST).close_connection()
     other = Database(f"sqlite:///{fresh}")
     assert structure(database) == structure(other)
     other.close()
@@ -163,7 +164,7 @@ def contents(database: Database) -> dict[str, list[Any]]:
 @pytest.mark.parametrize("arguments", [["upgrade", "head"], ["check"]])
 def test_alembics_command_line_works_from_a_checkout(tmp_path: Path, arguments: list[str]) -> None:
     url = f"sqlite:///{tmp_path}/catalog.db"
-    open_catalog(url).close_connection()
+    open_catalog(url, HOST).close_connection()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, "-m", "alembic", "-x", f"url={url}", *arguments],

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from orchestrator.catalog import backup, info, open_catalog, upgrade
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.schema import NEWEST
 from orchestrator.errors import CatalogError
+from tests.unit.catalog_samples import HOST
 
 from .test_migrations import OLD_ROWS, go_to
 
@@ -55,7 +57,7 @@ def backups(file: Path) -> list[Path]:
 
 def test_an_older_schema_is_refused_with_the_way_out(old: str, file: Path) -> None:
     with pytest.raises(CatalogError, match="has the older schema 0001") as refusal:
-        open_catalog(old)
+        open_catalog(old, replace(HOST, uuid="h"))
     assert refusal.value.hint == "run: snapctl catalog upgrade"
     assert refusal.value.exit_code == 3
     assert version(file) == "0001"
@@ -70,7 +72,7 @@ def test_an_upgrade_keeps_everything_and_a_backup(old: str, file: Path) -> None:
     assert stat.S_IMODE(done.backup.stat().st_mode) == 0o600
     assert version(done.backup) == "0001"
     assert version(file) == NEWEST
-    catalog = open_catalog(old)
+    catalog = open_catalog(old, replace(HOST, uuid="h"))
     made = catalog.checkpoint("d", "clean")
     assert made is not None and made.layers["vda"].path == "/base"
     head = catalog.head("d")
@@ -106,7 +108,7 @@ def test_an_upgrade_does_not_bless_what_was_broken(old: str, file: Path) -> None
     assert version(file) == "0001"
 
 
-@pytest.mark.parametrize("verb", [open_catalog, upgrade])
+@pytest.mark.parametrize("verb", [lambda url: open_catalog(url, HOST), upgrade], ids=["open", "upgrade"])
 def test_a_newer_schema_is_refused(old: str, file: Path, verb: Callable[[str], object]) -> None:
     set_version(file, "0999")
     with pytest.raises(CatalogError, match=f"has schema 0999, and this snapctl knows {NEWEST}") as refusal:

@@ -7,7 +7,8 @@ a story are in `tests.story.strikes`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -88,7 +89,8 @@ class Faulty:
     """A port whose methods, and those of its parts, are called by a client's fate."""
 
     PARTS = ("domains", "storage")
-    UNTOUCHED = ("host", "close_connection")
+    UNTOUCHED = ("host", "close_connection", "check", "release")
+    OPENING = ("open_operation", "take_over")
 
     def __init__(self, target: Any, fate: Fate, error: type[Exception]) -> None:
         self._target = target
@@ -101,7 +103,35 @@ class Faulty:
             return Faulty(attribute, self._fate, self._error)
         if name in self.UNTOUCHED or not callable(attribute):
             return attribute
-        return lambda *args, **kwargs: self._fate.call(name, self._error, lambda: attribute(*args, **kwargs))
+        if name == "deciding":
+            return lambda: self._deciding(attribute())
+        return lambda *args, **kwargs: self._part(
+            name, self._fate.call(name, self._error, lambda: attribute(*args, **kwargs))
+        )
+
+    def _part(self, name: str, result: Any) -> Any:
+        """An open operation is a part of the catalog, too."""
+        return Faulty(result, self._fate, self._error) if name in self.OPENING else result
+
+    @contextmanager
+    def _deciding(self, transaction: AbstractContextManager[None]) -> Iterator[None]:
+        """The call that may fail, or be the last one, is the end of the transaction."""
+        ended = False
+
+        def commit() -> None:
+            nonlocal ended
+            ended = True
+            transaction.__exit__(None, None, None)
+
+        transaction.__enter__()
+        try:
+            yield
+            self._fate.call("deciding", self._error, commit)
+        except BaseException as error:
+            if not ended:
+                with suppress(type(error)):
+                    transaction.__exit__(type(error), error, error.__traceback__)
+            raise
 
 
 def faulty_hypervisor(target: Any, fate: Fate) -> Any:

@@ -33,8 +33,8 @@ class Lab:
 
     def __init__(self, file: Path, *, disks: int = 2, others: Iterable[Disk] = (), persistent: bool = True) -> None:
         self.file = file
-        self._catalog = open_catalog(f"sqlite:///{file}")
         self.world = World()
+        self._catalog = open_catalog(f"sqlite:///{file}", self.world.host)
         self._uuid = self.world.add("web01", disks=disks, others=tuple(others), persistent=persistent).uuid
         if persistent:
             self.guest.start()
@@ -122,7 +122,7 @@ class Lab:
 
     def _nothing_unsettled(self) -> None:
         open_ = self.session().unfinished()
-        assert not open_, f"unsettled: {[(operation.kind, operation.completed) for operation in open_]}"
+        assert not open_, f"unsettled: {[(operation.kind, operation.members) for operation in open_]}"
 
     def _guest_agrees(self, state: GuestState) -> None:
         machine = self.guest.machine
@@ -146,7 +146,6 @@ class Lab:
 
     def _files_are_those_catalogued(self) -> None:
         files = {path for path in self.world.files.files if path.startswith(STORE) and not path.endswith(MANIFEST)}
-        host = self.world.host.uuid
         directories = {path for path in self.world.files.directories if path.startswith(f"{STORE}/")}
         leaves = {path for path in directories if not any(dirname(other) == path for other in directories)}
         known = {path for directory in directories for path in self._catalog.known_paths(directory)}

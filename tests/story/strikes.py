@@ -26,7 +26,7 @@ HYPERVISOR_EFFECTS = frozenset(
 )
 CATALOG_EFFECTS = frozenset(
     {
-        *("open_operation", "take_over", "enter", "complete", "close"),
+        *("open_operation", "take_over", "decide", "deciding", "complete", "close"),
         *("commit_checkpoint", "commit_rollback", "hide_checkpoint", "edit_checkpoint", "record_sha256"),
         *("forget_layers", "forget_checkpoint", "begin_rewrite", "commit_rewrite"),
     }

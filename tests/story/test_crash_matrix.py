@@ -122,5 +122,5 @@ def strike(lab: Lab, act: Act, faults: Faults) -> None:
     except (Killed, SnapctlError):
         pass
     except KeyboardInterrupt:
-        assert not any(operation.completed for operation in lab.session().unfinished())  # nothing was begun
+        assert not any(operation.members[0].completed for operation in lab.session().unfinished())  # nothing was begun
     lab.bury()

@@ -6,7 +6,7 @@ guest is at one of the instants it may be at, and a further recovery finds nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -128,9 +128,9 @@ def stories(monkeypatch: pytest.MonkeyPatch) -> list[Story]:
     seen: list[Story] = []
 
     class SeenRun(Run):
-        def __init__(self, story: Story, *arguments: Any) -> None:
-            seen.append(story)
-            super().__init__(story, *arguments)
+        def __init__(self, stories: Sequence[Story], *arguments: Any) -> None:
+            seen.extend(stories)
+            super().__init__(stories, *arguments)
 
     monkeypatch.setattr(runner, "Run", SeenRun)
     return seen

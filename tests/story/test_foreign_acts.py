@@ -153,7 +153,7 @@ def test_what_was_being_undone_is_not_taken_up_again(lab: Lab, monkeypatch: pyte
     kept = lab.counter
     with monkeypatch.context() as patch:
         patch.setattr(lab.world, "power_off", fail)  # it cannot be stopped
-        kill(lab, rollback_a, after="enter")
+        kill(lab, rollback_a, after="decide")
     lab.guest.shut_down()
 
     lab.session().recover()
@@ -175,7 +175,7 @@ def test_an_image_that_may_be_all_that_is_left_outlives_an_undo(lab: Lab, monkey
     with monkeypatch.context() as patch:
         patch.setattr(lab.world, "begin_restore", onto_the_original_disks_only)
         patch.setattr(lab.world, "define", fail)
-        kill(lab, checkpoint_b, after="enter")
+        kill(lab, checkpoint_b, after="decide")
     assert lab.guest.machine.domain().sources() == original
     lab.world.kill_qemu("web01")
     files = set(lab.world.files.files)

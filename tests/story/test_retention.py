@@ -13,7 +13,7 @@ import pytest
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import PUSHED, Coordinator
 from orchestrator.errors import Busy, NotFound, Refused, UsageError
-from orchestrator.model import OperationKind
+from orchestrator.model import MemberRecord, OperationKind
 from orchestrator.operations.edit.plan import EditFacts, Edits, plan_edit
 from orchestrator.operations.prune.policy import Policy
 from orchestrator.operations.registry import misplaced
@@ -49,7 +49,9 @@ def test_an_edit_changes_what_it_is_told_and_a_rebuilt_catalog_has_it(lab: Lab, 
     assert (outcome.operation, outcome.checkpoint) == (OperationKind.EDIT, "base")
     lab.counters["base"] = lab.counters.pop("a")
     lab.check()
-    rebuilt = Coordinator(TwinHypervisor(lab.world), open_catalog(f"sqlite:///{tmp_path}/new.sqlite"), store=STORE)
+    rebuilt = Coordinator(
+        TwinHypervisor(lab.world), open_catalog(f"sqlite:///{tmp_path}/new.sqlite", lab.world.host), store=STORE
+    )
     rebuilt.rebuild_catalog()
     for session in (lab.session(), rebuilt):
         base, *others = session.list("web01")
@@ -223,10 +225,8 @@ def test_a_busy_domain_does_not_keep_the_others_from_being_pruned(lab: Lab) -> N
     lease = session._catalog.open_operation(
         operation_id="0c2d1c5e-7d5f-4b6a-8a3e-5f0c1d2e3f40",
         kind=OperationKind.DELETE,
-        host=lab.world.host,
-        domain_uuid=lab.guest.machine.uuid,
-        domain_name="web01",
-        plan={},
+        version=1,
+        members=[MemberRecord(domain_uuid=lab.guest.machine.uuid, domain_name="web01", plan={})],
     )
     with pytest.raises(Busy, match=r"a delete of web01 is under way.*pruned: db/y; nothing else was changed"):
         session.prune(None, Policy(keep_tags=("none",)))

@@ -58,7 +58,7 @@ def another(lab: Lab, quick_directory: Path) -> Iterator[Callable[[], Coordinato
     made = []
 
     def make() -> Coordinator:
-        catalog = open_catalog(f"sqlite:///{quick_directory}/another{next(_numbers)}.sqlite")
+        catalog = open_catalog(f"sqlite:///{quick_directory}/another{next(_numbers)}.sqlite", lab.world.host)
         made.append(Coordinator(TwinHypervisor(lab.world), catalog, store=STORE))
         return made[-1]
 

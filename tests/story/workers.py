@@ -103,8 +103,9 @@ class Worker:
 
 
 def _work(place: Place, pipe: Connection) -> None:
-    catalog = open_catalog(f"sqlite:///{place.catalog}", place.times)
-    with Coordinator(RemoteHypervisor(place.socket), catalog, store=STORE) as snapctl:
+    hypervisor = RemoteHypervisor(place.socket)
+    catalog = open_catalog(f"sqlite:///{place.catalog}", hypervisor.host, place.times)
+    with Coordinator(hypervisor, catalog, store=STORE) as snapctl:
         pipe.send(Answer(0))
         while True:
             verb, arguments = pipe.recv()

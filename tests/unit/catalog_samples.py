@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-from orchestrator.catalog import SqlCatalog
+from orchestrator.catalog import KEPT, LeaseTimes, SqlCatalog
 from orchestrator.model import (
     Checkpoint,
     CheckpointDisk,
@@ -15,6 +16,7 @@ from orchestrator.model import (
     Head,
     Host,
     Layer,
+    MemberRecord,
     MemoryImage,
     OperationKind,
     OperationState,
@@ -22,6 +24,9 @@ from orchestrator.model import (
 from orchestrator.ports import OpenOperation
 
 HOST = Host(uuid="host-1", name="hv1", uri="qemu:///system", libvirt_version="9.0.0", qemu_version="7.2.0")
+VERSION = 7
+"""Of plans that nobody reads."""
+
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 
 
@@ -54,10 +59,8 @@ class World:
         return self.catalog.open_operation(
             operation_id=operation_id,
             kind=kind,
-            host=HOST,
-            domain_uuid=self.uuid,
-            domain_name=self.name,
-            plan={"why": "test"},
+            version=VERSION,
+            members=[MemberRecord(domain_uuid=self.uuid, domain_name=self.name, plan={"why": "test"})],
         )
 
     def close(self, lease: OpenOperation) -> None:
@@ -136,7 +139,7 @@ class World:
         made = self.value(lease, name, tags)
         overlays = self.overlays(made.id, list(made.layers.values()))
         lease.commit_checkpoint(made, list(made.layers.values()), self.head(overlays, made.id), overlays)
-        lease.close()
+        self.close(lease)
         self.tops = {layer.target: layer for layer in overlays}
         self.current = made.id
         return made
@@ -147,7 +150,7 @@ class World:
         overlays = self.overlays(lease.record.id, list(to.layers.values()))
         discarded = lease.commit_rollback(self.head(overlays, to.id), overlays)
         lease.forget_layers(paths(discarded))
-        lease.close()
+        self.close(lease)
         self.tops = {layer.target: layer for layer in overlays}
         self.current = to.id
         return paths(discarded)
@@ -160,10 +163,15 @@ class World:
         discarded = lease.hide_checkpoint(checkpoint.id)
         lease.forget_checkpoint(checkpoint.id)
         lease.forget_layers(paths(discarded))
-        lease.close()
+        self.close(lease)
         if self.current == checkpoint.id:
             self.current = None
         return paths(discarded)
+
+
+def of_another_host(catalog: SqlCatalog) -> SqlCatalog:
+    """The same database as a client of another host sees it."""
+    return SqlCatalog(catalog._database, replace(HOST, uuid="host-2"), LeaseTimes(), KEPT)
 
 
 def paths(layers: Sequence[Layer]) -> list[str]:

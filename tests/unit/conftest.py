@@ -10,6 +10,7 @@ import pytest
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.coordinator import Coordinator
 from tests.twin import TwinHypervisor, World
+from tests.unit.builders import host
 from tests.unit.journal_bench import Bench
 
 
@@ -20,7 +21,7 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def bench(url: str) -> Iterator[Bench]:
-    catalog = open_catalog(url)
+    catalog = open_catalog(url, host())
     yield Bench(catalog)
     catalog.close_connection()
 
@@ -31,8 +32,8 @@ def world() -> World:
 
 
 @pytest.fixture
-def our_catalog(url: str) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(url)
+def our_catalog(url: str, world: World) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(url, world.host)
     yield catalog
     catalog.close_connection()
 

@@ -16,9 +16,9 @@ from orchestrator.catalog import SqlCatalog
 from orchestrator.engine.run import Run
 from orchestrator.engine.story import Step, undone
 from orchestrator.errors import HypervisorError, Interrupted, SnapctlError, Unfinished
-from orchestrator.model import OperationKind, OperationRecord, OperationState
-from orchestrator.ports import Evidence
-from tests.unit.builders import DOMAIN, NEXT, host
+from orchestrator.model import MemberRecord, OperationKind, OperationRecord, OperationState
+from orchestrator.ports import Evidence, OpenOperation
+from tests.unit.builders import DOMAIN, NEXT
 
 STEPS = ("made", "turned", "kept", "told")
 PIVOT = "turned"
@@ -57,7 +57,9 @@ class World:
 
 
 class Story:
-    """Implements `journal.Story` over a `World`."""
+    """Implements `engine.story.Story` over a `World`."""
+
+    domain_uuid = DOMAIN
 
     def __init__(self, world: World, facts: MutableMapping[str, Any]) -> None:
         self.world = world
@@ -90,11 +92,12 @@ class Story:
     def decided(self) -> bool:
         return PIVOT in self.world.effects
 
-    def retreat(self) -> bool:
-        self.world.reach("retreat")
-        if self.world.retreats:
-            self.world.effects.remove(PIVOT)
+    def may_retreat(self) -> bool:
         return self.world.retreats
+
+    def retreat(self) -> None:
+        self.world.reach("retreat")
+        self.world.effects.remove(PIVOT)
 
     def undone(self, cause: Exception) -> SnapctlError:
         return undone(cause, "web01")
@@ -110,13 +113,11 @@ class Bench:
         self.catalog = catalog
         self.world = World()
         self.facts: dict[str, Any] = {}
-        self.lease: Lease = catalog.open_operation(
+        self.lease: OpenOperation = catalog.open_operation(
             operation_id=NEXT,
             kind=OperationKind.CHECKPOINT,
-            host=host(),
-            domain_uuid=DOMAIN,
-            domain_name="web01",
-            plan={},
+            version=1,
+            members=[MemberRecord(domain_uuid=DOMAIN, domain_name="web01", plan={})],
         )
 
     def fail(self, event: str, *faults: BaseException) -> None:
@@ -140,8 +141,8 @@ class Bench:
 
     def run(self) -> Run:
         """As the coordinator does it: the story gets its facts from the journal row alone."""
-        self.facts = dict(self.lease.record.facts)
-        return Run(Story(self.world, self.facts), self.catalog, self.lease, self.world.reach)
+        self.facts = dict(self.member.results)
+        return Run([Story(self.world, self.facts)], self.lease, self.world.reach)
 
     def carry_out(self) -> None:
         try:
@@ -158,13 +159,17 @@ class Bench:
             self.lease.release()
 
     @property
+    def member(self) -> MemberRecord:
+        return self.lease.record.member(DOMAIN)
+
+    @property
     def is_open(self) -> bool:
         return bool(self.catalog.unsettled(DOMAIN))
 
     def assert_done(self) -> None:
         assert self.world.effects == list(STEPS)
         assert self.lease.record.state is OperationState.DONE
-        assert self.lease.record.completed == STEPS
+        assert self.member.completed == STEPS
         assert not self.is_open
 
     def assert_undone(self) -> None:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from orchestrator.catalog import SqlCatalog
+from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import CatalogError
 from orchestrator.model import Checkpoint, OperationKind
 
-from .catalog_samples import World, base, paths
+from .catalog_samples import HOST, World, base, paths
+
+
+@pytest.fixture
+def our_catalog(url: str) -> Iterator[SqlCatalog]:
+    catalog = open_catalog(url, HOST)
+    yield catalog
+    catalog.close_connection()
 
 
 @pytest.fixture
@@ -103,7 +111,7 @@ def test_a_rewrite_is_marked_and_recorded(web: World, made: dict[str, Checkpoint
     dropped = lease.commit_rewrite(grown)
     assert paths(dropped) == [path(made["b"])]
     assert lease.commit_rewrite(grown) == dropped  # again
-    assert paths(catalog.discarded_layers(lease.record.id)) == [path(made["b"])]
+    assert paths(lease.discarded_layers(web.uuid)) == [path(made["b"])]
     assert catalog.layer(top) == grown
     assert paths(catalog.chain(path(made["d"]))) == [path(made["d"]), top, base().path]
     assert found(web) == []
@@ -115,7 +123,7 @@ def test_two_do_not_rewrite_one_layer(web: World, made: dict[str, Checkpoint]) -
     first.begin_rewrite(path(made["c"]))
     web.close(first)
     with pytest.raises(CatalogError, match="is being rewritten by another operation"):
-        web.catalog.begin_rewrite(web.open(OperationKind.COLLAPSE), path(made["c"]))
+        web.open(OperationKind.COLLAPSE).begin_rewrite(path(made["c"]))
 
 
 def test_only_layers_of_the_domain_are_rewritten(web: World, our_catalog: SqlCatalog) -> None:

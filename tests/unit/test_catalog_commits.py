@@ -140,12 +140,12 @@ def test_a_rollback_discards_the_abandoned_overlay_until_it_is_forgotten(catalog
 
     assert lease.commit_rollback(head, overlays) == [abandoned]
     assert lease.commit_rollback(head, overlays) == [abandoned]
-    assert catalog.discarded_layers(lease.record.id) == [abandoned]
+    assert lease.discarded_layers(web.uuid) == [abandoned]
     assert catalog.layer(abandoned.path) == abandoned
 
     lease.forget_layers([abandoned.path])
     lease.forget_layers([abandoned.path])
-    assert catalog.discarded_layers(lease.record.id) == []
+    assert lease.discarded_layers(web.uuid) == []
     assert catalog.layer(abandoned.path) is None
 
 
@@ -189,7 +189,7 @@ def test_hiding_a_leaf_discards_what_only_it_needs(catalog: SqlCatalog, web: Wor
 
     assert lease.hide_checkpoint(leaf.id) == freed
     assert lease.hide_checkpoint(leaf.id) == freed
-    assert catalog.discarded_layers(lease.record.id) == freed
+    assert lease.discarded_layers(web.uuid) == freed
     hidden = catalog.checkpoint_by_id(leaf.id)
     assert hidden is not None and hidden.state is CheckpointState.DELETING
 
@@ -249,7 +249,7 @@ def test_a_head_whose_checkpoint_is_forgotten_stands_on_nothing_known(catalog: S
 def test_a_checkpoint_that_is_not_hidden_cannot_be_forgotten(catalog: SqlCatalog, web: World) -> None:
     made = web.checkpoint("clean")
     with pytest.raises(CatalogError, match="not being deleted"):
-        catalog.forget_checkpoint(web.open(), made.id)
+        web.open().forget_checkpoint(made.id)
     assert catalog.checkpoint_by_id(made.id) == made
 
 
@@ -297,7 +297,7 @@ def test_neither_a_hidden_nor_a_foreign_nor_an_unknown_one_is_edited(catalog: Sq
             lease.edit_checkpoint(identifier, LABELS)
     other = World(catalog, name="db", uuid="dom-2")
     with pytest.raises(ValueError, match="is not on domain"):
-        catalog.edit_checkpoint(other.open(OperationKind.EDIT), made.id, LABELS)
+        other.open(OperationKind.EDIT).edit_checkpoint(made.id, LABELS)
 
 
 def test_what_a_rollback_kept_is_forgotten_with_its_checkpoint(catalog: SqlCatalog, web: World) -> None:

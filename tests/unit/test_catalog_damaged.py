@@ -67,12 +67,14 @@ def test_a_device_that_is_none_is_damage(catalog: SqlCatalog, web: World, file: 
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE operation SET plan = 'no JSON'",
-        "UPDATE operation SET facts = '[]'",
-        "UPDATE operation SET completed = '[1]'",
+        "UPDATE operation_member SET plan = 'no JSON'",
+        "UPDATE operation_member SET results = '[]'",
+        "UPDATE operation_member SET completed = '[1]'",
         "UPDATE operation SET kind = 'dance'",
         "UPDATE operation SET lease_until = ''",
         "UPDATE operation SET token = 'x'",
+        "UPDATE operation SET decision = 'sideways'",
+        "UPDATE operation SET version = 'x'",
     ],
 )
 def test_a_damaged_operation_is_named_not_believed(catalog: SqlCatalog, web: World, file: Path, damage: str) -> None:

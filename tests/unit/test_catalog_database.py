@@ -18,6 +18,7 @@ from orchestrator.catalog import LeaseTimes, info, open_catalog
 from orchestrator.catalog.database import Database, parse, shown
 from orchestrator.errors import CatalogError, EnvironmentLacks, UsageError
 from orchestrator.model import OperationKind
+from tests.unit.catalog_samples import HOST
 
 from .catalog_samples import World
 
@@ -33,7 +34,7 @@ def test_only_its_owner_can_read_a_catalog(tmp_path: Path) -> None:
     file = tmp_path / "new" / "catalog.db"
     before = os.umask(0)
     try:
-        catalog = open_catalog(f"sqlite:///{file}")
+        catalog = open_catalog(f"sqlite:///{file}", HOST)
         World(catalog).checkpoint("a")
         files = {path.name: mode(path) for path in file.parent.iterdir()}
     finally:
@@ -90,9 +91,10 @@ def test_what_raises_is_not_recorded(tmp_path: Path) -> None:
 CREATE = """
 import sys
 from orchestrator.catalog import open_catalog
+from tests.unit.catalog_samples import HOST
 print("ready", flush=True)
 sys.stdin.readline()
-open_catalog(sys.argv[1]).close_connection()
+open_catalog(sys.argv[1], HOST).close_connection()
 """
 
 
@@ -123,7 +125,8 @@ def test_processes_that_make_the_catalog_at_the_same_time_all_succeed(tmp_path: 
 
 
 def test_making_an_empty_catalog_does_without_alembic(tmp_path: Path) -> None:
-    code = "import sys; from orchestrator.catalog import open_catalog; open_catalog(sys.argv[1]).close_connection()"
+    code = "import sys; from orchestrator.catalog import open_catalog; from tests.unit.catalog_samples import HOST; "
+    code += "open_catalog(sys.argv[1], HOST).close_connection()"
     code += "; assert 'alembic' not in sys.modules"
     subprocess.run([sys.executable, "-c", code, f"sqlite:///{tmp_path}/catalog.db"], check=True)
 
@@ -168,7 +171,7 @@ def test_what_is_no_catalog_is_refused_and_left_alone(
     make(place)
     before = place.read_bytes() if place.is_file() else b""
     with pytest.raises(CatalogError, match=words) as refusal:
-        open_catalog(f"sqlite:///{place}")
+        open_catalog(f"sqlite:///{place}", HOST)
     assert refusal.value.exit_code == 3
     assert "\n" not in str(refusal.value)
     after = place.read_bytes() if place.is_file() else b""
@@ -181,7 +184,7 @@ def test_what_is_no_catalog_is_refused_and_left_alone(
 @pytest.mark.parametrize("place", ["/proc/nowhere/catalog.db", "/dev/null/catalog.db", "/proc/catalog.db"])
 def test_a_place_where_nothing_can_be_made_is_refused(place: str) -> None:
     with pytest.raises(CatalogError, match="cannot be made") as refusal:
-        open_catalog(f"sqlite:///{place}")
+        open_catalog(f"sqlite:///{place}", HOST)
     assert refusal.value.exit_code == 3
     assert "\n" not in str(refusal.value)
 
@@ -205,7 +208,7 @@ def test_a_place_where_nothing_can_be_made_is_refused(place: str) -> None:
 )
 def test_a_url_that_cannot_be_one_is_a_usage_error_without_its_password(url: str, words: str) -> None:
     with pytest.raises(UsageError, match=words) as refusal:
-        open_catalog(url)
+        open_catalog(url, HOST)
     assert "secret" not in str(refusal.value)
 
 
@@ -216,11 +219,11 @@ def test_a_url_is_shown_without_what_may_be_secret() -> None:
 
 def test_a_driver_that_is_not_installed_is_named() -> None:
     with pytest.raises(EnvironmentLacks, match=r"driver of postgresql\+pg8000 is missing"):
-        open_catalog("postgresql+pg8000://me:secret@db/x")
+        open_catalog("postgresql+pg8000://me:secret@db/x", HOST)
 
 
 def test_errors_show_neither_sql_nor_values(tmp_path: Path) -> None:
-    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db")
+    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db", HOST)
     with closing(sqlite3.connect(tmp_path / "catalog.db")) as connection:
         connection.execute("ALTER TABLE layer RENAME COLUMN mtime TO modified")
     with pytest.raises(CatalogError) as refusal:
@@ -232,7 +235,7 @@ def test_errors_show_neither_sql_nor_values(tmp_path: Path) -> None:
 
 
 def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
-    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db", LeaseTimes())
+    catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db", HOST, LeaseTimes())
     web = World(catalog)
     lease = web.open(OperationKind.CHECKPOINT)
     top = web.tops["vda"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -45,7 +46,6 @@ QUESTIONS: dict[str, Question] = {
     "relying_on an image": lambda catalog, its: catalog.relying_on(its.memory.path),
     "collapsible": lambda catalog, its: catalog.collapsible(its.domain_uuid, [its.layers["vda"].path]),
     "unsettled": lambda catalog, its: catalog.unsettled(),
-    "discarded_layers": lambda catalog, its: catalog.discarded_layers(its.id),
     "holdings": lambda catalog, its: catalog.holdings(its.domain_uuid),
     "layers_freed_by": lambda catalog, its: catalog.layers_freed_by(its.id),
 }
@@ -60,7 +60,7 @@ class Counted:
     def __init__(self, url: str) -> None:
         database = Database(url)
         event.listen(database.engine, "connect", self._count_on)
-        self.catalog = SqlCatalog(database, LeaseTimes())
+        self.catalog = SqlCatalog(database, HOST, LeaseTimes(), timedelta(days=90))
         self._counts = 0
 
     def _count_on(self, connection: sqlite3.Connection, _: object) -> None:

@@ -13,10 +13,11 @@ import pytest
 
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import Busy, CatalogError
-from orchestrator.model import OperationKind, OperationRecord, OperationState
+from orchestrator.model import Direction, MemberRecord, OperationKind, OperationRecord, OperationState
 from orchestrator.ports import OpenOperation
+from tests.unit.catalog_samples import VERSION
 
-from .catalog_samples import HOST, World
+from .catalog_samples import HOST, World, of_another_host
 
 
 @pytest.fixture
@@ -44,9 +45,9 @@ def test_an_open_operation_is_unsettled_until_it_is_closed(catalog: SqlCatalog, 
 
     (record,) = catalog.unsettled()
     assert record == lease.record
-    assert (record.kind, record.state, record.plan) == (OperationKind.ROLLBACK, OperationState.OPEN, {"why": "test"})
-    assert (record.step, record.completed, record.facts, record.token) == ("", (), {}, 1)
-    assert (record.host_uuid, record.domain_uuid, record.domain_name) == (HOST.uuid, "dom-1", "web")
+    assert (record.kind, record.state, record.token) == (OperationKind.ROLLBACK, OperationState.OPEN, 1)
+    assert (record.host_uuid, record.version, record.decision) == (HOST.uuid, VERSION, None)
+    assert record.members == (MemberRecord(domain_uuid="dom-1", domain_name="web", plan={"why": "test"}),)
 
     lease.close(OperationState.UNDONE, "no space")
     assert catalog.unsettled() == []
@@ -58,36 +59,41 @@ def test_unsettled_operations_are_oldest_first_by_host_and_domain(catalog: SqlCa
 
     assert [record.id for record in catalog.unsettled()] == [first.record.id, second.record.id]
     assert [record.id for record in catalog.unsettled("dom-1")] == [second.record.id]
-    assert catalog.unsettled() == []
+    assert of_another_host(catalog).unsettled() == []
 
 
 def test_steps_and_facts_only_grow(catalog: SqlCatalog, web: World) -> None:
     lease = web.open()
-    lease.enter("prepared")
-    assert lease.record.step == "prepared"
-    assert lease.record.completed == ()
+    assert lease.record.member(web.uuid).completed == ()
 
-    lease.complete("prepared", {"files": ["a"], "was": 1}, entering="saved")
-    assert [(row.step, row.completed) for row in catalog.unsettled()] == [("saved", ("prepared",))]
-    lease.complete("saved", {"was": 2})
-    assert lease.record.step == "saved"
-    lease.complete("prepared", {})
+    lease.complete(web.uuid, "prepared", {"files": ["a"], "was": 1}, entering="saved")
+    assert [(row.members[0].step, row.members[0].completed) for row in catalog.unsettled()] == [
+        ("saved", ("prepared",))
+    ]
+    lease.complete(web.uuid, "saved", {"was": 2})
+    assert lease.record.member(web.uuid).step == "saved"
+    lease.complete(web.uuid, "prepared", {})
 
     (record,) = catalog.unsettled()
     assert record == lease.record
-    assert record.completed == ("prepared", "saved")
-    assert record.facts == {"files": ["a"], "was": 2}
-    assert record.plan == {"why": "test"}
+    (member,) = record.members
+    assert member.completed == ("prepared", "saved")
+    assert member.results == {"files": ["a"], "was": 2}
+    assert member.plan == {"why": "test"}
 
 
 def test_the_plan_keeps_the_models_values(catalog: SqlCatalog) -> None:
     plan = {"host": HOST, "kind": OperationKind.DELETE, "paths": ("/a", "/b")}
     lease = catalog.open_operation(
-        operation_id="op", kind=OperationKind.DELETE, host=HOST, domain_uuid="d", domain_name="web", plan=plan
+        operation_id="op",
+        kind=OperationKind.DELETE,
+        version=VERSION,
+        members=[MemberRecord(domain_uuid="d", domain_name="web", plan=plan)],
     )
-    assert lease.record.plan["host"]["libvirt_version"] == "9.0.0"
-    assert lease.record.plan["kind"] == "delete"
-    assert lease.record.plan["paths"] == ["/a", "/b"]
+    kept = lease.record.member("d").plan
+    assert kept["host"]["libvirt_version"] == "9.0.0"
+    assert kept["kind"] == "delete"
+    assert kept["paths"] == ["/a", "/b"]
 
 
 # --------------------------------------------------------------------------- one per domain
@@ -97,13 +103,13 @@ def test_the_second_operation_on_a_domain_is_told_who_has_it(catalog: SqlCatalog
     lease = web.open()
     with pytest.raises(Busy, match="in its first step"):
         web.open(OperationKind.ROLLBACK)
-    lease.enter("saved")
+    lease.complete(web.uuid, "prepared", {}, entering="saved")
 
     with pytest.raises(Busy) as refusal:
         web.open(OperationKind.ROLLBACK)
 
     owner = lease.record.owner
-    assert f"{owner.user}@{owner.host}, process {owner.pid}, step saved" in refusal.value.problem
+    assert f"{owner.user}@{owner.host}, process {owner.pid}, at step saved" in refusal.value.problem
     assert "a checkpoint of web is under way since 20" in refusal.value.problem
     assert refusal.value.hint == "wait until it ends"
     assert len(str(refusal.value)) <= 200
@@ -117,7 +123,7 @@ def test_who_is_refused_is_told_by_whom_although_that_one_ends_just_then(
     unsettled = catalog.unsettled
 
     def end_first(*of: str) -> list[OperationRecord]:
-        lease.close()
+        web.close(lease)
         return unsettled(*of)
 
     monkeypatch.setattr(catalog, "unsettled", end_first)
@@ -129,7 +135,7 @@ def test_who_is_refused_is_told_by_whom_although_that_one_ends_just_then(
 def test_other_domains_go_on_and_so_does_this_one_afterwards(catalog: SqlCatalog, web: World) -> None:
     lease = web.open()
     World(catalog, "db", "dom-2").checkpoint("a")
-    lease.close()
+    web.close(lease)
     web.checkpoint("a")
 
 
@@ -143,14 +149,14 @@ RACE = """
 import sys
 from orchestrator.catalog import open_catalog
 from orchestrator.errors import Busy
-from orchestrator.model import Host, OperationKind
+from orchestrator.model import MemberRecord, OperationKind
+from tests.unit.catalog_samples import HOST
 catalog = open_catalog(sys.argv[1], HOST)
-host = Host(uuid="h", name="h", uri="qemu:///system", libvirt_version="9", qemu_version="7")
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    catalog.open_operation(operation_id=sys.argv[2], kind=OperationKind.DELETE, host=host,
-                           domain_uuid="d", domain_name="web", plan={})
+    catalog.open_operation(operation_id=sys.argv[2], kind=OperationKind.DELETE, version=1,
+                           members=[MemberRecord(domain_uuid="d", domain_name="web", plan={})])
     print("won", flush=True)
 except Busy as busy:
     print(f"busy {busy.exit_code}", flush=True)
@@ -186,9 +192,16 @@ def test_of_several_processes_one_gets_the_domain(catalog: SqlCatalog, file: Pat
 
 # --------------------------------------------------------------------------- the fence
 
+
+def decided(lease: OpenOperation) -> None:
+    with lease.deciding():
+        pass
+
+
 CHANGES: dict[str, Callable[[World, OpenOperation], object]] = {
-    "enter": lambda web, lease: lease.enter("saved"),
-    "complete": lambda web, lease: lease.complete("saved", {"a": 1}),
+    "decide": lambda _, lease: lease.decide(Direction.UNDO),
+    "deciding": lambda _, lease: decided(lease),
+    "complete": lambda web, lease: lease.complete(web.uuid, "saved", {"a": 1}),
     "close": lambda web, lease: lease.close(OperationState.UNDONE, "too late"),
     "commit_checkpoint": lambda web, lease: lease.commit_checkpoint(
         web.value(lease, "late"), list(web.tops.values()), web.head([], None), []
@@ -212,7 +225,7 @@ def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog, web: World, fil
     web.checkpoint("root")
     stale = web.open()
     with closing(sqlite3.connect(file)) as connection, connection:  # somebody took it over
-        connection.execute("UPDATE operation SET token = token + 1 WHERE id = ?", [stale.operation.id])
+        connection.execute("UPDATE operation SET token = token + 1 WHERE id = ?", [stale.record.id])
     before = contents(file)
 
     with pytest.raises(Busy, match="is under way since") as busy:
@@ -226,7 +239,7 @@ def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog, web: World, fil
 def test_a_settled_operation_changes_nothing(catalog: SqlCatalog, web: World, file: Path, change: str) -> None:
     web.checkpoint("root")
     lease = web.open()
-    lease.close()
+    web.close(lease)
     before = contents(file)
 
     with pytest.raises(Busy, match="is not ours any more") as busy:
@@ -257,10 +270,10 @@ def test_settling_an_operation_that_its_new_owner_settled_is_refused(
     stale = web.open()
     stale.release()
     (record,) = catalog.unsettled()
-    catalog.close(catalog.take_over(record), OperationState.DONE)
+    catalog.take_over(record).close(OperationState.DONE)
     before = contents(file)
 
     with pytest.raises(Busy, match="is not ours any more"):
-        catalog.close(stale, OperationState.DONE)
+        stale.close(OperationState.DONE)
 
     assert contents(file) == before

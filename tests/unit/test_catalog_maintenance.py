@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator.catalog import CatalogInfo, SqlCatalog, backup, info, open_catalog
 from orchestrator.errors import CatalogError, Refused
+from tests.unit.catalog_samples import HOST
 
 from .catalog_samples import World
 
@@ -23,7 +24,7 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def catalog(url: str) -> Iterator[SqlCatalog]:
-    catalog = open_catalog(url)
+    catalog = open_catalog(url, HOST)
     yield catalog
     catalog.close_connection()
 
@@ -39,7 +40,7 @@ def test_a_backup_is_a_catalog_of_that_moment(catalog: SqlCatalog, url: str, tmp
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith("copy")) == ["copy.db"]
     web.catalog.checkpoint_by_id(made.id)
-    restored = open_catalog(f"sqlite:///{copy}")
+    restored = open_catalog(f"sqlite:///{copy}", HOST)
     assert restored.checkpoint_by_id(made.id) == made
     restored.close_connection()
 
@@ -54,7 +55,7 @@ def test_a_backup_overwrites_nothing(catalog: SqlCatalog, url: str, tmp_path: Pa
 
 def test_a_backup_that_fails_leaves_nothing(tmp_path: Path) -> None:
     broken = tmp_path / "catalog.db"
-    open_catalog(f"sqlite:///{broken}").close_connection()
+    open_catalog(f"sqlite:///{broken}", HOST).close_connection()
     with closing(sqlite3.connect(broken)) as connection, connection:
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("PRAGMA writable_schema = ON")

@@ -12,7 +12,7 @@ from orchestrator.catalog import SqlCatalog, backup, info, open_catalog, upgrade
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.schema import NEWEST
 from orchestrator.errors import Busy, CatalogError, Refused
-from orchestrator.model import OperationKind, OperationState
+from orchestrator.model import MemberRecord, OperationKind, OperationState
 
 from ..migrations.test_migrations import go_to, structure
 from . import postgresql
@@ -107,10 +107,8 @@ def test_one_gets_the_domain(url: str, database: Database) -> None:
         lease = catalogs[number].open_operation(
             operation_id=f"op{number}",
             kind=OperationKind.CHECKPOINT,
-            host=HOST,
-            domain_uuid="d",
-            domain_name="web",
-            plan={},
+            version=1,
+            members=[MemberRecord(domain_uuid="d", domain_name="web", plan={})],
         )
         return f"won with token {lease.record.token}"
 
@@ -124,7 +122,7 @@ def test_one_gets_the_domain(url: str, database: Database) -> None:
 def test_one_takes_over(catalog: SqlCatalog) -> None:
     World(catalog).open().release()
     (seen,) = catalog.unsettled()
-    answers = at_once(lambda _: f"won with token {catalog.take_over(seen).operation.token}")
+    answers = at_once(lambda _: f"won with token {catalog.take_over(seen).record.token}")
     assert sum(answer == "won with token 2" for answer in answers) == 1
     assert sum(answer.startswith("Busy") for answer in answers) == SEVERAL - 1
 
@@ -145,11 +143,11 @@ def test_domains_bring_the_base_they_share_at_once(url: str, database: Database)
 def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog) -> None:
     stale = World(catalog).open()
     stale.release()
-    ours = catalog.take_over(stale.operation)
+    ours = catalog.take_over(stale.record)
     with pytest.raises(Busy):
-        catalog.complete(stale, "saved", {})
+        stale.complete("dom-1", "saved", {})
     with pytest.raises(Busy):
-        catalog.close(stale, OperationState.DONE)
+        stale.close(OperationState.DONE)
     with pytest.raises(Busy):
         stale.check()
     assert catalog.unsettled() == [ours.record]

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.model import Layer, OperationKind
 
-from .catalog_samples import HOST, World, base
+from .catalog_samples import HOST, World, base, of_another_host
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def web(catalog: SqlCatalog) -> World:
     return web
 
 
-def relying_on(catalog: SqlCatalog, path: str, host: str = HOST.uuid) -> list[str]:
+def relying_on(catalog: SqlCatalog, path: str) -> list[str]:
     return [each.name for each in catalog.relying_on(path)]
 
 
@@ -60,7 +60,7 @@ def test_one_relies_on_its_memory_image(catalog: SqlCatalog, web: World) -> None
 def test_nobody_relies_on_an_active_overlay_or_a_foreign_file(catalog: SqlCatalog, web: World) -> None:
     assert relying_on(catalog, web.tops["vda"].path) == []
     assert relying_on(catalog, "/etc/passwd") == []
-    assert relying_on(catalog, base().path, "another host") == []
+    assert relying_on(of_another_host(catalog), base().path) == []
 
 
 def test_a_disk_that_was_not_frozen_is_relied_on_by_its_path(catalog: SqlCatalog) -> None:
@@ -71,7 +71,7 @@ def test_a_disk_that_was_not_frozen_is_relied_on_by_its_path(catalog: SqlCatalog
     made = replace(made, disks=(disk, replace(disk, target="sda", path="/cd.iso", layer=None)))
     overlays = web.overlays(made.id, list(made.layers.values()))
     lease.commit_checkpoint(made, list(made.layers.values()), web.head(overlays, made.id), overlays)
-    lease.close()
+    web.close(lease)
 
     assert relying_on(catalog, "/cd.iso") == ["with a CD"]
 
@@ -79,7 +79,7 @@ def test_a_disk_that_was_not_frozen_is_relied_on_by_its_path(catalog: SqlCatalog
 def test_a_hidden_checkpoint_relies_on_nothing_any_more(catalog: SqlCatalog, web: World) -> None:
     made = catalog.checkpoint("dom-1", "b")
     assert made is not None
-    catalog.hide_checkpoint(web.open(OperationKind.DELETE), made.id)
+    web.open(OperationKind.DELETE).hide_checkpoint(made.id)
 
     assert relying_on(catalog, base().path) == ["a", "c"]
 
@@ -105,7 +105,7 @@ def test_a_hidden_checkpoint_is_shown_as_what_it_is(catalog: SqlCatalog, web: Wo
     made = catalog.checkpoint("dom-1", "b")
     assert made is not None
     catalog.mark_damage(made.id, "broken")
-    catalog.hide_checkpoint(web.open(OperationKind.DELETE), made.id)
+    web.open(OperationKind.DELETE).hide_checkpoint(made.id)
 
     assert [each.state for each in catalog.summaries() if each.name == "b"] == ["deleting"]
 
@@ -154,7 +154,7 @@ def test_a_layer_that_freezes_anew_is_unread_again(catalog: SqlCatalog) -> None:
     lease = web.open()
     lease.commit_rollback(web.head([], None), [replace(base(), sha256="ab")])
     lease.commit_rollback(web.head([], None), [base()])
-    lease.close()
+    web.close(lease)
 
     found = catalog.layer(base().path)
     assert found is not None and found.sha256 is None

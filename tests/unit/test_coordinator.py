@@ -11,7 +11,7 @@ import pytest
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import Busy, NotFound, OperationUndone, Refused, SnapctlError, Unfinished
-from orchestrator.model import After, OperationKind, OperationState
+from orchestrator.model import After, MemberRecord, OperationKind, OperationState
 from tests.story.faults import Faults, Killed, Kind, faulty_hypervisor
 from tests.twin import Guest, TwinHypervisor, World
 
@@ -128,7 +128,7 @@ def kill_after_save(world: World, url: str) -> Killer:
     """Begin a checkpoint of a guest of that name, and be killed when its memory is saved."""
 
     def kill(guest: Guest, name: str) -> None:
-        catalog = open_catalog(url)
+        catalog = open_catalog(url, world.host)
         twin = faulty_hypervisor(TwinHypervisor(world), Faults(after="save", kind=Kind.KILLED))
         with pytest.raises(Killed):
             Coordinator(twin, catalog, store="/store").checkpoint(guest.name, name)
@@ -144,10 +144,8 @@ def test_recovery_goes_on_when_one_operation_is_another_process_s(
     held = our_catalog.open_operation(
         operation_id="theirs",
         kind=OperationKind.DELETE,
-        host=world.host,
-        domain_uuid=db01.uuid,
-        domain_name="db01",
-        plan={},
+        version=1,
+        members=[MemberRecord(domain_uuid=db01.uuid, domain_name="db01", plan={})],
     )
     kill_after_save(web01, "clean")
 
@@ -175,7 +173,7 @@ def test_recovery_goes_on_when_one_operation_cannot_be_settled(
 
     assert names(snapctl) == ["clean"]
     assert mail01.machine.active and mail01.agrees()
-    assert [operation.domain_name for operation in snapctl.unfinished()] == ["web01", "db01"]
+    assert [operation.domains for operation in snapctl.unfinished()] == ["web01", "db01"]
 
 
 def test_recovery_of_one_domain_leaves_the_others_alone(
@@ -188,7 +186,7 @@ def test_recovery_of_one_domain_leaves_the_others_alone(
     (recovered,) = snapctl.recover("db01")
 
     assert (recovered.domain, recovered.state) == ("db01", OperationState.DONE)
-    assert [operation.domain_name for operation in snapctl.unfinished()] == ["web01"]
+    assert [operation.domains for operation in snapctl.unfinished()] == ["web01"]
     assert not web01.machine.active
 
 

@@ -7,6 +7,7 @@ import pytest
 from orchestrator.engine.story import Step
 from orchestrator.errors import OperationUndone, Refused
 from orchestrator.model import OperationState
+from tests.unit.builders import DOMAIN
 from tests.unit.journal_bench import BEFORE_PIVOT, FROM_PIVOT, PIVOT, POINTS, STEPS, Bench, Story, rpc_error
 
 # --------------------------------------------------------------------------- forward
@@ -16,7 +17,7 @@ def test_all_steps_are_done_in_order_and_recorded(bench: Bench) -> None:
     bench.carry_out()
 
     bench.assert_done()
-    assert bench.lease.record.facts == bench.facts == dict.fromkeys(STEPS, "seen")
+    assert bench.member.results == bench.facts == dict.fromkeys(STEPS, "seen")
     assert [event for event in bench.world.events if event in POINTS] == POINTS
 
 
@@ -51,9 +52,9 @@ def test_the_journal_says_which_step_may_have_begun(bench: Bench) -> None:
     bench.carry_out()
 
     for number, step in enumerate(STEPS):
-        row = seen[f"{step}.do"]
+        row = seen[f"{step}.do"].member(DOMAIN)
         assert (row.completed, row.step) == (STEPS[:number], step if number else "")
-        assert row.facts == dict.fromkeys(STEPS[:number], "seen")
+        assert row.results == dict.fromkeys(STEPS[:number], "seen")
 
 
 def test_a_step_is_looked_at_after_its_effect_and_not_before(bench: Bench) -> None:
@@ -118,7 +119,7 @@ def test_when_settling_each_step_is_looked_at_before_it_is_done(bench: Bench) ->
 
     assert sorted(bench.world.effects) == sorted(STEPS)
     assert bench.lease.record.state is OperationState.DONE
-    assert bench.lease.record.completed == STEPS
+    assert bench.member.completed == STEPS
     assert bench.world.count("kept.do") == 2
     assert bench.world.count("told.do") == 0
 

@@ -9,8 +9,7 @@ import pytest
 from orchestrator.catalog import LeaseTimes, open_catalog
 from orchestrator.errors import Busy, Interrupted, Unfinished
 from orchestrator.model import OperationState
-from orchestrator.ports import OpenOperation
-from tests.unit.builders import DOMAIN, HOST
+from tests.unit.builders import DOMAIN, host
 from tests.unit.journal_bench import PIVOT, POINTS, Bench, aborted, rpc_error
 
 # --------------------------------------------------------------------------- Ctrl-C
@@ -56,15 +55,15 @@ def test_an_interrupt_right_after_the_last_commit_is_one_of_a_completed_operatio
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is in the catalog that it is done, and we were never told."""
-    close = bench.catalog.close
+    close = bench.lease.close
     interrupts = iter([KeyboardInterrupt()])
 
-    def close_and_be_interrupted(lease: OpenOperation, state: OperationState, error: str | None = None) -> None:
-        close(lease, state, error)
+    def close_and_be_interrupted(state: OperationState, error: str | None = None) -> None:
+        close(state, error)
         for interrupt in interrupts:
             raise interrupt
 
-    monkeypatch.setattr(bench.catalog, "close", close_and_be_interrupted)
+    monkeypatch.setattr(bench.lease, "close", close_and_be_interrupted)
 
     with pytest.raises(Interrupted) as interrupted:
         bench.carry_out()
@@ -86,7 +85,7 @@ class Thief:
     def __call__(self, event: str) -> None:
         if event == self._event:
             self._event = ""
-            other = open_catalog(self._url, HOST)
+            other = open_catalog(self._url, host())
             (operation,) = other.unsettled(DOMAIN)
             other.take_over(operation)
             other.close_connection()
@@ -95,7 +94,7 @@ class Thief:
 @pytest.fixture
 def frozen(url: str) -> Iterator[Bench]:
     """Of a process that does not beat, so that its lease has run out at once."""
-    catalog = open_catalog(url, HOST, LeaseTimes(ttl=0.0, beat=3600.0, lost=3600.0))
+    catalog = open_catalog(url, host(), LeaseTimes(ttl=0.0, beat=3600.0, lost=3600.0))
     yield Bench(catalog)
     catalog.close_connection()
 

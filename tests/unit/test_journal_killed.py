@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from orchestrator.engine.run import UNDOING
 from orchestrator.errors import Busy, OperationUndone
-from orchestrator.model import OperationState
+from orchestrator.model import Direction, OperationState
 from tests.unit.builders import DOMAIN
 from tests.unit.journal_bench import FROM_PIVOT, PIVOT, POINTS, STEPS, UNDO_POINTS, Bench, Killed, rpc_error
 
@@ -64,13 +63,13 @@ def test_a_recovery_that_goes_forward_needs_no_earlier_run_s_memory(bench: Bench
     _record(bench, ("made", "turned"))
     bench.recover()
 
-    assert bench.lease.record.facts == {"made": "recorded", "turned": "recorded", "kept": "seen", "told": "seen"}
+    assert bench.member.results == {"made": "recorded", "turned": "recorded", "kept": "seen", "told": "seen"}
 
 
 def _record(bench: Bench, steps: Sequence[str]) -> None:
     for step in steps:
         bench.world.effects.append(step)
-        bench.lease.complete(step, {step: "recorded"})
+        bench.lease.complete(DOMAIN, step, {step: "recorded"})
     bench.lease.release()
 
 
@@ -84,10 +83,11 @@ def test_that_it_is_undone_is_recorded_before_the_first_undo(bench: Bench) -> No
     with pytest.raises(OperationUndone):
         bench.carry_out()
 
-    assert seen["turned.do"].step == "turned"
+    assert seen["turned.do"].member(DOMAIN).step == "turned"
+    assert seen["turned.do"].decision is None
     undoing = [event for event in seen if ".undo" in event]
     assert undoing[0] == "turned.undo.before"
-    assert {seen[event].step for event in undoing} == {UNDOING}
+    assert {seen[event].decision for event in undoing} == {Direction.UNDO}
 
 
 @pytest.mark.parametrize("killed_at", UNDO_POINTS)

@@ -41,7 +41,7 @@ def test_when_neither_way_is_possible_it_is_unfinished_and_recovered_later(bench
     assert failed.value.exit_code == 7
     assert str(failed.value) == ("not finished: End of file while reading data; nothing is lost; run: snapctl recover")
     assert bench.world.effects == ["made", "turned"]
-    assert bench.lease.record.completed == ("made", "turned")
+    assert bench.member.completed == ("made", "turned")
     assert bench.is_open
 
     assert bench.recover() is OperationState.DONE

@@ -116,7 +116,7 @@ def test_a_holder_who_cannot_reach_the_catalog_does_not_go_on(catalog: SqlCatalo
 
 def test_a_released_lease_can_be_taken_at_once_by_the_same_process(catalog: SqlCatalog) -> None:
     first = World(catalog).open()
-    first.complete("prepared", {"a": 1})
+    first.complete("dom-1", "prepared", {"a": 1})
     first.release()
     first.release()
     with pytest.raises(Busy):
@@ -125,10 +125,10 @@ def test_a_released_lease_can_be_taken_at_once_by_the_same_process(catalog: SqlC
     second = catalog.take_over(the_operation(catalog))
 
     assert second.record.token == 2
-    assert second.record.completed == ("prepared",)
+    assert second.record.members[0].completed == ("prepared",)
     second.check()
     with pytest.raises(Busy):
-        first.complete("saved", {})
+        first.complete("dom-1", "saved", {})
     second.close(OperationState.DONE)
 
 
@@ -162,7 +162,7 @@ def test_an_owner_on_another_host_keeps_it_until_the_lease_ends(catalog: SqlCata
         catalog.take_over(the_operation(catalog))
 
     tamper(file, "UPDATE operation SET lease_until = ?", (datetime.now(UTC)).isoformat(timespec="microseconds"))
-    assert catalog.take_over(the_operation(catalog)).operation.owner.pid == os.getpid()
+    assert catalog.take_over(the_operation(catalog)).record.owner.pid == os.getpid()
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_what_was_settled_is_not_taken_over(catalog: SqlCatalog) -> None:
     web = World(catalog)
     lease = web.open()
     seen = the_operation(catalog)
-    lease.close()
+    web.close(lease)
     with pytest.raises(Busy, match="not ours any more"):
         catalog.take_over(seen)
     with pytest.raises(CatalogError, match="not in the journal"):
@@ -206,12 +206,12 @@ HOLD = """
 import sys
 from pathlib import Path
 from orchestrator.catalog import open_catalog
-from orchestrator.model import Host, OperationKind
+from orchestrator.model import MemberRecord, OperationKind
+from tests.unit.catalog_samples import HOST
 catalog = open_catalog(sys.argv[1], HOST)
-host = Host(uuid="host-1", name="h", uri="qemu:///system", libvirt_version="9", qemu_version="7")
-lease = catalog.open_operation(operation_id="theirs", kind=OperationKind.CHECKPOINT, host=host,
-                               domain_uuid="dom-1", domain_name="web", plan={"n": 1})
-catalog.complete(lease, "prepared", {"a": 1})
+operation = catalog.open_operation(operation_id="theirs", kind=OperationKind.CHECKPOINT, version=1,
+                                   members=[MemberRecord(domain_uuid="dom-1", domain_name="web", plan={"n": 1})])
+operation.complete("dom-1", "prepared", {"a": 1})
 print("held", flush=True)
 sys.stdin.readline()
 """
@@ -230,7 +230,7 @@ def another_holder(file: Path) -> Iterator[subprocess.Popen[str]]:
 
 def test_the_operation_of_a_killed_process_is_taken_over_at_once(catalog: SqlCatalog, file: Path) -> None:
     with another_holder(file) as holder:
-        with pytest.raises(Busy, match=f"process {holder.pid}, step prepared"):
+        with pytest.raises(Busy, match=f"process {holder.pid}, at step prepared"):
             catalog.take_over(the_operation(catalog))
         os.kill(holder.pid, signal.SIGSTOP)  # frozen is not gone
         with pytest.raises(Busy):
@@ -242,7 +242,7 @@ def test_the_operation_of_a_killed_process_is_taken_over_at_once(catalog: SqlCat
         with pytest.raises(Busy, match="run: snapctl recover web"):
             World(catalog).open()
         lease = catalog.take_over(the_operation(catalog))
-        assert (lease.record.id, lease.record.token, lease.record.facts) == ("theirs", 2, {"a": 1})
+        assert (lease.record.id, lease.record.token, lease.record.members[0].results) == ("theirs", 2, {"a": 1})
 
 
 def test_of_several_who_take_over_one_does(file: Path) -> None:
@@ -253,8 +253,9 @@ def test_of_several_who_take_over_one_does(file: Path) -> None:
 import sys, msgspec
 from orchestrator.catalog import open_catalog
 from orchestrator.errors import Busy
+from tests.unit.catalog_samples import HOST
 catalog = open_catalog(sys.argv[1], HOST)
-(seen,) = catalog.unsettled("host-1")
+(seen,) = catalog.unsettled()
 print("ready", flush=True)
 sys.stdin.readline()
 try:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestrator.cli.render.tree import ASCII, UNICODE, Glyphs, place, tree, trees
 from orchestrator.cli.render.units import age, size
-from orchestrator.model import CheckpointSummary, OperationKind, OperationRecord, OperationState, Owner
+from orchestrator.model import CheckpointSummary, MemberRecord, OperationKind, OperationRecord, OperationState, Owner
 
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
 MIB = 1024 * 1024
@@ -133,13 +133,9 @@ def unfinished(domain: str) -> OperationRecord:
         id="op-1",
         kind=OperationKind.ROLLBACK,
         host_uuid="host",
-        domain_uuid="uuid",
-        domain_name=domain,
         state=OperationState.OPEN,
-        step="stopped",
-        completed=(),
-        plan={},
-        facts={},
+        members=(MemberRecord(domain_uuid="uuid", domain_name=domain, step="stopped", completed=(), plan={}),),
+        version=1,
         token=1,
         owner=Owner(user="ann", host="desk", boot_id="boot", pid=4711, pid_start="1"),
         opened=NOW,

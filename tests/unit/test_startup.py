@@ -18,8 +18,8 @@ from orchestrator.coordinator import Coordinator
 
 def test_an_sqlite_catalog_loads_no_other_databases_dialect(tmp_path: Path) -> None:
     script = (
-        "import sys; from orchestrator.catalog import open_catalog; "
-        f"open_catalog('sqlite:///{tmp_path}/catalog.sqlite').close_connection(); "
+        "import sys; from orchestrator.catalog import open_catalog; from tests.unit.catalog_samples import HOST; "
+        f"open_catalog('sqlite:///{tmp_path}/catalog.sqlite', HOST).close_connection(); "
         "print(*(name for name in sys.modules if 'dialects.postgresql' in name))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -32,8 +32,10 @@ def test_the_lock_is_over_open_operations_only(url: str) -> None:
     engine = create_mock_engine(url, lambda statement, *_, **__: made.append(statement))
     Base.metadata.create_all(engine, checkfirst=False)
     statements = [str(each.compile(dialect=engine.dialect)) for each in made]
-    (lock,) = [each for each in statements if "uq_operation_open" in each]
-    assert lock == "CREATE UNIQUE INDEX uq_operation_open ON operation (host_uuid, domain_uuid) WHERE state = 'open'"
+    (lock,) = [each for each in statements if "uq_operation_member_open" in each]
+    assert lock == (
+        "CREATE UNIQUE INDEX uq_operation_member_open ON operation_member (host_uuid, domain_uuid) WHERE open"
+    )
 
 
 def test_the_garbage_collector_rests_until_the_library_is_open(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.catalog import SqlCatalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import NotFound, Refused
-from orchestrator.model import OperationKind, OperationState
+from orchestrator.model import MemberRecord, OperationKind, OperationState
 from orchestrator.ports import OpenOperation
 from orchestrator.survey import Survey
 from tests.twin import Guest, TwinHypervisor, World
@@ -39,10 +39,8 @@ def begun(catalog: SqlCatalog, world: World, guest: Guest) -> OpenOperation:
     return catalog.open_operation(
         operation_id="begun",
         kind=OperationKind.CHECKPOINT,
-        host=world.host,
-        domain_uuid=guest.uuid,
-        domain_name=guest.name,
-        plan={},
+        version=1,
+        members=[MemberRecord(domain_uuid=guest.uuid, domain_name=guest.name, plan={})],
     )
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from ...model import CheckpointSummary, OperationRecord
+from ...model import CheckpointSummary, Direction, OperationRecord
 from .columns import GAP, Column, align
 from .marks import marks
 from .units import age, cut, shown, size, width
@@ -149,13 +149,19 @@ def trees(checkpoints: Iterable[CheckpointSummary], operations: Iterable[Operati
     return [DomainTree(name, uuid, place(own.get(uuid, [])), unfinished.get(uuid, [])) for uuid, name in names.items()]
 
 
+def _how_far(operation: OperationRecord, domain_uuid: str) -> str:
+    if operation.decision is Direction.UNDO:
+        return "being undone"
+    return operation.member(domain_uuid).step or "just begun"
+
+
 def tree(
     drawn: Iterable[DomainTree], now: datetime, *, terminal: int | None, glyphs: Glyphs = UNICODE
 ) -> Iterator[str]:
     for number, domain in enumerate(drawn):
         if number:
             yield ""
-        unfinished = (f" (unfinished {each.kind}: {each.progress})" for each in domain.unfinished)
+        unfinished = (f" (unfinished {each.kind}: {_how_far(each, domain.uuid)})" for each in domain.unfinished)
         yield _short(shown(domain.name), "".join(unfinished), terminal)
         if domain.nodes:
             yield from align(COLUMNS, _rows(domain.nodes, now, terminal, glyphs), terminal)
