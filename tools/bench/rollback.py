@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from posixpath import join
 
-from tests.bench import snapctl
-from tests.bench.aims import MB, at_most_more, at_most_times, peaks_below
-from tests.bench.byhand import ByHand
-from tests.bench.commands import CommandFailed
-from tests.bench.groups import Group
-from tests.bench.guests import Guest, Site
-from tests.bench.rounds import Competitor, Unavailable, timed
-from tests.bench.statistics import Measurement
-from tests.bench.virsh import Virsh
 from tests.box import layout
+from tools.bench import snapctl
+from tools.bench.aims import MB, at_most_more, at_most_times, peaks_below
+from tools.bench.byhand import ByHand
+from tools.bench.commands import CommandFailed
+from tools.bench.groups import Group
+from tools.bench.guests import Guest, Site
+from tools.bench.rounds import Competitor, Unavailable, timed
+from tools.bench.statistics import Measurement
+from tools.bench.virsh import Virsh
 
 BY_HAND = "the same calls by hand"
 INTERNAL = "virsh snapshot-revert, internal"

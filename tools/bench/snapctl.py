@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from orchestrator import Coordinator, settings
-from tests.bench.commands import measured
-from tests.bench.statistics import Measurement
+from tools.bench.commands import measured
+from tools.bench.statistics import Measurement
 
 PROGRAM = Path(sys.executable).with_name("snapctl")
 

@@ -1,4 +1,4 @@
-"""``python -m tests.bench``: measure, print tables, judge the aims. Exit status 0 whatever the verdicts."""
+"""``python -m tools.bench``: measure, print tables, judge the aims. Exit status 0 whatever the verdicts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from time import monotonic
 
 from orchestrator.hypervisor import connect
 from orchestrator.model import Host
-from tests.bench import checkpoint, depth, growth, listing, machine, rollback, startup, verify
-from tests.bench.groups import Group
-from tests.bench.guests import Site
-from tests.bench.rounds import interleave
-from tests.bench.table import render
 from tests.box.box import Box
+from tools.bench import checkpoint, depth, growth, listing, machine, rollback, startup, verify
+from tools.bench.groups import Group
+from tools.bench.guests import Site
+from tools.bench.rounds import interleave
+from tools.bench.table import render
 
 BOX = f"bench-{os.getpid()}"
 ROUNDS = 7
@@ -74,7 +74,7 @@ def _host(uri: str) -> Host:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description="snapctl beside plain libvirt.")
+    parser = argparse.ArgumentParser(prog="python -m tools.bench", description="snapctl beside plain libvirt.")
     parser.add_argument("--rounds", type=_positive, default=ROUNDS, metavar="N", help=f"(default {ROUNDS})")
     parser.add_argument(
         "--only", action="append", choices=GROUPS, metavar="ROW", help=f"one of {', '.join(GROUPS)}; may be repeated"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.bench.statistics import Summary
+from tools.bench.statistics import Summary
 
 MB = 1_000_000
 

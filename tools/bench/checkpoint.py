@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from posixpath import join
 
-from tests.bench import snapctl
-from tests.bench.aims import MB, peaks_below
-from tests.bench.byhand import ByHand
-from tests.bench.groups import Group
-from tests.bench.guests import Guest, Site
-from tests.bench.rounds import Competitor, timed
-from tests.bench.statistics import Measurement
-from tests.bench.virsh import Virsh
 from tests.box import layout
+from tools.bench import snapctl
+from tools.bench.aims import MB, peaks_below
+from tools.bench.byhand import ByHand
+from tools.bench.groups import Group
+from tools.bench.guests import Guest, Site
+from tools.bench.rounds import Competitor, timed
+from tools.bench.statistics import Measurement
+from tools.bench.virsh import Virsh
 
 VIRSH = "virsh save, virsh restore"
 BY_HAND = "the same calls by hand"

@@ -13,13 +13,13 @@ from uuid import uuid4
 from orchestrator import domainxml
 from orchestrator.hypervisor import connect
 from orchestrator.model import NewOverlay, Source, operation_directory
-from tests.bench import generator, snapctl
-from tests.bench.aims import grows_at_most
-from tests.bench.byhand import ByHand
-from tests.bench.groups import Group
-from tests.bench.guests import Guest, Site
-from tests.bench.rounds import Competitor, timed
 from tests.box.disks import SIZE
+from tools.bench import generator, snapctl
+from tools.bench.aims import grows_at_most
+from tools.bench.byhand import ByHand
+from tools.bench.groups import Group
+from tools.bench.guests import Guest, Site
+from tools.bench.rounds import Competitor, timed
 
 DEPTHS = (1, 10, 50, 150)
 BY_HAND, SNAPCTL = "by hand", "snapctl"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from tests.bench.aims import Aim
-from tests.bench.guests import Site
-from tests.bench.rounds import Competitor
+from tools.bench.aims import Aim
+from tools.bench.guests import Site
+from tools.bench.rounds import Competitor
 
 
 @dataclass(frozen=True, slots=True)

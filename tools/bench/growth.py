@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 
 from orchestrator import Coordinator
 from orchestrator.cli.render.tree import tree, trees
-from tests.bench import generator, snapctl
-from tests.bench.aims import at_most_times
-from tests.bench.groups import Group
-from tests.bench.guests import Guest, Site
-from tests.bench.rounds import Competitor, nothing, timed
 from tests.box.connection import connect
+from tools.bench import generator, snapctl
+from tools.bench.aims import at_most_times
+from tools.bench.groups import Group
+from tools.bench.guests import Guest, Site
+from tools.bench.rounds import Competitor, nothing, timed
 
 FEW, MOST = 1, 10_000
 OTHERS, OWN = "other domains", "its own"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.bench import generator, snapctl
-from tests.bench.aims import MB, at_most_more, peaks_below
-from tests.bench.groups import Group
-from tests.bench.guests import Site
-from tests.bench.rounds import Competitor
+from tools.bench import generator, snapctl
+from tools.bench.aims import MB, at_most_more, peaks_below
+from tools.bench.groups import Group
+from tools.bench.guests import Site
+from tools.bench.rounds import Competitor
 
 FEW, MOST = 10, 10_000
 SIZES = (FEW, 1_000, MOST)

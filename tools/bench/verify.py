@@ -12,12 +12,12 @@ from uuid import uuid4
 import libvirt
 
 from orchestrator import Coordinator
-from tests.bench import snapctl
-from tests.bench.aims import MB, at_most_times
-from tests.bench.groups import Group
-from tests.bench.guests import Site
-from tests.bench.rounds import Competitor, timed
 from tests.box.connection import connect
+from tools.bench import snapctl
+from tools.bench.aims import MB, at_most_times
+from tools.bench.groups import Group
+from tools.bench.guests import Site
+from tools.bench.rounds import Competitor, timed
 
 PIECE = 262120  # what one message of libvirt's protocol holds
 CHECKPOINT = "clean"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.bench.commands import measured
-from tests.bench.statistics import Measurement
+from tools.bench.commands import measured
+from tools.bench.statistics import Measurement
 
 
 class Virsh:

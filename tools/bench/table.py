@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from tests.bench.aims import MB, Aim
-from tests.bench.rounds import Result
-from tests.bench.statistics import Summary
+from tools.bench.aims import MB, Aim
+from tools.bench.rounds import Result
+from tools.bench.statistics import Summary
 
 NAME_WIDTH = 40
 INDENT = "  "

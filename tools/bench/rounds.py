@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from tests.bench.statistics import Measurement, Summary
+from tools.bench.statistics import Measurement, Summary
 
 WARM_UP = 1
 """Rounds that are run and not counted: the first one loads files and fills caches."""

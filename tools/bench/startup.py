@@ -6,13 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.bench import snapctl
-from tests.bench.aims import MB, peaks_below
-from tests.bench.commands import measured
-from tests.bench.groups import Group
-from tests.bench.guests import Site
-from tests.bench.rounds import Competitor
-from tests.bench.virsh import Virsh
+from tools.bench import snapctl
+from tools.bench.aims import MB, peaks_below
+from tools.bench.commands import measured
+from tools.bench.groups import Group
+from tools.bench.guests import Site
+from tools.bench.rounds import Competitor
+from tools.bench.virsh import Virsh
 
 PYTHON = "python -c pass"
 VERSION = "snapctl --version"
