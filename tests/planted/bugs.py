@@ -21,20 +21,20 @@ class Bug:
         return self.what
 
 
-MATRIX = "tests/story/test_crash_matrix.py::test_a_fault_at_any_call_is_settled"
-ORDER = "tests/story/test_order.py::test_each_rule_holds_after_each_effect"
+MATRIX = "tests/crash/test_crash_matrix.py::test_a_fault_at_any_call_is_settled"
+ORDER = "tests/crash/test_order.py::test_each_rule_holds_after_each_effect"
 ORDER_OF_CHECKPOINT, ORDER_OF_ROLLBACK = (f"{ORDER}[{verb}, two disks]" for verb in ("checkpoint", "rollback"))
-CUT_IMAGE = "tests/story/test_order.py::test_an_image_that_ends_before_the_memory_is_not_committed"
+CUT_IMAGE = "tests/crash/test_order.py::test_an_image_that_ends_before_the_memory_is_not_committed"
 KILLED_CHECKPOINT = f"{MATRIX}[first checkpoint-killed after]"
 KILLED_ROLLBACK = f"{MATRIX}[rollback-killed after]"
 KILLED_DELETE = f"{MATRIX}[delete-killed after]"
-FOREIGN = "tests/story/test_foreign_acts.py"
-PROCESSES = "tests/story/test_two_processes.py"
-VERIFY = "tests/story/test_verify.py"
+FOREIGN = "tests/crash/test_foreign_acts.py"
+PROCESSES = "tests/crash/test_two_processes.py"
+VERIFY = "tests/crash/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
 
 PULLED = tuple(
-    f"tests/story/{test}[collapse, two disks]"
+    f"tests/crash/{test}[collapse, two disks]"
     for test in (
         "test_order.py::test_each_rule_holds_after_each_effect",
         "test_fault_points.py::test_each_fault_at_each_point_is_settled",
@@ -504,7 +504,7 @@ BUGS = (
         DELETE,
         " or (plan.sparing and checkpoint and checkpoint.protected)",
         "",
-        ("tests/story/test_retention.py", "tests/unit/test_coordinator.py"),
+        ("tests/crash/test_retention.py", "tests/unit/test_coordinator.py"),
     ),
     Bug(
         "an empty policy prunes all",

@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestrator.coordinator import Coordinator
 from orchestrator.model import Device, Disk, GuestState, Source
 from orchestrator.planning import Edits
-from tests.story.lab import Lab
+from tests.crash.twin_host import TwinHost
 
 Act = Callable[[Coordinator], object]
 
@@ -65,31 +65,31 @@ class Scenario:
         }
         return acts[self.operation]
 
-    def prepare(self, catalog: Path) -> Lab:
+    def prepare(self, catalog: Path) -> TwinHost:
         topology = self.topology
-        lab = Lab(catalog, disks=topology.disks, others=[CDROM] if topology.cdrom else [])
+        host = TwinHost(catalog, disks=topology.disks, others=[CDROM] if topology.cdrom else [])
         if topology.paused:
-            lab.guest.suspend()
+            host.guest.suspend()
         makes_the_root = self.operation == "checkpoint" and topology.chain == "a"
         chain = "" if makes_the_root else topology.chain
         for name in chain:
-            _checkpoint(lab, name)
+            _checkpoint(host, name)
         if self.operation == "collapse":
-            self._leave_to_be_collapsed(lab)
+            self._leave_to_be_collapsed(host)
         elif len(chain) > 1:
-            lab.session().rollback("web01", chain[-2])
-        _work(lab)
-        lab.counters["new"] = lab.counter
-        return lab
+            host.session().rollback("web01", chain[-2])
+        _work(host)
+        host.counters["new"] = host.counter
+        return host
 
-    def _leave_to_be_collapsed(self, lab: Lab) -> None:
+    def _leave_to_be_collapsed(self, host: TwinHost) -> None:
         """Two layers that only one stands on: below a frozen one, or below the guest's own disks."""
         for name in ("gone", "gone too"):
-            _checkpoint(lab, name.replace(" ", "-"))
+            _checkpoint(host, name.replace(" ", "-"))
         if self.topology.chain != "a":
-            _checkpoint(lab, "above")
-            lab.session().rollback("web01", "a")
-        lab.session().delete("web01", ["gone", "gone-too"], collapse=False)
+            _checkpoint(host, "above")
+            host.session().rollback("web01", "a")
+        host.session().delete("web01", ["gone", "gone-too"], collapse=False)
 
 
 SCENARIOS = [
@@ -99,15 +99,15 @@ SCENARIOS = [
 ]
 
 
-def _checkpoint(lab: Lab, name: str) -> None:
-    _work(lab)
-    lab.counters[name] = lab.counter
-    lab.session().checkpoint("web01", name)
+def _checkpoint(host: TwinHost, name: str) -> None:
+    _work(host)
+    host.counters[name] = host.counter
+    host.session().checkpoint("web01", name)
 
 
-def _work(lab: Lab) -> None:
+def _work(host: TwinHost) -> None:
     """Let the guest count on; a paused one for the length of a tick."""
-    machine = lab.guest.machine
+    machine = host.guest.machine
     state, machine.state = machine.state, GuestState.RUNNING
-    lab.guest.tick()
+    host.guest.tick()
     machine.state = state

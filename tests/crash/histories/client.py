@@ -13,9 +13,10 @@ from typing import Any
 
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
-from tests.histories.trouble import Course, Trouble
-from tests.story.faults import faulty_catalog, faulty_hypervisor
-from tests.story.lab import STORE
+from tests.crash.faults import Fault
+from tests.crash.histories.injector import HistoryInjector
+from tests.crash.injectors import faulty_catalog, faulty_hypervisor
+from tests.crash.twin_host import STORE
 from tests.twin import TwinHypervisor, World
 
 Verb = Callable[[Coordinator], object]
@@ -29,7 +30,7 @@ class Outcome:
     frozen: bool = False
 
 
-class Client:
+class FreezableClient:
     """One process, as far as the catalog can tell; a new one when it was killed."""
 
     def __init__(self, name: str, world: World, catalog: Path) -> None:
@@ -37,41 +38,41 @@ class Client:
         self.frozen = False
         self._world = world
         self._file = catalog
-        self._course_runs = Semaphore(0)
-        self._asker_runs = Semaphore(0)
+        self._client_may_run = Semaphore(0)
+        self._asker_may_run = Semaphore(0)
         self._thread: Thread | None = None
         self._begin()
 
     def _begin(self) -> None:
         self._catalog = open_catalog(f"sqlite:///{self._file}")
-        self.course = Course(self._world, self._freeze)
+        self.injector = HistoryInjector(self._world, self._freeze)
 
     @property
     def holds(self) -> bool:
-        return self.course.lease is not None
+        return self.injector.lease is not None
 
-    def do(self, verb: Verb, trouble: Trouble | None = None) -> Outcome:
+    def do(self, verb: Verb, fault: Fault | None = None) -> Outcome:
         """Carry a verb out, as far as it comes."""
-        self.course = Course(self._world, self._freeze)
-        self.course.meet(trouble)
+        self.injector = HistoryInjector(self._world, self._freeze)
+        self.injector.expect(fault)
         coordinator = Coordinator(
-            faulty_hypervisor(TwinHypervisor(self._world), self.course),
-            faulty_catalog(self._catalog, self.course),
+            faulty_hypervisor(TwinHypervisor(self._world), self.injector),
+            faulty_catalog(self._catalog, self.injector),
             store=STORE,
         )
         self._thread = Thread(target=self._work, args=(verb, coordinator), name=self.name)
         self._thread.start()
         return self._wait()
 
-    def thaw(self, trouble: Trouble | None = None) -> Outcome:
-        self.course.meet(trouble)
-        self._course_runs.release()
+    def thaw(self, fault: Fault | None = None) -> Outcome:
+        self.injector.expect(fault)
+        self._client_may_run.release()
         return self._wait()
 
     def kill(self) -> None:
         """End it where it is, and begin anew."""
         if self.frozen:
-            self.course.dead = True
+            self.injector.dead = True
             self.thaw()
         self._catalog.close_connection()  # which releases its leases: a dead process holds none
         self._begin()
@@ -83,7 +84,7 @@ class Client:
     # ------------------------------------------------------------------ hand in hand
 
     def _wait(self) -> Outcome:
-        self._asker_runs.acquire()
+        self._asker_may_run.acquire()
         if not self.frozen and self._thread is not None:
             self._thread.join()
         return Outcome(frozen=True) if self.frozen else self._outcome
@@ -95,10 +96,10 @@ class Client:
             self._outcome = Outcome(error)
         else:
             self._outcome = Outcome()
-        self._asker_runs.release()
+        self._asker_may_run.release()
 
     def _freeze(self) -> None:
         self.frozen = True
-        self._asker_runs.release()
-        self._course_runs.acquire()
+        self._asker_may_run.release()
+        self._client_may_run.acquire()
         self.frozen = False

@@ -17,14 +17,15 @@ from posixpath import dirname
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.model import Checkpoint, Disk, GuestState, Head
-from tests.story.faults import Fate, Faults, faulty_catalog, faulty_hypervisor
+from tests.crash.faults import Injector
+from tests.crash.injectors import CallInjector, faulty_catalog, faulty_hypervisor
 from tests.twin import Guest, TwinHypervisor, World, saveimage
 
 STORE = "/store"
 MANIFEST = "manifest.json"
 
 
-class Lab:
+class TwinHost:
     """One host with one domain `web01`, its catalog, and what was seen of it at each checkpoint.
 
     It can be put back to how it was (`keep`, `put_back`): a new one for each fault would take longer
@@ -45,17 +46,17 @@ class Lab:
     def guest(self) -> Guest:
         return Guest(self.world, self.world.machine(self._uuid))
 
-    def session(self, fate: Fate | None = None) -> Coordinator:
+    def session(self, injector: Injector | None = None) -> Coordinator:
         """A client of its own."""
-        fate = fate or Faults()
+        injector = injector or CallInjector()
         return Coordinator(
-            faulty_hypervisor(TwinHypervisor(self.world), fate),
-            faulty_catalog(self._catalog, fate),
+            faulty_hypervisor(TwinHypervisor(self.world), injector),
+            faulty_catalog(self._catalog, injector),
             store=STORE,
-            point=fate.reach,
+            point=injector.reach,
         )
 
-    def bury(self) -> None:
+    def expire_leases(self) -> None:
         """End the clients there were, as a kill would: nobody keeps their leases any more."""
         with sqlite3.connect(self.file) as database:
             database.execute("UPDATE operation SET lease_until = opened WHERE state = 'open'")

@@ -11,10 +11,10 @@ from random import Random
 from typing import Any
 
 from orchestrator.model import GuestState
-from tests.story.lab import Lab
-from tests.story.served import ServedWorld
-from tests.story.strikes import HYPERVISOR_EFFECTS
-from tests.story.workers import Answer, Place, Worker
+from tests.crash.faults import HYPERVISOR_EFFECTS
+from tests.crash.served import ServedWorld
+from tests.crash.twin_host import TwinHost
+from tests.crash.workers import Answer, Place, Worker
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Team:
     A verb may be several operations, as a delete and the collapse after it: somebody else may come between them.
     """
 
-    lab: Lab
+    host: TwinHost
     served: ServedWorld
     place: Place
     random: Random
@@ -64,8 +64,8 @@ class Team:
 
     def _tick(self) -> None:
         with self.served.lock:
-            if self.lab.world.machines and self.lab.guest.machine.state is GuestState.RUNNING:
-                self.lab.guest.tick()
+            if self.host.world.machines and self.host.guest.machine.state is GuestState.RUNNING:
+                self.host.guest.tick()
 
     def _end(self, worker: Worker, began: int) -> None:
         self.ended.append(worker.answer())
@@ -84,7 +84,7 @@ class Team:
 
     def _some_verb(self) -> tuple[Any, ...]:
         verb = self.random.choice(("checkpoint", "rollback", "rollback", "delete"))
-        known = [each.name for each in self.lab.session().list()]
+        known = [each.name for each in self.host.session().list()]
         if verb == "checkpoint" or not known:
             return "checkpoint", "web01", next(self._names)
         name = self.random.choice(known)

@@ -12,11 +12,11 @@ from orchestrator import domainxml
 from orchestrator.errors import IntegrityError
 from orchestrator.model import Level, Source
 from orchestrator.planning import HELPER_PREFIX
-from tests.story.lab import Lab
+from tests.crash.twin_host import TwinHost
 from tests.twin import Machine, TwinHypervisor
 
 
-class Forked(Lab):
+class Forked(TwinHost):
     """A guest on its checkpoint `root`, with `middle` and on that `leaf` on another branch."""
 
     def amiss(self, *, clean: bool = False) -> dict[str, Level]:

@@ -18,9 +18,10 @@ from orchestrator.coordinator import Coordinator
 from orchestrator.errors import HypervisorError
 from orchestrator.model import After, GuestState, Level
 from orchestrator.planning import Edits, Policy
-from tests.histories import cast
-from tests.histories.client import Client, Outcome, Verb
-from tests.histories.expectation import (
+from tests.crash.faults import Fault, Killed
+from tests.crash.histories import domains as past
+from tests.crash.histories.client import FreezableClient, Outcome, Verb
+from tests.crash.histories.expectation import (
     Act,
     Checkpoint,
     Delete,
@@ -34,10 +35,8 @@ from tests.histories.expectation import (
     Rollback,
     Undo,
 )
-from tests.histories.seen import Observer
-from tests.histories.trouble import Trouble
-from tests.histories.visit import Visit
-from tests.story.faults import Killed
+from tests.crash.histories.observer import Observer
+from tests.crash.histories.verb_run import VerbRun
 from tests.twin import Guest, Machine
 
 CLIENTS = ("alice", "bob")
@@ -45,7 +44,7 @@ MOVES = (Checkpoint, Rollback, Undo)
 """The acts that a managed-save image forbids."""
 
 
-class Scene:
+class History:
     """Three domains with their owner, two clients that share a catalog, and what is expected of them.
 
     A context manager. Steps that are not possible as things are may not be asked for: see `power`, `free`, `frozen`.
@@ -53,13 +52,13 @@ class Scene:
 
     def __init__(self, directory: Path) -> None:
         self._file = directory / "catalog.sqlite"
-        self.world = cast.begin(self._file)
-        self.seen = Observer(self.world, self._file)
-        self._clients = {name: Client(name, self.world, self._file) for name in CLIENTS}
-        self._visits: dict[str, Visit] = {}  # of those who are frozen
+        self.world = past.begin(self._file)
+        self.observer = Observer(self.world, self._file)
+        self._clients = {name: FreezableClient(name, self.world, self._file) for name in CLIENTS}
+        self._runs: dict[str, VerbRun] = {}  # of those who are frozen
         self._expected = {
-            domain: Expectation(self.seen.standing(domain), transient=domain == cast.TRANSIENT)
-            for domain in cast.DOMAINS
+            domain: Expectation(self.observer.standing(domain), transient=domain == past.TRANSIENT)
+            for domain in past.DOMAINS
         }
 
     def __enter__(self) -> Self:
@@ -70,7 +69,7 @@ class Scene:
     ) -> None:
         for client in self._clients.values():
             client.close()
-        self.seen.close()
+        self.observer.close()
 
     # ------------------------------------------------------------------ what is possible
 
@@ -85,21 +84,21 @@ class Scene:
     @property
     def known(self) -> list[str]:
         """The domains that snapctl can have heard of: a transient one that is off has left something in the catalog."""
-        return [d for d in cast.DOMAINS if self.seen.machine(d) or self.names(d) or self.seen.operation(d)]
+        return [d for d in past.DOMAINS if self.observer.machine(d) or self.names(d) or self.observer.operation(d)]
 
     def power(self, domain: str) -> GuestState:
-        return self.seen.power(domain)
+        return self.observer.power(domain)
 
     def names(self, domain: str) -> list[str]:
         """Of its checkpoints, oldest first."""
-        return self.seen.names(domain)
+        return self.observer.names(domain)
 
     # ------------------------------------------------------------------ owners
 
     def work(self, domain: str, times: int) -> None:
         """The guest counts on, and leaves its number in one of a few places."""
         guest = self._guest(domain)
-        guest.leave(f"place {guest.tick(times) % cast.PLACES}")
+        guest.leave(f"place {guest.tick(times) % past.PLACES}")
         self._expected[domain].counted(times)
         self._look()
 
@@ -108,7 +107,7 @@ class Scene:
         try:
             self._guest(domain).start()
         except HypervisorError:
-            assert self.seen.helpers, f"{domain} cannot be started"
+            assert self.observer.helpers, f"{domain} cannot be started"
             self._look()
         else:
             self._powered(domain, GuestState.RUNNING)
@@ -139,11 +138,11 @@ class Scene:
     def restart_daemon(self) -> None:
         self.world.restart_daemon()
         for client in self._clients.values():
-            client.course.disconnected = client.frozen
+            client.injector.disconnected = client.frozen
         self._look()
 
     def kill_helpers(self) -> None:
-        for helper in self.seen.helpers:
+        for helper in self.observer.helpers:
             self.world.kill_qemu(helper.name)
         self._look()
 
@@ -155,19 +154,19 @@ class Scene:
 
     # ------------------------------------------------------------------ clients
 
-    def thaw(self, client: str, trouble: Trouble | None = None) -> None:
-        visit = self._visits.pop(client)
-        self._came_to(visit, visit.go_on(trouble))
+    def thaw(self, client: str, fault: Fault | None = None) -> None:
+        run = self._runs.pop(client)
+        self._came_to(run, run.go_on(fault))
 
     def kill(self, client: str) -> None:
         """One who is frozen."""
         self._clients[client].kill()
-        self._visits.pop(client).end()
+        self._runs.pop(client).end()
         self._look()
 
-    def checkpoint(self, client: str, domain: str, name: str, after: After, trouble: Trouble | None = None) -> None:
+    def checkpoint(self, client: str, domain: str, name: str, after: After, fault: Fault | None = None) -> None:
         acts = InTurn((Checkpoint(name, after),))
-        self._visit(client, [domain], acts, lambda session: session.checkpoint(domain, name, after=after), trouble)
+        self._run(client, [domain], acts, lambda session: session.checkpoint(domain, name, after=after), fault)
 
     def rollback(
         self,
@@ -176,7 +175,7 @@ class Scene:
         name: str | None,
         after: After,
         keep: str | None = None,
-        trouble: Trouble | None = None,
+        fault: Fault | None = None,
     ) -> None:
         """`keep` is the name under which the present state is kept."""
         acts: list[Act] = [Checkpoint(keep, After.AS_SAVED)] if keep else []
@@ -185,52 +184,50 @@ class Scene:
         def verb(session: Coordinator) -> object:
             return session.rollback(domain, name, after=after, keep_current=keep is not None, keep_name=keep)
 
-        self._visit(client, [domain], InTurn(tuple(acts)), verb, trouble)
+        self._run(client, [domain], InTurn(tuple(acts)), verb, fault)
 
-    def undo(self, client: str, domain: str, trouble: Trouble | None = None) -> None:
-        self._visit(client, [domain], InTurn((Undo(),)), lambda session: session.undo(domain), trouble)
+    def undo(self, client: str, domain: str, fault: Fault | None = None) -> None:
+        self._run(client, [domain], InTurn((Undo(),)), lambda session: session.undo(domain), fault)
 
-    def delete(self, client: str, domain: str, names: Sequence[str], trouble: Trouble | None = None) -> None:
+    def delete(self, client: str, domain: str, names: Sequence[str], fault: Fault | None = None) -> None:
         known = self.names(domain)
         children_first = sorted(set(names), key=lambda name: known.index(name) if name in known else 0, reverse=True)
         acts = InTurn(tuple(Delete(name) for name in children_first))
-        self._visit(client, [domain], acts, lambda session: session.delete(domain, names), trouble)
+        self._run(client, [domain], acts, lambda session: session.delete(domain, names), fault)
 
-    def prune(self, client: str, domain: str, last: int, trouble: Trouble | None = None) -> None:
+    def prune(self, client: str, domain: str, last: int, fault: Fault | None = None) -> None:
         policy = Policy(keep_last=last)
-        self._visit(client, [domain], Prune(last), lambda session: session.prune(domain, policy), trouble)
+        self._run(client, [domain], Prune(last), lambda session: session.prune(domain, policy), fault)
 
-    def rename(self, client: str, domain: str, name: str, to: str, trouble: Trouble | None = None) -> None:
+    def rename(self, client: str, domain: str, name: str, to: str, fault: Fault | None = None) -> None:
         edits = Edits(name=to)
         acts = InTurn((Rename(name, to),))
-        self._visit(client, [domain], acts, lambda session: session.edit(domain, name, edits), trouble)
+        self._run(client, [domain], acts, lambda session: session.edit(domain, name, edits), fault)
 
-    def protect(self, client: str, domain: str, name: str, protected: bool, trouble: Trouble | None = None) -> None:
+    def protect(self, client: str, domain: str, name: str, protected: bool, fault: Fault | None = None) -> None:
         def verb(session: Coordinator) -> object:
             return session.protect(domain, [name], protected=protected)
 
-        self._visit(client, [domain], InTurn((Protect(name, protected),)), verb, trouble)
+        self._run(client, [domain], InTurn((Protect(name, protected),)), verb, fault)
 
-    def collapse(self, client: str, domain: str, trouble: Trouble | None = None) -> None:
-        self._visit(client, [domain], InTurn(), lambda session: session.collapse(domain), trouble)
+    def collapse(self, client: str, domain: str, fault: Fault | None = None) -> None:
+        self._run(client, [domain], InTurn(), lambda session: session.collapse(domain), fault)
 
-    def flatten(self, client: str, domain: str, trouble: Trouble | None = None) -> None:
-        outcome = self._visit(client, [domain], InTurn((Flatten(),)), lambda session: session.flatten(domain), trouble)
+    def flatten(self, client: str, domain: str, fault: Fault | None = None) -> None:
+        outcome = self._run(client, [domain], InTurn((Flatten(),)), lambda session: session.flatten(domain), fault)
         if not (outcome.frozen or outcome.error):
-            self.seen.require_flat(domain)
+            self.observer.require_flat(domain)
 
-    def recover(self, client: str, domain: str | None = None, trouble: Trouble | None = None) -> None:
-        self._visit(
-            client, [domain] if domain else self.known, InTurn(), lambda session: session.recover(domain), trouble
-        )
+    def recover(self, client: str, domain: str | None = None, fault: Fault | None = None) -> None:
+        self._run(client, [domain] if domain else self.known, InTurn(), lambda session: session.recover(domain), fault)
 
-    def verify(self, client: str, deep: bool, trouble: Trouble | None = None) -> None:
+    def verify(self, client: str, deep: bool, fault: Fault | None = None) -> None:
         """What it finds would be marked, and seen by `require_sound`."""
-        self._visit(client, [], InTurn(), lambda session: session.verify(deep=deep), trouble)
+        self._run(client, [], InTurn(), lambda session: session.verify(deep=deep), fault)
 
-    def clean(self, client: str, trouble: Trouble | None = None) -> None:
+    def clean(self, client: str, fault: Fault | None = None) -> None:
         """snapctl doctor --clean"""
-        self._visit(client, [], InTurn(), lambda session: session.doctor(clean=True), trouble)
+        self._run(client, [], InTurn(), lambda session: session.doctor(clean=True), fault)
 
     # ------------------------------------------------------------------ the end
 
@@ -238,8 +235,8 @@ class Scene:
         """Whatever happened, all can be settled, and then nothing is amiss."""
         for client in self.frozen:
             self.kill(client)
-        for domain in cast.DOMAINS:
-            if self.seen.machine(domain):
+        for domain in past.DOMAINS:
+            if self.observer.machine(domain):
                 self.managed_save(domain, there=False)
         self.recover("alice")
         self._do(self._clients["alice"], lambda session: session.collapse())
@@ -247,7 +244,7 @@ class Scene:
         self._do(self._clients["alice"], _require_collapsed)
         self.verify("alice", deep=True)
         self._do(self._clients["alice"], _require_health)
-        assert not self.seen.open
+        assert not self.observer.open
 
     # ------------------------------------------------------------------
 
@@ -255,44 +252,42 @@ class Scene:
         return Guest(self.world, self._machine(domain))
 
     def _machine(self, domain: str) -> Machine:
-        return self.world.machine(self.seen.uuid(domain))
+        return self.world.machine(self.observer.uuid(domain))
 
     def _powered(self, domain: str, power: GuestState) -> None:
         self._expected[domain].powered(power)
         self._look()
 
-    def _visit(
-        self, client: str, domains: Sequence[str], intent: Intent, verb: Verb, trouble: Trouble | None
-    ) -> Outcome:
+    def _run(self, client: str, domains: Sequence[str], intent: Intent, verb: Verb, fault: Fault | None) -> Outcome:
         if client not in self.free:
             raise ValueError(f"{client} is frozen")
         expected = {domain: self._expected[domain] for domain in domains}
         unknown = any(domain not in self.known for domain in domains)
         moves = isinstance(intent, InTurn) and any(isinstance(act, MOVES) for act in intent.acts)
         barred = moves and any(self._is_barred(domain) for domain in domains)
-        visit = Visit(self._clients[client], expected, intent, self.seen, barred=unknown or barred)
-        outcome = visit.begin(verb, trouble)
-        self._came_to(visit, outcome)
+        run = VerbRun(self._clients[client], expected, intent, self.observer, barred=unknown or barred)
+        outcome = run.begin(verb, fault)
+        self._came_to(run, outcome)
         return outcome
 
     def _is_barred(self, domain: str) -> bool:
-        machine = self.seen.machine(domain)
+        machine = self.observer.machine(domain)
         return machine is not None and machine.managed_save
 
-    def _came_to(self, visit: Visit, outcome: Outcome) -> None:
+    def _came_to(self, run: VerbRun, outcome: Outcome) -> None:
         if outcome.frozen:
-            self._visits[visit.client.name] = visit
+            self._runs[run.client.name] = run
         elif isinstance(outcome.error, Killed | KeyboardInterrupt):
-            visit.client.kill()
-        self._look(visit.domains)
+            run.client.kill()
+        self._look(run.domains)
         if outcome.frozen:
             return
-        visit.require_honest(outcome.error)
-        visit.end()
-        if step := visit.next_step(outcome.error):
-            self._follow(visit.client, step)
+        run.require_honest(outcome.error)
+        run.end()
+        if step := run.next_step(outcome.error):
+            self._follow(run.client, step)
 
-    def _follow(self, client: Client, step: re.Match[str]) -> None:
+    def _follow(self, client: FreezableClient, step: re.Match[str]) -> None:
         """An owner does what the message says, and then nothing is left."""
         domain = step["domain"]
         if step["owner"] == "start":
@@ -301,22 +296,22 @@ class Scene:
             self.kill_qemu(domain)
         self._do(client, lambda session: session.recover(domain))
         self._look([domain])
-        assert self.seen.operation(domain) is None
+        assert self.observer.operation(domain) is None
 
     @staticmethod
-    def _do(client: Client, verb: Verb) -> None:
+    def _do(client: FreezableClient, verb: Verb) -> None:
         if error := client.do(verb).error:
             raise error
 
     def _look(self, domains: Sequence[str] = ()) -> None:
         """Everything that must hold, without changing anything; what is asked of `domains` takes longer."""
-        self.seen.look()
-        self.seen.require_sound()
-        for domain in cast.DOMAINS:
-            if self.seen.operation(domain) is None:
-                self._expected[domain].settle(self.seen.standing(domain))
+        self.observer.look()
+        self.observer.require_sound()
+        for domain in past.DOMAINS:
+            if self.observer.operation(domain) is None:
+                self._expected[domain].settle(self.observer.standing(domain))
                 if domain in domains:
-                    self.seen.require_closed_world(domain)
+                    self.observer.require_closed_world(domain)
 
 
 def _require_health(session: Coordinator) -> None:

@@ -15,8 +15,8 @@ from typing import Any, Self
 from orchestrator.catalog import LeaseTimes, open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import SnapctlError
-from tests.story.lab import STORE
-from tests.story.served import RemoteHypervisor
+from tests.crash.served import RemoteHypervisor
+from tests.crash.twin_host import STORE
 
 PATIENCE = 120.0
 """Seconds to wait for a process before the test is given up."""

@@ -19,11 +19,11 @@ from random import Random
 import pytest
 
 from orchestrator.catalog import LeaseTimes
-from tests.story.lab import Lab
-from tests.story.served import Call, ServedWorld
-from tests.story.strikes import HYPERVISOR_EFFECTS
-from tests.story.team import Team
-from tests.story.workers import Answer, Place, Worker
+from tests.crash.faults import HYPERVISOR_EFFECTS
+from tests.crash.served import Call, ServedWorld
+from tests.crash.team import Team
+from tests.crash.twin_host import TwinHost
+from tests.crash.workers import Answer, Place, Worker
 from tests.twin import saveimage
 
 DONE, BUSY, REFUSED = 0, 4, 6
@@ -38,36 +38,36 @@ VERBS = {
 
 
 @pytest.fixture
-def lab(quick_directory: Path, request: pytest.FixtureRequest) -> Iterator[Lab]:
+def host(quick_directory: Path, request: pytest.FixtureRequest) -> Iterator[TwinHost]:
     """a - b - c, and a second branch d on a, on which the guest stands."""
-    lab = Lab(quick_directory / f"{request.node.name}.sqlite")
+    host = TwinHost(quick_directory / f"{request.node.name}.sqlite")
     for name in ("a", "b", "c"):
-        lab.checkpoint(name)
-    lab.rollback("a")
-    lab.checkpoint("d")
-    lab.counters["new"] = lab.counter
-    yield lab
-    lab.close()
+        host.checkpoint(name)
+    host.rollback("a")
+    host.checkpoint("d")
+    host.counters["new"] = host.counter
+    yield host
+    host.close()
 
 
 @pytest.fixture
-def served(lab: Lab, tmp_path: Path) -> Iterator[ServedWorld]:
-    served = ServedWorld(lambda: lab.world, tmp_path / "socket")
+def served(host: TwinHost, tmp_path: Path) -> Iterator[ServedWorld]:
+    served = ServedWorld(lambda: host.world, tmp_path / "socket")
     yield served
     served.close()
 
 
 @pytest.fixture
-def place(lab: Lab, served: ServedWorld, tmp_path: Path) -> Place:
-    return Place(tmp_path / "socket", lab.file)
+def place(host: TwinHost, served: ServedWorld, tmp_path: Path) -> Place:
+    return Place(tmp_path / "socket", host.file)
 
 
 def effects(served: ServedWorld, worker: Worker) -> list[str]:
     return [call.name for call in served.calls if call.pid == worker.pid and call.name in HYPERVISOR_EFFECTS]
 
 
-def contents(lab: Lab) -> list[str]:
-    with closing(sqlite3.connect(lab.file)) as database:
+def contents(host: TwinHost) -> list[str]:
+    with closing(sqlite3.connect(host.file)) as database:
         return list(database.iterdump())
 
 
@@ -83,7 +83,7 @@ KILLED_AFTER = [
 
 @pytest.mark.parametrize(("verb", "call"), KILLED_AFTER)
 def test_what_a_killed_process_left_is_settled_at_once(
-    lab: Lab, served: ServedWorld, place: Place, verb: str, call: str
+    host: TwinHost, served: ServedWorld, place: Place, verb: str, call: str
 ) -> None:
     with Worker(place) as owner, Worker(place) as other:
         served.stop_after = Call(owner.pid, call)
@@ -95,7 +95,7 @@ def test_what_a_killed_process_left_is_settled_at_once(
         began = time.monotonic()
         assert other.do("recover", "web01") == Answer(DONE)
         assert time.monotonic() - began < AT_ONCE
-    lab.check()
+    host.check()
 
 
 # --------------------------------------------------------------------------- the owner is stopped
@@ -113,27 +113,27 @@ STOPPED_AFTER = [
 
 @pytest.mark.parametrize(("verb", "call"), STOPPED_AFTER)
 def test_who_was_stopped_while_others_took_over_changes_nothing_more(
-    lab: Lab, served: ServedWorld, place: Place, verb: str, call: str
+    host: TwinHost, served: ServedWorld, place: Place, verb: str, call: str
 ) -> None:
     with Worker(place) as owner, Worker(place) as other:
         served.stop_after = Call(owner.pid, call)
         owner.begin(*VERBS[verb])
         owner.wait_until_stopped()
         require_told_who(other.do("checkpoint", "web01", "mine"), owner, verb)
-        lab.bury()  # its lease ends
+        host.expire_leases()  # its lease ends
         assert other.do("recover", "web01") == Answer(DONE)
-        lab.check()
-        worked = lab.guest.tick(100)  # whatever the owner still did would be seen in it
-        lab.guest.shut_down()
+        host.check()
+        worked = host.guest.tick(100)  # whatever the owner still did would be seen in it
+        host.guest.shut_down()
 
-        require_no_more(lab, served, owner)
+        require_no_more(host, served, owner)
         assert owner.do("recover", "web01") == Answer(DONE)
-    lab.guest.start()
-    lab.check()
-    assert lab.counter == worked
+    host.guest.start()
+    host.check()
+    assert host.counter == worked
 
 
-def test_who_is_stopped_is_replaced_when_his_lease_ends(lab: Lab, served: ServedWorld, place: Place) -> None:
+def test_who_is_stopped_is_replaced_when_his_lease_ends(host: TwinHost, served: ServedWorld, place: Place) -> None:
     place = replace(place, times=LeaseTimes(ttl=3.0, beat=0.5, lost=2.0))
     with Worker(place) as owner, Worker(place) as other:
         served.stop_after = Call(owner.pid, "create_overlay")
@@ -145,29 +145,29 @@ def test_who_is_stopped_is_replaced_when_his_lease_ends(lab: Lab, served: Served
             time.sleep(0.1)
             answers.append(other.do("recover", "web01"))
         assert len(answers) > 1 and answers[-1] == Answer(DONE)
-        lab.check()
-        require_no_more(lab, served, owner)
+        host.check()
+        require_no_more(host, served, owner)
 
 
-def test_who_was_stopped_and_not_replaced_goes_on(lab: Lab, served: ServedWorld, place: Place) -> None:
+def test_who_was_stopped_and_not_replaced_goes_on(host: TwinHost, served: ServedWorld, place: Place) -> None:
     with Worker(place) as owner:
         served.stop_after = Call(owner.pid, "create_overlay")
         owner.begin(*VERBS["checkpoint"])
         owner.wait_until_stopped()
-        lab.bury()
+        host.expire_leases()
         owner.go_on()
         assert owner.answer() == Answer(DONE)
-    lab.check()
+    host.check()
 
 
-def require_no_more(lab: Lab, served: ServedWorld, owner: Worker) -> None:
+def require_no_more(host: TwinHost, served: ServedWorld, owner: Worker) -> None:
     """It goes on, finds out, and neither the hypervisor nor the catalog is changed by it."""
-    before = (contents(lab), effects(served, owner))
+    before = (contents(host), effects(served, owner))
     owner.go_on()
     answer = owner.answer()
     assert answer.exit_code == BUSY
     assert "nothing more was changed" in answer.line
-    assert (contents(lab), effects(served, owner)) == before
+    assert (contents(host), effects(served, owner)) == before
 
 
 def require_told_who(answer: Answer, owner: Worker, verb: str) -> None:
@@ -182,9 +182,9 @@ def require_told_who(answer: Answer, owner: Worker, verb: str) -> None:
 # --------------------------------------------------------------------------- many at once
 
 
-def test_of_many_processes_one_acts_at_a_time(lab: Lab, served: ServedWorld, place: Place) -> None:
+def test_of_many_processes_one_acts_at_a_time(host: TwinHost, served: ServedWorld, place: Place) -> None:
     with ExitStack() as stack:
-        team = Team(lab, served, place, Random(1))
+        team = Team(host, served, place, Random(1))
         for _ in range(4):
             team.hire(stack)
         while team.exit_codes()[DONE] < 15:
@@ -193,7 +193,7 @@ def test_of_many_processes_one_acts_at_a_time(lab: Lab, served: ServedWorld, pla
     require_expected(team)
     assert team.exit_codes()[BUSY]
     require_one_at_a_time(team)
-    require_sound(lab)
+    require_sound(host)
 
 
 def hammer(team: Team, *, kills: int) -> None:
@@ -210,26 +210,26 @@ def hammer(team: Team, *, kills: int) -> None:
 
 
 def test_what_many_leave_when_they_are_killed_is_settled(
-    lab: Lab, served: ServedWorld, place: Place, figure: Callable[[str], None]
+    host: TwinHost, served: ServedWorld, place: Place, figure: Callable[[str], None]
 ) -> None:
-    team = Team(lab, served, place, Random(2))
+    team = Team(host, served, place, Random(2))
     hammer(team, kills=5)
     figure(f"processes on one domain: {len(team.ended)} verbs, 5 kills, exit codes {dict(team.exit_codes())}")
     require_expected(team)
-    lab.session().recover()
-    require_sound(lab)
+    host.session().recover()
+    require_sound(host)
 
 
 @pytest.mark.long
 def test_what_many_leave_when_many_are_killed_is_settled(
-    lab: Lab, served: ServedWorld, place: Place, figure: Callable[[str], None], seed: str
+    host: TwinHost, served: ServedWorld, place: Place, figure: Callable[[str], None], seed: str
 ) -> None:
-    team = Team(lab, served, place, Random(seed))
+    team = Team(host, served, place, Random(seed))
     hammer(team, kills=200)
     figure(f"processes on one domain: {len(team.ended)} verbs, 200 kills, exit codes {dict(team.exit_codes())}")
     require_expected(team)
-    lab.session().recover()
-    require_sound(lab)
+    host.session().recover()
+    require_sound(host)
 
 
 def require_expected(team: Team) -> None:
@@ -245,10 +245,10 @@ def require_one_at_a_time(team: Team) -> None:
         assert last < first, "two processes acted at once"
 
 
-def require_sound(lab: Lab) -> None:
+def require_sound(host: TwinHost) -> None:
     """Everything holds; each checkpoint is of the instant that its memory remembers."""
-    for summary in lab.session().list():
-        memory = lab.session().show("web01", summary.name).checkpoint.memory
-        lab.counters[summary.name] = saveimage.read(lab.world.files[memory.path].bytes()).ram["counter"]
-    lab.check(state=lab.guest.machine.state)
-    lab.check_rollbacks()
+    for summary in host.session().list():
+        memory = host.session().show("web01", summary.name).checkpoint.memory
+        host.counters[summary.name] = saveimage.read(host.world.files[memory.path].bytes()).ram["counter"]
+    host.check(state=host.guest.machine.state)
+    host.check_rollbacks()

@@ -14,13 +14,13 @@ from orchestrator.coordinator import Coordinator
 from orchestrator.domainxml import on_disks
 from orchestrator.errors import IntegrityError, NotFound, UsageError
 from orchestrator.model import Checkpoint, FileFacts, Source, VerifyReport
-from tests.story.lab import STORE, Lab
+from tests.crash.twin_host import STORE, TwinHost
 from tests.twin import TwinHypervisor
 from tests.twin.files import Image
 from tests.twin.world import CAPACITY
 
 
-class Pair(Lab):
+class Pair(TwinHost):
     """A guest with the checkpoints `a` and, on it, `b`."""
 
     def of(self, name: str) -> Checkpoint:
@@ -291,7 +291,7 @@ def test_a_rollback_that_reads_first_finds_a_flipped_bit_in_the_memory_image(pai
 # --------------------------------------------------------------------------- at the same time
 
 
-class Meddling:
+class InterferingHypervisor:
     """A hypervisor on which something happens before the facts of one file among others are told."""
 
     def __init__(self, pair: Pair, path: str, happens: Callable[[], object]) -> None:
@@ -303,7 +303,7 @@ class Meddling:
         return getattr(self._hypervisor if name in ("host", "domains", "close") else self._hypervisor.storage, name)
 
     @property
-    def storage(self) -> Meddling:
+    def storage(self) -> InterferingHypervisor:
         return self
 
     def facts_of(self, paths: Sequence[str]) -> dict[str, FileFacts | None]:
@@ -319,7 +319,7 @@ def test_what_is_deleted_meanwhile_is_not_damaged(pair: Pair) -> None:
     def delete() -> None:
         pair.session().delete("web01", ["b"])
 
-    hypervisor: Any = Meddling(pair, pair.of("b").memory.path, delete)
+    hypervisor: Any = InterferingHypervisor(pair, pair.of("b").memory.path, delete)
     report = Coordinator(hypervisor, pair._catalog, store=STORE).verify("web01")
 
     assert [(verdict.name, verdict.sound) for verdict in report.checkpoints] == [("a", True)]

@@ -1,36 +1,21 @@
-"""What may befall a client at one of its calls, and the client that it befalls.
+"""The injector of a history's client, which may also be frozen.
 
-Beyond the faults that the stories know (`tests.story.faults`), a client may be frozen: it stops after a
-call, or in the middle of a job of the daemon's, others go on, and later it goes on itself or is killed.
+A frozen client stops after a call, or in the middle of a job of the daemon's; others go on, and later it goes
+on itself or is killed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from orchestrator.errors import HypervisorError
 from orchestrator.model import OperationRecord
 from orchestrator.ports import Lease
-from tests.story.faults import Faults, Killed, Kind
-from tests.story.strikes import HYPERVISOR_EFFECTS, JOBS
+from tests.crash.faults import AT_CALLS, HYPERVISOR_EFFECTS, JOBS, Fault, Killed, Kind
+from tests.crash.injectors import CallInjector
 from tests.twin import Machine, World
-
-
-class Stop(StrEnum):
-    FROZEN_AFTER = "frozen after"
-    FROZEN_IN_JOB = "frozen in the middle of the next job"
-    KILLED_IN_JOB = "killed in the middle of the next job"
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """It comes at the call numbered `at`, counted from when a client begins or goes on."""
-
-    at: int
-    kind: Kind | Stop
 
 
 @dataclass(frozen=True)
@@ -41,27 +26,34 @@ class Effect:
     operation: str | None
 
 
-class Course(Faults):
-    """The fate of one client. `freeze` returns when the client is to go on.
+class HistoryInjector(CallInjector):
+    """`freeze` returns when the client is to go on.
 
-    `lease` is the journal row that it holds, or believes that it holds.
+    `lease` is the journal row that it holds, or believes that it holds; `injected` says that a fault happened.
     """
 
     def __init__(self, world: World, freeze: Callable[[], None]) -> None:
         super().__init__()
         self.lease: OperationRecord | None = None
         self.effects: list[Effect] = []
-        self.struck = False
+        self.injected = False
         self.disconnected = False
         self._world = world
         self._freeze = freeze
-        self._stop: Stop | None = None
+        self._at: int | None = None  # the number of the call at which `_stop` happens, or after which
+        self._stop: Kind | None = None
 
-    def meet(self, trouble: Trouble | None) -> None:
-        """From now on, that is what comes."""
-        self.at = len(self.calls) + trouble.at if trouble else None
-        self.kind = trouble.kind if trouble and isinstance(trouble.kind, Kind) else None
-        self._stop = trouble.kind if trouble and isinstance(trouble.kind, Stop) else None
+    def expect(self, fault: Fault | None) -> None:
+        """From now on that is the fault that comes: at a call numbered from here."""
+        self.fault, self._at, self._stop = None, None, None
+        if fault is None:
+            return
+        assert isinstance(fault.where, int), f"not the number of a call: {fault.where}"
+        self._at = len(self.calls) + fault.where
+        if fault.kind in AT_CALLS:
+            self.fault = Fault(self._at, fault.kind)
+        else:
+            self._stop = fault.kind
 
     def call(self, name: str, port_error: type[Exception], act: Callable[[], Any]) -> Any:
         if self._stops_in_job(name):
@@ -72,14 +64,14 @@ class Course(Faults):
         self._require_connection(port_error)
         result = super().call(name, port_error, act)
         self._follow_lease(name, result)
-        if self._stop is Stop.FROZEN_AFTER and len(self.calls) - 1 == self.at:
-            self.struck = True
+        if self._stop is Kind.FROZEN and len(self.calls) - 1 == self._at:
+            self.injected = True
             self._freeze()
         return result
 
-    def _strike(self, kind: Kind, name: str, port_error: type[Exception]) -> None:
-        self.struck = True
-        super()._strike(kind, name, port_error)
+    def _inject(self, kind: Kind, name: str, port_error: type[Exception]) -> None:
+        self.injected = True
+        super()._inject(kind, name, port_error)
 
     def _require_connection(self, port_error: type[Exception]) -> None:
         if self.disconnected and port_error is HypervisorError and not self.dead:
@@ -96,14 +88,14 @@ class Course(Faults):
     # ------------------------------------------------------------------ in the middle of a job
 
     def _stops_in_job(self, name: str) -> bool:
-        in_job = self._stop in (Stop.FROZEN_IN_JOB, Stop.KILLED_IN_JOB)
-        return in_job and name in JOBS and self.at is not None and len(self.calls) >= self.at
+        in_job = self._stop in (Kind.FROZEN_IN_JOB, Kind.KILLED_IN_JOB)
+        return in_job and name in JOBS and self._at is not None and len(self.calls) >= self._at
 
     def _in_mid_job(self, job: Callable[[], Any]) -> Any:
         def stop(_: Machine) -> None:
             self._world.in_mid_job = kept
-            self.struck = True
-            if self._stop is Stop.FROZEN_IN_JOB:
+            self.injected = True
+            if self._stop is Kind.FROZEN_IN_JOB:
                 self._stop = None
                 self._freeze()
                 self._require_connection(HypervisorError)

@@ -18,8 +18,9 @@ from orchestrator.doctor.orphans import SETTLED_AFTER
 from orchestrator.errors import Refused
 from orchestrator.model import Advice, CheckpointDetails, Level
 from orchestrator.planning import Edits
-from tests.story.faults import Faults, Killed, Kind
-from tests.story.lab import STORE, Lab
+from tests.crash.faults import Fault, Killed, Kind
+from tests.crash.injectors import CallInjector
+from tests.crash.twin_host import STORE, TwinHost
 from tests.twin import TwinHypervisor
 
 Act = Callable[[Coordinator], object]
@@ -39,27 +40,27 @@ _numbers = count()
 
 
 @pytest.fixture(scope="module")
-def lab(quick_directory: Path) -> Iterator[Lab]:
+def host(quick_directory: Path) -> Iterator[TwinHost]:
     """a - b - c, and a second branch d on a, on which the guest stands."""
-    lab = Lab(quick_directory / "tells.sqlite")
+    host = TwinHost(quick_directory / "tells.sqlite")
     for name in ("a", "b", "c"):
-        lab.checkpoint(name)
-    lab.rollback("a")
-    lab.checkpoint("d")
-    lab.counters["new"] = lab.counter
-    lab.keep()
-    yield lab
-    lab.close()
+        host.checkpoint(name)
+    host.rollback("a")
+    host.checkpoint("d")
+    host.counters["new"] = host.counter
+    host.keep()
+    yield host
+    host.close()
 
 
 @pytest.fixture
-def another(lab: Lab, quick_directory: Path) -> Iterator[Callable[[], Coordinator]]:
+def another(host: TwinHost, quick_directory: Path) -> Iterator[Callable[[], Coordinator]]:
     """Makes clients with a new catalog."""
     made = []
 
     def make() -> Coordinator:
         catalog = open_catalog(f"sqlite:///{quick_directory}/another{next(_numbers)}.sqlite")
-        made.append(Coordinator(TwinHypervisor(lab.world), catalog, store=STORE))
+        made.append(Coordinator(TwinHypervisor(host.world), catalog, store=STORE))
         return made[-1]
 
     yield make
@@ -74,34 +75,34 @@ def everything(session: Coordinator) -> tuple[list[Any], list[CheckpointDetails]
     return summaries, [replace(each, checkpoint=replace(each.checkpoint, domain_xml="")) for each in shown]
 
 
-def calls_of(lab: Lab, act: Act) -> list[str]:
-    lab.put_back()
-    faults = Faults()
-    act(lab.session(faults))
-    return faults.calls
+def calls_of(host: TwinHost, act: Act) -> list[str]:
+    host.put_back()
+    injector = CallInjector()
+    act(host.session(injector))
+    return injector.calls
 
 
-def kill(lab: Lab, act: Act, at: int) -> None:
-    lab.put_back()
+def kill(host: TwinHost, act: Act, at: int) -> None:
+    host.put_back()
     with pytest.raises(Killed):
-        act(lab.session(Faults(at=at, kind=Kind.KILLED)))
-    lab.bury()
+        act(host.session(CallInjector(Fault(at, Kind.KILLED))))
+    host.expire_leases()
 
 
-def test_a_rebuilt_catalog_is_the_one_that_was_lost(lab: Lab, another: Callable[[], Coordinator]) -> None:
-    lab.put_back()
+def test_a_rebuilt_catalog_is_the_one_that_was_lost(host: TwinHost, another: Callable[[], Coordinator]) -> None:
+    host.put_back()
     rebuilt = another()
     done = rebuilt.rebuild_catalog()
     assert (done.skipped, done.headless) == ((), ())
-    assert everything(rebuilt) == everything(lab.session())
+    assert everything(rebuilt) == everything(host.session())
     assert [each.name for each in done.checkpoints if each.current] == ["d"]
 
 
 def test_so_it_is_after_the_tree_was_pruned_and_its_chains_were_shortened(
-    lab: Lab, another: Callable[[], Coordinator]
+    host: TwinHost, another: Callable[[], Coordinator]
 ) -> None:
-    lab.put_back()
-    session = lab.session()
+    host.put_back()
+    session = host.session()
     session.flatten("web01")
     session.checkpoint("web01", "flat")
     session.edit("web01", "d", Edits(description="edited"))
@@ -109,25 +110,25 @@ def test_so_it_is_after_the_tree_was_pruned_and_its_chains_were_shortened(
     session.delete("web01", ["a", "flat"])
     session.rollback("web01", "d")
     session.delete("web01", ["b"])
-    lab.counters["flat"] = lab.counter
+    host.counters["flat"] = host.counter
     rebuilt = another()
     done = rebuilt.rebuild_catalog()
     assert (done.skipped, done.headless) == ((), ())
     assert everything(rebuilt) == everything(session)
     for name in ("c", "d"):
         rebuilt.rollback("web01", name)
-        assert lab.guest.agrees() and lab.counter == lab.counters[name]
+        assert host.guest.agrees() and host.counter == host.counters[name]
 
 
-def test_it_goes_on_where_the_lost_one_ended(lab: Lab, another: Callable[[], Coordinator]) -> None:
-    lab.put_back()
+def test_it_goes_on_where_the_lost_one_ended(host: TwinHost, another: Callable[[], Coordinator]) -> None:
+    host.put_back()
     rebuilt = another()
     rebuilt.rebuild_catalog()
     for name in ("b", "d", "a", "c"):
         rebuilt.rollback("web01", name)
-        assert lab.guest.agrees()
-        assert lab.counter == lab.counters[name]
-        lab.guest.tick()
+        assert host.guest.agrees()
+        assert host.counter == host.counters[name]
+        host.guest.tick()
     rebuilt.checkpoint("web01", "later")
     rebuilt.rollback("web01", "d")
     rebuilt.delete("web01", ["later", "c", "b"])
@@ -135,12 +136,12 @@ def test_it_goes_on_where_the_lost_one_ended(lab: Lab, another: Callable[[], Coo
     assert all(each.level is Level.OK for each in rebuilt.doctor())
 
 
-def test_a_catalog_in_use_is_not_rebuilt(lab: Lab, another: Callable[[], Coordinator]) -> None:
-    lab.put_back()
-    before = everything(lab.session())
+def test_a_catalog_in_use_is_not_rebuilt(host: TwinHost, another: Callable[[], Coordinator]) -> None:
+    host.put_back()
+    before = everything(host.session())
     with pytest.raises(Refused, match="already has checkpoints"):
-        lab.session().rebuild_catalog()
-    assert everything(lab.session()) == before
+        host.session().rebuild_catalog()
+    assert everything(host.session()) == before
 
 
 some_calls = pytest.mark.parametrize(
@@ -152,44 +153,44 @@ each_act = pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 @some_calls
 @each_act
 def test_after_a_kill_and_recovery_the_store_says_what_the_catalog_says(
-    lab: Lab, another: Callable[[], Coordinator], act: Act, every: int
+    host: TwinHost, another: Callable[[], Coordinator], act: Act, every: int
 ) -> None:
-    for number, call in list(enumerate(calls_of(lab, act)))[::every]:
-        kill(lab, act, number)
-        lab.session().recover()
+    for number, call in list(enumerate(calls_of(host, act)))[::every]:
+        kill(host, act, number)
+        host.session().recover()
         rebuilt = another()
         done = rebuilt.rebuild_catalog()
-        assert everything(rebuilt) == everything(lab.session()), f"killed at call {number}, {call}"
+        assert everything(rebuilt) == everything(host.session()), f"killed at call {number}, {call}"
         assert (done.skipped, done.headless) == ((), ())
-        found = [each for each in lab.session().doctor() if each.level is not Level.OK]
+        found = [each for each in host.session().doctor() if each.level is not Level.OK]
         assert not found, f"killed at call {number}, {call}: {found}"
 
 
 @some_calls
 @each_act
 def test_lost_in_the_middle_of_an_operation_no_checkpoint_is_lost_with_it(
-    lab: Lab, another: Callable[[], Coordinator], act: Act, every: int
+    host: TwinHost, another: Callable[[], Coordinator], act: Act, every: int
 ) -> None:
     """The journal is lost, too. What is rebuilt can be rolled back to, and cleaning up takes nothing from it."""
-    for number, call in list(enumerate(calls_of(lab, act)))[::every]:
-        kill(lab, act, number)
-        lab.world.finish_job(lab.guest.machine)
-        images = [path for path in lab.world.files.files if path.endswith(".save")]
+    for number, call in list(enumerate(calls_of(host, act)))[::every]:
+        kill(host, act, number)
+        host.world.finish_job(host.guest.machine)
+        images = [path for path in host.world.files.files if path.endswith(".save")]
         rebuilt = another()
         done = rebuilt.rebuild_catalog()
-        examined(lab, rebuilt, clean=True)
+        examined(host, rebuilt, clean=True)
         assert {"a", "b", "d"} <= {each.name for each in done.checkpoints}, f"killed at call {number}, {call}"
         for each in done.checkpoints:
             rebuilt.rollback("web01", each.name)
-            assert lab.guest.agrees(), f"killed at call {number}, {call}"
-            assert lab.counter == lab.counters[each.name]
-        examined(lab, rebuilt, clean=True)
-        assert [path for path in lab.world.files.files if path.endswith(".save")] == images
-        found = examined(lab, rebuilt, clean=False)
+            assert host.guest.agrees(), f"killed at call {number}, {call}"
+            assert host.counter == host.counters[each.name]
+        examined(host, rebuilt, clean=True)
+        assert [path for path in host.world.files.files if path.endswith(".save")] == images
+        found = examined(host, rebuilt, clean=False)
         assert not [each for each in found if each.advice == "snapctl doctor --clean"], f"killed at call {number}"
 
 
-def examined(lab: Lab, session: Coordinator, *, clean: bool) -> list[Advice]:
+def examined(host: TwinHost, session: Coordinator, *, clean: bool) -> list[Advice]:
     """What doctor would find some hours later."""
     later = datetime.now(UTC) + 2 * SETTLED_AFTER
-    return examine(TwinHypervisor(lab.world), session._catalog, store=STORE, reserve_bytes=0, now=later, clean=clean)
+    return examine(TwinHypervisor(host.world), session._catalog, store=STORE, reserve_bytes=0, now=later, clean=clean)

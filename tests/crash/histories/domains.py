@@ -1,4 +1,4 @@
-"""Who is there when a history begins: three domains that have a past, made once and copied for each history."""
+"""The domains at the beginning of a history: three that have a past, made once and copied for each history."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator import domainxml
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.model import Device, Disk, Source
-from tests.story.lab import STORE
+from tests.crash.twin_host import STORE
 from tests.twin import Guest, TwinHypervisor, World
 from tests.twin.files import Image
 from tests.twin.world import CAPACITY, IMAGES

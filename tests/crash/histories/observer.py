@@ -20,8 +20,8 @@ from posixpath import dirname
 
 from orchestrator.catalog import open_catalog
 from orchestrator.model import Checkpoint, CheckpointSummary, Disk, GuestState, MemoryImage, OperationRecord
-from tests.histories.expectation import Mark, Standing
-from tests.story.lab import MANIFEST, STORE
+from tests.crash.histories.expectation import Mark, Standing
+from tests.crash.twin_host import MANIFEST, STORE
 from tests.twin import Machine, World, saveimage
 from tests.twin.guest import COUNTER
 

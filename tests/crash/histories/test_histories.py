@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.histories.histories import Histories
+from tests.crash.histories.generator import GeneratedHistory
 
 SAME_EACH_TIME = 20
 Figure = Callable[[str], None]
@@ -25,11 +25,11 @@ def play(histories: int, steps: int, drawn_with: str | int, figure: Figure) -> N
         suppress_health_check=list(HealthCheck),
         print_blob=False,
     )
-    before, began = Histories.played.copy(), process_time()
+    before, began = GeneratedHistory.played.copy(), process_time()
     try:
-        run_state_machine_as_test(seed(drawn_with)(Histories), settings=chosen)
+        run_state_machine_as_test(seed(drawn_with)(GeneratedHistory), settings=chosen)
     finally:
-        played = Histories.played - before
+        played = GeneratedHistory.played - before
         figure(
             f"histories: {played['finish']} of at most {steps} steps, seed {drawn_with}: "
             f"{played.total()} steps in {process_time() - began:.0f} s of CPU "

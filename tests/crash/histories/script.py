@@ -10,41 +10,40 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.histories.scene import Scene
+from tests.crash.histories.history import History
 
 MEMORY = Path("/dev/shm")
 
 HEAD = """\
 # A history that fails. Run it from the top of the tree: .venv/bin/python THIS_FILE
 from orchestrator.model import After
-from tests.histories.script import new_scene
-from tests.histories.trouble import Stop, Trouble
-from tests.story.faults import Kind
+from tests.crash.histories.script import new_history
+from tests.crash.faults import Fault, Kind
 
-with new_scene() as scene:
+with new_history() as history:
 """
 
 
 @contextmanager
-def new_scene() -> Iterator[Scene]:
-    """A scene at its beginning; its catalog lies in memory where there is such a place."""
+def new_history() -> Iterator[History]:
+    """A history at its beginning; its catalog lies in memory where there is such a place."""
     with (
         TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory,
-        Scene(Path(directory)) as scene,
+        History(Path(directory)) as history,
     ):
-        yield scene
+        yield history
 
 
 class Script:
     """Plays steps, and keeps them. `text` is the script of all of them so far, the last one included."""
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, history: History) -> None:
+        self._history = history
         self._lines: list[str] = []
 
     def play(self, step: str, *arguments: Any) -> None:
-        self._lines.append(f"    scene.{step}({', '.join(map(as_code, arguments))})\n")
-        getattr(self._scene, step)(*arguments)
+        self._lines.append(f"    history.{step}({', '.join(map(as_code, arguments))})\n")
+        getattr(self._history, step)(*arguments)
 
     @property
     def text(self) -> str:
