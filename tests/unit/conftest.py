@@ -10,7 +10,7 @@ import pytest
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.coordinator import Coordinator
 from tests.twin import TwinHypervisor, World
-from tests.unit.journal_bench import Bench
+from tests.unit.journal_harness import JournalHarness
 
 
 @pytest.fixture
@@ -19,9 +19,9 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def bench(url: str) -> Iterator[Bench]:
+def harness(url: str) -> Iterator[JournalHarness]:
     catalog = open_catalog(url)
-    yield Bench(catalog)
+    yield JournalHarness(catalog)
     catalog.close_connection()
 
 

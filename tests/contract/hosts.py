@@ -40,7 +40,7 @@ class Operator(Protocol):
         """virsh start, and come back to the console."""
 
 
-class Lab(Protocol):
+class ContractHost(Protocol):
     @property
     def hypervisor(self) -> Hypervisor: ...
     def connect(self) -> Hypervisor:
@@ -112,7 +112,7 @@ class ClientDied(BaseException):
     """The end of a process."""
 
 
-class TwinLab:
+class TwinContractHost:
     def __init__(self) -> None:
         self.world = World()
         self._twin = TwinHypervisor(self.world)
@@ -205,7 +205,7 @@ class BoxOperator:
         self._witness.boot()
 
 
-class BoxLab:
+class BoxContractHost:
     """A box; `abandoned_save` and `unhurried_save` need one that is up with slow saves."""
 
     def __init__(self, box: Box, make: GuestFactory) -> None:

@@ -24,7 +24,7 @@ LIBVIRT_FILES = "/var/lib/libvirt"
 
 
 @dataclass(frozen=True)
-class World:
+class HostState:
     """Compares equal to another one if nothing was changed in between."""
 
     domains: dict[str, tuple[Any, ...]]  # state, run id, live XML, persistent XML
@@ -33,12 +33,12 @@ class World:
     rows: dict[str, list[tuple[Any, ...]]]  # of each table of the catalog
 
 
-def observe(box: Box, client: Client, *directories: str) -> World:
-    """The world now; `directories` of the box are looked at beside libvirt's own."""
+def observe(box: Box, client: Client, *directories: str) -> HostState:
+    """The state now; `directories` of the box are looked at beside libvirt's own."""
     with connect(box.uri) as connection:
         domains = {each.name(): _domain(each) for each in connection.listAllDomains()}
         pools = {each.name(): (bool(each.isActive()), bool(each.isPersistent())) for each in _pools(connection)}
-    return World(domains, pools, files(box, LIBVIRT_FILES, *directories), rows(client.catalog))
+    return HostState(domains, pools, files(box, LIBVIRT_FILES, *directories), rows(client.catalog))
 
 
 @contextlib.contextmanager

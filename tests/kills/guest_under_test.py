@@ -27,7 +27,7 @@ from tests.system.moments import moment, write_notes
 
 from . import catalogued
 from .catalogued import Catalogued
-from .client import DoomedClient
+from .client import SignalledClient
 
 NOWHERE = 0
 MOST = 10
@@ -38,8 +38,8 @@ for _ in 1 2; do seen=$(cat /mnt/counter); while [ "$(cat /mnt/counter)" = "$see
 
 
 @dataclass
-class Tally:
-    """Of all scenes: commands that were killed, what was lost by it, and how long each recovery took."""
+class KillCount:
+    """Of all guests: commands that were killed, what was lost by it, and how long each recovery took."""
 
     kills: int = 0
     midway: int = 0  # so many of them left an operation open
@@ -69,14 +69,14 @@ class Attempt:
     name: str  # of a checkpoint
 
 
-class Scene:
+class GuestUnderTest:
     """`words` are what the guest holds now, `then` what it held at each checkpoint."""
 
-    def __init__(self, box: Box, guest: Witness, client: DoomedClient, tally: Tally) -> None:
+    def __init__(self, box: Box, guest: Witness, client: SignalledClient, kill_count: KillCount) -> None:
         self.box = box
         self.guest = guest
         self.client = client
-        self.tally = tally
+        self.kill_count = kill_count
         self.then: dict[str, str] = {}
         self._number = 0
         self._points: dict[str, list[str]] = {}
@@ -125,23 +125,23 @@ class Scene:
     def count(self, result: Result) -> Result:
         """Take note of a command that may have been killed."""
         if result.code == -signal.SIGKILL:
-            self.tally.kills += 1
-            self.tally.midway += bool(catalogued.read(self.client.catalog).unsettled)
+            self.kill_count.kills += 1
+            self.kill_count.midway += bool(catalogued.read(self.client.catalog).unsettled)
         return result
 
     def settle(self, attempt: Attempt, result: Result) -> None:
         """Recover, as users do after a command came to an end like that; then everything must hold."""
         began = time.monotonic()
-        with self.tally.watching():
+        with self.kill_count.watching():
             recovered = self.client.do("recover")
-        self.tally.seconds.append(time.monotonic() - began)
+        self.kill_count.seconds.append(time.monotonic() - began)
         self.require_sound(attempt, _fate(result, recovered))
 
     # ------------------------------------------------------------------ what must hold
 
     def require_sound(self, attempt: Attempt, fate: str | None) -> None:
         """`fate` is what snapctl says became of the attempt: "done" or "undone", None if it says nothing."""
-        with self.tally.watching():
+        with self.kill_count.watching():
             said = catalogued.read(self.client.catalog)
             assert said.unsettled == []
             self._require_checkpoints(said, attempt, fate)
@@ -191,15 +191,15 @@ class Scene:
 
 
 @contextmanager
-def new_scene(box: Box, tally: Tally) -> Iterator[Scene]:
+def new_subject(box: Box, kill_count: KillCount) -> Iterator[GuestUnderTest]:
     """A guest with two disks, at work, and one checkpoint of it."""
     guest = Witness.define(box.uri, "doomed", media=Media(disks=2))
     try:
         guest.boot()
         with new_client(box.uri) as user:
-            scene = Scene(box, guest, DoomedClient(box.uri, user.home), tally)
-            scene.points("checkpoint")
-            yield scene
+            subject = GuestUnderTest(box, guest, SignalledClient(box.uri, user.home), kill_count)
+            subject.points("checkpoint")
+            yield subject
     finally:
         box.up()  # a test may have left it without libvirtd
         guest.remove()

@@ -18,6 +18,7 @@ from orchestrator.errors import HypervisorError, Interrupted, SnapctlError, Unfi
 from orchestrator.journal import Evidence, Run, Step
 from orchestrator.model import OperationKind, OperationRecord, OperationState
 from orchestrator.ports import Lease
+from tests.crash.faults import Killed, Kind
 from tests.unit.builders import DOMAIN, HOST, NEXT, host
 
 STEPS = ("made", "turned", "kept", "told")
@@ -31,24 +32,20 @@ UNDO_POINTS = [
 """In the order in which they are reached when the pivot fails."""
 
 
-class Killed(BaseException):
-    """SIGKILL, as far as a test can: nobody settles anything after it."""
-
-
 @dataclass
-class World:
-    """What a kill leaves. `events` is the order in which things happened or were asked."""
+class Outside:
+    """What is outside of snapctl, and outlives a kill. `events` is the order in which things happened or were asked."""
 
     effects: list[str] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     faults: dict[str, list[BaseException]] = field(default_factory=dict)
     retreats: bool = False
-    witness: Callable[[str], None] = lambda event: None
+    observer: Callable[[str], None] = lambda event: None
 
     def reach(self, event: str) -> None:
-        """Note the event; the next fault that is due there strikes."""
+        """Note the event; the next fault that is due there is injected."""
         self.events.append(event)
-        self.witness(event)
+        self.observer(event)
         if self.faults.get(event):
             raise self.faults[event].pop(0)
 
@@ -56,11 +53,11 @@ class World:
         return self.events.count(event)
 
 
-class Story:
-    """Implements `journal.Story` over a `World`."""
+class FourSteps:
+    """Implements `journal.Story` over an `Outside`."""
 
-    def __init__(self, world: World, facts: MutableMapping[str, Any]) -> None:
-        self.world = world
+    def __init__(self, outside: Outside, facts: MutableMapping[str, Any]) -> None:
+        self.outside = outside
         self.facts = facts
 
     @property
@@ -70,31 +67,31 @@ class Story:
         )
 
     def _do(self, name: str) -> None:
-        self.world.reach(f"{name}.do")
-        if name not in self.world.effects:
-            self.world.effects.append(name)
-        self.world.reach(f"{name}.done")
+        self.outside.reach(f"{name}.do")
+        if name not in self.outside.effects:
+            self.outside.effects.append(name)
+        self.outside.reach(f"{name}.done")
 
     def _see(self, name: str) -> Evidence | None:
-        self.world.reach(f"{name}.observe")
-        return {name: "seen"} if name in self.world.effects else None
+        self.outside.reach(f"{name}.observe")
+        return {name: "seen"} if name in self.outside.effects else None
 
     def _undo(self, name: str) -> None:
-        self.world.reach(f"{name}.undo")
-        if name in self.world.effects:
-            self.world.effects.remove(name)
+        self.outside.reach(f"{name}.undo")
+        if name in self.outside.effects:
+            self.outside.effects.remove(name)
 
     def premises(self) -> None:
-        self.world.reach("premises")
+        self.outside.reach("premises")
 
     def decided(self) -> bool:
-        return PIVOT in self.world.effects
+        return PIVOT in self.outside.effects
 
     def retreat(self) -> bool:
-        self.world.reach("retreat")
-        if self.world.retreats:
-            self.world.effects.remove(PIVOT)
-        return self.world.retreats
+        self.outside.reach("retreat")
+        if self.outside.retreats:
+            self.outside.effects.remove(PIVOT)
+        return self.outside.retreats
 
     def undone(self, cause: Exception) -> SnapctlError:
         return journal.undone(cause, "web01")
@@ -103,12 +100,12 @@ class Story:
         return Unfinished(f"not finished: {problem}", effect="nothing is lost")
 
 
-class Bench:
+class JournalHarness:
     """A catalog, a world, and an operation to carry out in it."""
 
     def __init__(self, catalog: SqlCatalog) -> None:
         self.catalog = catalog
-        self.world = World()
+        self.outside = Outside()
         self.facts: dict[str, Any] = {}
         self.lease: Lease = catalog.open_operation(
             operation_id=NEXT,
@@ -119,12 +116,13 @@ class Bench:
             plan={},
         )
 
-    def fail(self, event: str, *faults: BaseException) -> None:
-        self.world.faults[event] = list(faults)
+    def fail(self, event: str, *faults: Kind | BaseException) -> None:
+        """From now on the event has these faults, one each time: of a kind, or one particular error."""
+        self.outside.faults[event] = [raised(each) if isinstance(each, Kind) else each for each in faults]
 
     def kill(self, event: str) -> None:
         """Carry it out, and be killed there."""
-        self.fail(event, Killed())
+        self.fail(event, Kind.KILLED)
         with pytest.raises(Killed):
             self.carry_out()
 
@@ -135,13 +133,13 @@ class Bench:
         def note(event: str) -> None:
             (seen[event],) = self.catalog.unsettled(HOST, DOMAIN)
 
-        self.world.witness = note
+        self.outside.observer = note
         return seen
 
     def run(self) -> Run:
         """As the coordinator does it: the story gets its facts from the journal row alone."""
         self.facts = dict(self.lease.operation.facts)
-        return Run(Story(self.world, self.facts), self.catalog, self.lease, self.world.reach)
+        return Run(FourSteps(self.outside, self.facts), self.catalog, self.lease, self.outside.reach)
 
     def carry_out(self) -> None:
         try:
@@ -162,24 +160,33 @@ class Bench:
         return bool(self.catalog.unsettled(HOST, DOMAIN))
 
     def assert_done(self) -> None:
-        assert self.world.effects == list(STEPS)
+        assert self.outside.effects == list(STEPS)
         assert self.lease.operation.state is OperationState.DONE
         assert self.lease.operation.completed == STEPS
         assert not self.is_open
 
     def assert_undone(self) -> None:
-        assert self.world.effects == []
+        assert self.outside.effects == []
         assert self.lease.operation.state is OperationState.UNDONE
         assert not self.is_open
 
     def assert_whole(self) -> None:
         """Done or undone, nothing between; the journal says which."""
-        (self.assert_done if self.world.effects else self.assert_undone)()
+        (self.assert_done if self.outside.effects else self.assert_undone)()
 
 
 def aborted() -> Interrupted:
     return Interrupted("the save was aborted")
 
 
-def rpc_error() -> HypervisorError:
-    return HypervisorError("End of file while reading data", hint="look at the daemon's log")
+def raised(kind: Kind) -> BaseException:
+    """What the kind raises in the client. An event is before the effect (`made.do`) or after it (`made.done`)."""
+    match kind:
+        case Kind.KILLED:
+            return Killed()
+        case Kind.INTERRUPTED:
+            return KeyboardInterrupt()
+        case Kind.ERROR_BEFORE | Kind.ERROR_AFTER:
+            return HypervisorError("End of file while reading data", hint="look at the daemon's log")
+        case _:
+            raise ValueError(f"not a fault of the journal's events: {kind}")

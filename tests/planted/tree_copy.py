@@ -27,7 +27,7 @@ PASSED, FAILED = 0, 1
 """What pytest exits with. All else (a file that is not there, one that cannot be imported) proves nothing."""
 
 
-class Plot:
+class TreeCopy:
     def __init__(self, directory: Path) -> None:
         self.directory = directory / "tree"
         shutil.copytree(ROOT, self.directory, ignore=LEFT_OUT)
