@@ -18,7 +18,7 @@ test-long: setup  ## slower and wider
 	@$(PYTHON) -m pytest $(COVERAGE)
 
 bench: setup
-	@$(PYTHON) -m tests.bench
+	@$(PYTHON) -m tools.bench
 
 lint: setup
 	@.venv/bin/ruff check .

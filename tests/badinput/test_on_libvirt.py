@@ -11,7 +11,7 @@ from tests.box import layout
 from tests.box.box import Box
 from tests.box.fixtures import GuestFactory
 from tests.system.client import Client, new_client
-from tests.system.world import unchanged
+from tests.system.host_state import unchanged
 
 pytestmark = pytest.mark.system
 

@@ -7,21 +7,21 @@ import pytest
 
 from tests.box.box import Box
 from tests.box.fixtures import GuestFactory
-from tests.contract.labs import BoxLab, Lab, TwinLab
+from tests.contract.hosts import BoxContractHost, ContractHost, TwinContractHost
 
 BOTH = ["twin", pytest.param("box", marks=pytest.mark.system)]
 
 
 @pytest.fixture(params=BOTH)
-def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+def host(request: pytest.FixtureRequest) -> Iterator[ContractHost]:
     """A hypervisor that saves as fast as it can."""
-    yield from _lab(request, "box")
+    yield from _host(request, "box")
 
 
 @pytest.fixture(params=BOTH)
-def fragile_lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
+def fragile_host(request: pytest.FixtureRequest) -> Iterator[ContractHost]:
     """A hypervisor whose saves can be held up and whose daemon can be killed."""
-    yield from _lab(request, "fragile_box")
+    yield from _host(request, "fragile_box")
 
 
 @pytest.fixture(scope="session")
@@ -33,15 +33,15 @@ def fragile_box() -> Iterator[Box]:
         box.down()
 
 
-def _lab(request: pytest.FixtureRequest, box_fixture: str) -> Iterator[Lab]:
+def _host(request: pytest.FixtureRequest, box_fixture: str) -> Iterator[ContractHost]:
     if request.param == "twin":
-        yield TwinLab()
+        yield TwinContractHost()
         return
     box: Box = request.getfixturevalue(box_fixture)
     factory = GuestFactory(box)
-    lab = BoxLab(box, factory)
+    host = BoxContractHost(box, factory)
     try:
-        yield lab
+        yield host
     finally:
-        lab.close()
+        host.close()
         factory.remove_all()

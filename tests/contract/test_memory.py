@@ -6,7 +6,7 @@ from orchestrator.errors import HypervisorError, Interrupted
 from orchestrator.formats import domainxml, saveimage
 from orchestrator.model import Domain, GuestState, OffReason, Source
 from orchestrator.ports import Hypervisor, silent
-from tests.contract.labs import Lab
+from tests.contract.hosts import ContractHost
 from tests.contract.overlays import restore, stack
 
 NUMBER, FLIPPED = 50617284, 50617285
@@ -25,18 +25,18 @@ def memory_begins(hypervisor: Hypervisor, path: str) -> int:
     return saveimage.HEADER_LENGTH + header(hypervisor, path).data_length
 
 
-def booted(lab: Lab) -> Domain:
-    """A guest with more memory to save than the pipe takes in which `fragile_lab` holds up its saves.
+def booted(host: ContractHost) -> Domain:
+    """A guest with more memory to save than the pipe takes in which `fragile_host` holds up its saves.
 
     The little memory of one that just starts is in the pipe's last part at once, and for that part
     QEMU holds its big lock: no monitor command, an abort least of all, is answered until it is through.
     """
-    domain, _ = lab.manned_guest(disks=1)
+    domain, _ = host.manned_guest(disks=1)
     return domain
 
 
-def seen(lab: Lab, domain: Domain) -> Domain:
-    found = lab.hypervisor.domains.get(domain.uuid)
+def seen(host: ContractHost, domain: Domain) -> Domain:
+    found = host.hypervisor.domains.get(domain.uuid)
     assert found is not None
     return found
 
@@ -44,168 +44,168 @@ def seen(lab: Lab, domain: Domain) -> Domain:
 # ---------------------------------------------------------------------- save
 
 
-def test_a_save_leaves_a_whole_image_and_a_domain_that_is_off(lab: Lab) -> None:
-    domain, path = lab.guest(disks=2), f"{lab.directory()}.save"
-    lab.hypervisor.domains.save(domain.uuid, path, silent)
-    assert (seen(lab, domain).state, seen(lab, domain).off_reason) == (GuestState.OFF, OffReason.SAVED)
-    image = header(lab.hypervisor, path)
+def test_a_save_leaves_a_whole_image_and_a_domain_that_is_off(host: ContractHost) -> None:
+    domain, path = host.guest(disks=2), f"{host.directory()}.save"
+    host.hypervisor.domains.save(domain.uuid, path, silent)
+    assert (seen(host, domain).state, seen(host, domain).off_reason) == (GuestState.OFF, OffReason.SAVED)
+    image = header(host.hypervisor, path)
     assert image.whole and image.was_running
-    facts = lab.hypervisor.storage.facts(path)
+    facts = host.hypervisor.storage.facts(path)
     assert facts and facts.mode == 0o600 and facts.physical > saveimage.HEADER_LENGTH + image.data_length
-    saved = domainxml.definition(lab.hypervisor.domains.saved_definition(path))
+    saved = domainxml.definition(host.hypervisor.domains.saved_definition(path))
     assert (saved.uuid, saved.name, saved.run_id) == (domain.uuid, domain.name, None)
     assert [disk.source for disk in saved.disks] == [disk.source for disk in domain.disks]
 
 
-def test_a_paused_guest_is_saved_as_paused(lab: Lab) -> None:
-    domain, path = lab.guest(), f"{lab.directory()}.save"
-    lab.suspend(domain.name)
-    lab.hypervisor.domains.save(domain.uuid, path, silent)
-    assert not header(lab.hypervisor, path).was_running
+def test_a_paused_guest_is_saved_as_paused(host: ContractHost) -> None:
+    domain, path = host.guest(), f"{host.directory()}.save"
+    host.suspend(domain.name)
+    host.hypervisor.domains.save(domain.uuid, path, silent)
+    assert not header(host.hypervisor, path).was_running
 
 
-def test_a_save_overwrites_without_a_word(lab: Lab) -> None:
+def test_a_save_overwrites_without_a_word(host: ContractHost) -> None:
     """F3."""
-    one, other, path = lab.guest(), lab.guest(), f"{lab.directory()}.save"
+    one, other, path = host.guest(), host.guest(), f"{host.directory()}.save"
     for domain in (one, other):
-        lab.hypervisor.domains.save(domain.uuid, path, silent)
-    assert domainxml.definition(lab.hypervisor.domains.saved_definition(path)).uuid == other.uuid
+        host.hypervisor.domains.save(domain.uuid, path, silent)
+    assert domainxml.definition(host.hypervisor.domains.saved_definition(path)).uuid == other.uuid
 
 
-def test_a_save_without_room_leaves_nothing_of_the_image_it_replaces(lab: Lab) -> None:
+def test_a_save_without_room_leaves_nothing_of_the_image_it_replaces(host: ContractHost) -> None:
     """F3."""
-    hypervisor, domain, directory = lab.hypervisor, lab.guest(), lab.separate_directory()
-    first, path = f"{lab.directory()}.save", f"{directory}/memory.save"
+    hypervisor, domain, directory = host.hypervisor, host.guest(), host.separate_directory()
+    first, path = f"{host.directory()}.save", f"{directory}/memory.save"
     hypervisor.domains.save(domain.uuid, first, silent)
     # Of an image all but the memory: room that suffices for two of them does not suffice for the next one.
     hypervisor.storage.write(path, hypervisor.storage.read(first, 0, memory_begins(hypervisor, first)))
     assert domainxml.definition(hypervisor.domains.saved_definition(path)).uuid == domain.uuid
-    lab.fill(directory)
-    lab.start(domain.name)
+    host.fill(directory)
+    host.start(domain.name)
     with pytest.raises(HypervisorError):
         hypervisor.domains.save(domain.uuid, path, silent)
-    assert seen(lab, domain).state is GuestState.RUNNING
+    assert seen(host, domain).state is GuestState.RUNNING
     assert hypervisor.storage.facts(path) is not None
     with pytest.raises(HypervisorError):
         hypervisor.domains.saved_definition(path)
 
 
-def test_an_interrupted_save_lets_the_guest_go_on(fragile_lab: Lab) -> None:
-    domain, path = booted(fragile_lab), f"{fragile_lab.directory()}.save"
+def test_an_interrupted_save_lets_the_guest_go_on(fragile_host: ContractHost) -> None:
+    domain, path = booted(fragile_host), f"{fragile_host.directory()}.save"
     told: list[tuple[str, int, int]] = []
 
     def interrupt(what: str, done: int, total: int) -> None:
         told.append((what, done, total))
         raise KeyboardInterrupt
 
-    with fragile_lab.unhurried_save(), pytest.raises(Interrupted):
-        fragile_lab.hypervisor.domains.save(domain.uuid, path, interrupt)
+    with fragile_host.unhurried_save(), pytest.raises(Interrupted):
+        fragile_host.hypervisor.domains.save(domain.uuid, path, interrupt)
     assert all(what == "save" and 0 <= done <= total for what, done, total in told)
-    after = seen(fragile_lab, domain)
+    after = seen(fragile_host, domain)
     assert (after.state, after.run_id, after.job) == (GuestState.RUNNING, domain.run_id, None)
-    assert fragile_lab.hypervisor.storage.facts(path) is None
+    assert fragile_host.hypervisor.storage.facts(path) is None
 
 
-def test_a_save_without_room_lets_the_guest_go_on_and_leaves_no_file(lab: Lab) -> None:
+def test_a_save_without_room_lets_the_guest_go_on_and_leaves_no_file(host: ContractHost) -> None:
     """F6."""
-    domain, path = lab.guest(), f"{lab.small_directory()}/memory.save"
+    domain, path = host.guest(), f"{host.small_directory()}/memory.save"
     with pytest.raises(HypervisorError):
-        lab.hypervisor.domains.save(domain.uuid, path, silent)
-    assert (seen(lab, domain).state, seen(lab, domain).run_id) == (GuestState.RUNNING, domain.run_id)
-    assert lab.hypervisor.storage.facts(path) is None
+        host.hypervisor.domains.save(domain.uuid, path, silent)
+    assert (seen(host, domain).state, seen(host, domain).run_id) == (GuestState.RUNNING, domain.run_id)
+    assert host.hypervisor.storage.facts(path) is None
 
 
-def test_a_save_goes_on_when_its_client_dies(fragile_lab: Lab) -> None:
+def test_a_save_goes_on_when_its_client_dies(fragile_host: ContractHost) -> None:
     """F4."""
-    domain, path = booted(fragile_lab), f"{fragile_lab.directory()}.save"
-    with fragile_lab.abandoned_save(domain, path):
-        busy = seen(fragile_lab, domain)
+    domain, path = booted(fragile_host), f"{fragile_host.directory()}.save"
+    with fragile_host.abandoned_save(domain, path):
+        busy = seen(fragile_host, domain)
         assert (busy.state, busy.job) == (GuestState.BUSY, "save")
-        assert not is_whole(fragile_lab.hypervisor, path)
-    fragile_lab.hypervisor.domains.wait_for_job(domain.uuid)
-    assert seen(fragile_lab, domain).off_reason is OffReason.SAVED
-    assert header(fragile_lab.hypervisor, path).whole
+        assert not is_whole(fragile_host.hypervisor, path)
+    fragile_host.hypervisor.domains.wait_for_job(domain.uuid)
+    assert seen(fragile_host, domain).off_reason is OffReason.SAVED
+    assert header(fragile_host.hypervisor, path).whole
 
 
-def test_a_daemon_killed_in_mid_save_lets_the_guest_go_on(fragile_lab: Lab) -> None:
+def test_a_daemon_killed_in_mid_save_lets_the_guest_go_on(fragile_host: ContractHost) -> None:
     """F5."""
-    domain, path = booted(fragile_lab), f"{fragile_lab.directory()}.save"
-    with fragile_lab.abandoned_save(domain, path):
-        fragile_lab.restart_daemon()
-        fragile_lab.hypervisor.domains.wait_for_job(domain.uuid)
-        after = seen(fragile_lab, domain)
+    domain, path = booted(fragile_host), f"{fragile_host.directory()}.save"
+    with fragile_host.abandoned_save(domain, path):
+        fragile_host.restart_daemon()
+        fragile_host.hypervisor.domains.wait_for_job(domain.uuid)
+        after = seen(fragile_host, domain)
         assert (after.state, after.run_id) == (GuestState.RUNNING, domain.run_id)
-        assert not is_whole(fragile_lab.hypervisor, path)
+        assert not is_whole(fragile_host.hypervisor, path)
         with pytest.raises(HypervisorError):
-            fragile_lab.hypervisor.domains.saved_definition(path)
+            fragile_host.hypervisor.domains.saved_definition(path)
 
 
 # ---------------------------------------------------------------------- restore
 
 
-def test_a_restored_guest_is_paused_on_the_disks_it_was_given(lab: Lab) -> None:
-    domain, path = lab.guest(disks=2), f"{lab.directory()}.save"
-    lab.hypervisor.domains.save(domain.uuid, path, silent)
-    sources = stack(lab.hypervisor, domain, lab.directory())
-    restore(lab.hypervisor, path, sources)
-    after = seen(lab, domain)
+def test_a_restored_guest_is_paused_on_the_disks_it_was_given(host: ContractHost) -> None:
+    domain, path = host.guest(disks=2), f"{host.directory()}.save"
+    host.hypervisor.domains.save(domain.uuid, path, silent)
+    sources = stack(host.hypervisor, domain, host.directory())
+    restore(host.hypervisor, path, sources)
+    after = seen(host, domain)
     assert (after.state, after.job) == (GuestState.PAUSED, None)
     assert after.run_id not in (None, domain.run_id)
     assert after.sources() == {target: source.path for target, source in sources.items()}
-    lab.hypervisor.domains.resume(domain.uuid)
-    assert seen(lab, domain).state is GuestState.RUNNING
+    host.hypervisor.domains.resume(domain.uuid)
+    assert seen(host, domain).state is GuestState.RUNNING
 
 
-def test_a_restored_guest_starts_on_the_disks_it_had_before(lab: Lab) -> None:
+def test_a_restored_guest_starts_on_the_disks_it_had_before(host: ContractHost) -> None:
     """F8: and writes to what a checkpoint relies on, unless its definition is put right."""
-    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
-    domain, operator = lab.manned_guest(disks=1)
+    hypervisor, path = host.hypervisor, f"{host.directory()}.save"
+    domain, operator = host.manned_guest(disks=1)
     operator.remember(1)
     hypervisor.domains.save(domain.uuid, path, silent)
     frozen = domain.disks[0].path or ""
     digest = hypervisor.storage.sha256(frozen, silent)
-    sources = stack(hypervisor, domain, lab.directory())
+    sources = stack(hypervisor, domain, host.directory())
     restore(hypervisor, path, sources)
     hypervisor.domains.resume(domain.uuid)
     operator.remember(2)
-    assert seen(lab, domain).sources() == {"vda": sources["vda"].path}
-    assert seen(lab, domain).persistent_sources() == {"vda": frozen}
+    assert seen(host, domain).sources() == {"vda": sources["vda"].path}
+    assert seen(host, domain).persistent_sources() == {"vda": frozen}
     hypervisor.domains.destroy(domain.uuid)
     assert hypervisor.storage.sha256(frozen, silent) == digest
     operator.boot()
     operator.remember(3)
-    assert seen(lab, domain).sources() == {"vda": frozen}
+    assert seen(host, domain).sources() == {"vda": frozen}
     hypervisor.domains.destroy(domain.uuid)
     assert hypervisor.storage.sha256(frozen, silent) != digest
 
 
-def test_an_image_can_be_restored_again_and_again(lab: Lab) -> None:
-    domain, path = lab.guest(), f"{lab.directory()}.save"
-    lab.hypervisor.domains.save(domain.uuid, path, silent)
-    digest = lab.hypervisor.storage.sha256(path, silent)
+def test_an_image_can_be_restored_again_and_again(host: ContractHost) -> None:
+    domain, path = host.guest(), f"{host.directory()}.save"
+    host.hypervisor.domains.save(domain.uuid, path, silent)
+    digest = host.hypervisor.storage.sha256(path, silent)
     for _ in range(3):
-        restore(lab.hypervisor, path, stack(lab.hypervisor, domain, lab.directory()))
-        lab.hypervisor.domains.destroy(domain.uuid)
-    assert lab.hypervisor.storage.sha256(path, silent) == digest
+        restore(host.hypervisor, path, stack(host.hypervisor, domain, host.directory()))
+        host.hypervisor.domains.destroy(domain.uuid)
+    assert host.hypervisor.storage.sha256(path, silent) == digest
 
 
-def test_memory_and_disks_come_back_together(lab: Lab) -> None:
-    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
-    domain, operator = lab.manned_guest(disks=2)
+def test_memory_and_disks_come_back_together(host: ContractHost) -> None:
+    hypervisor, path = host.hypervisor, f"{host.directory()}.save"
+    domain, operator = host.manned_guest(disks=2)
     operator.remember(1)
     hypervisor.domains.save(domain.uuid, path, silent)
     for number in (2, 3):
-        restore(hypervisor, path, stack(hypervisor, domain, lab.directory()))
+        restore(hypervisor, path, stack(hypervisor, domain, host.directory()))
         hypervisor.domains.resume(domain.uuid)
         assert operator.recall() == (1, [1, 1])
         operator.remember(number)
         hypervisor.domains.destroy(domain.uuid)
 
 
-def test_nothing_stops_a_restore_onto_disks_that_moved_on(lab: Lab) -> None:
+def test_nothing_stops_a_restore_onto_disks_that_moved_on(host: ContractHost) -> None:
     """F1: the very reason why there is snapctl."""
-    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
-    domain, operator = lab.manned_guest(disks=1)
+    hypervisor, path = host.hypervisor, f"{host.directory()}.save"
+    domain, operator = host.manned_guest(disks=1)
     operator.remember(1)
     hypervisor.domains.save(domain.uuid, path, silent)
     saved = hypervisor.domains.saved_definition(path)
@@ -220,121 +220,121 @@ def test_nothing_stops_a_restore_onto_disks_that_moved_on(lab: Lab) -> None:
     assert memory == 1
 
 
-def test_nothing_stops_a_restore_of_memory_that_was_altered(lab: Lab) -> None:
+def test_nothing_stops_a_restore_of_memory_that_was_altered(host: ContractHost) -> None:
     """F2: the number is in pages of the guest's memory, and one bit of it is flipped."""
-    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
-    domain, operator = lab.manned_guest(disks=1)
+    hypervisor, path = host.hypervisor, f"{host.directory()}.save"
+    domain, operator = host.manned_guest(disks=1)
     operator.remember(NUMBER)
     hypervisor.domains.save(domain.uuid, path, silent)
     before, digest = hypervisor.storage.facts(path), hypervisor.storage.sha256(path, silent)
-    lab.alter(path, str(NUMBER), str(FLIPPED))
+    host.alter(path, str(NUMBER), str(FLIPPED))
     after = hypervisor.storage.facts(path)
     assert before and after and before.physical == after.physical
-    restore(hypervisor, path, stack(hypervisor, domain, lab.directory()))
+    restore(hypervisor, path, stack(hypervisor, domain, host.directory()))
     hypervisor.domains.resume(domain.uuid)
     assert operator.recall() == (FLIPPED, [NUMBER])
     assert hypervisor.storage.sha256(path, silent) != digest
 
 
 @pytest.mark.parametrize("length", [1, 4096])
-def test_nothing_stops_a_restore_of_memory_that_was_cut(lab: Lab, length: int) -> None:
+def test_nothing_stops_a_restore_of_memory_that_was_cut(host: ContractHost, length: int) -> None:
     """F2."""
-    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
-    domain, operator = lab.manned_guest(disks=1)
+    hypervisor, path = host.hypervisor, f"{host.directory()}.save"
+    domain, operator = host.manned_guest(disks=1)
     operator.remember(1)
     hypervisor.domains.save(domain.uuid, path, silent)
     before = hypervisor.storage.facts(path)
-    lab.cut(path, length)
+    host.cut(path, length)
     after = hypervisor.storage.facts(path)
     assert before and after and before.physical - after.physical == length
-    restore(hypervisor, path, stack(hypervisor, domain, lab.directory()))
+    restore(hypervisor, path, stack(hypervisor, domain, host.directory()))
     hypervisor.domains.resume(domain.uuid)
     assert operator.recall() == (1, [1])
 
 
-def test_nothing_stops_a_restore_onto_a_layer_that_was_altered(lab: Lab) -> None:
+def test_nothing_stops_a_restore_onto_a_layer_that_was_altered(host: ContractHost) -> None:
     """F9: with its time of last change put back, only reading the whole of it tells."""
-    hypervisor, path = lab.hypervisor, f"{lab.directory()}.save"
-    domain, operator = lab.manned_guest(disks=1)
+    hypervisor, path = host.hypervisor, f"{host.directory()}.save"
+    domain, operator = host.manned_guest(disks=1)
     operator.remember(NUMBER)
     hypervisor.domains.save(domain.uuid, path, silent)
     base = domain.disks[0].path or ""
     before, digest = hypervisor.storage.facts(base), hypervisor.storage.sha256(base, silent)
     assert before
-    lab.alter(base, str(NUMBER), str(FLIPPED))
+    host.alter(base, str(NUMBER), str(FLIPPED))
     assert hypervisor.storage.facts(base) != before
-    lab.set_back(before)
+    host.set_back(before)
     assert hypervisor.storage.facts(base) == before
-    restore(hypervisor, path, stack(hypervisor, domain, lab.directory()))
+    restore(hypervisor, path, stack(hypervisor, domain, host.directory()))
     hypervisor.domains.resume(domain.uuid)
     assert operator.recall() == (NUMBER, [FLIPPED])
     assert hypervisor.storage.sha256(base, silent) != digest
 
 
-def test_a_guest_without_room_for_what_it_writes_is_paused(lab: Lab) -> None:
+def test_a_guest_without_room_for_what_it_writes_is_paused(host: ContractHost) -> None:
     """F7."""
-    hypervisor, path, directory = lab.hypervisor, f"{lab.directory()}.save", lab.separate_directory()
-    domain, operator = lab.manned_guest(disks=1)
+    hypervisor, path, directory = host.hypervisor, f"{host.directory()}.save", host.separate_directory()
+    domain, operator = host.manned_guest(disks=1)
     operator.remember(1)
     hypervisor.domains.save(domain.uuid, path, silent)
     restore(hypervisor, path, stack(hypervisor, domain, directory))
-    lab.fill(directory)
+    host.fill(directory)
     hypervisor.domains.resume(domain.uuid)
     assert operator.recall() == (1, [1])
     operator.try_to_remember(2)
-    after = seen(lab, domain)
+    after = seen(host, domain)
     assert (after.state, after.job, after.run_id is not None) == (GuestState.IO_ERROR, None, True)
 
 
-def test_a_domain_that_runs_is_not_restored(lab: Lab) -> None:
-    domain, path = lab.guest(), f"{lab.directory()}.save"
-    lab.hypervisor.domains.save(domain.uuid, path, silent)
-    lab.start(domain.name)
-    running = seen(lab, domain)
+def test_a_domain_that_runs_is_not_restored(host: ContractHost) -> None:
+    domain, path = host.guest(), f"{host.directory()}.save"
+    host.hypervisor.domains.save(domain.uuid, path, silent)
+    host.start(domain.name)
+    running = seen(host, domain)
     with pytest.raises(HypervisorError):
-        restore(lab.hypervisor, path, {})
-    assert seen(lab, domain).run_id == running.run_id
+        restore(host.hypervisor, path, {})
+    assert seen(host, domain).run_id == running.run_id
 
 
-def test_a_restore_without_one_of_its_layers_fails(lab: Lab) -> None:
-    domain, path, directory = lab.guest(), f"{lab.directory()}.save", lab.directory()
-    lab.hypervisor.domains.save(domain.uuid, path, silent)
-    lab.hypervisor.storage.make_directory(directory)
+def test_a_restore_without_one_of_its_layers_fails(host: ContractHost) -> None:
+    domain, path, directory = host.guest(), f"{host.directory()}.save", host.directory()
+    host.hypervisor.domains.save(domain.uuid, path, silent)
+    host.hypervisor.storage.make_directory(directory)
     with pytest.raises(HypervisorError):
-        restore(lab.hypervisor, path, {"vda": Source(path=f"{directory}/missing.qcow2", format="qcow2")})
-    after = seen(lab, domain)
+        restore(host.hypervisor, path, {"vda": Source(path=f"{directory}/missing.qcow2", format="qcow2")})
+    after = seen(host, domain)
     assert (after.state, after.off_reason) == (GuestState.OFF, OffReason.FAILED)
 
 
-def test_another_machine_is_not_restored(lab: Lab) -> None:
-    domain, path = lab.guest(), f"{lab.directory()}.save"
-    lab.hypervisor.domains.save(domain.uuid, path, silent)
-    saved = lab.hypervisor.domains.saved_definition(path)
+def test_another_machine_is_not_restored(host: ContractHost) -> None:
+    domain, path = host.guest(), f"{host.directory()}.save"
+    host.hypervisor.domains.save(domain.uuid, path, silent)
+    saved = host.hypervisor.domains.saved_definition(path)
     with pytest.raises(HypervisorError):
-        lab.hypervisor.domains.restore(path, saved.replace(domain.name, f"{domain.name}-clone"))
-    assert seen(lab, domain).state is GuestState.OFF
+        host.hypervisor.domains.restore(path, saved.replace(domain.name, f"{domain.name}-clone"))
+    assert seen(host, domain).state is GuestState.OFF
 
 
-def test_a_file_that_is_no_image_is_not_restored(lab: Lab) -> None:
-    domain = lab.guest()
+def test_a_file_that_is_no_image_is_not_restored(host: ContractHost) -> None:
+    domain = host.guest()
     base = domain.disks[0].path
     assert base is not None
-    lab.hypervisor.domains.destroy(domain.uuid)
+    host.hypervisor.domains.destroy(domain.uuid)
     with pytest.raises(HypervisorError):
-        lab.hypervisor.domains.saved_definition(base)
+        host.hypervisor.domains.saved_definition(base)
     with pytest.raises(HypervisorError):
-        lab.hypervisor.domains.restore(base, lab.hypervisor.domains.definition(domain.uuid))
+        host.hypervisor.domains.restore(base, host.hypervisor.domains.definition(domain.uuid))
 
 
-def test_a_saved_transient_domain_is_gone_and_comes_back_transient(lab: Lab) -> None:
-    domain, path = lab.guest(persistent=False), f"{lab.directory()}.save"
-    lab.hypervisor.domains.save(domain.uuid, path, silent)
-    assert lab.hypervisor.domains.get(domain.uuid) is None
-    restore(lab.hypervisor, path, stack(lab.hypervisor, domain, lab.directory()))
-    assert (seen(lab, domain).state, seen(lab, domain).persistent) == (GuestState.PAUSED, False)
+def test_a_saved_transient_domain_is_gone_and_comes_back_transient(host: ContractHost) -> None:
+    domain, path = host.guest(persistent=False), f"{host.directory()}.save"
+    host.hypervisor.domains.save(domain.uuid, path, silent)
+    assert host.hypervisor.domains.get(domain.uuid) is None
+    restore(host.hypervisor, path, stack(host.hypervisor, domain, host.directory()))
+    assert (seen(host, domain).state, seen(host, domain).persistent) == (GuestState.PAUSED, False)
 
 
-def test_waiting_for_no_job_returns_at_once(lab: Lab) -> None:
-    domain = lab.guest()
-    lab.hypervisor.domains.wait_for_job(domain.uuid)
-    assert seen(lab, domain) == seen(lab, domain)
+def test_waiting_for_no_job_returns_at_once(host: ContractHost) -> None:
+    domain = host.guest()
+    host.hypervisor.domains.wait_for_job(domain.uuid)
+    assert seen(host, domain) == seen(host, domain)

@@ -5,28 +5,28 @@ import pytest
 from orchestrator.errors import HypervisorError
 from orchestrator.formats import domainxml
 from orchestrator.ports import silent
-from tests.contract.labs import Lab
+from tests.contract.hosts import ContractHost
 
 CONTENTS = [b"{}\n", b"\0" * 10, "ü ]]> <x/>".encode(), bytes(range(256)) * 4096]
 
 
 @pytest.mark.parametrize("content", CONTENTS, ids=["text", "zeros", "not ascii", "1 MiB"])
-def test_a_file_holds_what_was_written(lab: Lab, content: bytes) -> None:
-    storage, directory = lab.hypervisor.storage, lab.directory()
+def test_a_file_holds_what_was_written(host: ContractHost, content: bytes) -> None:
+    storage, directory = host.hypervisor.storage, host.directory()
     path = f"{directory}/manifest.json"
     storage.make_directory(directory)
     storage.write(path, content)
-    facts = lab.connect().storage.facts(path)
+    facts = host.connect().storage.facts(path)
     assert facts is not None
     assert (facts.physical, facts.mode, facts.format) == (len(content), 0o600, "raw")
     assert storage.read(path, 0, len(content) + 1) == content
     assert storage.files(directory) == [facts]
 
 
-def test_the_last_one_to_write_is_right(lab: Lab) -> None:
-    directory = lab.directory()
+def test_the_last_one_to_write_is_right(host: ContractHost) -> None:
+    directory = host.directory()
     path = f"{directory}/manifest.json"
-    mine, theirs = lab.hypervisor.storage, lab.connect().storage
+    mine, theirs = host.hypervisor.storage, host.connect().storage
     mine.make_directory(directory)
     for writer, content in ((mine, b"a long first one"), (theirs, b"shorter"), (mine, b"and a longer one again")):
         writer.write(path, content)
@@ -37,8 +37,8 @@ def test_the_last_one_to_write_is_right(lab: Lab) -> None:
     assert mine.read(path, 0, 100) == b"anew"
 
 
-def test_a_file_needs_its_directory_and_replaces_none(lab: Lab) -> None:
-    storage, directory = lab.hypervisor.storage, lab.directory()
+def test_a_file_needs_its_directory_and_replaces_none(host: ContractHost) -> None:
+    storage, directory = host.hypervisor.storage, host.directory()
     with pytest.raises(HypervisorError):
         storage.write(f"{directory}/manifest.json", b"{}")
     assert storage.files(directory) is None
@@ -48,12 +48,12 @@ def test_a_file_needs_its_directory_and_replaces_none(lab: Lab) -> None:
     assert storage.files(f"{directory}/inner") == []
 
 
-def test_directories_are_listed_apart_from_files(lab: Lab) -> None:
-    storage, directory = lab.hypervisor.storage, lab.directory()
+def test_directories_are_listed_apart_from_files(host: ContractHost) -> None:
+    storage, directory = host.hypervisor.storage, host.directory()
     assert storage.directories(directory) is None
     storage.make_directory(f"{directory}/b")
     storage.write(f"{directory}/file", b"x")
-    lab.connect().storage.make_directory(f"{directory}/a/inner")
+    host.connect().storage.make_directory(f"{directory}/a/inner")
     found = storage.directories(directory)
     assert found is not None
     assert [(each.path, each.format, each.mode) for each in found] == [
@@ -64,8 +64,8 @@ def test_directories_are_listed_apart_from_files(lab: Lab) -> None:
     assert storage.directories(f"{directory}/file") is None
 
 
-def test_an_image_tells_its_domain(lab: Lab) -> None:
-    hypervisor, domain, path = lab.hypervisor, lab.guest(disks=2), f"{lab.directory()}.save"
+def test_an_image_tells_its_domain(host: ContractHost) -> None:
+    hypervisor, domain, path = host.hypervisor, host.guest(disks=2), f"{host.directory()}.save"
     hypervisor.domains.save(domain.uuid, path, silent)
     said = domainxml.definition(hypervisor.domains.saved_xml(path))
     assert (said.uuid, said.name, said.emulator, said.machine) == (

@@ -8,13 +8,13 @@ from orchestrator.errors import HypervisorError
 from orchestrator.formats import domainxml
 from orchestrator.model import Domain, GuestState, NewOverlay, Source
 from orchestrator.ports import silent
-from tests.contract.labs import Lab
+from tests.contract.hosts import ContractHost
 from tests.contract.overlays import restore, stack
 
 
-def chain_on(lab: Lab, domain: Domain, length: int) -> list[str]:
+def chain_on(host: ContractHost, domain: Domain, length: int) -> list[str]:
     """Overlays on the disk of a domain, each on the one before; the paths, the disk's own first."""
-    storage, directory = lab.hypervisor.storage, lab.directory()
+    storage, directory = host.hypervisor.storage, host.directory()
     storage.make_directory(directory)
     disk = domain.writable_disks[0]
     assert disk.source
@@ -28,16 +28,16 @@ def chain_on(lab: Lab, domain: Domain, length: int) -> list[str]:
     return paths
 
 
-def backing(lab: Lab, path: str) -> str | None:
-    facts = lab.hypervisor.storage.facts(path)
+def backing(host: ContractHost, path: str) -> str | None:
+    facts = host.hypervisor.storage.facts(path)
     assert facts is not None
     return facts.backing
 
 
-def test_a_helper_pulls_layers_up_and_leaves_nothing_behind(lab: Lab) -> None:
-    domain, domains = lab.guest(), lab.hypervisor.domains
+def test_a_helper_pulls_layers_up_and_leaves_nothing_behind(host: ContractHost) -> None:
+    domain, domains = host.guest(), host.hypervisor.domains
     domains.destroy(domain.uuid)
-    base, first, second, top = chain_on(lab, domain, 3)
+    base, first, second, top = chain_on(host, domain, 3)
     uuid = str(uuid4())
     layer = Source(path=top, format="qcow2")
     domains.create_paused(domainxml.helper(domain.xml, uuid=uuid, name=f"helper-{uuid}", target="vda", layer=layer))
@@ -47,53 +47,53 @@ def test_a_helper_pulls_layers_up_and_leaves_nothing_behind(lab: Lab) -> None:
     domains.stream(uuid, "vda", base, silent)
     domains.destroy(uuid)
     assert domains.get(uuid) is None
-    assert backing(lab, top) == base and backing(lab, second) == first
+    assert backing(host, top) == base and backing(host, second) == first
 
 
-def test_a_disk_can_come_to_stand_on_nothing(lab: Lab) -> None:
-    domain, domains = lab.guest(), lab.hypervisor.domains
+def test_a_disk_can_come_to_stand_on_nothing(host: ContractHost) -> None:
+    domain, domains = host.guest(), host.hypervisor.domains
     domains.destroy(domain.uuid)
-    *_, top = chain_on(lab, domain, 1)
+    *_, top = chain_on(host, domain, 1)
     uuid = str(uuid4())
     layer = Source(path=top, format="qcow2")
     domains.create_paused(domainxml.helper(domain.xml, uuid=uuid, name=f"helper-{uuid}", target="vda", layer=layer))
     domains.stream(uuid, "vda", None, silent)
     domains.destroy(uuid)
-    assert backing(lab, top) is None
+    assert backing(host, top) is None
 
 
-def test_a_running_guest_does_not_notice(lab: Lab) -> None:
-    domain, operator = lab.manned_guest(disks=1)
-    domains, base = lab.hypervisor.domains, domain.sources()["vda"]
+def test_a_running_guest_does_not_notice(host: ContractHost) -> None:
+    domain, operator = host.manned_guest(disks=1)
+    domains, base = host.hypervisor.domains, domain.sources()["vda"]
     for number in (1, 2):
         operator.remember(number)
-        directory = lab.directory()
+        directory = host.directory()
         image = f"{directory}/memory.save"
-        lab.hypervisor.storage.make_directory(directory)
+        host.hypervisor.storage.make_directory(directory)
         found = domains.find(domain.name)
         assert found
-        sources = stack(lab.hypervisor, found, directory)
+        sources = stack(host.hypervisor, found, directory)
         domains.save(domain.uuid, image, silent)
-        restore(lab.hypervisor, image, sources)
+        restore(host.hypervisor, image, sources)
         domains.resume(domain.uuid)
     domains.stream(domain.uuid, "vda", base, silent)
     seen = domains.get(domain.uuid)
     assert seen and seen.state is GuestState.RUNNING and not seen.block_jobs
     assert [source.path for source in seen.disks[0].backing] == [base]
-    assert backing(lab, sources["vda"].path) == base
+    assert backing(host, sources["vda"].path) == base
     assert operator.recall() == (2, [2])
 
 
-def test_what_a_guest_writes_to_is_opened_by_no_helper(lab: Lab) -> None:
-    domain, domains = lab.guest(), lab.hypervisor.domains
-    for path in chain_on(lab, domain, 1):  # the guest's own disk, and what stands on it
+def test_what_a_guest_writes_to_is_opened_by_no_helper(host: ContractHost) -> None:
+    domain, domains = host.guest(), host.hypervisor.domains
+    for path in chain_on(host, domain, 1):  # the guest's own disk, and what stands on it
         uuid, layer = str(uuid4()), Source(path=path, format="qcow2")
         with pytest.raises(HypervisorError, match="using the image"):
             domains.create_paused(domainxml.helper(domain.xml, uuid=uuid, name=uuid, target="vda", layer=layer))
         assert domains.get(uuid) is None
 
 
-def test_stopping_what_is_not_there_is_harmless(lab: Lab) -> None:
-    domain = lab.guest()
-    lab.hypervisor.domains.stop_streaming(domain.uuid, "vda")
-    lab.hypervisor.domains.stop_streaming(str(uuid4()), "vda")
+def test_stopping_what_is_not_there_is_harmless(host: ContractHost) -> None:
+    domain = host.guest()
+    host.hypervisor.domains.stop_streaming(domain.uuid, "vda")
+    host.hypervisor.domains.stop_streaming(str(uuid4()), "vda")

@@ -28,7 +28,7 @@ EVERYWHERE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow
 
 
 @dataclass
-class Tally:
+class InputCount:
     taken: int = 0
     refused: int = 0
     fed: list[Any] = field(default_factory=list)
@@ -51,20 +51,20 @@ class Tally:
 
 def campaign(target: Target, examples: int) -> str:
     """Feed that many inputs; what to say of it."""
-    tally = Tally()
+    count = InputCount()
 
     @settings(EVERYWHERE, max_examples=examples)
     @given(target.inputs)
     def feed(value: Any) -> None:
-        tally.feed(target, value)
+        count.feed(target, value)
 
     began = monotonic()
     feed()
-    growth = footprint.growth(target.act, target.refusals, tally.fed)
+    growth = footprint.growth(target.act, target.refusals, count.fed)
     assert growth < MOST_GROWTH
-    total = tally.taken + tally.refused
+    total = count.taken + count.refused
     return (
-        f"fuzz: {target.name}: {total} inputs, {tally.taken} of them taken, in {monotonic() - began:.1f} s;"
+        f"fuzz: {target.name}: {total} inputs, {count.taken} of them taken, in {monotonic() - began:.1f} s;"
         f" memory grew by {growth / (1 << 20):.1f} MiB"
     )
 

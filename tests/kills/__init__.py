@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.kills.scene", "tests.kills.catalogued", "tests.system.client")
+pytest.register_assert_rewrite("tests.kills.guest_under_test", "tests.kills.catalogued", "tests.system.client")

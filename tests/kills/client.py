@@ -13,7 +13,7 @@ from tests.system.client import BECOME_NOBODY, Client, Result, finish
 LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
-class DoomedClient(Client):
+class SignalledClient(Client):
     """The points are named, or numbered from 1 in the order in which they are reached."""
 
     def start_at(self, point: str | int, number: signal.Signals, *arguments: str) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""The scene that most of these tests share: thousands of operations later it is still the same boot of the guest."""
+"""The subject that most of these tests share: thousands of operations later it is still the same boot of the guest."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import pytest
 
 from tests.box.box import Box
 
-from .scene import Scene, Tally, new_scene
+from .guest_under_test import GuestUnderTest, KillCount, new_subject
 
 
 @pytest.fixture(scope="session")
-def tally(figure: Callable[[str], None]) -> Iterator[Tally]:
-    tally = Tally()
-    yield tally
-    figure(tally.line())
+def kill_count(figure: Callable[[str], None]) -> Iterator[KillCount]:
+    kill_count = KillCount()
+    yield kill_count
+    figure(kill_count.line())
 
 
 @pytest.fixture(scope="package")
-def scene(box: Box, tally: Tally) -> Iterator[Scene]:
-    with new_scene(box, tally) as made:
+def subject(box: Box, kill_count: KillCount) -> Iterator[GuestUnderTest]:
+    with new_subject(box, kill_count) as made:
         yield made

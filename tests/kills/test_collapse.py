@@ -14,7 +14,7 @@ from tests.box.witness import Witness
 from tests.system.client import new_client
 from tests.system.moments import say_everywhere, write_notes
 
-from .client import DoomedClient
+from .client import SignalledClient
 
 pytestmark = pytest.mark.system
 
@@ -27,7 +27,7 @@ SOME = ("streamed.after", "committed.after")
 class Tree:
     """A guest that stands on `root`; each `leave_…` makes one layer that a collapse can do without."""
 
-    def __init__(self, client: DoomedClient, guest: Witness) -> None:
+    def __init__(self, client: SignalledClient, guest: Witness) -> None:
         self.client = client
         self.guest = guest
         self._numbers = count(1)
@@ -66,7 +66,7 @@ class Tree:
 @pytest.fixture
 def tree(box: Box, guest: GuestFactory) -> Iterator[Tree]:
     with new_client(box.uri) as user:
-        yield Tree(DoomedClient(box.uri, user.home), guest())
+        yield Tree(SignalledClient(box.uri, user.home), guest())
 
 
 def kill_a_helper_s(tree: Tree, box: Box, point: str) -> None:

@@ -10,7 +10,7 @@ from tests.box import layout
 from tests.box.box import Box
 
 from .client import go_on
-from .scene import Scene
+from .guest_under_test import GuestUnderTest
 
 pytestmark = pytest.mark.system
 
@@ -21,10 +21,10 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def arguments(box: Box, scene: Scene) -> Iterator[tuple[str, ...]]:
+def arguments(box: Box, subject: GuestUnderTest) -> Iterator[tuple[str, ...]]:
     """What makes the store a file system with room for one checkpoint."""
     box.mount_tmpfs(SMALL, "256m")
-    configuration = scene.client.home / "small.toml"
+    configuration = subject.client.home / "small.toml"
     configuration.write_text(f'[store]\npath = "{SMALL}"\nreserve_mib = 0\n')
     yield "--config", str(configuration)
     box.run_inside("umount", SMALL)
@@ -39,13 +39,13 @@ def arguments(box: Box, scene: Scene) -> Iterator[tuple[str, ...]]:
     ],
 )
 def test_the_store_is_full(
-    box: Box, scene: Scene, arguments: tuple[str, ...], verb: str, point: str, left: int
+    box: Box, subject: GuestUnderTest, arguments: tuple[str, ...], verb: str, point: str, left: int
 ) -> None:
-    attempt = scene.attempt(verb)
-    process = scene.client.freeze_at(point, *scene.arguments(attempt), *arguments)
+    attempt = subject.attempt(verb)
+    process = subject.client.freeze_at(point, *subject.arguments(attempt), *arguments)
     box.run_inside("sh", "-c", FILL.format(left=left))
     result = go_on(process)
     assert result.code == 1, result
-    scene.settle(attempt, result)
+    subject.settle(attempt, result)
     box.run_inside("rm", FILLER)
     assert box.run_inside("find", SMALL, "-mindepth", "2").stdout == ""

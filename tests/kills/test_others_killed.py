@@ -13,8 +13,8 @@ from tests.system.client import finish
 
 from . import catalogued
 from .client import go_on
+from .guest_under_test import GuestUnderTest, KillCount, new_subject
 from .holding import HoldingBox
-from .scene import Scene, Tally, new_scene
 
 pytestmark = pytest.mark.system
 
@@ -31,8 +31,8 @@ def box() -> Iterator[HoldingBox]:
 
 
 @pytest.fixture(scope="module")
-def scene(box: HoldingBox, tally: Tally) -> Iterator[Scene]:
-    with new_scene(box, tally) as made:
+def subject(box: HoldingBox, kill_count: KillCount) -> Iterator[GuestUnderTest]:
+    with new_subject(box, kill_count) as made:
         yield made
 
 
@@ -50,43 +50,45 @@ def restart_daemon(box: HoldingBox) -> None:
 )
 @pytest.mark.parametrize("snapctl_too", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_the_daemon_is_killed_in_the_midst_of_a_job(
-    scene: Scene, box: HoldingBox, verb: str, job: str, snapctl_too: bool
+    subject: GuestUnderTest, box: HoldingBox, verb: str, job: str, snapctl_too: bool
 ) -> None:
     """A save comes to nothing, and the guest goes on; a restore is tried again."""
-    attempt = scene.attempt(verb)
+    attempt = subject.attempt(verb)
     with box.hold(job):
-        process = scene.client.start(*scene.arguments(attempt))
-        box.wait_for(job, scene.guest.name)
+        process = subject.client.start(*subject.arguments(attempt))
+        box.wait_for(job, subject.guest.name)
         if snapctl_too:
             process.kill()
         restart_daemon(box)
-    result = scene.count(finish(process))
+    result = subject.count(finish(process))
     expected = 1 if job == "save" else 0
     assert result.code == (-signal.SIGKILL if snapctl_too else expected), result
-    scene.settle(attempt, result)
+    subject.settle(attempt, result)
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_the_daemon_is_restarted_between_two_steps(scene: Scene, box: HoldingBox, verb: str, seed: str) -> None:
+def test_the_daemon_is_restarted_between_two_steps(
+    subject: GuestUnderTest, box: HoldingBox, verb: str, seed: str
+) -> None:
     draw = Random(f"{seed}, {verb}")
-    restart_at(scene, box, verb, draw.choice(scene.points(verb)))
+    restart_at(subject, box, verb, draw.choice(subject.points(verb)))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("verb", VERBS)
-def test_the_daemon_is_restarted_at_each_point(scene: Scene, box: HoldingBox, verb: str) -> None:
-    for point in scene.points(verb):
-        restart_at(scene, box, verb, point)
+def test_the_daemon_is_restarted_at_each_point(subject: GuestUnderTest, box: HoldingBox, verb: str) -> None:
+    for point in subject.points(verb):
+        restart_at(subject, box, verb, point)
 
 
-def restart_at(scene: Scene, box: HoldingBox, verb: str, point: str) -> None:
+def restart_at(subject: GuestUnderTest, box: HoldingBox, verb: str, point: str) -> None:
     """It goes on as if nothing had been; at worst it took everything back."""
-    attempt = scene.attempt(verb)
-    process = scene.client.freeze_at(point, *scene.arguments(attempt))
+    attempt = subject.attempt(verb)
+    process = subject.client.freeze_at(point, *subject.arguments(attempt))
     restart_daemon(box)
     result = go_on(process)
     assert result.code in (0, 1), (point, result)
-    scene.settle(attempt, result)
+    subject.settle(attempt, result)
 
 
 # --------------------------------------------------------------------------- QEMU
@@ -94,28 +96,30 @@ def restart_at(scene: Scene, box: HoldingBox, verb: str, point: str) -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_guest_whose_qemu_is_killed_before_its_first_instruction_is_brought_back(
-    scene: Scene, box: HoldingBox, verb: str
+    subject: GuestUnderTest, box: HoldingBox, verb: str
 ) -> None:
-    attempt = scene.attempt(verb)
-    process = scene.client.freeze_at("resumed.before", *scene.arguments(attempt))
-    box.kill_qemu(scene.guest.name)
+    attempt = subject.attempt(verb)
+    process = subject.client.freeze_at("resumed.before", *subject.arguments(attempt))
+    box.kill_qemu(subject.guest.name)
     result = go_on(process)
     assert result.code == 0, result
-    scene.settle(attempt, result)
+    subject.settle(attempt, result)
 
 
-def test_a_guest_whose_qemu_is_killed_in_the_midst_of_a_save_keeps_its_disks(scene: Scene, box: HoldingBox) -> None:
+def test_a_guest_whose_qemu_is_killed_in_the_midst_of_a_save_keeps_its_disks(
+    subject: GuestUnderTest, box: HoldingBox
+) -> None:
     """Its memory is lost, through no fault of ours, and that is said. The last test of this boot of the guest."""
-    attempt = scene.attempt("checkpoint")
+    attempt = subject.attempt("checkpoint")
     with box.hold("save"):
-        process = scene.client.start(*scene.arguments(attempt))
-        box.wait_for("save", scene.guest.name)
-        box.kill_qemu(scene.guest.name)
+        process = subject.client.start(*subject.arguments(attempt))
+        box.wait_for("save", subject.guest.name)
+        box.kill_qemu(subject.guest.name)
     assert "went off before its memory was saved" in finish(process).error(1)
-    assert scene.client.do("recover") == []
-    said = catalogued.read(scene.client.catalog)
-    assert (said.unsettled, said.checkpoints) == ([], list(scene.then))
-    scene.require_files(said)
+    assert subject.client.do("recover") == []
+    said = catalogued.read(subject.client.catalog)
+    assert (said.unsettled, said.checkpoints) == ([], list(subject.then))
+    subject.require_files(said)
 
-    scene.guest.boot()
-    assert scene.guest.sh("cat /mnt/note /mnt2/note").split() == [scene.words] * 2
+    subject.guest.boot()
+    assert subject.guest.sh("cat /mnt/note /mnt2/note").split() == [subject.words] * 2

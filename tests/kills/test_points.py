@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from .scene import Scene
+from .guest_under_test import GuestUnderTest
 
 pytestmark = pytest.mark.system
 
@@ -16,24 +16,24 @@ VERBS = ("checkpoint", "rollback")
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_killed_before_or_after_each_step(scene: Scene, verb: str, seed: str) -> None:
+def test_killed_before_or_after_each_step(subject: GuestUnderTest, verb: str, seed: str) -> None:
     """Before or after, as it is drawn."""
     draw = Random(f"{seed}, {verb}")
-    points = scene.points(verb)
+    points = subject.points(verb)
     for sides in zip(points[::2], points[1::2], strict=True):
-        attempt = scene.attempt(verb)
-        result = scene.count(scene.client.run_to(draw.choice(sides), *scene.arguments(attempt)))
-        scene.settle(attempt, result)
+        attempt = subject.attempt(verb)
+        result = subject.count(subject.client.run_to(draw.choice(sides), *subject.arguments(attempt)))
+        subject.settle(attempt, result)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("verb", VERBS)
-def test_killed_at_each_point_and_again_at_each_point_of_the_recovery(scene: Scene, verb: str) -> None:
-    for point in scene.points(verb):
+def test_killed_at_each_point_and_again_at_each_point_of_the_recovery(subject: GuestUnderTest, verb: str) -> None:
+    for point in subject.points(verb):
         for again in count(1):
-            attempt = scene.attempt(verb)
-            result = scene.count(scene.client.run_to(point, *scene.arguments(attempt)))
-            recovery = scene.count(scene.client.run_to(again, "recover"))
-            scene.settle(attempt, result)
+            attempt = subject.attempt(verb)
+            result = subject.count(subject.client.run_to(point, *subject.arguments(attempt)))
+            recovery = subject.count(subject.client.run_to(again, "recover"))
+            subject.settle(attempt, result)
             if recovery.code != -signal.SIGKILL:
                 break

@@ -12,7 +12,7 @@ import pytest
 from tests.system.client import Result, finish
 
 from . import catalogued
-from .scene import MOST, Attempt, Scene
+from .guest_under_test import MOST, Attempt, GuestUnderTest
 
 pytestmark = pytest.mark.system
 
@@ -22,8 +22,8 @@ KILLS = int(os.environ.get("SNAPCTL_KILLS", "300"))
 class Killer:
     """Kills commands at times drawn evenly from those at which they may be at an operation."""
 
-    def __init__(self, scene: Scene, draw: Random) -> None:
-        self.scene = scene
+    def __init__(self, subject: GuestUnderTest, draw: Random) -> None:
+        self.subject = subject
         self.draw = draw
         self._took: dict[str, float] = {}  # seconds, by verb, of the last command that was not killed
         self.kill("recover")
@@ -34,45 +34,45 @@ class Killer:
         verb = arguments[0]
         due = self.draw.uniform(self._idle, self._took[verb]) if verb in self._took else None
         began = time.monotonic()
-        with self.scene.client.start(*arguments) as process:
+        with self.subject.client.start(*arguments) as process:
             try:
                 process.wait(due)
                 self._took[verb] = time.monotonic() - began
             except subprocess.TimeoutExpired:
                 process.kill()
-            return self.scene.count(finish(process))
+            return self.subject.count(finish(process))
 
     def recover(self) -> None:
         """If there is something to recover: now and then, and then perhaps again."""
-        while catalogued.read(self.scene.client.catalog).unsettled and self.draw.random() < 1 / 2:
-            self._took["recover"] = max(self.scene.tally.seconds, default=self._idle)
+        while catalogued.read(self.subject.client.catalog).unsettled and self.draw.random() < 1 / 2:
+            self._took["recover"] = max(self.subject.kill_count.seconds, default=self._idle)
             self.kill("recover")
 
     def attempt(self) -> Attempt:
-        said = catalogued.read(self.scene.client.catalog)
+        said = catalogued.read(self.subject.client.catalog)
         verbs = ["rollback"] * 2 + ["checkpoint"] * 3 * (len(said.checkpoints) < MOST) + ["delete"] * bool(said.leaves)
         verb = self.draw.choice(verbs)
         if verb == "checkpoint":
-            return self.scene.attempt(verb)
-        self.scene.work()
+            return self.subject.attempt(verb)
+        self.subject.work()
         return Attempt(verb, self.draw.choice(said.leaves if verb == "delete" else said.checkpoints))
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(KILLS, marks=pytest.mark.long)])
-def test_killed_at_any_time(scene: Scene, seed: str, kills: int) -> None:
-    killer = Killer(scene, Random(seed))
-    enough = scene.tally.kills + kills
-    while scene.tally.kills < enough:
+def test_killed_at_any_time(subject: GuestUnderTest, seed: str, kills: int) -> None:
+    killer = Killer(subject, Random(seed))
+    enough = subject.kill_count.kills + kills
+    while subject.kill_count.kills < enough:
         attempt = killer.attempt()
-        result = killer.kill(*scene.arguments(attempt))
+        result = killer.kill(*subject.arguments(attempt))
         killer.recover()
-        scene.settle(attempt, result)
+        subject.settle(attempt, result)
 
 
 @pytest.mark.parametrize("most", [3, pytest.param(MOST, marks=pytest.mark.long)])
-def test_each_checkpoint_that_was_left_is_whole(scene: Scene, most: int) -> None:
+def test_each_checkpoint_that_was_left_is_whole(subject: GuestUnderTest, most: int) -> None:
     """All of them as far as their files tell, and the newest as the guest tells."""
-    scene.client.do("verify", "--deep")
-    for name in list(scene.then)[-most - 1 :]:
-        scene.client.do("rollback", scene.guest.name, name, "-y")
-        scene.require_sound(Attempt("rollback", name), "done")
+    subject.client.do("verify", "--deep")
+    for name in list(subject.then)[-most - 1 :]:
+        subject.client.do("rollback", subject.guest.name, name, "-y")
+        subject.require_sound(Attempt("rollback", name), "done")

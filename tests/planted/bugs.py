@@ -21,20 +21,20 @@ class Bug:
         return self.what
 
 
-MATRIX = "tests/story/test_crash_matrix.py::test_a_fault_at_any_call_is_settled"
-ORDER = "tests/story/test_order.py::test_each_rule_holds_after_each_effect"
+MATRIX = "tests/crash/test_crash_matrix.py::test_a_fault_at_any_call_is_settled"
+ORDER = "tests/crash/test_order.py::test_each_rule_holds_after_each_effect"
 ORDER_OF_CHECKPOINT, ORDER_OF_ROLLBACK = (f"{ORDER}[{verb}, two disks]" for verb in ("checkpoint", "rollback"))
-CUT_IMAGE = "tests/story/test_order.py::test_an_image_that_ends_before_the_memory_is_not_committed"
+CUT_IMAGE = "tests/crash/test_order.py::test_an_image_that_ends_before_the_memory_is_not_committed"
 KILLED_CHECKPOINT = f"{MATRIX}[first checkpoint-killed after]"
 KILLED_ROLLBACK = f"{MATRIX}[rollback-killed after]"
 KILLED_DELETE = f"{MATRIX}[delete-killed after]"
-FOREIGN = "tests/story/test_foreign_acts.py"
-PROCESSES = "tests/story/test_two_processes.py"
-VERIFY = "tests/story/test_verify.py"
+FOREIGN = "tests/crash/test_foreign_acts.py"
+PROCESSES = "tests/crash/test_two_processes.py"
+VERIFY = "tests/crash/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
 
 PULLED = tuple(
-    f"tests/story/{test}[collapse, two disks]"
+    f"tests/crash/{test}[collapse, two disks]"
     for test in (
         "test_order.py::test_each_rule_holds_after_each_effect",
         "test_fault_points.py::test_each_fault_at_each_point_is_settled",
@@ -97,12 +97,12 @@ BUGS = (
         "resume before commit",
         ROLLBACK,
         """\
-            Step("committed", self._commit, self._is_committed),
+            Commit("committed", self._commit, self._is_committed),
             *resumed,
 """,
         """\
             *resumed,
-            Step("committed", self._commit, self._is_committed),
+            Commit("committed", self._commit, self._is_committed),
 """,
         (ORDER_OF_ROLLBACK,),
     ),
@@ -111,10 +111,10 @@ BUGS = (
         CHECKPOINT,
         """\
             Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
-            Step("committed", self._commit, self._is_committed, nothing),
+            Commit("committed", self._commit, self._is_committed, prepare=self._gather),
 """,
         """\
-            Step("committed", self._commit, self._is_committed, nothing),
+            Commit("committed", self._commit, self._is_committed, prepare=self._gather),
             Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
 """,
         (ORDER_OF_CHECKPOINT,),
@@ -130,20 +130,20 @@ BUGS = (
         "delete before commit",
         DELETE,
         """\
-            Step("hidden", self._hide, self._is_hidden),
+            Commit("hidden", self._hide, self._is_hidden),
             Step("removed", self._remove, self._is_removed),
 """,
         """\
             Step("removed", self._remove, self._is_removed),
-            Step("hidden", self._hide, self._is_hidden),
+            Commit("hidden", self._hide, self._is_hidden),
 """,
         (KILLED_DELETE,),
     ),
     Bug(
         "forget the names before the files are gone",
         MAKING,
-        "    remove_files(hypervisor, lease.record.domain_uuid, paths)\n",
-        "    catalog.forget_layers(lease, paths)\n    remove_files(hypervisor, lease.record.domain_uuid, paths)\n",
+        "    remove_files(hypervisor, domain_uuid, paths)\n",
+        "    operation.forget_layers(paths)\n    remove_files(hypervisor, domain_uuid, paths)\n",
         (KILLED_ROLLBACK,),
     ),
     # ------------------------------------------------------------------ overlays
@@ -200,14 +200,14 @@ BUGS = (
     Bug(
         "drop the token check of the fence",
         "orchestrator/engine/fence.py",
-        "            self._lease.check()\n",
+        "            self._operation.check()\n",
         "            pass\n",
         (PROCESSES,),
     ),
     Bug(
         "drop the token check of each step",
         JOURNAL,
-        "        self._lease.check()  # as late as can be: whoever was frozen at the point finds out\n",
+        "        self._operation.check()  # as late as can be: whoever was frozen at the point finds out\n",
         "",
         ("tests/unit/test_journal_interrupted.py",),
     ),
@@ -278,14 +278,14 @@ BUGS = (
     Bug(
         "go forward again after an undo has begun",
         JOURNAL,
-        "if self._lease.record.step != UNDOING and self._story.decided():",
-        "if self._story.decided():",
+        "if (decided := self._operation.record.decision) is not None:",
+        "if (decided := self._operation.record.decision) is Direction.FORWARD:",
         ("tests/unit/test_journal_killed.py", "tests/unit/test_journal_settled.py", KILLED_ROLLBACK),
     ),
     Bug(
         "undo what is decided",
         JOURNAL,
-        "if self._lease.record.step != UNDOING and self._story.decided():",
+        "if self._direction() is Direction.FORWARD:",
         "if False:",
         ("tests/unit/test_journal_settled.py",),
     ),
@@ -508,7 +508,7 @@ BUGS = (
         DELETE,
         " or (plan.sparing and checkpoint and checkpoint.protected)",
         "",
-        ("tests/story/test_retention.py", "tests/unit/test_coordinator.py"),
+        ("tests/crash/test_retention.py", "tests/unit/test_coordinator.py"),
     ),
     Bug(
         "an empty policy prunes all",

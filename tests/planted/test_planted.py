@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from .bugs import BUGS, Bug
-from .plot import FAILED, PACKAGES, PASSED, ROOT, Plot
+from .tree_copy import FAILED, PACKAGES, PASSED, ROOT, TreeCopy
 
 
 def test_there_are_as_many_as_promised() -> None:
@@ -24,8 +24,8 @@ def test_a_bug_can_be_planted(bug: Bug) -> None:
 
 
 @pytest.fixture(scope="module")
-def plot(tmp_path_factory: pytest.TempPathFactory) -> Plot:
-    return Plot(tmp_path_factory.mktemp("planted"))
+def copy(tmp_path_factory: pytest.TempPathFactory) -> TreeCopy:
+    return TreeCopy(tmp_path_factory.mktemp("planted"))
 
 
 @pytest.fixture(scope="module")
@@ -36,23 +36,23 @@ def caught(figure: Callable[[str], None]) -> Iterator[list[Bug]]:
 
 
 @pytest.mark.long
-def test_the_copy_is_what_is_tested(plot: Plot) -> None:
-    origins = plot.origins()
+def test_the_copy_is_what_is_tested(copy: TreeCopy) -> None:
+    origins = copy.origins()
     assert len(origins) == len(PACKAGES)
     for origin in origins:
-        assert origin.is_relative_to(plot.directory), origin
+        assert origin.is_relative_to(copy.directory), origin
 
 
 @pytest.mark.long
-def test_without_a_bug_all_pass(plot: Plot) -> None:
-    done = plot.test(sorted({test for bug in BUGS for test in bug.tests}))
+def test_without_a_bug_all_pass(copy: TreeCopy) -> None:
+    done = copy.test(sorted({test for bug in BUGS for test in bug.tests}))
     assert done.returncode == PASSED, done.stdout
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("bug", BUGS, ids=str)
-def test_a_bug_is_caught(plot: Plot, caught: list[Bug], bug: Bug) -> None:
-    with plot.planted(bug):
-        done = plot.test(bug.tests)
+def test_a_bug_is_caught(copy: TreeCopy, caught: list[Bug], bug: Bug) -> None:
+    with copy.planted(bug):
+        done = copy.test(bug.tests)
     assert done.returncode == FAILED, f"{bug} was not caught:\n{done.stdout}{done.stderr}"
     caught.append(bug)

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.system.client", "tests.system.moments", "tests.system.world")
+pytest.register_assert_rewrite("tests.system.client", "tests.system.moments", "tests.system.host_state")

@@ -8,9 +8,9 @@ import pytest
 
 from orchestrator.hypervisor import connect
 from orchestrator.operations.shared.depth import longest_chain
-from tests.bench.depth import deepen
 from tests.box.box import Box
 from tests.box.fixtures import GuestFactory
+from tools.bench.depth import deepen
 
 from .chains import depth
 from .client import Client

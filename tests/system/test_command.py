@@ -20,7 +20,7 @@ from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
 
 from .client import BECOME_NOBODY, Client
-from .world import files, observe, unchanged
+from .host_state import files, observe, unchanged
 
 pytestmark = pytest.mark.system
 

@@ -13,8 +13,8 @@ from tests.box.fixtures import GuestFactory
 from tests.box.witness import Witness
 
 from .client import Client
+from .host_state import unchanged
 from .moments import say_everywhere, write_notes
-from .world import unchanged
 
 pytestmark = pytest.mark.system
 

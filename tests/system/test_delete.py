@@ -14,8 +14,8 @@ from tests.box.witness import Media, Witness
 
 from .chains import content, depth
 from .client import Client, new_client
+from .host_state import files, unchanged
 from .moments import say_everywhere, write_notes
-from .world import files, unchanged
 
 pytestmark = pytest.mark.system
 

@@ -28,8 +28,8 @@ from tests.box.fixtures import GuestFactory
 from tests.box.witness import Witness
 
 from .client import Client, finish, new_client
+from .host_state import files, unchanged
 from .troubles import edited_disk
-from .world import files, unchanged
 
 pytestmark = pytest.mark.system
 

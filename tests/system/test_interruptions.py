@@ -21,9 +21,9 @@ from tests.box.connection import connect
 from tests.box.witness import Media, Witness
 
 from .client import Client, finish, new_client
+from .host_state import files, observe
 from .moments import say_everywhere, write_notes
 from .waiting import wait_until
-from .world import files, observe
 
 pytestmark = pytest.mark.system
 

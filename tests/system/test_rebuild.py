@@ -15,8 +15,8 @@ from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
 
 from .client import Client, new_client
+from .host_state import unchanged
 from .moments import say_everywhere, write_notes
-from .world import unchanged
 
 pytestmark = pytest.mark.system
 

@@ -18,9 +18,9 @@ from tests.box.witness import Media
 
 from . import troubles
 from .client import Client, new_client
+from .host_state import unchanged
 from .troubles import Trouble
 from .waiting import wait_until
-from .world import unchanged
 
 pytestmark = pytest.mark.system
 

@@ -14,8 +14,8 @@ from tests.box.witness import Media, Witness
 
 from .chains import depth
 from .client import Client, new_client
+from .host_state import unchanged
 from .moments import moment, say_everywhere, write_notes
-from .world import unchanged
 
 pytestmark = pytest.mark.system
 

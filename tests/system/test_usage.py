@@ -11,8 +11,8 @@ from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media
 
 from .client import Client
+from .host_state import unchanged
 from .moments import write_notes
-from .world import unchanged
 
 pytestmark = pytest.mark.system
 

@@ -17,9 +17,9 @@ from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
 
 from .client import Client
+from .host_state import files, unchanged
 from .moments import notes, say_everywhere, write_notes
 from .test_damage import damaged
-from .world import files, unchanged
 
 pytestmark = pytest.mark.system
 

@@ -43,7 +43,7 @@ def base(target: str = "vda", domain: str = "web") -> Layer:
     )
 
 
-class World:
+class SampleDomain:
     """One domain of a catalog, with disks that have a base each; operations come with ids op1, op2, ..."""
 
     def __init__(self, catalog: SqlCatalog, name: str = "web", uuid: str = "dom-1", disks: Sequence[str] = ("vda",)):

@@ -11,7 +11,7 @@ from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.coordinator import Coordinator
 from tests.twin import TwinHypervisor, World
 from tests.unit.builders import host
-from tests.unit.journal_bench import Bench
+from tests.unit.journal_harness import JournalHarness
 
 
 @pytest.fixture
@@ -20,9 +20,9 @@ def url(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def bench(url: str) -> Iterator[Bench]:
+def harness(url: str) -> Iterator[JournalHarness]:
     catalog = open_catalog(url, host())
-    yield Bench(catalog)
+    yield JournalHarness(catalog)
     catalog.close_connection()
 
 

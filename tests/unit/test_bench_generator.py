@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.model import Host
-from tests.bench import generator
+from tools.bench import generator
 
 HOST = Host(uuid="host-1", name="hv1", uri="qemu:///system", libvirt_version="9.0.0", qemu_version="7.2.0")
 SIZE = generator.PER_DOMAIN + 30

@@ -8,11 +8,11 @@ from time import sleep
 
 import pytest
 
-from tests.bench.aims import Aim, at_most_more, at_most_times, grows_at_most, peaks_below
-from tests.bench.commands import CommandFailed, measured
-from tests.bench.rounds import WARM_UP, Competitor, Result, Unavailable, interleave, timed
-from tests.bench.statistics import Measurement, Summary
-from tests.bench.table import render
+from tools.bench.aims import Aim, at_most_more, at_most_times, grows_at_most, peaks_below
+from tools.bench.commands import CommandFailed, measured
+from tools.bench.rounds import WARM_UP, Competitor, Result, Unavailable, interleave, timed
+from tools.bench.statistics import Measurement, Summary
+from tools.bench.table import render
 
 
 def seconds(*times: float) -> list[Measurement]:

@@ -12,8 +12,9 @@ from sqlalchemy import event
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import CatalogError
 from orchestrator.model import CheckpointDisk, CheckpointState, Device, OperationKind
+from tests.unit.catalog_samples import of_another_host
 
-from .catalog_samples import HOST, World, base, of_another_host, paths
+from .catalog_samples import HOST, SampleDomain, base, paths
 
 
 @pytest.fixture
@@ -29,15 +30,15 @@ def catalog(file: Path) -> Iterator[SqlCatalog]:
 
 
 @pytest.fixture
-def web(catalog: SqlCatalog) -> World:
-    return World(catalog)
+def web(catalog: SqlCatalog) -> SampleDomain:
+    return SampleDomain(catalog)
 
 
 # --------------------------------------------------------------------------- checkpoints
 
 
 def test_a_checkpoint_comes_back_as_it_was(catalog: SqlCatalog) -> None:
-    web = World(catalog, disks=("vdb", "vda"))
+    web = SampleDomain(catalog, disks=("vdb", "vda"))
     parent = web.checkpoint("base")
     lease = web.open()
     made = web.value(lease, "clean", tags=("b", "a"))
@@ -53,7 +54,7 @@ def test_a_checkpoint_comes_back_as_it_was(catalog: SqlCatalog) -> None:
     assert catalog.checkpoint_by_id(parent.id) == parent
 
 
-def test_what_is_not_there_is_none(catalog: SqlCatalog, web: World) -> None:
+def test_what_is_not_there_is_none(catalog: SqlCatalog, web: SampleDomain) -> None:
     web.checkpoint("clean")
 
     assert catalog.checkpoint(web.uuid, "other") is None
@@ -68,15 +69,15 @@ def test_what_is_not_there_is_none(catalog: SqlCatalog, web: World) -> None:
 
 
 def test_a_name_means_the_domain_that_was_seen_last(catalog: SqlCatalog) -> None:
-    World(catalog, "web", "dom-1").checkpoint("a")
+    SampleDomain(catalog, "web", "dom-1").checkpoint("a")
     assert catalog.domain_uuid("web") == "dom-1"
-    World(catalog, "web", "dom-0").checkpoint("a")
+    SampleDomain(catalog, "web", "dom-0").checkpoint("a")
     assert catalog.domain_uuid("web") == "dom-0"
-    World(catalog, "web", "dom-2").checkpoint("a")
+    SampleDomain(catalog, "web", "dom-2").checkpoint("a")
     assert catalog.domain_uuid("web") == "dom-2"
 
 
-def test_a_domain_that_was_renamed_is_known_by_its_new_name(catalog: SqlCatalog, web: World) -> None:
+def test_a_domain_that_was_renamed_is_known_by_its_new_name(catalog: SqlCatalog, web: SampleDomain) -> None:
     web.checkpoint("before")
     web.name = "www"
     after = web.checkpoint("after")
@@ -87,7 +88,7 @@ def test_a_domain_that_was_renamed_is_known_by_its_new_name(catalog: SqlCatalog,
     assert catalog.checkpoint_by_id(after.id) == after
 
 
-def test_a_checkpoint_keeps_the_name_that_its_domain_had(catalog: SqlCatalog, web: World) -> None:
+def test_a_checkpoint_keeps_the_name_that_its_domain_had(catalog: SqlCatalog, web: SampleDomain) -> None:
     """libvirt restores a memory image under no other."""
     made = web.checkpoint("clean")
     web.name = "www"
@@ -98,7 +99,9 @@ def test_a_checkpoint_keeps_the_name_that_its_domain_had(catalog: SqlCatalog, we
     assert made.domain_name == "web"
 
 
-def test_the_same_name_twice_in_a_domain_is_refused_and_nothing_is_recorded(catalog: SqlCatalog, web: World) -> None:
+def test_the_same_name_twice_in_a_domain_is_refused_and_nothing_is_recorded(
+    catalog: SqlCatalog, web: SampleDomain
+) -> None:
     first = web.checkpoint("clean")
     before = catalog.head(web.uuid)
     with pytest.raises(CatalogError):
@@ -107,7 +110,7 @@ def test_the_same_name_twice_in_a_domain_is_refused_and_nothing_is_recorded(cata
     assert catalog.head(web.uuid) == before
 
 
-def test_children_are_named_oldest_first(catalog: SqlCatalog, web: World) -> None:
+def test_children_are_named_oldest_first(catalog: SqlCatalog, web: SampleDomain) -> None:
     root = web.checkpoint("root")
     web.checkpoint("z")
     web.rollback(root)
@@ -116,7 +119,7 @@ def test_children_are_named_oldest_first(catalog: SqlCatalog, web: World) -> Non
     assert catalog.child_names(root.id) == ["z", "a"]
 
 
-def test_a_hidden_checkpoint_is_still_found(catalog: SqlCatalog, web: World) -> None:
+def test_a_hidden_checkpoint_is_still_found(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean")
     lease = web.open(OperationKind.DELETE)
     lease.hide_checkpoint(made.id)
@@ -128,7 +131,7 @@ def test_a_hidden_checkpoint_is_still_found(catalog: SqlCatalog, web: World) -> 
 
 
 def test_a_summary_says_what_a_list_shows(catalog: SqlCatalog) -> None:
-    web = World(catalog, disks=("vda", "vdb"))
+    web = SampleDomain(catalog, disks=("vda", "vdb"))
     root = web.checkpoint("root", tags=("x", "a"))
     leaf = web.checkpoint("leaf")
 
@@ -142,7 +145,7 @@ def test_a_summary_says_what_a_list_shows(catalog: SqlCatalog) -> None:
     assert (second.current, second.memory_bytes, second.disk_bytes) == (True, 1000, 2 * 1500)
 
 
-def test_a_summary_tells_unhashed_ready_and_deleting(catalog: SqlCatalog, web: World) -> None:
+def test_a_summary_tells_unhashed_ready_and_deleting(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean")
     assert [row.state for row in catalog.summaries()] == ["unhashed"]
 
@@ -155,9 +158,9 @@ def test_a_summary_tells_unhashed_ready_and_deleting(catalog: SqlCatalog, web: W
 
 
 def test_some_checkpoint_is_one_of_the_domain_s_in_any_state(catalog: SqlCatalog) -> None:
-    World(catalog, "db", "dom-2").checkpoint("other")
+    SampleDomain(catalog, "db", "dom-2").checkpoint("other")
     assert catalog.some_checkpoint("dom-1") is None
-    web = World(catalog, "web", "dom-1")
+    web = SampleDomain(catalog, "web", "dom-1")
     ids = {web.checkpoint(name).id for name in "ab"}
     found = catalog.some_checkpoint("dom-1")
     assert found and found.id in ids
@@ -165,10 +168,10 @@ def test_some_checkpoint_is_one_of_the_domain_s_in_any_state(catalog: SqlCatalog
     assert of_another_host(catalog).some_checkpoint("dom-1") is None
 
 
-def test_ready_names_are_those_that_begin_so_oldest_first(catalog: SqlCatalog, web: World) -> None:
+def test_ready_names_are_those_that_begin_so_oldest_first(catalog: SqlCatalog, web: SampleDomain) -> None:
     for name in ("push-2", "push-10", "push", "PUSH-3", "xpush-4", "push-é"):
         web.checkpoint(name)
-    World(catalog, "db", "dom-2").checkpoint("push-5")
+    SampleDomain(catalog, "db", "dom-2").checkpoint("push-5")
     assert catalog.ready_names(web.uuid, "push-") == ["push-2", "push-10", "push-é"]
 
     hidden = catalog.checkpoint(web.uuid, "push-10")
@@ -179,15 +182,15 @@ def test_ready_names_are_those_that_begin_so_oldest_first(catalog: SqlCatalog, w
 
 
 def test_summaries_are_of_one_host_or_one_domain(catalog: SqlCatalog) -> None:
-    World(catalog, "web", "dom-1").checkpoint("a")
-    World(catalog, "db", "dom-2").checkpoint("a")
+    SampleDomain(catalog, "web", "dom-1").checkpoint("a")
+    SampleDomain(catalog, "db", "dom-2").checkpoint("a")
 
     assert [row.domain for row in catalog.summaries()] == ["web", "db"]
     assert [row.domain for row in catalog.summaries("dom-2")] == ["db"]
     assert of_another_host(catalog).summaries() == []
 
 
-def test_a_list_takes_as_many_queries_for_many_checkpoints_as_for_one(catalog: SqlCatalog, web: World) -> None:
+def test_a_list_takes_as_many_queries_for_many_checkpoints_as_for_one(catalog: SqlCatalog, web: SampleDomain) -> None:
     statements: list[str] = []
     web.checkpoint("c0", tags=("t",))
     event.listen(catalog._database.engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
@@ -204,7 +207,7 @@ def test_a_list_takes_as_many_queries_for_many_checkpoints_as_for_one(catalog: S
 # --------------------------------------------------------------------------- heads, layers, files
 
 
-def test_the_head_follows_checkpoint_and_rollback(catalog: SqlCatalog, web: World) -> None:
+def test_the_head_follows_checkpoint_and_rollback(catalog: SqlCatalog, web: SampleDomain) -> None:
     root = web.checkpoint("root")
     head = catalog.head(web.uuid)
     assert head == web.head(list(web.tops.values()), root.id)
@@ -213,7 +216,7 @@ def test_the_head_follows_checkpoint_and_rollback(catalog: SqlCatalog, web: Worl
     assert catalog.head(web.uuid) == web.head(list(web.tops.values()), root.id)
 
 
-def test_a_chain_goes_from_the_active_overlay_down_to_the_base(catalog: SqlCatalog, web: World) -> None:
+def test_a_chain_goes_from_the_active_overlay_down_to_the_base(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = [web.checkpoint(f"c{number}") for number in range(200)]
     top = web.tops["vda"]
 
@@ -224,7 +227,7 @@ def test_a_chain_goes_from_the_active_overlay_down_to_the_base(catalog: SqlCatal
     assert chain[-1] == base()
 
 
-def test_known_paths_are_those_right_in_the_directory(catalog: SqlCatalog, web: World) -> None:
+def test_known_paths_are_those_right_in_the_directory(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean")
     directory = web.directory(made.id)
 

@@ -11,7 +11,7 @@ from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import CatalogError
 from orchestrator.model import Checkpoint, OperationKind
 
-from .catalog_samples import HOST, World, base, paths
+from .catalog_samples import HOST, SampleDomain, base, paths
 
 
 @pytest.fixture
@@ -22,19 +22,19 @@ def our_catalog(url: str) -> Iterator[SqlCatalog]:
 
 
 @pytest.fixture
-def web(our_catalog: SqlCatalog) -> World:
-    return World(our_catalog)
+def web(our_catalog: SqlCatalog) -> SampleDomain:
+    return SampleDomain(our_catalog)
 
 
 @pytest.fixture
-def made(web: World) -> dict[str, Checkpoint]:
+def made(web: SampleDomain) -> dict[str, Checkpoint]:
     """root, b, c, d, each on the one before; `web` is back on the root, with disks of its own."""
     made = {name: web.checkpoint(name) for name in ("root", "b", "c", "d")}
     web.rollback(made["root"])
     return made
 
 
-def found(web: World, *among: str) -> list[tuple[str, list[str], str | None]]:
+def found(web: SampleDomain, *among: str) -> list[tuple[str, list[str], str | None]]:
     """The layers that are to be rewritten, what goes for each, and what it will stand on."""
     return [
         (each.layer.path, paths(each.drops), each.base.path if each.base else None)
@@ -46,18 +46,18 @@ def path(checkpoint: Checkpoint) -> str:
     return checkpoint.layers["vda"].path
 
 
-def test_what_a_checkpoint_relies_on_stays(web: World, made: dict[str, Checkpoint]) -> None:
+def test_what_a_checkpoint_relies_on_stays(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
     assert found(web) == []
     web.delete(made["d"])  # whose layer goes with it
     assert found(web) == []
 
 
-def test_one_that_only_one_stands_on_is_pulled_into_that(web: World, made: dict[str, Checkpoint]) -> None:
+def test_one_that_only_one_stands_on_is_pulled_into_that(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
     web.delete(made["b"])
     assert found(web) == [(path(made["c"]), [path(made["b"])], base().path)]
 
 
-def test_several_in_a_row_go_at_once(web: World, made: dict[str, Checkpoint]) -> None:
+def test_several_in_a_row_go_at_once(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
     web.delete(made["b"])
     web.delete(made["c"])
     assert found(web) == [(path(made["d"]), [path(made["c"]), path(made["b"])], base().path)]
@@ -65,7 +65,7 @@ def test_several_in_a_row_go_at_once(web: World, made: dict[str, Checkpoint]) ->
     assert found(web, path(made["root"])) == []
 
 
-def test_one_that_two_stand_on_stays(web: World, made: dict[str, Checkpoint]) -> None:
+def test_one_that_two_stand_on_stays(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
     web.rollback(made["b"])
     side = web.checkpoint("side")
     web.delete(made["b"])
@@ -75,7 +75,7 @@ def test_one_that_two_stand_on_stays(web: World, made: dict[str, Checkpoint]) ->
     assert found(web) == [(path(made["c"]), [path(made["b"])], base().path)]
 
 
-def test_one_that_the_domain_writes_to_takes_what_is_below(web: World, made: dict[str, Checkpoint]) -> None:
+def test_one_that_the_domain_writes_to_takes_what_is_below(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
     web.rollback(made["b"])
     web.delete(made["d"])
     web.delete(made["c"])
@@ -83,22 +83,22 @@ def test_one_that_the_domain_writes_to_takes_what_is_below(web: World, made: dic
     assert found(web) == [(web.tops["vda"].path, [path(made["b"])], base().path)]
 
 
-def test_a_layer_that_is_not_ours_is_neither_pulled_nor_rewritten(web: World) -> None:
+def test_a_layer_that_is_not_ours_is_neither_pulled_nor_rewritten(web: SampleDomain) -> None:
     """The base goes on being the user's when nothing relies on it any more."""
     root = web.checkpoint("root")
     web.delete(root)
     assert found(web) == []
 
 
-def test_another_domain_has_its_own(web: World, made: dict[str, Checkpoint], our_catalog: SqlCatalog) -> None:
+def test_another_domain_has_its_own(web: SampleDomain, made: dict[str, Checkpoint], our_catalog: SqlCatalog) -> None:
     web.delete(made["b"])
-    assert found(World(our_catalog, "db", "dom-2")) == []
+    assert found(SampleDomain(our_catalog, "db", "dom-2")) == []
 
 
 # --------------------------------------------------------------------------- the rewrite
 
 
-def test_a_rewrite_is_marked_and_recorded(web: World, made: dict[str, Checkpoint]) -> None:
+def test_a_rewrite_is_marked_and_recorded(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
     web.delete(made["b"])
     catalog, top = web.catalog, path(made["c"])
     lease = web.open(OperationKind.COLLAPSE)
@@ -117,7 +117,7 @@ def test_a_rewrite_is_marked_and_recorded(web: World, made: dict[str, Checkpoint
     assert found(web) == []
 
 
-def test_two_do_not_rewrite_one_layer(web: World, made: dict[str, Checkpoint]) -> None:
+def test_two_do_not_rewrite_one_layer(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
     web.delete(made["b"])
     first = web.open(OperationKind.COLLAPSE)
     first.begin_rewrite(path(made["c"]))
@@ -126,8 +126,8 @@ def test_two_do_not_rewrite_one_layer(web: World, made: dict[str, Checkpoint]) -
         web.open(OperationKind.COLLAPSE).begin_rewrite(path(made["c"]))
 
 
-def test_only_layers_of_the_domain_are_rewritten(web: World, our_catalog: SqlCatalog) -> None:
-    db = World(our_catalog, "db", "dom-2")
+def test_only_layers_of_the_domain_are_rewritten(web: SampleDomain, our_catalog: SqlCatalog) -> None:
+    db = SampleDomain(our_catalog, "db", "dom-2")
     db.checkpoint("theirs")
     lease = web.open(OperationKind.COLLAPSE)
     for foreign in (db.tops["vda"].path, "/nowhere"):

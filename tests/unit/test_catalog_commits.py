@@ -14,7 +14,7 @@ from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import CatalogError
 from orchestrator.model import Checkpoint, CheckpointState, Labels, OperationKind
 
-from .catalog_samples import HOST, World, base, paths
+from .catalog_samples import HOST, SampleDomain, base, paths
 
 
 @pytest.fixture
@@ -25,14 +25,14 @@ def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
 
 
 @pytest.fixture
-def web(catalog: SqlCatalog) -> World:
-    return World(catalog)
+def web(catalog: SqlCatalog) -> SampleDomain:
+    return SampleDomain(catalog)
 
 
 # --------------------------------------------------------------------------- checkpoint
 
 
-def test_committing_a_checkpoint_again_changes_nothing(catalog: SqlCatalog, web: World) -> None:
+def test_committing_a_checkpoint_again_changes_nothing(catalog: SqlCatalog, web: SampleDomain) -> None:
     lease = web.open()
     made = web.value(lease, "clean")
     overlays = web.overlays(made.id, list(made.layers.values()))
@@ -47,7 +47,7 @@ def test_committing_a_checkpoint_again_changes_nothing(catalog: SqlCatalog, web:
     assert catalog.head(web.uuid) == head
 
 
-def test_an_active_overlay_gets_its_facts_when_it_freezes(catalog: SqlCatalog, web: World) -> None:
+def test_an_active_overlay_gets_its_facts_when_it_freezes(catalog: SqlCatalog, web: SampleDomain) -> None:
     web.checkpoint("root")
     overlay = web.tops["vda"]
     assert catalog.layer(overlay.path) == overlay
@@ -59,7 +59,7 @@ def test_an_active_overlay_gets_its_facts_when_it_freezes(catalog: SqlCatalog, w
     assert leaf.layers["vda"].physical == 2000
 
 
-def test_a_frozen_layer_keeps_the_facts_it_froze_with(catalog: SqlCatalog, web: World) -> None:
+def test_a_frozen_layer_keeps_the_facts_it_froze_with(catalog: SqlCatalog, web: SampleDomain) -> None:
     root = web.checkpoint("root")
     lease = web.open()
     made = web.value(lease, "leaf")
@@ -69,7 +69,7 @@ def test_a_frozen_layer_keeps_the_facts_it_froze_with(catalog: SqlCatalog, web: 
     assert catalog.layer(base().path) == root.layers["vda"] == base()
 
 
-def test_chains_may_come_in_any_order(catalog: SqlCatalog, web: World) -> None:
+def test_chains_may_come_in_any_order(catalog: SqlCatalog, web: SampleDomain) -> None:
     bottom, middle = base(), replace(base(), path="/images/middle.qcow2", format="qcow2", backing=base().path)
     web.tops["vda"] = replace(base(), path="/images/top.qcow2", format="qcow2", backing=middle.path)
     lease = web.open()
@@ -79,7 +79,7 @@ def test_chains_may_come_in_any_order(catalog: SqlCatalog, web: World) -> None:
     assert catalog.chain(overlays[0].path) == [overlays[0], *made.layers.values(), middle, bottom]
 
 
-def test_a_layer_on_something_uncatalogued_is_refused_whole(catalog: SqlCatalog, web: World) -> None:
+def test_a_layer_on_something_uncatalogued_is_refused_whole(catalog: SqlCatalog, web: SampleDomain) -> None:
     web.tops["vda"] = replace(base(), backing="/images/unknown.raw")
     lease = web.open()
     made = web.value(lease, "clean")
@@ -92,7 +92,7 @@ def test_a_layer_on_something_uncatalogued_is_refused_whole(catalog: SqlCatalog,
 
 
 def test_domains_may_share_a_base(catalog: SqlCatalog) -> None:
-    web, db = World(catalog, "web", "dom-1"), World(catalog, "db", "dom-2")
+    web, db = SampleDomain(catalog, "web", "dom-1"), SampleDomain(catalog, "db", "dom-2")
     db.tops = dict(web.tops)
     first, second = web.checkpoint("a"), db.checkpoint("a")
 
@@ -102,7 +102,7 @@ def test_domains_may_share_a_base(catalog: SqlCatalog) -> None:
 
 
 def test_an_operation_commits_to_its_own_domain_only(catalog: SqlCatalog) -> None:
-    web, db = World(catalog, "web", "dom-1"), World(catalog, "db", "dom-2")
+    web, db = SampleDomain(catalog, "web", "dom-1"), SampleDomain(catalog, "db", "dom-2")
     theirs = db.checkpoint("a")
     lease = web.open()
     with pytest.raises(ValueError, match="not on domain dom-2"):
@@ -115,7 +115,7 @@ def test_an_operation_commits_to_its_own_domain_only(catalog: SqlCatalog) -> Non
 # --------------------------------------------------------------------------- hashes
 
 
-def test_a_hash_is_recorded_once(catalog: SqlCatalog, web: World) -> None:
+def test_a_hash_is_recorded_once(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean")
     lease = web.open()
     lease.record_sha256(made.id, "ab")
@@ -131,7 +131,9 @@ def test_a_hash_is_recorded_once(catalog: SqlCatalog, web: World) -> None:
 # --------------------------------------------------------------------------- rollback
 
 
-def test_a_rollback_discards_the_abandoned_overlay_until_it_is_forgotten(catalog: SqlCatalog, web: World) -> None:
+def test_a_rollback_discards_the_abandoned_overlay_until_it_is_forgotten(
+    catalog: SqlCatalog, web: SampleDomain
+) -> None:
     root = web.checkpoint("root")
     abandoned = web.tops["vda"]
     lease = web.open(OperationKind.ROLLBACK)
@@ -149,7 +151,7 @@ def test_a_rollback_discards_the_abandoned_overlay_until_it_is_forgotten(catalog
     assert catalog.layer(abandoned.path) is None
 
 
-def test_a_rollback_keeps_what_a_checkpoint_froze(catalog: SqlCatalog, web: World) -> None:
+def test_a_rollback_keeps_what_a_checkpoint_froze(catalog: SqlCatalog, web: SampleDomain) -> None:
     root = web.checkpoint("root")
     leaf = web.checkpoint("leaf")
     active = web.tops["vda"].path
@@ -158,7 +160,7 @@ def test_a_rollback_keeps_what_a_checkpoint_froze(catalog: SqlCatalog, web: Worl
     assert catalog.checkpoint_by_id(leaf.id) == leaf
 
 
-def test_leaving_the_layers_of_a_deleted_checkpoint_discards_them_too(catalog: SqlCatalog, web: World) -> None:
+def test_leaving_the_layers_of_a_deleted_checkpoint_discards_them_too(catalog: SqlCatalog, web: SampleDomain) -> None:
     root = web.checkpoint("root")
     leaf = web.checkpoint("leaf")
     active = web.tops["vda"].path
@@ -167,7 +169,7 @@ def test_leaving_the_layers_of_a_deleted_checkpoint_discards_them_too(catalog: S
     assert web.rollback(root) == [active, leaf.layers["vda"].path]  # children before what they stand on
 
 
-def test_only_layers_the_operation_discarded_can_be_forgotten(catalog: SqlCatalog, web: World) -> None:
+def test_only_layers_the_operation_discarded_can_be_forgotten(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean")
     lease = web.open()
     for path in (made.layers["vda"].path, web.tops["vda"].path):
@@ -179,7 +181,7 @@ def test_only_layers_the_operation_discarded_can_be_forgotten(catalog: SqlCatalo
 # --------------------------------------------------------------------------- delete
 
 
-def test_hiding_a_leaf_discards_what_only_it_needs(catalog: SqlCatalog, web: World) -> None:
+def test_hiding_a_leaf_discards_what_only_it_needs(catalog: SqlCatalog, web: SampleDomain) -> None:
     root = web.checkpoint("root")
     leaf = web.checkpoint("leaf")
     web.rollback(root)
@@ -201,7 +203,7 @@ def test_hiding_a_leaf_discards_what_only_it_needs(catalog: SqlCatalog, web: Wor
     assert catalog.checkpoint_by_id(root.id) == root
 
 
-def test_hiding_an_ancestor_gives_nothing_away(catalog: SqlCatalog, web: World) -> None:
+def test_hiding_an_ancestor_gives_nothing_away(catalog: SqlCatalog, web: SampleDomain) -> None:
     root = web.checkpoint("root")
     middle = web.checkpoint("middle")
     leaf = web.checkpoint("leaf")
@@ -213,7 +215,7 @@ def test_hiding_an_ancestor_gives_nothing_away(catalog: SqlCatalog, web: World) 
     assert found is not None and found.parent_id == root.id
 
 
-def test_the_users_own_layers_are_never_discarded(catalog: SqlCatalog, web: World) -> None:
+def test_the_users_own_layers_are_never_discarded(catalog: SqlCatalog, web: SampleDomain) -> None:
     root = web.checkpoint("root")
     overlay = web.tops["vda"]
     assert web.delete(root) == []
@@ -225,7 +227,7 @@ def test_the_users_own_layers_are_never_discarded(catalog: SqlCatalog, web: Worl
 
 
 def test_a_layer_that_another_domain_stands_on_is_kept_and_left_to_its_owner(catalog: SqlCatalog) -> None:
-    web, fork = World(catalog, "web", "dom-1"), World(catalog, "fork", "dom-2")
+    web, fork = SampleDomain(catalog, "web", "dom-1"), SampleDomain(catalog, "fork", "dom-2")
     root = web.checkpoint("root")
     leaf = web.checkpoint("leaf")
     web.rollback(root)
@@ -239,14 +241,14 @@ def test_a_layer_that_another_domain_stands_on_is_kept_and_left_to_its_owner(cat
     assert catalog.layer(leaf.layers["vda"].path) == leaf.layers["vda"]
 
 
-def test_a_head_whose_checkpoint_is_forgotten_stands_on_nothing_known(catalog: SqlCatalog, web: World) -> None:
+def test_a_head_whose_checkpoint_is_forgotten_stands_on_nothing_known(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean")
     web.delete(made)
     head = catalog.head(web.uuid)
     assert head == web.head(list(web.tops.values()), None)
 
 
-def test_a_checkpoint_that_is_not_hidden_cannot_be_forgotten(catalog: SqlCatalog, web: World) -> None:
+def test_a_checkpoint_that_is_not_hidden_cannot_be_forgotten(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean")
     with pytest.raises(CatalogError, match="not being deleted"):
         web.open().forget_checkpoint(made.id)
@@ -264,7 +266,7 @@ LABELS = Labels(
 )
 
 
-def test_an_edit_replaces_what_was_said_and_may_be_repeated(catalog: SqlCatalog, web: World) -> None:
+def test_an_edit_replaces_what_was_said_and_may_be_repeated(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean", tags=("a", "z"))
     lease = web.open(OperationKind.EDIT)
     for _ in range(2):
@@ -288,19 +290,19 @@ def _as_it_was(made: Checkpoint) -> dict[str, Any]:
     return {name: getattr(made, name) for name in ("name", "description", "tags", "expires", "protected")}
 
 
-def test_neither_a_hidden_nor_a_foreign_nor_an_unknown_one_is_edited(catalog: SqlCatalog, web: World) -> None:
+def test_neither_a_hidden_nor_a_foreign_nor_an_unknown_one_is_edited(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean")
     lease = web.open(OperationKind.DELETE)
     lease.hide_checkpoint(made.id)
     for identifier in (made.id, "nonesuch"):
         with pytest.raises(CatalogError, match=f"there is no checkpoint {identifier} to be edited"):
             lease.edit_checkpoint(identifier, LABELS)
-    other = World(catalog, name="db", uuid="dom-2")
+    other = SampleDomain(catalog, name="db", uuid="dom-2")
     with pytest.raises(ValueError, match="is not on domain"):
         other.open(OperationKind.EDIT).edit_checkpoint(made.id, LABELS)
 
 
-def test_what_a_rollback_kept_is_forgotten_with_its_checkpoint(catalog: SqlCatalog, web: World) -> None:
+def test_what_a_rollback_kept_is_forgotten_with_its_checkpoint(catalog: SqlCatalog, web: SampleDomain) -> None:
     kept = web.checkpoint("kept")
     lease = web.open(OperationKind.ROLLBACK)
     overlays = web.overlays(lease.record.id, list(kept.layers.values()))

@@ -13,7 +13,7 @@ from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import CatalogError
 from orchestrator.model import OperationKind
 
-from .catalog_samples import HOST, World
+from .catalog_samples import HOST, SampleDomain
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def catalog(file: Path) -> Iterator[SqlCatalog]:
 
 
 @pytest.fixture
-def web(catalog: SqlCatalog) -> World:
-    return World(catalog)
+def web(catalog: SqlCatalog) -> SampleDomain:
+    return SampleDomain(catalog)
 
 
 def tamper(file: Path, statement: str) -> None:
@@ -48,7 +48,9 @@ def tamper(file: Path, statement: str) -> None:
         "UPDATE checkpoint SET name = x'ff'",
     ],
 )
-def test_a_damaged_checkpoint_is_named_not_believed(catalog: SqlCatalog, web: World, file: Path, damage: str) -> None:
+def test_a_damaged_checkpoint_is_named_not_believed(
+    catalog: SqlCatalog, web: SampleDomain, file: Path, damage: str
+) -> None:
     made = web.checkpoint("clean")
     tamper(file, damage)
     with pytest.raises(CatalogError, match=f"row of checkpoint {made.id} is damaged"):
@@ -57,7 +59,7 @@ def test_a_damaged_checkpoint_is_named_not_believed(catalog: SqlCatalog, web: Wo
         catalog.summaries()
 
 
-def test_a_device_that_is_none_is_damage(catalog: SqlCatalog, web: World, file: Path) -> None:
+def test_a_device_that_is_none_is_damage(catalog: SqlCatalog, web: SampleDomain, file: Path) -> None:
     made = web.checkpoint("clean")
     tamper(file, "UPDATE checkpoint_disk SET device = 'toaster'")
     with pytest.raises(CatalogError, match="is damaged: Invalid enum value 'toaster'"):
@@ -77,14 +79,16 @@ def test_a_device_that_is_none_is_damage(catalog: SqlCatalog, web: World, file: 
         "UPDATE operation SET version = 'x'",
     ],
 )
-def test_a_damaged_operation_is_named_not_believed(catalog: SqlCatalog, web: World, file: Path, damage: str) -> None:
+def test_a_damaged_operation_is_named_not_believed(
+    catalog: SqlCatalog, web: SampleDomain, file: Path, damage: str
+) -> None:
     lease = web.open(OperationKind.DELETE)
     tamper(file, damage)
     with pytest.raises(CatalogError, match=f"row of operation {lease.record.id} is damaged"):
         catalog.unsettled()
 
 
-def test_layers_in_a_circle_are_damage_not_a_hang(catalog: SqlCatalog, web: World, file: Path) -> None:
+def test_layers_in_a_circle_are_damage_not_a_hang(catalog: SqlCatalog, web: SampleDomain, file: Path) -> None:
     web.checkpoint("a")
     made = web.checkpoint("b")
     tamper(file, "UPDATE layer SET backing_id = (SELECT max(id) FROM layer)")

@@ -20,7 +20,7 @@ from orchestrator.errors import CatalogError, EnvironmentLacks, UsageError
 from orchestrator.model import OperationKind
 from tests.unit.catalog_samples import HOST
 
-from .catalog_samples import World
+from .catalog_samples import SampleDomain
 
 
 def mode(path: Path) -> int:
@@ -35,7 +35,7 @@ def test_only_its_owner_can_read_a_catalog(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         catalog = open_catalog(f"sqlite:///{file}", HOST)
-        World(catalog).checkpoint("a")
+        SampleDomain(catalog).checkpoint("a")
         files = {path.name: mode(path) for path in file.parent.iterdir()}
     finally:
         os.umask(before)
@@ -236,7 +236,7 @@ def test_errors_show_neither_sql_nor_values(tmp_path: Path) -> None:
 
 def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     catalog = open_catalog(f"sqlite:///{tmp_path}/catalog.db", HOST, LeaseTimes())
-    web = World(catalog)
+    web = SampleDomain(catalog)
     lease = web.open(OperationKind.CHECKPOINT)
     top = web.tops["vda"]
     object.__setattr__(top, "capacity", 1 << 63)

@@ -19,7 +19,7 @@ from orchestrator.catalog import SqlCatalog
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.leases import LeaseTimes
 from orchestrator.model import Checkpoint, Host
-from tests.bench import generator
+from tools.bench import generator
 
 HOST = Host(uuid="host-1", name="hv1", uri="qemu:///system", libvirt_version="9.0.0", qemu_version="7.2.0")
 DOMAIN = "guest000"

@@ -15,9 +15,9 @@ from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import Busy, CatalogError
 from orchestrator.model import Direction, MemberRecord, OperationKind, OperationRecord, OperationState
 from orchestrator.ports import OpenOperation
-from tests.unit.catalog_samples import VERSION
+from tests.unit.catalog_samples import VERSION, of_another_host
 
-from .catalog_samples import HOST, World, of_another_host
+from .catalog_samples import HOST, SampleDomain
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def catalog(file: Path) -> Iterator[SqlCatalog]:
 
 
 @pytest.fixture
-def web(catalog: SqlCatalog) -> World:
-    return World(catalog)
+def web(catalog: SqlCatalog) -> SampleDomain:
+    return SampleDomain(catalog)
 
 
 # --------------------------------------------------------------------------- a row's life
 
 
-def test_an_open_operation_is_unsettled_until_it_is_closed(catalog: SqlCatalog, web: World) -> None:
+def test_an_open_operation_is_unsettled_until_it_is_closed(catalog: SqlCatalog, web: SampleDomain) -> None:
     lease = web.open(OperationKind.ROLLBACK)
 
     (record,) = catalog.unsettled()
@@ -54,15 +54,15 @@ def test_an_open_operation_is_unsettled_until_it_is_closed(catalog: SqlCatalog, 
 
 
 def test_unsettled_operations_are_oldest_first_by_host_and_domain(catalog: SqlCatalog) -> None:
-    first = World(catalog, "web", "dom-2").open()
-    second = World(catalog, "db", "dom-1").open()
+    first = SampleDomain(catalog, "web", "dom-2").open()
+    second = SampleDomain(catalog, "db", "dom-1").open()
 
     assert [record.id for record in catalog.unsettled()] == [first.record.id, second.record.id]
     assert [record.id for record in catalog.unsettled("dom-1")] == [second.record.id]
     assert of_another_host(catalog).unsettled() == []
 
 
-def test_steps_and_facts_only_grow(catalog: SqlCatalog, web: World) -> None:
+def test_steps_and_facts_only_grow(catalog: SqlCatalog, web: SampleDomain) -> None:
     lease = web.open()
     assert lease.record.member(web.uuid).completed == ()
 
@@ -99,7 +99,7 @@ def test_the_plan_keeps_the_models_values(catalog: SqlCatalog) -> None:
 # --------------------------------------------------------------------------- one per domain
 
 
-def test_the_second_operation_on_a_domain_is_told_who_has_it(catalog: SqlCatalog, web: World) -> None:
+def test_the_second_operation_on_a_domain_is_told_who_has_it(catalog: SqlCatalog, web: SampleDomain) -> None:
     lease = web.open()
     with pytest.raises(Busy, match="in its first step"):
         web.open(OperationKind.ROLLBACK)
@@ -117,7 +117,7 @@ def test_the_second_operation_on_a_domain_is_told_who_has_it(catalog: SqlCatalog
 
 
 def test_who_is_refused_is_told_by_whom_although_that_one_ends_just_then(
-    catalog: SqlCatalog, web: World, monkeypatch: pytest.MonkeyPatch
+    catalog: SqlCatalog, web: SampleDomain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lease = web.open()
     unsettled = catalog.unsettled
@@ -132,17 +132,17 @@ def test_who_is_refused_is_told_by_whom_although_that_one_ends_just_then(
         web.open()
 
 
-def test_other_domains_go_on_and_so_does_this_one_afterwards(catalog: SqlCatalog, web: World) -> None:
+def test_other_domains_go_on_and_so_does_this_one_afterwards(catalog: SqlCatalog, web: SampleDomain) -> None:
     lease = web.open()
-    World(catalog, "db", "dom-2").checkpoint("a")
+    SampleDomain(catalog, "db", "dom-2").checkpoint("a")
     web.close(lease)
     web.checkpoint("a")
 
 
-def test_the_same_id_twice_is_refused(catalog: SqlCatalog, web: World) -> None:
+def test_the_same_id_twice_is_refused(catalog: SqlCatalog, web: SampleDomain) -> None:
     web.close(web.open())
     with pytest.raises(CatalogError, match="UNIQUE"):
-        World(catalog).open()
+        SampleDomain(catalog).open()
 
 
 RACE = """
@@ -198,7 +198,7 @@ def decided(lease: OpenOperation) -> None:
         pass
 
 
-CHANGES: dict[str, Callable[[World, OpenOperation], object]] = {
+CHANGES: dict[str, Callable[[SampleDomain, OpenOperation], object]] = {
     "decide": lambda _, lease: lease.decide(Direction.UNDO),
     "deciding": lambda _, lease: decided(lease),
     "complete": lambda web, lease: lease.complete(web.uuid, "saved", {"a": 1}),
@@ -221,7 +221,7 @@ def contents(file: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog, web: World, file: Path, change: str) -> None:
+def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog, web: SampleDomain, file: Path, change: str) -> None:
     web.checkpoint("root")
     stale = web.open()
     with closing(sqlite3.connect(file)) as connection, connection:  # somebody took it over
@@ -236,7 +236,7 @@ def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog, web: World, fil
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_settled_operation_changes_nothing(catalog: SqlCatalog, web: World, file: Path, change: str) -> None:
+def test_a_settled_operation_changes_nothing(catalog: SqlCatalog, web: SampleDomain, file: Path, change: str) -> None:
     web.checkpoint("root")
     lease = web.open()
     web.close(lease)
@@ -251,7 +251,7 @@ def test_a_settled_operation_changes_nothing(catalog: SqlCatalog, web: World, fi
 
 @pytest.mark.parametrize("state", [OperationState.DONE, OperationState.UNDONE])
 def test_settling_an_operation_again_in_the_same_way_changes_nothing(
-    catalog: SqlCatalog, web: World, file: Path, state: OperationState
+    catalog: SqlCatalog, web: SampleDomain, file: Path, state: OperationState
 ) -> None:
     """As after Ctrl-C between the commit and our knowing of it."""
     lease = web.open()
@@ -265,7 +265,7 @@ def test_settling_an_operation_again_in_the_same_way_changes_nothing(
 
 
 def test_settling_an_operation_that_its_new_owner_settled_is_refused(
-    catalog: SqlCatalog, web: World, file: Path
+    catalog: SqlCatalog, web: SampleDomain, file: Path
 ) -> None:
     stale = web.open()
     stale.release()

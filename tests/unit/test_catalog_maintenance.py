@@ -14,7 +14,7 @@ from orchestrator.catalog import CatalogInfo, SqlCatalog, backup, info, open_cat
 from orchestrator.errors import CatalogError, Refused
 from tests.unit.catalog_samples import HOST
 
-from .catalog_samples import World
+from .catalog_samples import SampleDomain
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def catalog(url: str) -> Iterator[SqlCatalog]:
 
 
 def test_a_backup_is_a_catalog_of_that_moment(catalog: SqlCatalog, url: str, tmp_path: Path) -> None:
-    web = World(catalog)
+    web = SampleDomain(catalog)
     made = web.checkpoint("clean")
     web.open()  # in use
     copy = tmp_path / "copy.db"
@@ -78,7 +78,7 @@ def test_what_is_not_there_cannot_be_backed_up_and_is_not_made(url: str, tmp_pat
 
 
 def test_info_counts(catalog: SqlCatalog, url: str) -> None:
-    World(catalog, disks=("vda", "vdb")).checkpoint("clean")
+    SampleDomain(catalog, disks=("vda", "vdb")).checkpoint("clean")
     found = info(url)
     assert found.counts == {"host": 1, "domain": 1, "checkpoint": 1, "layer": 4, "operation": 1}
     assert (found.url, found.revision) == (url, found.newest_revision)

@@ -16,7 +16,7 @@ from orchestrator.model import MemberRecord, OperationKind, OperationState
 
 from ..migrations.test_migrations import go_to, structure
 from . import postgresql
-from .catalog_samples import HOST, World, base
+from .catalog_samples import HOST, SampleDomain, base
 
 SEVERAL = 6
 
@@ -89,7 +89,7 @@ def test_the_migrations_make_what_the_tables_say(url: str, database: Database) -
 
 
 def test_a_history(catalog: SqlCatalog) -> None:
-    web = World(catalog, disks=("vda", "vdb"))
+    web = SampleDomain(catalog, disks=("vda", "vdb"))
     root = web.checkpoint("root", tags=("b", "a"))
     leaf = web.checkpoint("leaf")
     active = {layer.path for layer in web.tops.values()}
@@ -120,7 +120,7 @@ def test_one_gets_the_domain(url: str, database: Database) -> None:
 
 
 def test_one_takes_over(catalog: SqlCatalog) -> None:
-    World(catalog).open().release()
+    SampleDomain(catalog).open().release()
     (seen,) = catalog.unsettled()
     answers = at_once(lambda _: f"won with token {catalog.take_over(seen).record.token}")
     assert sum(answer == "won with token 2" for answer in answers) == 1
@@ -131,7 +131,7 @@ def test_domains_bring_the_base_they_share_at_once(url: str, database: Database)
     catalogs = [open_catalog(url, HOST) for _ in range(SEVERAL)]
 
     def freeze(number: int) -> str:
-        world = World(catalogs[number], f"web{number}", f"dom-{number}")
+        world = SampleDomain(catalogs[number], f"web{number}", f"dom-{number}")
         world.tops = {"vda": base()}
         return world.checkpoint("a").layers["vda"].path
 
@@ -141,7 +141,7 @@ def test_domains_bring_the_base_they_share_at_once(url: str, database: Database)
 
 
 def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog) -> None:
-    stale = World(catalog).open()
+    stale = SampleDomain(catalog).open()
     stale.release()
     ours = catalog.take_over(stale.record)
     with pytest.raises(Busy):

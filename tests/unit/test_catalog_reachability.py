@@ -13,7 +13,7 @@ from orchestrator.catalog import open_catalog
 from orchestrator.catalog.reachability import HEAD, Held, Node, kept_alone, unneeded
 from orchestrator.model import Checkpoint, OperationKind
 
-from .catalog_samples import HOST, World, paths
+from .catalog_samples import HOST, SampleDomain, paths
 
 
 @st.composite
@@ -144,7 +144,7 @@ class Histories(RuleBasedStateMachine):
     def begin(self) -> None:
         self.directory = tempfile.TemporaryDirectory()
         self.catalog = open_catalog(f"sqlite:///{Path(self.directory.name)}/catalog.db", HOST)
-        self.world = World(self.catalog, disks=("vda", "vdb"))
+        self.world = SampleDomain(self.catalog, disks=("vda", "vdb"))
         self.checkpoints: list[Checkpoint] = []
         self.backing: dict[str, str | None] = {}
 

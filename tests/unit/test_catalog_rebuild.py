@@ -12,7 +12,7 @@ from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.catalog.condition import file_system
 from orchestrator.errors import CatalogError, Refused
 from orchestrator.model import RebuiltDomain
-from tests.unit.catalog_samples import HOST, NOON, World
+from tests.unit.catalog_samples import HOST, NOON, SampleDomain
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def new(tmp_path: Path) -> Iterator[SqlCatalog]:
     catalog.close_connection()
 
 
-def remembered(catalog: SqlCatalog, world: World) -> RebuiltDomain:
+def remembered(catalog: SqlCatalog, world: SampleDomain) -> RebuiltDomain:
     """What the manifests of such a world would say."""
     checkpoints = [catalog.checkpoint_by_id(each.id) for each in catalog.summaries(world.uuid)]
     made = tuple(each for each in checkpoints if each)
@@ -47,8 +47,8 @@ def remembered(catalog: SqlCatalog, world: World) -> RebuiltDomain:
     )
 
 
-def grown(catalog: SqlCatalog, name: str = "web", uuid: str = "dom-1") -> World:
-    world = World(catalog, name, uuid, disks=("vda", "vdb"))
+def grown(catalog: SqlCatalog, name: str = "web", uuid: str = "dom-1") -> SampleDomain:
+    world = SampleDomain(catalog, name, uuid, disks=("vda", "vdb"))
     first = world.checkpoint(f"{name}-a", tags=("x", "b"))
     world.checkpoint(f"{name}-b")
     world.rollback(first)
@@ -99,7 +99,7 @@ def test_one_with_checkpoints_of_another_host_is_not(lost: SqlCatalog, tmp_path:
 
 
 def test_one_with_an_open_operation_is_refused(new: SqlCatalog) -> None:
-    lease = World(new).open()
+    lease = SampleDomain(new).open()
     with pytest.raises(Refused, match="unfinished operation"):
         new.rebuild([])
     lease.release()

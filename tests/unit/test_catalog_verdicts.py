@@ -10,8 +10,9 @@ import pytest
 
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.model import Layer, OperationKind
+from tests.unit.catalog_samples import of_another_host
 
-from .catalog_samples import HOST, World, base, of_another_host
+from .catalog_samples import HOST, SampleDomain, base
 
 
 @pytest.fixture
@@ -22,9 +23,9 @@ def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
 
 
 @pytest.fixture
-def web(catalog: SqlCatalog) -> World:
+def web(catalog: SqlCatalog) -> SampleDomain:
     """A domain with the checkpoints a, b on it, and beside b, on a, c."""
-    web = World(catalog)
+    web = SampleDomain(catalog)
     a = web.checkpoint("a")
     web.checkpoint("b")
     web.rollback(a)
@@ -45,26 +46,26 @@ def frozen(catalog: SqlCatalog, name: str) -> Layer:
 # --------------------------------------------------------------------------- who relies on a file
 
 
-def test_all_above_a_layer_rely_on_it(catalog: SqlCatalog, web: World) -> None:
+def test_all_above_a_layer_rely_on_it(catalog: SqlCatalog, web: SampleDomain) -> None:
     assert relying_on(catalog, base().path) == ["a", "b", "c"]
     assert relying_on(catalog, frozen(catalog, "b").path) == ["b"]
     assert relying_on(catalog, frozen(catalog, "c").path) == ["c"]
 
 
-def test_one_relies_on_its_memory_image(catalog: SqlCatalog, web: World) -> None:
+def test_one_relies_on_its_memory_image(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = catalog.checkpoint("dom-1", "b")
     assert made is not None
     assert relying_on(catalog, made.memory.path) == ["b"]
 
 
-def test_nobody_relies_on_an_active_overlay_or_a_foreign_file(catalog: SqlCatalog, web: World) -> None:
+def test_nobody_relies_on_an_active_overlay_or_a_foreign_file(catalog: SqlCatalog, web: SampleDomain) -> None:
     assert relying_on(catalog, web.tops["vda"].path) == []
     assert relying_on(catalog, "/etc/passwd") == []
     assert relying_on(of_another_host(catalog), base().path) == []
 
 
 def test_a_disk_that_was_not_frozen_is_relied_on_by_its_path(catalog: SqlCatalog) -> None:
-    web = World(catalog)
+    web = SampleDomain(catalog)
     lease = web.open()
     made = web.value(lease, "with a CD")
     (disk,) = made.disks
@@ -76,7 +77,7 @@ def test_a_disk_that_was_not_frozen_is_relied_on_by_its_path(catalog: SqlCatalog
     assert relying_on(catalog, "/cd.iso") == ["with a CD"]
 
 
-def test_a_hidden_checkpoint_relies_on_nothing_any_more(catalog: SqlCatalog, web: World) -> None:
+def test_a_hidden_checkpoint_relies_on_nothing_any_more(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = catalog.checkpoint("dom-1", "b")
     assert made is not None
     web.open(OperationKind.DELETE).hide_checkpoint(made.id)
@@ -87,7 +88,7 @@ def test_a_hidden_checkpoint_relies_on_nothing_any_more(catalog: SqlCatalog, web
 # --------------------------------------------------------------------------- marks
 
 
-def test_a_mark_is_shown_and_taken_away(catalog: SqlCatalog, web: World) -> None:
+def test_a_mark_is_shown_and_taken_away(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = catalog.checkpoint("dom-1", "a")
     assert made is not None and made.damage is None
 
@@ -101,7 +102,7 @@ def test_a_mark_is_shown_and_taken_away(catalog: SqlCatalog, web: World) -> None
     assert catalog.checkpoint_by_id(made.id) == made
 
 
-def test_a_hidden_checkpoint_is_shown_as_what_it_is(catalog: SqlCatalog, web: World) -> None:
+def test_a_hidden_checkpoint_is_shown_as_what_it_is(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = catalog.checkpoint("dom-1", "b")
     assert made is not None
     catalog.mark_damage(made.id, "broken")
@@ -117,7 +118,7 @@ def test_a_checkpoint_that_is_gone_needs_no_mark(catalog: SqlCatalog) -> None:
 # --------------------------------------------------------------------------- hashes
 
 
-def test_a_memory_image_keeps_its_first_hash(catalog: SqlCatalog, web: World) -> None:
+def test_a_memory_image_keeps_its_first_hash(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = catalog.checkpoint("dom-1", "a")
     assert made is not None and made.memory.sha256 is None
 
@@ -128,7 +129,7 @@ def test_a_memory_image_keeps_its_first_hash(catalog: SqlCatalog, web: World) ->
     assert now is not None and now.memory.sha256 == "ab"
 
 
-def test_a_layer_keeps_its_first_hash(catalog: SqlCatalog, web: World) -> None:
+def test_a_layer_keeps_its_first_hash(catalog: SqlCatalog, web: SampleDomain) -> None:
     layer = frozen(catalog, "b")
     catalog.record_layer_read(layer, "ab")
     catalog.record_layer_read(layer, "cd")
@@ -140,7 +141,7 @@ def test_a_layer_keeps_its_first_hash(catalog: SqlCatalog, web: World) -> None:
 
 @pytest.mark.parametrize("meanwhile", [{"mtime": "9.9"}, {"physical": 9}, {"path": "/elsewhere"}])
 def test_what_was_read_of_a_layer_counts_only_while_it_is_the_same(
-    catalog: SqlCatalog, web: World, meanwhile: dict[str, object]
+    catalog: SqlCatalog, web: SampleDomain, meanwhile: dict[str, object]
 ) -> None:
     layer = frozen(catalog, "b")
     catalog.record_layer_read(replace(layer, **meanwhile), "ab")  # type: ignore[arg-type]
@@ -150,7 +151,7 @@ def test_what_was_read_of_a_layer_counts_only_while_it_is_the_same(
 
 def test_a_layer_that_freezes_anew_is_unread_again(catalog: SqlCatalog) -> None:
     """As after its only checkpoint was deleted, and the guest wrote to it since."""
-    web = World(catalog)
+    web = SampleDomain(catalog)
     lease = web.open()
     lease.commit_rollback(web.head([], None), [replace(base(), sha256="ab")])
     lease.commit_rollback(web.head([], None), [base()])

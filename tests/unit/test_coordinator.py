@@ -12,7 +12,8 @@ from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import Busy, NotFound, OperationUndone, Refused, SnapctlError, Unfinished
 from orchestrator.model import After, MemberRecord, OperationKind, OperationState
-from tests.story.faults import Faults, Killed, Kind, faulty_hypervisor
+from tests.crash.faults import Call, Fault, Killed, Kind
+from tests.crash.injectors import CallInjector, faulty_hypervisor
 from tests.twin import Guest, TwinHypervisor, World
 
 Killer = Callable[[Guest, str], None]
@@ -129,7 +130,7 @@ def kill_after_save(world: World, url: str) -> Killer:
 
     def kill(guest: Guest, name: str) -> None:
         catalog = open_catalog(url, world.host)
-        twin = faulty_hypervisor(TwinHypervisor(world), Faults(after="save", kind=Kind.KILLED))
+        twin = faulty_hypervisor(TwinHypervisor(world), CallInjector(Fault(Call("save"), Kind.KILLED)))
         with pytest.raises(Killed):
             Coordinator(twin, catalog, store="/store").checkpoint(guest.name, name)
         catalog.close_connection()

@@ -7,35 +7,44 @@ import pytest
 from orchestrator.engine.story import Step
 from orchestrator.errors import OperationUndone, Refused
 from orchestrator.model import OperationState
+from tests.crash.faults import Kind
 from tests.unit.builders import DOMAIN
-from tests.unit.journal_bench import BEFORE_PIVOT, FROM_PIVOT, PIVOT, POINTS, STEPS, Bench, Story, rpc_error
+from tests.unit.journal_harness import (
+    BEFORE_PIVOT,
+    FROM_PIVOT,
+    PIVOT,
+    POINTS,
+    STEPS,
+    FourSteps,
+    JournalHarness,
+)
 
 # --------------------------------------------------------------------------- forward
 
 
-def test_all_steps_are_done_in_order_and_recorded(bench: Bench) -> None:
-    bench.carry_out()
+def test_all_steps_are_done_in_order_and_recorded(harness: JournalHarness) -> None:
+    harness.carry_out()
 
-    bench.assert_done()
-    assert bench.member.results == bench.facts == dict.fromkeys(STEPS, "seen")
-    assert [event for event in bench.world.events if event in POINTS] == POINTS
+    harness.assert_done()
+    assert harness.member.results == harness.facts == dict.fromkeys(STEPS, "seen")
+    assert [event for event in harness.outside.events if event in POINTS] == POINTS
 
 
-def test_the_premises_are_asked_before_the_first_effect(bench: Bench) -> None:
-    bench.fail("premises", Refused("somebody was faster", hint="try again"))
+def test_the_premises_are_asked_before_the_first_effect(harness: JournalHarness) -> None:
+    harness.fail("premises", Refused("somebody was faster", hint="try again"))
 
     with pytest.raises(Refused, match="somebody was faster; undone"):
-        bench.carry_out()
+        harness.carry_out()
 
-    bench.assert_undone()
-    assert not [event for event in bench.world.events if event.endswith(".do")]
+    harness.assert_undone()
+    assert not [event for event in harness.outside.events if event.endswith(".do")]
 
 
-def test_each_step_s_time_is_taken(bench: Bench) -> None:
-    run = bench.run()
+def test_each_step_s_time_is_taken(harness: JournalHarness) -> None:
+    run = harness.run()
     assert run.seconds() == 0
     run.carry_out()
-    bench.lease.release()
+    harness.lease.release()
 
     assert [time.name for time in run.times] == list(STEPS)
     assert all(time.seconds >= 0 for time in run.times)
@@ -45,11 +54,11 @@ def test_each_step_s_time_is_taken(bench: Bench) -> None:
     assert run.seconds_between("made", "unheard of") is None
 
 
-def test_the_journal_says_which_step_may_have_begun(bench: Bench) -> None:
+def test_the_journal_says_which_step_may_have_begun(harness: JournalHarness) -> None:
     """A step's intent is in the row before its effect: the plan is the intent of the first one."""
-    seen = bench.watch()
+    seen = harness.watch()
 
-    bench.carry_out()
+    harness.carry_out()
 
     for number, step in enumerate(STEPS):
         row = seen[f"{step}.do"].member(DOMAIN)
@@ -57,11 +66,11 @@ def test_the_journal_says_which_step_may_have_begun(bench: Bench) -> None:
         assert row.results == dict.fromkeys(STEPS[:number], "seen")
 
 
-def test_a_step_is_looked_at_after_its_effect_and_not_before(bench: Bench) -> None:
-    bench.carry_out()
+def test_a_step_is_looked_at_after_its_effect_and_not_before(harness: JournalHarness) -> None:
+    harness.carry_out()
 
     for step in STEPS:
-        assert [event for event in bench.world.events if event.startswith(f"{step}.")] == [
+        assert [event for event in harness.outside.events if event.startswith(f"{step}.")] == [
             f"{step}.{moment}" for moment in ("before", "do", "done", "after", "observe")
         ]
 
@@ -70,76 +79,76 @@ def test_a_step_is_looked_at_after_its_effect_and_not_before(bench: Bench) -> No
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_an_error_after_the_effect_is_observed_to_be_done(bench: Bench, step: str) -> None:
-    bench.fail(f"{step}.done", rpc_error())
+def test_an_error_after_the_effect_is_observed_to_be_done(harness: JournalHarness, step: str) -> None:
+    harness.fail(f"{step}.done", Kind.ERROR_AFTER)
 
-    bench.carry_out()
+    harness.carry_out()
 
-    bench.assert_done()
-    assert bench.world.count(f"{step}.do") == 1
+    harness.assert_done()
+    assert harness.outside.count(f"{step}.do") == 1
 
 
 @pytest.mark.parametrize("step", [*BEFORE_PIVOT, PIVOT])
-def test_an_error_before_the_pivot_is_undone_in_reverse_order(bench: Bench, step: str) -> None:
-    bench.fail(f"{step}.do", rpc_error())
+def test_an_error_before_the_pivot_is_undone_in_reverse_order(harness: JournalHarness, step: str) -> None:
+    harness.fail(f"{step}.do", Kind.ERROR_BEFORE)
 
     with pytest.raises(OperationUndone) as failed:
-        bench.carry_out()
+        harness.carry_out()
 
-    bench.assert_undone()
+    harness.assert_undone()
     begun = STEPS[: STEPS.index(step) + 1]
-    assert [event for event in bench.world.events if event.endswith(".undo")] == [
+    assert [event for event in harness.outside.events if event.endswith(".undo")] == [
         f"{name}.undo" for name in reversed(begun)
     ]
     assert failed.value.exit_code == 1
     assert str(failed.value) == (
         "End of file while reading data; undone: web01 and its disks are as before; look at the daemon's log"
     )
-    assert bench.lease.record.error is not None
-    assert "End of file" in bench.lease.record.error
+    assert harness.lease.record.error is not None
+    assert "End of file" in harness.lease.record.error
 
 
 @pytest.mark.parametrize("step", FROM_PIVOT[1:])
-def test_an_error_after_the_pivot_is_gone_through(bench: Bench, step: str) -> None:
-    bench.fail(f"{step}.do", rpc_error())
+def test_an_error_after_the_pivot_is_gone_through(harness: JournalHarness, step: str) -> None:
+    harness.fail(f"{step}.do", Kind.ERROR_BEFORE)
 
-    bench.carry_out()
+    harness.carry_out()
 
-    bench.assert_done()
-    assert bench.world.count(f"{step}.do") == 2
-    assert not [event for event in bench.world.events if event.endswith(".undo")]
+    harness.assert_done()
+    assert harness.outside.count(f"{step}.do") == 2
+    assert not [event for event in harness.outside.events if event.endswith(".undo")]
 
 
-def test_when_settling_each_step_is_looked_at_before_it_is_done(bench: Bench) -> None:
+def test_when_settling_each_step_is_looked_at_before_it_is_done(harness: JournalHarness) -> None:
     """Somebody did the last one, and undid nothing, while we failed."""
-    bench.fail("kept.do", rpc_error())
-    bench.world.effects.append("told")
+    harness.fail("kept.do", Kind.ERROR_BEFORE)
+    harness.outside.effects.append("told")
 
-    bench.carry_out()
+    harness.carry_out()
 
-    assert sorted(bench.world.effects) == sorted(STEPS)
-    assert bench.lease.record.state is OperationState.DONE
-    assert bench.member.completed == STEPS
-    assert bench.world.count("kept.do") == 2
-    assert bench.world.count("told.do") == 0
+    assert sorted(harness.outside.effects) == sorted(STEPS)
+    assert harness.lease.record.state is OperationState.DONE
+    assert harness.member.completed == STEPS
+    assert harness.outside.count("kept.do") == 2
+    assert harness.outside.count("told.do") == 0
 
 
-def test_a_step_without_effect_is_a_failure(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_without_effect_is_a_failure(harness: JournalHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     idle = Step("made", do=lambda: None, observe=lambda: None)
-    monkeypatch.setattr(Story, "steps", property(lambda _: (idle,)))
+    monkeypatch.setattr(FourSteps, "steps", property(lambda _: (idle,)))
 
     with pytest.raises(OperationUndone, match="step made had no effect"):
-        bench.carry_out()
+        harness.carry_out()
 
-    bench.assert_undone()
+    harness.assert_undone()
 
 
-def test_the_class_and_exit_code_of_a_refusal_on_the_way_are_kept(bench: Bench) -> None:
-    bench.fail("turned.do", Refused("web01 was changed by somebody", hint="try again"))
+def test_the_class_and_exit_code_of_a_refusal_on_the_way_are_kept(harness: JournalHarness) -> None:
+    harness.fail("turned.do", Refused("web01 was changed by somebody", hint="try again"))
 
     with pytest.raises(Refused) as refused:
-        bench.carry_out()
+        harness.carry_out()
 
-    bench.assert_undone()
+    harness.assert_undone()
     assert refused.value.exit_code == 6
     assert refused.value.effect == "undone: web01 and its disks are as before"

@@ -9,8 +9,9 @@ import pytest
 from orchestrator.catalog import LeaseTimes, open_catalog
 from orchestrator.errors import Busy, Interrupted, Unfinished
 from orchestrator.model import OperationState
+from tests.crash.faults import Kind
 from tests.unit.builders import DOMAIN, host
-from tests.unit.journal_bench import PIVOT, POINTS, Bench, aborted, rpc_error
+from tests.unit.journal_harness import PIVOT, POINTS, JournalHarness, aborted
 
 # --------------------------------------------------------------------------- Ctrl-C
 
@@ -27,35 +28,35 @@ from tests.unit.journal_bench import PIVOT, POINTS, Bench, aborted, rpc_error
     ],
 )
 def test_an_interrupt_is_settled_first(
-    bench: Bench, interrupt: Callable[[], BaseException], event: str, effect: str
+    harness: JournalHarness, interrupt: Callable[[], BaseException], event: str, effect: str
 ) -> None:
-    bench.fail(event, interrupt())
+    harness.fail(event, interrupt())
 
     with pytest.raises(Interrupted) as interrupted:
-        bench.carry_out()
+        harness.carry_out()
 
     assert interrupted.value.exit_code == 130
     assert interrupted.value.effect == effect
-    bench.assert_whole()
-    assert bool(bench.world.effects) == effect.endswith("completed")
+    harness.assert_whole()
+    assert bool(harness.outside.effects) == effect.endswith("completed")
 
 
-def test_a_second_interrupt_ends_it_unfinished(bench: Bench) -> None:
-    bench.fail("turned.do", KeyboardInterrupt())
-    bench.fail("made.undo", KeyboardInterrupt())
+def test_a_second_interrupt_ends_it_unfinished(harness: JournalHarness) -> None:
+    harness.fail("turned.do", Kind.INTERRUPTED)
+    harness.fail("made.undo", Kind.INTERRUPTED)
 
     with pytest.raises(Unfinished, match="not finished: interrupted; nothing is lost; run: snapctl recover"):
-        bench.carry_out()
+        harness.carry_out()
 
-    assert bench.is_open
-    assert bench.recover() is OperationState.UNDONE
+    assert harness.is_open
+    assert harness.recover() is OperationState.UNDONE
 
 
 def test_an_interrupt_right_after_the_last_commit_is_one_of_a_completed_operation(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    harness: JournalHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is in the catalog that it is done, and we were never told."""
-    close = bench.lease.close
+    close = harness.lease.close
     interrupts = iter([KeyboardInterrupt()])
 
     def close_and_be_interrupted(state: OperationState, error: str | None = None) -> None:
@@ -63,13 +64,13 @@ def test_an_interrupt_right_after_the_last_commit_is_one_of_a_completed_operatio
         for interrupt in interrupts:
             raise interrupt
 
-    monkeypatch.setattr(bench.lease, "close", close_and_be_interrupted)
+    monkeypatch.setattr(harness.lease, "close", close_and_be_interrupted)
 
     with pytest.raises(Interrupted) as interrupted:
-        bench.carry_out()
+        harness.carry_out()
 
     assert interrupted.value.effect == "the operation was completed"
-    bench.assert_done()
+    harness.assert_done()
 
 
 # --------------------------------------------------------------------------- a lost lease
@@ -92,10 +93,10 @@ class Thief:
 
 
 @pytest.fixture
-def frozen(url: str) -> Iterator[Bench]:
+def frozen(url: str) -> Iterator[JournalHarness]:
     """Of a process that does not beat, so that its lease has run out at once."""
     catalog = open_catalog(url, host(), LeaseTimes(ttl=0.0, beat=3600.0, lost=3600.0))
-    yield Bench(catalog)
+    yield JournalHarness(catalog)
     catalog.close_connection()
 
 
@@ -110,39 +111,41 @@ def frozen(url: str) -> Iterator[Bench]:
         ("told.after", ["made", "turned", "kept", "told"]),
     ],
 )
-def test_who_lost_the_lease_changes_nothing_more(frozen: Bench, url: str, stolen_at: str, effects: list[str]) -> None:
-    frozen.world.witness = Thief(url, stolen_at)
+def test_who_lost_the_lease_changes_nothing_more(
+    frozen: JournalHarness, url: str, stolen_at: str, effects: list[str]
+) -> None:
+    frozen.outside.observer = Thief(url, stolen_at)
 
     with pytest.raises(Busy) as busy:
         frozen.run().carry_out()
 
     assert busy.value.exit_code == 4
-    assert frozen.world.effects == effects
-    since = frozen.world.events[frozen.world.events.index(stolen_at) + 1 :]
+    assert frozen.outside.effects == effects
+    since = frozen.outside.events[frozen.outside.events.index(stolen_at) + 1 :]
     assert [event for event in since if event not in POINTS] in ([], [f"{stolen_at.partition('.')[0]}.observe"])
     assert frozen.is_open
     assert frozen.recover() is (OperationState.DONE if PIVOT in effects else OperationState.UNDONE)
 
 
-def test_who_loses_the_lease_while_undoing_stops_undoing(frozen: Bench, url: str) -> None:
-    frozen.fail("turned.do", rpc_error())
-    frozen.world.witness = Thief(url, "turned.undo.after")
+def test_who_loses_the_lease_while_undoing_stops_undoing(frozen: JournalHarness, url: str) -> None:
+    frozen.fail("turned.do", Kind.ERROR_BEFORE)
+    frozen.outside.observer = Thief(url, "turned.undo.after")
 
     with pytest.raises(Busy):
         frozen.run().carry_out()
 
-    assert frozen.world.effects == ["made"]
+    assert frozen.outside.effects == ["made"]
     assert frozen.recover() is OperationState.UNDONE
 
 
-def test_who_loses_the_lease_while_going_on_does_not_retreat(frozen: Bench, url: str) -> None:
-    frozen.world.retreats = True
-    frozen.fail("kept.do", rpc_error())
-    frozen.world.witness = Thief(url, "kept.do")
+def test_who_loses_the_lease_while_going_on_does_not_retreat(frozen: JournalHarness, url: str) -> None:
+    frozen.outside.retreats = True
+    frozen.fail("kept.do", Kind.ERROR_BEFORE)
+    frozen.outside.observer = Thief(url, "kept.do")
 
     with pytest.raises(Busy, match="nothing more was changed"):
         frozen.run().carry_out()
 
-    assert "retreat" not in frozen.world.events
-    assert frozen.world.effects == ["made", "turned"]
+    assert "retreat" not in frozen.outside.events
+    assert frozen.outside.effects == ["made", "turned"]
     assert frozen.recover() is OperationState.DONE

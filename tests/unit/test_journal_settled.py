@@ -15,74 +15,75 @@ from orchestrator.errors import (
     Unfinished,
 )
 from orchestrator.model import OperationState
-from tests.unit.journal_bench import BEFORE_PIVOT, FROM_PIVOT, PIVOT, Bench, rpc_error
+from tests.crash.faults import Kind
+from tests.unit.journal_harness import BEFORE_PIVOT, FROM_PIVOT, PIVOT, JournalHarness
 
 # --------------------------------------------------------------------------- retreat, unfinished
 
 
-def test_when_forward_is_impossible_it_retreats(bench: Bench) -> None:
-    bench.world.retreats = True
-    bench.fail("kept.do", *[rpc_error()] * 9)
+def test_when_forward_is_impossible_it_retreats(harness: JournalHarness) -> None:
+    harness.outside.retreats = True
+    harness.fail("kept.do", *[Kind.ERROR_BEFORE] * 9)
 
     with pytest.raises(OperationUndone):
-        bench.carry_out()
+        harness.carry_out()
 
-    bench.assert_undone()
-    retreat = bench.world.events.index("retreat")
-    assert not [event for event in bench.world.events[:retreat] if event.endswith(".undo")]
+    harness.assert_undone()
+    retreat = harness.outside.events.index("retreat")
+    assert not [event for event in harness.outside.events[:retreat] if event.endswith(".undo")]
 
 
-def test_when_neither_way_is_possible_it_is_unfinished_and_recovered_later(bench: Bench) -> None:
-    bench.fail("kept.do", rpc_error(), rpc_error())
+def test_when_neither_way_is_possible_it_is_unfinished_and_recovered_later(harness: JournalHarness) -> None:
+    harness.fail("kept.do", Kind.ERROR_BEFORE, Kind.ERROR_BEFORE)
 
     with pytest.raises(Unfinished) as failed:
-        bench.carry_out()
+        harness.carry_out()
 
     assert failed.value.exit_code == 7
     assert str(failed.value) == ("not finished: End of file while reading data; nothing is lost; run: snapctl recover")
-    assert bench.world.effects == ["made", "turned"]
-    assert bench.member.completed == ("made", "turned")
-    assert bench.is_open
+    assert harness.outside.effects == ["made", "turned"]
+    assert harness.member.completed == ("made", "turned")
+    assert harness.is_open
 
-    assert bench.recover() is OperationState.DONE
-    bench.assert_done()
+    assert harness.recover() is OperationState.DONE
+    harness.assert_done()
 
 
-def test_an_undo_that_fails_leaves_the_row_open_and_is_undone_later(bench: Bench) -> None:
-    bench.fail("turned.do", rpc_error())
-    bench.fail("made.undo", rpc_error())
+def test_an_undo_that_fails_leaves_the_row_open_and_is_undone_later(harness: JournalHarness) -> None:
+    harness.fail("turned.do", Kind.ERROR_BEFORE)
+    harness.fail("made.undo", Kind.ERROR_BEFORE)
 
     with pytest.raises(Unfinished):
-        bench.carry_out()
-    assert bench.is_open
+        harness.carry_out()
+    assert harness.is_open
 
-    assert bench.recover() is OperationState.UNDONE
-    bench.assert_undone()
+    assert harness.recover() is OperationState.UNDONE
+    harness.assert_undone()
 
 
-def test_what_a_story_itself_calls_unfinished_is_told_in_its_words(bench: Bench) -> None:
+def test_what_a_story_itself_calls_unfinished_is_told_in_its_words(harness: JournalHarness) -> None:
     own = Unfinished("web01 was started by somebody", effect="nothing more was changed", hint="shut it down")
-    bench.fail("kept.do", own, own)
+    harness.fail("kept.do", own, own)
 
     with pytest.raises(Unfinished) as failed:
-        bench.carry_out()
+        harness.carry_out()
 
     assert failed.value is own
-    assert bench.is_open
+    assert harness.is_open
 
 
-def test_the_way_back_after_a_retreat_may_fail_and_is_gone_later(bench: Bench) -> None:
-    bench.world.retreats = True
-    bench.fail("kept.do", *[rpc_error()] * 9)
-    bench.fail("turned.undo", rpc_error())
+def test_the_way_back_after_a_retreat_may_fail_and_is_gone_later(harness: JournalHarness) -> None:
+    harness.outside.retreats = True
+    harness.fail("kept.do", *[Kind.ERROR_BEFORE] * 9)
+    harness.fail("turned.undo", Kind.ERROR_BEFORE)
 
     with pytest.raises(Unfinished):
-        bench.carry_out()
+        harness.carry_out()
 
-    assert bench.world.effects == ["made"]
-    assert bench.recover() is OperationState.UNDONE
-    bench.assert_undone()
-    assert bench.world.count("retreat") == 1
+    assert harness.outside.effects == ["made"]
+    assert harness.recover() is OperationState.UNDONE
+    harness.assert_undone()
+    assert harness.outside.count("retreat") == 1
 
 
 # --------------------------------------------------------------------------- what is told after an undo
@@ -123,44 +124,44 @@ def test_a_cause_in_words(cause: BaseException, words: str) -> None:
 
 
 @pytest.mark.parametrize("step", [*BEFORE_PIVOT, PIVOT])
-def test_a_defect_before_the_pivot_is_undone_and_not_hidden(bench: Bench, step: str) -> None:
+def test_a_defect_before_the_pivot_is_undone_and_not_hidden(harness: JournalHarness, step: str) -> None:
     defect = TypeError("unsupported operand")
-    bench.fail(f"{step}.do", defect)
+    harness.fail(f"{step}.do", defect)
 
     with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: web01") as failed:
-        bench.carry_out()
+        harness.carry_out()
 
-    bench.assert_undone()
+    harness.assert_undone()
     assert failed.value.__cause__ is defect
 
 
 @pytest.mark.parametrize("step", FROM_PIVOT[1:])
-def test_a_defect_after_the_pivot_leaves_as_it_is_once_all_is_done(bench: Bench, step: str) -> None:
-    bench.fail(f"{step}.do", TypeError("unsupported operand"))
+def test_a_defect_after_the_pivot_leaves_as_it_is_once_all_is_done(harness: JournalHarness, step: str) -> None:
+    harness.fail(f"{step}.do", TypeError("unsupported operand"))
 
     with pytest.raises(TypeError, match="unsupported operand"):
-        bench.carry_out()
+        harness.carry_out()
 
-    bench.assert_done()
+    harness.assert_done()
 
 
-def test_a_defect_that_recurs_does_not_keep_it_from_retreating(bench: Bench) -> None:
-    bench.world.retreats = True
-    bench.fail("kept.do", *[TypeError("unsupported operand")] * 9)
+def test_a_defect_that_recurs_does_not_keep_it_from_retreating(harness: JournalHarness) -> None:
+    harness.outside.retreats = True
+    harness.fail("kept.do", *[TypeError("unsupported operand")] * 9)
 
     with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: web01"):
-        bench.carry_out()
+        harness.carry_out()
 
-    bench.assert_undone()
+    harness.assert_undone()
 
 
-def test_a_defect_from_which_there_is_no_way_is_unfinished(bench: Bench) -> None:
+def test_a_defect_from_which_there_is_no_way_is_unfinished(harness: JournalHarness) -> None:
     defect = TypeError("unsupported operand")
-    bench.fail("kept.do", *[defect] * 9)
+    harness.fail("kept.do", *[defect] * 9)
 
     with pytest.raises(Unfinished, match="not finished: TypeError: unsupported operand") as failed:
-        bench.carry_out()
+        harness.carry_out()
 
     assert failed.value.__cause__ is defect
-    assert bench.world.effects == ["made", "turned"]
-    assert bench.is_open
+    assert harness.outside.effects == ["made", "turned"]
+    assert harness.is_open

@@ -20,7 +20,7 @@ from orchestrator.catalog import LeaseTimes, SqlCatalog, open_catalog
 from orchestrator.errors import Busy, CatalogError
 from orchestrator.model import OperationRecord, OperationState
 
-from .catalog_samples import HOST, World
+from .catalog_samples import HOST, SampleDomain
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def tamper(file: Path, statement: str, *values: object) -> None:
 
 
 def test_a_new_lease_is_ours_for_a_minute(catalog: SqlCatalog) -> None:
-    lease = World(catalog).open()
+    lease = SampleDomain(catalog).open()
     left = lease.record.lease_until - datetime.now(UTC)
     assert timedelta(seconds=55) < left <= timedelta(seconds=60)
     assert lease.record.owner.pid == os.getpid()
@@ -66,7 +66,7 @@ def test_a_new_lease_is_ours_for_a_minute(catalog: SqlCatalog) -> None:
 
 def test_the_heart_beats(file: Path) -> None:
     with opened(file, LeaseTimes(ttl=60, beat=0.05, lost=45)) as catalog:
-        lease = World(catalog).open()
+        lease = SampleDomain(catalog).open()
         first = lease.record.lease_until
         deadline = time.monotonic() + 60
         while the_operation(catalog).lease_until == first and time.monotonic() < deadline:
@@ -76,7 +76,7 @@ def test_the_heart_beats(file: Path) -> None:
 
 def test_the_heart_goes_on_beating_after_a_time_without_a_catalog(file: Path) -> None:
     with opened(file, LeaseTimes(ttl=60, beat=0.05, lost=45)) as catalog:
-        World(catalog).open()
+        SampleDomain(catalog).open()
         tamper(file, "ALTER TABLE operation RENAME TO hidden")
         time.sleep(0.3)
         tamper(file, "ALTER TABLE hidden RENAME TO operation")
@@ -89,7 +89,7 @@ def test_the_heart_goes_on_beating_after_a_time_without_a_catalog(file: Path) ->
 
 def test_a_holder_who_has_not_beaten_for_long_renews_before_going_on(file: Path) -> None:
     with opened(file, LeaseTimes(ttl=60, beat=600, lost=0)) as catalog:
-        lease = World(catalog).open()
+        lease = SampleDomain(catalog).open()
         tamper(file, "UPDATE operation SET lease_until = '2020-01-01T00:00:00.000000+00:00'")
         lease.check()
         assert the_operation(catalog).lease_until > datetime.now(UTC) + timedelta(seconds=50)
@@ -97,14 +97,14 @@ def test_a_holder_who_has_not_beaten_for_long_renews_before_going_on(file: Path)
 
 def test_a_holder_who_has_not_beaten_for_long_and_was_replaced_is_told(file: Path) -> None:
     with opened(file, LeaseTimes(ttl=60, beat=600, lost=0)) as catalog:
-        lease = World(catalog).open()
+        lease = SampleDomain(catalog).open()
         tamper(file, "UPDATE operation SET token = 2")
         with pytest.raises(Busy, match="is under way since"):
             lease.check()
 
 
 def test_a_holder_who_cannot_reach_the_catalog_does_not_go_on(catalog: SqlCatalog, file: Path) -> None:
-    lease = World(catalog).open()
+    lease = SampleDomain(catalog).open()
     tamper(file, "ALTER TABLE operation RENAME TO hidden")
     with pytest.raises(CatalogError):
         lease.check()
@@ -115,7 +115,7 @@ def test_a_holder_who_cannot_reach_the_catalog_does_not_go_on(catalog: SqlCatalo
 
 
 def test_a_released_lease_can_be_taken_at_once_by_the_same_process(catalog: SqlCatalog) -> None:
-    first = World(catalog).open()
+    first = SampleDomain(catalog).open()
     first.complete("dom-1", "prepared", {"a": 1})
     first.release()
     first.release()
@@ -134,13 +134,13 @@ def test_a_released_lease_can_be_taken_at_once_by_the_same_process(catalog: SqlC
 
 def test_closing_the_catalog_releases_its_leases(file: Path) -> None:
     with opened(file) as catalog:
-        World(catalog).open()
+        SampleDomain(catalog).open()
     with opened(file) as catalog:
         assert the_operation(catalog).lease_until <= datetime.now(UTC)
 
 
 def test_a_lease_can_be_released_when_the_catalog_is_gone(catalog: SqlCatalog, file: Path) -> None:
-    lease = World(catalog).open()
+    lease = SampleDomain(catalog).open()
     tamper(file, "ALTER TABLE operation RENAME TO hidden")
     lease.release()
 
@@ -149,14 +149,14 @@ def test_a_lease_can_be_released_when_the_catalog_is_gone(catalog: SqlCatalog, f
 
 
 def test_a_living_owner_keeps_its_operation(catalog: SqlCatalog) -> None:
-    lease = World(catalog).open()
+    lease = SampleDomain(catalog).open()
     with pytest.raises(Busy, match="wait until it ends"):
         catalog.take_over(the_operation(catalog))
     lease.check()
 
 
 def test_an_owner_on_another_host_keeps_it_until_the_lease_ends(catalog: SqlCatalog, file: Path) -> None:
-    World(catalog).open()
+    SampleDomain(catalog).open()
     tamper(file, "UPDATE operation SET owner_host = 'elsewhere', owner_pid = 1, owner_boot_id = ''")
     with pytest.raises(Busy, match="@elsewhere, process 1"):
         catalog.take_over(the_operation(catalog))
@@ -176,13 +176,13 @@ def test_an_owner_on_another_host_keeps_it_until_the_lease_ends(catalog: SqlCata
 def test_a_process_of_another_boot_or_start_is_not_taken_for_the_owner(
     catalog: SqlCatalog, file: Path, change: str
 ) -> None:
-    World(catalog).open()
+    SampleDomain(catalog).open()
     tamper(file, change)
     catalog.take_over(the_operation(catalog)).check()
 
 
 def test_a_record_read_before_another_takeover_is_worth_nothing(catalog: SqlCatalog) -> None:
-    World(catalog).open().release()
+    SampleDomain(catalog).open().release()
     seen = the_operation(catalog)
     winner = catalog.take_over(seen)
     winner.release()
@@ -192,7 +192,7 @@ def test_a_record_read_before_another_takeover_is_worth_nothing(catalog: SqlCata
 
 
 def test_what_was_settled_is_not_taken_over(catalog: SqlCatalog) -> None:
-    web = World(catalog)
+    web = SampleDomain(catalog)
     lease = web.open()
     seen = the_operation(catalog)
     web.close(lease)
@@ -240,14 +240,14 @@ def test_the_operation_of_a_killed_process_is_taken_over_at_once(catalog: SqlCat
         # A zombie until its parent has waited for it: gone all the same.
         os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
         with pytest.raises(Busy, match="run: snapctl recover web"):
-            World(catalog).open()
+            SampleDomain(catalog).open()
         lease = catalog.take_over(the_operation(catalog))
         assert (lease.record.id, lease.record.token, lease.record.members[0].results) == ("theirs", 2, {"a": 1})
 
 
 def test_of_several_who_take_over_one_does(file: Path) -> None:
     with opened(file) as catalog:
-        World(catalog).open().release()
+        SampleDomain(catalog).open().release()
         seen = the_operation(catalog)
     code = """
 import sys, msgspec

@@ -1,0 +1,333 @@
+"""verify on the in-memory hypervisor: what it finds, whom it marks, and what takes a mark away."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.coordinator import Coordinator
+from orchestrator.errors import IntegrityError, NotFound, UsageError
+from orchestrator.formats.domainxml import on_disks
+from orchestrator.model import Checkpoint, FileFacts, Source, VerifyReport
+from tests.crash.twin_host import STORE, TwinHost
+from tests.twin import TwinHypervisor
+from tests.twin.files import Image
+from tests.twin.world import CAPACITY
+
+
+class Pair(TwinHost):
+    """A guest with the checkpoints `a` and, on it, `b`."""
+
+    def of(self, name: str) -> Checkpoint:
+        return self.session().show("web01", name).checkpoint
+
+    def states(self) -> dict[str, str]:
+        return {each.name: each.state for each in self.session().list("web01")}
+
+    def verify(self, name: str | None = None, *, deep: bool = False) -> VerifyReport:
+        return self.session().verify("web01", name, deep=deep)
+
+    def layer(self, name: str) -> str:
+        """The layer of vda that a checkpoint froze."""
+        return self.of(name).layers["vda"].path
+
+    def change_memory(self, name: str, old: bytes, new: bytes) -> None:
+        file = self.world.files[self.of(name).memory.path]
+        assert len(old) == len(new) and file.content.count(old) == 1
+        file.content = file.content.replace(old, new)
+
+    def change_content(self, path: str, value: int) -> int:
+        """Change what an image holds, but neither its length nor its time; returns what it held."""
+        data = self.world.files.image(path).data
+        was, data["counter"] = data["counter"], value
+        return was
+
+
+@pytest.fixture
+def pair(quick_directory: Path, request: pytest.FixtureRequest) -> Iterator[Pair]:
+    pair = Pair(quick_directory / f"{request.node.name}.sqlite")
+    pair.checkpoint("a")
+    pair.checkpoint("b")
+    yield pair
+    pair.close()
+
+
+def lost(report: VerifyReport) -> dict[str, set[str]]:
+    """What is lost by each file that is damaged."""
+    return {found.path: set(found.lost) for verdict in report.checkpoints for found in verdict.findings}
+
+
+BOTH = {"web01/a", "web01/b"}
+
+
+def test_sound_checkpoints(pair: Pair) -> None:
+    report = pair.verify()
+
+    assert [(verdict.name, verdict.sound) for verdict in report.checkpoints] == [("a", True), ("b", True)]
+    assert (report.damaged, report.read_bytes) == ((), 0)
+    assert pair.states() == {"a": "ready", "b": "ready"}
+
+
+def test_a_deep_look_reads_each_file_once(pair: Pair) -> None:
+    chains = [pair._catalog.chain(layer.path) for layer in pair.of("b").layers.values()]
+    files = {pair.of("a").memory.path, pair.of("b").memory.path, *(each.path for chain in chains for each in chain)}
+
+    assert len(files) == 6
+    assert pair.verify(deep=True).read_bytes == sum(len(pair.world.files[path].bytes()) for path in files)
+
+
+def test_a_damaged_memory_image_concerns_one_checkpoint(pair: Pair) -> None:
+    memory = pair.world.files[pair.of("a").memory.path]
+    whole, memory.content = memory.content, memory.content[:-1]
+
+    assert lost(pair.verify()) == {pair.of("a").memory.path: {"web01/a"}}
+    assert pair.states() == {"a": "damaged", "b": "ready"}
+    with pytest.raises(IntegrityError, match="checkpoint a is marked as damaged"):
+        pair.rollback("a")
+    pair.rollback("b")
+
+    memory.content = whole
+    with pytest.raises(IntegrityError, match="checkpoint a is marked as damaged"):
+        pair.rollback("a")
+    assert not pair.verify("a").damaged
+    pair.rollback("a")
+
+
+def test_a_damaged_layer_concerns_all_that_stand_on_it(pair: Pair) -> None:
+    """Also those that were not asked for."""
+    base = pair.layer("a")
+    pair.world.files.touch(base)
+
+    report = pair.verify("a")
+
+    assert [verdict.name for verdict in report.checkpoints] == ["a"]
+    assert lost(report) == {base: BOTH}
+    assert pair.states() == {"a": "damaged", "b": "damaged"}
+
+
+def test_a_damaged_layer_does_not_concern_what_is_below(pair: Pair) -> None:
+    pair.world.files.touch(pair.layer("b"))
+
+    assert lost(pair.verify()) == {pair.layer("b"): {"web01/b"}}
+    assert pair.states() == {"a": "ready", "b": "damaged"}
+
+
+def test_a_base_that_domains_share_concerns_all_of_them(pair: Pair) -> None:
+    base, clone = pair.layer("a"), "/images/clone.qcow2"
+    pair.world.files.put(clone, Image(capacity=CAPACITY, backing=base, backing_format="qcow2"))
+    other = pair.world.add("web02")
+    pair.world.define(on_disks(other.machine.persistent_xml or "", {"vda": Source(path=clone, format="qcow2")}))
+    other.start().tick()
+    pair.session().checkpoint("web02", "theirs")
+    assert not pair.session().verify().damaged
+
+    pair.world.files.touch(base)
+
+    assert lost(pair.verify("a")) == {base: {*BOTH, "web02/theirs"}}
+    assert [each.state for each in pair.session().list("web02")] == ["damaged"]
+
+
+# --------------------------------------------------------------------------- quick and deep
+
+
+def test_content_that_changed_under_the_same_facts_is_found_by_reading(pair: Pair) -> None:
+    """From the second deep look on: the first one has nothing to compare with."""
+    base = pair.layer("a")
+    assert not pair.verify(deep=True).damaged
+    was = pair.change_content(base, 999)
+
+    assert not pair.verify().damaged
+    assert lost(pair.verify(deep=True)) == {base: BOTH}
+    assert lost(pair.verify()) == {base: BOTH}, "a quick look took away what it could not have seen"
+    assert pair.states() == {"a": "damaged", "b": "damaged"}
+
+    pair.change_content(base, was)
+    assert not pair.verify().damaged
+    assert pair.states() == {"a": "ready", "b": "ready"}
+
+
+def test_what_was_found_by_reading_is_known_of_all_that_share_the_file(pair: Pair) -> None:
+    """A new checkpoint, not marked yet, on a layer whose damage only a deep look sees."""
+    pair.verify(deep=True)
+    pair.change_content(pair.layer("a"), 999)
+    pair.verify("a", deep=True)
+    pair.checkpoint("c")
+
+    assert pair.states()["c"] == "ready"
+    assert [verdict.name for verdict in pair.verify().damaged] == ["a", "b", "c"]
+
+
+def test_a_flipped_bit_in_a_memory_image_is_found_by_reading(pair: Pair) -> None:
+    pair.change_memory("a", b'{"counter": 1}', b'{"counter": 3}')
+
+    assert not pair.verify().damaged
+    assert lost(pair.verify(deep=True)) == {pair.of("a").memory.path: {"web01/a"}}
+
+
+def test_a_memory_image_that_was_never_hashed_is_hashed(pair: Pair) -> None:
+    digest = pair.of("a").memory.sha256
+    with closing(sqlite3.connect(pair.file)) as database, database:
+        database.execute("UPDATE checkpoint SET memory_sha256 = NULL WHERE name = 'a'")
+
+    assert pair.states()["a"] == "unhashed"
+    pair.verify("a")
+    assert pair.of("a").memory.sha256 is None
+    pair.verify("a", deep=True)
+    assert pair.of("a").memory.sha256 == digest is not None
+
+
+def test_nothing_is_recorded_of_a_damaged_file(pair: Pair) -> None:
+    pair.world.files.touch(pair.layer("a"))
+    pair.verify(deep=True)
+
+    assert pair.of("a").layers["vda"].sha256 is None
+    assert pair.of("a").layers["vdb"].sha256 is not None
+
+
+# --------------------------------------------------------------------------- code in the image
+
+
+def test_an_image_that_would_run_another_emulator_is_never_restored(pair: Pair) -> None:
+    pair.change_memory("a", b"/usr/bin/qemu-system-x86_64", b"/usr/bin/evil-system-x86_64")
+    run = pair.guest.machine.run_id
+
+    with pytest.raises(IntegrityError) as refused:
+        pair.rollback("a")
+
+    assert refused.value.problem.endswith(
+        "was changed: its emulator is /usr/bin/evil-system-x86_64, not /usr/bin/qemu-system-x86_64"
+    )
+    assert pair.guest.machine.run_id == run
+    assert lost(pair.verify()) == {pair.of("a").memory.path: {"web01/a"}}
+
+
+def test_two_images_that_were_exchanged(pair: Pair) -> None:
+    """They are of one length, and each has a header, an XML and a hash that would do for the other."""
+    a, b = pair.of("a").memory.path, pair.of("b").memory.path
+    files = pair.world.files
+    files[a].content = files[b].content[: len(files[a].content)].ljust(len(files[a].content), b"\0")
+
+    assert a in lost(pair.verify(deep=True))
+
+
+# --------------------------------------------------------------------------- who may write
+
+
+def point_at_base(pair: Pair) -> None:
+    """Another domain, switched off, that would write to the frozen layer when it is started."""
+    other = pair.world.add("web02").machine
+    pair.world.define(on_disks(other.persistent_xml or "", {"vda": Source(path=pair.layer("a"), format="qcow2")}))
+
+
+def test_a_frozen_layer_that_another_domain_may_write_to(pair: Pair) -> None:
+    base = pair.layer("a")
+    point_at_base(pair)
+
+    with pytest.raises(IntegrityError, match="web02 has it as its disk vda"):
+        pair.rollback("b")
+    report = pair.verify()
+    assert lost(report) == {base: BOTH}
+    assert pair.states() == {"a": "damaged", "b": "damaged"}
+
+    (other,) = (machine for machine in pair.world.machines.values() if machine.name == "web02")
+    del pair.world.machines[other.uuid]
+    assert not pair.verify().damaged
+    pair.rollback("b")
+
+
+def test_the_domain_s_own_xml_is_put_right_by_its_rollback(pair: Pair) -> None:
+    """As when somebody defines it anew from a template that names the base image; verify says so."""
+    machine = pair.guest.machine
+    pair.world.define(on_disks(machine.persistent_xml or "", {"vda": Source(path=pair.layer("a"), format="qcow2")}))
+
+    pair.rollback("a")
+    pair.check()
+    assert not pair.verify().damaged
+
+    pair.world.define(on_disks(machine.persistent_xml or "", {"vda": Source(path=pair.layer("a"), format="qcow2")}))
+    assert [verdict.name for verdict in pair.verify().damaged] == ["a", "b"]
+
+
+# --------------------------------------------------------------------------- rollback --verify
+
+
+def test_a_rollback_may_read_everything_first(pair: Pair) -> None:
+    pair.verify(deep=True)
+    was = pair.change_content(pair.layer("a"), 999)
+    run = pair.guest.machine.run_id
+
+    with pytest.raises(IntegrityError, match="checkpoint b is marked as damaged"):
+        pair.session().rollback("web01", "b", verify=True)
+
+    assert pair.guest.machine.run_id == run
+    assert pair.states() == {"a": "damaged", "b": "damaged"}
+    pair.change_content(pair.layer("a"), was)
+    pair.session().rollback("web01", "b", verify=True)
+    assert pair.counter == pair.counters["b"]
+    assert pair.states() == {"a": "damaged", "b": "ready"}
+
+
+def test_a_rollback_that_reads_first_finds_a_flipped_bit_in_the_memory_image(pair: Pair) -> None:
+    """One that does not brings back a memory that never was (F2)."""
+    pair.change_memory("a", b'{"counter": 1}', b'{"counter": 3}')
+    pair.session().rollback("web01", "a")
+    assert (pair.counter, pair.guest.agrees()) == (3, False)
+    run = pair.guest.machine.run_id
+
+    with pytest.raises(IntegrityError, match="checkpoint a is marked as damaged: the memory image"):
+        pair.session().rollback("web01", "a", verify=True)
+
+    assert pair.guest.machine.run_id == run
+    pair.change_memory("a", b'{"counter": 3}', b'{"counter": 1}')
+    pair.session().rollback("web01", "a", verify=True)
+    assert (pair.counter, pair.guest.agrees()) == (1, True)
+
+
+# --------------------------------------------------------------------------- at the same time
+
+
+class InterferingHypervisor:
+    """A hypervisor on which something happens before the facts of one file among others are told."""
+
+    def __init__(self, pair: Pair, path: str, happens: Callable[[], object]) -> None:
+        self._hypervisor = TwinHypervisor(pair.world)
+        self._path = path
+        self._happens: Callable[[], object] | None = happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._hypervisor if name in ("host", "domains", "close") else self._hypervisor.storage, name)
+
+    @property
+    def storage(self) -> InterferingHypervisor:
+        return self
+
+    def facts_of(self, paths: Sequence[str]) -> dict[str, FileFacts | None]:
+        if self._path in paths and self._happens is not None:
+            happens, self._happens = self._happens, None
+            happens()
+        return self._hypervisor.storage.facts_of(paths)
+
+
+def test_what_is_deleted_meanwhile_is_not_damaged(pair: Pair) -> None:
+    pair.rollback("a")
+
+    def delete() -> None:
+        pair.session().delete("web01", ["b"])
+
+    hypervisor: Any = InterferingHypervisor(pair, pair.of("b").memory.path, delete)
+    report = Coordinator(hypervisor, pair._catalog, store=STORE).verify("web01")
+
+    assert [(verdict.name, verdict.sound) for verdict in report.checkpoints] == [("a", True)]
+    assert pair.states() == {"a": "ready"}
+
+
+def test_what_does_not_exist_is_named(pair: Pair) -> None:
+    with pytest.raises(NotFound, match="web01 has no checkpoint nope"):
+        pair.verify("nope")
+    with pytest.raises(UsageError, match="checkpoint a of which domain"):
+        pair.session().verify(None, "a")
