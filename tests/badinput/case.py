@@ -1,4 +1,4 @@
-"""The rows of the table of bad inputs. `number` is that of reliability.md's list (its section 5)."""
+"""The rows of the table of bad inputs. `number` is that of the list in docs/bad-inputs.md."""
 
 from __future__ import annotations
 

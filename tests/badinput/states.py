@@ -14,7 +14,7 @@ from tests.twin.world import CAPACITY, IMAGES
 from tests.twin.xml import domain_xml
 
 from .bench import BASE, Bench
-from .case import BUSY, FAILED, REFUSED, Case, Elsewhere, Provocation, Row, Unconcerned
+from .case import BUSY, FAILED, REFUSED, Case, Elsewhere, Provocation, Row
 
 CHECKPOINT = ("checkpoint", "web01", "new")
 ROLLBACK = ("rollback", "web01", "work", "-y")
@@ -271,5 +271,9 @@ CASES: tuple[Row, ...] = (
         says="cannot migrate a domain with <hostdev mode='subsystem' type='mdev'>; undone",
         provoke=unsavable,
     ),
-    Unconcerned(number=38, what="chain of 150 layers", why="there is no bound on the depth of chains yet"),
+    Elsewhere(
+        number=38,
+        what="chain that is too deep",
+        test="tests/unit/test_planning_depth.py::test_the_limit_is_that_of_the_host_s_libvirt",
+    ),
 )

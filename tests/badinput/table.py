@@ -6,7 +6,7 @@ from . import catalogs, configuration, connections, disks, documents, images, na
 from .case import Row
 
 LISTED = range(1, 89)
-"""The numbers of the list in reliability.md."""
+"""The numbers of the list in docs/bad-inputs.md."""
 
 TABLE: tuple[Row, ...] = (
     *names.CASES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -19,6 +20,7 @@ from .recorder import CHANGING, READING
 from .table import LISTED, TABLE
 
 ROOT = Path(__file__).parents[2]
+DOCUMENT = (ROOT / "docs/bad-inputs.md").read_text(encoding="utf-8")
 CASES = [row for row in TABLE if isinstance(row, Case)]
 MARKS = ("damage", "sha256")
 """Columns that a verify fills."""
@@ -76,6 +78,7 @@ def test_every_call_is_known_for_changing_or_not() -> None:
 def test_the_list_is_whole(figure: Callable[[str], None]) -> None:
     """Each number of the list has a row; what is tested elsewhere is there."""
     assert {row.number for row in TABLE} == set(LISTED)
+    assert [int(number) for number in re.findall(r"^\| (\d+) \|", DOCUMENT, re.MULTILINE)] == list(LISTED)
     for row in TABLE:
         if isinstance(row, Elsewhere):
             file, _, function = row.test.partition("::")
