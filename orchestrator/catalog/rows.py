@@ -24,6 +24,7 @@ from ..model import (
     Head,
     Labels,
     Layer,
+    LayerKind,
     MemoryImage,
     OperationRecord,
     Origin,
@@ -100,6 +101,8 @@ def layer(row: LayerRow, backing: str | None) -> Layer:
 def _layer(row: LayerRow, backing: str | None) -> dict[str, Any]:
     if row.operation_id is not None:
         _check_place(f"layer {row.path}", row.path, row.domain_uuid, row.operation_id)
+        if row.kind != LayerKind.FILE:
+            raise _damaged(f"layer {row.path}", ValueError("snapctl makes files only"))
     return {
         "path": row.path,
         "target": row.target,

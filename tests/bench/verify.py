@@ -18,6 +18,7 @@ from tests.bench.groups import Group
 from tests.bench.guests import Site
 from tests.bench.rounds import Competitor, timed
 from tests.box.connection import connect
+from tests.checkpoints import memory_of
 
 PIECE = 262120  # what one message of libvirt's protocol holds
 CHECKPOINT = "clean"
@@ -46,7 +47,7 @@ def competitors(site: Site) -> Iterator[list[Competitor]]:
 
 def _files(library: Coordinator, domain: str) -> list[str]:
     checkpoint = library.show(domain, CHECKPOINT).checkpoint
-    return [checkpoint.memory.path, *(layer.path for layer in checkpoint.layers.values())]
+    return [memory_of(checkpoint).path, *(layer.path for layer in checkpoint.layers.values())]
 
 
 def _volumes(connection: Any, paths: Sequence[str], stack: ExitStack) -> list[Any]:

@@ -155,7 +155,7 @@ def test_none_is_protected_when_one_is_unknown(lab: Lab) -> None:
 def test_a_checkpoint_is_made_with_its_expiry(lab: Lab) -> None:
     lab.counters["new"] = lab.counter
     lab.session().checkpoint("web01", "new", expires=UNTIL)
-    assert lab.session().show("web01", "new").checkpoint.expires == UNTIL
+    assert lab.session().show("web01", "new").checkpoint.labels.expires == UNTIL
 
 
 # --------------------------------------------------------------------------- prune

@@ -19,6 +19,7 @@ from random import Random
 import pytest
 
 from orchestrator.catalog import LeaseTimes
+from tests.checkpoints import memory_of
 from tests.story.lab import Lab
 from tests.story.served import Call, ServedWorld
 from tests.story.strikes import HYPERVISOR_EFFECTS
@@ -248,7 +249,7 @@ def require_one_at_a_time(team: Team) -> None:
 def require_sound(lab: Lab) -> None:
     """Everything holds; each checkpoint is of the instant that its memory remembers."""
     for summary in lab.session().list():
-        memory = lab.session().show("web01", summary.name).checkpoint.memory
+        memory = memory_of(lab.session().show("web01", summary.name).checkpoint)
         lab.counters[summary.name] = saveimage.read(lab.world.files[memory.path].bytes()).ram["counter"]
     lab.check(state=lab.guest.machine.state)
     lab.check_rollbacks()

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ...engine.story import Plan
 from ...model import CheckpointDetails
 from .details import summary
 from .tree import DomainTree
@@ -28,6 +29,14 @@ def details(found: CheckpointDetails) -> dict[str, Any]:
         "host": found.host,
         **origin,
     }
+
+
+def plan(planned: Plan) -> dict[str, Any]:
+    """The object of a dry run. What a checkpoint's labels and origin are stands in it by itself, too."""
+    fields: dict[str, Any] = msgspec.to_builtins(planned)
+    if "origin" not in fields:
+        return fields
+    return {**fields, **fields["labels"], **fields["origin"]}
 
 
 def forest(trees: Iterable[DomainTree]) -> list[dict[str, Any]]:

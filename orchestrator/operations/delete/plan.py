@@ -53,7 +53,8 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
         checkpoint_name=checkpoint.name,
         maker_id=checkpoint.operation_id,
         directory=checkpoint.directory,
-        files=checkpoint.own_files,
+        memory_path=checkpoint.memory.path if checkpoint.memory is not None else None,
+        sidecars=tuple(sidecar.path for sidecar in checkpoint.sidecars),
         layers=tuple(layer.path for layer in facts.layers),
         freed_bytes=checkpoint.own_bytes + sum(layer.allocation or 0 for layer in facts.layers),
         head=facts.head,
@@ -75,13 +76,19 @@ class DeletePlan:
     checkpoint_name: str
     maker_id: str  # the operation that made the checkpoint
     directory: str  # the checkpoint's
-    files: tuple[str, ...]  # its memory image and sidecars
+    memory_path: str | None
+    sidecars: tuple[str, ...]
     layers: tuple[str, ...]  # layers of ours that nothing needs then
     freed_bytes: int
     head: Head | None = None  # where the domain stands now
     sparing: bool = False  # not if it is protected
     stays: tuple[str, ...] = ()  # by disk: the nearest layer that something else needs, too
     needed_by: tuple[str, ...] = ()  # what that is
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What the checkpoint alone has."""
+        return (*([self.memory_path] if self.memory_path is not None else []), *self.sidecars)
 
     @property
     def made(self) -> tuple[str, list[str]]:

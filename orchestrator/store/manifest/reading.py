@@ -129,7 +129,9 @@ def _check_record(manifest: Manifest, record: Record, directory: str) -> None:
     _require(manifest.kind is OperationKind.CHECKPOINT, "a checkpoint that its operation did not make")
     _require(checkpoint.created.tzinfo is not None, "a time without a zone")
     _require(checkpoint.state is CheckpointState.READY, "a checkpoint that is not ready")
-    _require(checkpoint.memory is None or not checkpoint.origin.domain_xml, "a domain XML")
+    has_xml = bool(checkpoint.origin.domain_xml)
+    _require(checkpoint.memory is None or not has_xml, "a domain XML")
+    _require(checkpoint.memory is not None or has_xml, "neither a memory image nor a domain XML")
     _check_own_files(manifest, checkpoint, directory)
     _check_names(checkpoint)
     _check_layers(record, layout.store_of(directory))
@@ -174,7 +176,11 @@ def _check_layers(record: Record, store: str) -> None:
 def _is_made_by(layer: Layer, domain_uuid: str, store: str) -> bool:
     """Whether a layer lies where the operation that it names would have made it."""
     identifier = layer.operation_id or ""
-    return is_uuid(identifier) and dirname(layer.path) == layout.operation_directory(store, domain_uuid, identifier)
+    return (
+        is_uuid(identifier)
+        and not layer.is_block
+        and dirname(layer.path) == layout.operation_directory(store, domain_uuid, identifier)
+    )
 
 
 def _check_chains(layers: Mapping[str, Layer]) -> None:
