@@ -178,7 +178,7 @@ class Coordinator:
             subject = self._survey.subject(domain)
         plan = self._plan_checkpoint(subject, name, description, tags, after, expires)
         run = self._runner.run(OperationKind.CHECKPOINT, plan)
-        done = outcome(OperationKind.CHECKPOINT, plan, run, recovered, checkpoint=plan.name, stops_at="saved")
+        done = outcome(OperationKind.CHECKPOINT, plan, run, recovered, checkpoint=plan.labels.name, stops_at="saved")
         note = depth_note(plan.domain_name, plan.depth, plan.host.libvirt_version, self._soft_limit)
         return replace(done, note=note)
 
@@ -475,7 +475,7 @@ class Coordinator:
             parent=parent.name if parent else None,
             current=head is not None and head.checkpoint_id == checkpoint.id,
             children=tuple(self._catalog.child_names(checkpoint.id)),
-            exclusive_bytes=checkpoint.memory.size + _allocation(freed),
+            exclusive_bytes=checkpoint.own_bytes + _allocation(freed),
             shared_bytes=_allocation(layer for layer in frozen if layer.path not in {each.path for each in freed}),
         )
 

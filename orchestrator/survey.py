@@ -12,7 +12,7 @@ from .formats import qcow2
 from .integrity.damage import Chains, Seen, qcow2_layers
 from .integrity.inspection import Inspection
 from .integrity.users import holders, users, writers
-from .model import Checkpoint, Collapsible, Domain, DomainDisks, Head, Layer, Source
+from .model import Checkpoint, Collapsible, Domain, DomainDisks, Head, Layer, Source, walk
 from .operations.checkpoint.plan import CheckpointFacts
 from .operations.collapse.plan import CollapseFacts
 from .operations.delete.plan import DeleteFacts
@@ -206,6 +206,8 @@ class Survey:
         """Whether the domain was saved in it and has not run since: its overlays are older than the image."""
         if head.checkpoint_id != checkpoint.id or (subject.domain is not None and subject.domain.active):
             return False
+        if checkpoint.memory is None:
+            return False
         image = self._hypervisor.storage.facts(checkpoint.memory.path)
         overlays = [self._hypervisor.storage.facts(path) for path in head.overlays.values()]
         return image is not None and all(each and float(each.mtime) <= float(image.mtime) for each in overlays)
@@ -214,7 +216,7 @@ class Survey:
         if subject.domain is not None:
             return subject.domain.xml
         if (known := self._catalog.some_checkpoint(subject.uuid)) is not None:
-            return known.domain_xml
+            return known.origin.domain_xml
         raise NotFound(f"nothing is known of how {subject.name} was defined", hint="define it again: virsh define FILE")
 
     def _is_catalogued(self, uuid: str) -> bool:
@@ -232,7 +234,7 @@ class Survey:
 
     def _unknown_heads(self, domain: Domain) -> dict[str, bytes]:
         """The beginnings of the qcow2 layers that are not catalogued yet: all others were made or seen before."""
-        sources = [source for disk in domain.writable_disks for source in (disk.source, *disk.backing) if source]
+        sources = [source for disk in domain.writable_disks for source in disk.chain]
         paths = [source.path for source in sources if source.format == "qcow2" and isabs(source.path)]
         heads = {}
         for path in dict.fromkeys(paths):
@@ -251,11 +253,9 @@ class Survey:
 
     def _chain(self, path: str | None) -> Iterator[Source]:
         """The layer at `path` and those below it, as the files themselves tell."""
-        known: set[str] = set()
-        while path is not None and path not in known and (facts := self._hypervisor.storage.facts(path)) is not None:
-            known.add(path)
-            yield Source(path=path, format=facts.format)
-            path = facts.backing
+        facts = self._hypervisor.storage.facts
+        for image in walk(facts(path) if path else None, lambda image: facts(image.backing) if image.backing else None):
+            yield Source(path=image.path, format=image.format)
 
     def _look(self, checkpoint: Checkpoint, chains: Chains) -> Seen:
         """All files, but only the checkpoint's own layers are looked into: it is the guest that waits.

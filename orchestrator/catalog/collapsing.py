@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
 from ..errors import CatalogError
-from ..model import CheckpointState, Collapsible, Layer
+from ..model import CheckpointState, Collapsible, Layer, walk
 from . import journal, layers, rows
-from .tables import CheckpointDiskRow, CheckpointRow, HeadDiskRow, LayerRow, MemberRow, OperationRow
+from .tables import ArtifactRow, CheckpointRow, HeadDiskRow, LayerRow, MemberRow, OperationRow
 
 _KEPT = LayerRow.discarded_by.is_(None)
 
@@ -57,8 +57,8 @@ def _passing() -> ColumnElement[bool]:
     """Layers of ours that no checkpoint and no head needs for itself."""
     frozen = (
         exists()
-        .where(CheckpointDiskRow.layer_id == LayerRow.id)
-        .where(CheckpointRow.id == CheckpointDiskRow.checkpoint_id)
+        .where(ArtifactRow.layer_id == LayerRow.id)
+        .where(CheckpointRow.id == ArtifactRow.checkpoint_id)
         .where(CheckpointRow.state != CheckpointState.DELETING)
     )
     active = exists().where(HeadDiskRow.layer_id == LayerRow.id)
@@ -86,10 +86,10 @@ def _from(session: Session, top: LayerRow) -> Collapsible:
 
 
 def _passed(session: Session, top: LayerRow) -> Iterator[LayerRow]:
-    row = _below(session, top)
-    while row is not None and _is_passing(session, row) and _only_child(session, row) is not None:
+    for row in walk(_below(session, top), lambda row: _below(session, row)):
+        if not _is_passing(session, row) or _only_child(session, row) is None:
+            return
         yield row
-        row = _below(session, row)
 
 
 def _below(session: Session, row: LayerRow) -> LayerRow | None:

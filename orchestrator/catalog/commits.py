@@ -12,9 +12,9 @@ from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from ..errors import CatalogError
-from ..model import Checkpoint, CheckpointState, Head, Labels, Layer
+from ..model import ArtifactKind, Checkpoint, CheckpointState, Head, Labels, Layer
 from . import journal, layers, rows
-from .tables import CheckpointRow, HeadDiskRow, HeadRow, MemberRow, OperationRow, TagRow
+from .tables import ArtifactRow, CheckpointRow, HeadDiskRow, HeadRow, MemberRow, OperationRow, TagRow
 
 
 def commit_checkpoint(
@@ -69,14 +69,17 @@ def edit_checkpoint(session: Session, operation: OperationRow, checkpoint_id: st
 def record_sha256(session: Session, operation: OperationRow, checkpoint_id: str, sha256: str) -> None:
     """Once taken, a hash stays: raises `CatalogError` when there is another one."""
     row = _checkpoint_row(session, operation, checkpoint_id)
-    if row is None or row.memory_sha256 not in (None, sha256):
-        problem = "is not catalogued" if row is None else "has another SHA-256 already"
+    its = (ArtifactRow.checkpoint_id == checkpoint_id, ArtifactRow.kind == ArtifactKind.MEMORY)
+    image = session.scalar(select(ArtifactRow).where(*its)) if row is not None else None
+    if row is None or image is None or image.sha256 not in (None, sha256):
+        has = "is not catalogued" if row is None else "has no memory image"
+        problem = has if image is None else "has another SHA-256 already"
         raise CatalogError(f"checkpoint {checkpoint_id} {problem}", effect="nothing was recorded")
-    row.memory_sha256 = sha256
+    image.sha256 = sha256
 
 
 def forget_checkpoint(session: Session, operation: OperationRow, checkpoint_id: str) -> None:
-    """Nothing descends from it any more; tags and disks go with it."""
+    """Nothing descends from it any more; tags and artifacts go with it."""
     row = _checkpoint_row(session, operation, checkpoint_id)
     if row is None:
         return
@@ -94,10 +97,8 @@ def add_checkpoint(session: Session, checkpoint: Checkpoint) -> None:
     session.add(rows.checkpoint_row(checkpoint))
     session.flush()  # before what refers to it
     session.add(rows.document_row(checkpoint))
-    for position, disk in enumerate(checkpoint.disks):
-        layer_id = frozen[disk.layer.path] if disk.layer else None
-        session.add(rows.disk_row(checkpoint.id, position, disk, layer_id))
-    _add_tags(session, checkpoint.id, checkpoint.tags)
+    session.add_all(rows.artifact_rows(checkpoint, frozen))
+    _add_tags(session, checkpoint.id, checkpoint.labels.tags)
 
 
 def _add_tags(session: Session, checkpoint_id: str, tags: Sequence[str]) -> None:

@@ -171,7 +171,9 @@ def upsert(session: Session, table: type[Base], values: dict[str, Any], *, key: 
     session.execute(insert(table).values(values).on_conflict_do_update(index_elements=key, set_=others))
 
 
-def beginning_with(session: Session, column: InstrumentedAttribute[str], text: str) -> ColumnElement[bool]:
+def beginning_with(
+    session: Session, column: InstrumentedAttribute[str] | InstrumentedAttribute[str | None], text: str
+) -> ColumnElement[bool]:
     """The rows whose `column` begins with `text`, which is ASCII at its end.
 
     As a range, which an index serves, where text is compared byte by byte: SQLite has LIKE read all rows,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from ..model import CheckpointState
 from .reachability import HEAD, Held, kept_alone
-from .tables import CheckpointDiskRow, CheckpointRow, HeadDiskRow, LayerRow
+from .tables import ArtifactRow, CheckpointRow, HeadDiskRow, LayerRow
 
 ROWS_AT_ONCE = 1000
 """A list of ten thousand is not to need more memory than it must: strings that recur are kept once, too."""
@@ -67,7 +67,7 @@ def _holders(
 
 def _around(which: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
     """A row for each layer and each thing that holds it; ends on a cycle of layers too."""
-    layer, disk = LayerRow, CheckpointDiskRow
+    layer, disk = LayerRow, ArtifactRow
     frozen = (
         select(layer.id, layer.backing_id)
         .join(disk, disk.layer_id == layer.id)

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from ..model import Holdings
+from ..model import ArtifactKind, Holdings, walk
 from . import rows
 from .exclusive import layers_alone
-from .tables import CheckpointDiskRow, CheckpointRow, DomainRow, HeadDiskRow, LayerRow
+from .tables import ArtifactRow, CheckpointRow, DomainRow, HeadDiskRow, LayerRow
 
 Which: TypeAlias = tuple[ColumnElement[bool], ...]
 Ids: TypeAlias = Mapping[str, list[int]]
@@ -33,6 +33,7 @@ def holdings(session: Session, host_uuid: str, domain_uuid: str | None) -> Holdi
     checkpoints = _checkpoints(session, of(CheckpointRow))
     frozen = _frozen(session, of(CheckpointRow))
     active = _active(session, of(HeadDiskRow))
+    files, memory = _own_files(session, of(CheckpointRow))
     alone = _grouped((id_, layer) for id_, layer, _ in layers_alone(session, of(CheckpointRow)))
     graph = _graph(session, of(CheckpointRow), of(HeadDiskRow), of(LayerRow))
     names = dict(session.execute(select(DomainRow.uuid, DomainRow.name).where(DomainRow.host_uuid == host_uuid)).all())
@@ -64,7 +65,8 @@ def holdings(session: Session, host_uuid: str, domain_uuid: str | None) -> Holdi
                 "domain_uuid": each.domain_uuid,
                 "name": each.name,
                 "id": each.id,
-                "memory": each.memory_path,
+                "files": files[each.id],
+                "memory": memory.get(each.id),
                 "layers": paths(id_ for id_ in frozen[each.id] if id_ in made),
                 "alone": paths(alone[each.id]),
             }
@@ -76,13 +78,28 @@ def holdings(session: Session, host_uuid: str, domain_uuid: str | None) -> Holdi
 
 def _checkpoints(session: Session, which: Which) -> list[Any]:
     row = CheckpointRow
-    query = select(row.id, row.domain_uuid, row.name, row.memory_path).where(*which)
+    query = select(row.id, row.domain_uuid, row.name).where(*which)
     return list(session.execute(query.order_by(row.created, row.id)))
+
+
+def _own_files(session: Session, which: Which) -> tuple[Mapping[str, list[str]], Mapping[str, str]]:
+    """By checkpoint: the files that it alone has, and which of them is its memory image."""
+    files: dict[str, list[str]] = defaultdict(list)
+    memory: dict[str, str] = {}
+    row = ArtifactRow
+    query = select(row.checkpoint_id, row.kind, row.path).join(CheckpointRow, CheckpointRow.id == row.checkpoint_id)
+    query = query.where(*which, row.kind != ArtifactKind.DISK, row.path.is_not(None))
+    query = query.order_by(row.checkpoint_id, row.position)
+    for checkpoint_id, kind, path in session.execute(query):
+        files[checkpoint_id].append(path or "")
+        if kind == ArtifactKind.MEMORY:
+            memory[checkpoint_id] = path or ""
+    return files, memory
 
 
 def _frozen(session: Session, which: Which) -> Ids:
     """By checkpoint."""
-    disks = CheckpointDiskRow
+    disks = ArtifactRow
     query = select(disks.checkpoint_id, disks.layer_id).join(CheckpointRow, CheckpointRow.id == disks.checkpoint_id)
     query = query.where(*which, disks.layer_id.is_not(None)).order_by(disks.checkpoint_id, disks.position)
     return _grouped((id_, layer) for id_, layer in session.execute(query) if layer is not None)
@@ -96,7 +113,7 @@ def _active(session: Session, which: Which) -> Ids:
 
 def _graph(session: Session, checkpoints: Which, heads: Which, layers: Which) -> Graph:
     """What these checkpoints and heads stand on, however far down, and what is discarded and not yet removed."""
-    disks = CheckpointDiskRow
+    disks = ArtifactRow
     frozen = select(disks.layer_id).join(CheckpointRow, CheckpointRow.id == disks.checkpoint_id).where(*checkpoints)
     tops = frozen.union(select(HeadDiskRow.layer_id).where(*heads)).subquery("tops")
     start = select(LayerRow.id, LayerRow.backing_id).join(tops, tops.c.layer_id == LayerRow.id)
@@ -112,12 +129,14 @@ def _own(tops: Iterable[int], graph: Graph) -> Iterator[int]:
     """The layers at or below these that snapctl did not make; each once, also in a damaged catalog."""
     seen: set[int] = set()
     for top in tops:
-        at: int | None = top
-        while at is not None and at in graph and at not in seen:
-            seen.add(at)
-            if graph[at].operation_id is None:
-                yield at
-            at = graph[at].backing_id
+        for id_ in walk(top, lambda id_: _below(id_, graph), seen):
+            if id_ in graph and graph[id_].operation_id is None:
+                yield id_
+
+
+def _below(id_: int, graph: Graph) -> int | None:
+    below: int | None = graph[id_].backing_id if id_ in graph else None
+    return below
 
 
 def _grouped(pairs: Iterable[tuple[str, int]]) -> Ids:

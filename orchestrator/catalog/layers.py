@@ -12,11 +12,11 @@ from sqlalchemy import Select, delete, exists, select, update
 from sqlalchemy.orm import Session, aliased
 
 from ..errors import CatalogError
-from ..model import CheckpointState, Layer
+from ..model import Chain, CheckpointState, Layer, chain_of
 from . import rows
 from .database import upsert
 from .reachability import Node, unneeded
-from .tables import CheckpointDiskRow, CheckpointRow, HeadDiskRow, LayerRow, MemberRow, OperationRow
+from .tables import ArtifactRow, CheckpointRow, HeadDiskRow, LayerRow, MemberRow, OperationRow
 
 Backing = aliased(LayerRow, name="backing")
 
@@ -43,19 +43,17 @@ def find(session: Session, host_uuid: str, path: str) -> Layer | None:
     return rows.layer(*found) if found else None
 
 
-def chain(session: Session, host_uuid: str, path: str) -> list[Layer]:
+def chain(session: Session, host_uuid: str, path: str) -> Chain[Layer]:
     """The layer at `path` and all below it, nearest first."""
     top = session.scalar(select(LayerRow.id).where(LayerRow.host_uuid == host_uuid, LayerRow.path == path))
     if top is None:
-        return []
+        return Chain()
     found = session.execute(with_backing().where(LayerRow.id.in_(_at_or_below([top]))))
-    by_path = {row.path: rows.layer(row, backing) for row, backing in found}
-    walk = [by_path.pop(path)]
-    while (below := walk[-1].backing) is not None:
-        if below not in by_path:
-            raise CatalogError(f"the catalog's row of layer {walk[-1].path} is damaged: it stands on itself")
-        walk.append(by_path.pop(below))
-    return walk
+    chain = chain_of(path, {row.path: rows.layer(row, backing) for row, backing in found})
+    lowest = chain.layers[-1]
+    if lowest.backing is not None:  # it is in the chain already: a foreign key has every backing file catalogued
+        raise CatalogError(f"the catalog's row of layer {lowest.path} is damaged: it stands on itself")
+    return chain
 
 
 def discarded(session: Session, operation_id: str, domain_uuid: str) -> list[Layer]:
@@ -77,7 +75,7 @@ def freed_by(session: Session, checkpoint_ids: Sequence[str]) -> list[Layer]:
 
 
 def frozen_by(session: Session, checkpoint_id: str) -> list[int]:
-    disks = CheckpointDiskRow
+    disks = ArtifactRow
     query = select(disks.layer_id).where(disks.checkpoint_id == checkpoint_id, disks.layer_id.is_not(None))
     return [layer_id for layer_id in session.scalars(query) if layer_id is not None]
 
@@ -106,7 +104,7 @@ def put(session: Session, place: Place, layers: Iterable[Layer]) -> None:
         if row is None:
             _insert(session, place, layer)
         elif not session.scalar(_is_relied_upon(row.id)):
-            row.capacity = layer.capacity
+            row.capacity, row.kind = layer.capacity, layer.kind
             row.physical, row.allocation, row.mtime = layer.physical, layer.allocation, layer.mtime
             row.sha256 = layer.sha256
             session.flush()
@@ -122,6 +120,7 @@ def _insert(session: Session, place: Place, layer: Layer) -> None:
         "target": layer.target,
         "format": layer.format,
         "capacity": layer.capacity,
+        "kind": layer.kind,
         "backing_id": backing,
         "operation_id": layer.operation_id,
         "physical": layer.physical,
@@ -158,9 +157,7 @@ def _row(host_uuid: str, path: str) -> Select[LayerRow]:
 
 
 def _is_relied_upon(layer_id: int) -> Select[bool]:
-    return select(
-        exists().where(LayerRow.backing_id == layer_id) | exists().where(CheckpointDiskRow.layer_id == layer_id)
-    )
+    return select(exists().where(LayerRow.backing_id == layer_id) | exists().where(ArtifactRow.layer_id == layer_id))
 
 
 def _lowest_first(layers: Iterable[Layer]) -> list[Layer]:
@@ -204,7 +201,7 @@ def _unneeded(session: Session, domain_uuid: str, released: Sequence[int], witho
 
 def _held(session: Session, layer_ids: Sequence[int], without: Sequence[str]) -> set[int | None]:
     """Which of these layers a checkpoint, a head, or a layer that is not one of them stands on."""
-    disks = CheckpointDiskRow
+    disks = ArtifactRow
     frozen = (
         select(disks.layer_id)
         .join(CheckpointRow, CheckpointRow.id == disks.checkpoint_id)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
+
+from ..model import walk
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +26,14 @@ def unneeded(nodes: Iterable[Node]) -> set[int]:
     needed: set[int] = set()
     for node in graph.values():
         if node.held:
-            _mark(node, graph, needed)
+            deque(walk(node.id, lambda id_: _backing(id_, graph), needed), maxlen=0)
     return {node.id for node in graph.values() if node.ours and node.id not in needed}
 
 
-def _mark(top: Node, graph: dict[int, Node], needed: set[int]) -> None:
-    node: Node | None = top
-    while node is not None and node.id not in needed:  # below a marked one all is marked
-        needed.add(node.id)
-        node = graph.get(node.backing) if node.backing is not None else None
+def _backing(id_: int, graph: Mapping[int, Node] | Mapping[int, Held]) -> int | None:
+    """What it stands on, if that is in the graph."""
+    below = graph[id_].backing
+    return below if below in graph else None
 
 
 # --------------------------------------------------------------------------- of all checkpoints at once
@@ -83,9 +85,4 @@ def _join(keeper: dict[int, str], layer_id: int, holder: str) -> None:
 
 def _free_from(top: Held, graph: dict[int, Held], keeper: dict[int, str]) -> Iterator[int]:
     """The layer and those below it, down to the first that something needs."""
-    layer: Held | None = top
-    for _ in graph:  # in a damaged catalog they may go in a circle
-        if layer is None or layer.id in keeper:
-            return
-        yield layer.id
-        layer = graph.get(layer.backing) if layer.backing is not None else None
+    return takewhile(lambda id_: id_ not in keeper, walk(top.id, lambda id_: _backing(id_, graph)))

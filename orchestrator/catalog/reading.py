@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from posixpath import basename, dirname
+from posixpath import dirname
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, select
 from sqlalchemy.orm import Session, aliased
 
-from ..model import Checkpoint, CheckpointState, CheckpointSummary, Head
+from ..model import ArtifactKind, Checkpoint, CheckpointState, CheckpointSummary, Head
 from . import exclusive, rows
 from .database import beginning_with
 from .layers import Backing
-from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, DomainRow, HeadDiskRow, HeadRow, LayerRow, TagRow
+from .tables import ArtifactRow, CheckpointRow, DocumentRow, DomainRow, HeadDiskRow, HeadRow, LayerRow, TagRow
 
 _Parent = aliased(CheckpointRow, name="parent")
+_Memory = aliased(ArtifactRow, name="memory")
 _ITS_DOMAIN = and_(DomainRow.host_uuid == CheckpointRow.host_uuid, DomainRow.uuid == CheckpointRow.domain_uuid)
 
 
@@ -40,14 +41,14 @@ def checkpoint(session: Session, *which: ColumnElement[bool]) -> Checkpoint | No
         return None
     row, document = found
     tags = session.scalars(select(TagRow.tag).where(TagRow.checkpoint_id == row.id).order_by(TagRow.position)).all()
-    disks = (
-        select(CheckpointDiskRow, LayerRow, Backing.path)
-        .outerjoin(LayerRow, CheckpointDiskRow.layer_id == LayerRow.id)
+    artifacts = (
+        select(ArtifactRow, LayerRow, Backing.path)
+        .outerjoin(LayerRow, ArtifactRow.layer_id == LayerRow.id)
         .outerjoin(Backing, LayerRow.backing_id == Backing.id)
-        .where(CheckpointDiskRow.checkpoint_id == row.id)
-        .order_by(CheckpointDiskRow.position)
+        .where(ArtifactRow.checkpoint_id == row.id)
+        .order_by(ArtifactRow.position)
     )
-    return rows.checkpoint(row, document, tags, list(session.execute(disks)))
+    return rows.checkpoint(row, document, tags, list(session.execute(artifacts)))
 
 
 def some_checkpoint(session: Session, host_uuid: str, domain_uuid: str) -> Checkpoint | None:
@@ -83,12 +84,12 @@ def summaries(session: Session, *which: ColumnElement[bool]) -> list[CheckpointS
 
 
 def _summaries(which: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]:
-    """Columns named as the fields of `CheckpointSummary`, the SHA-256 and the damage."""
+    """Columns named as the fields of `CheckpointSummary`, whether it is not hashed yet, and the damage."""
     row = CheckpointRow
     disk_bytes = (
         select(func.coalesce(func.sum(LayerRow.allocation), 0))
-        .join(CheckpointDiskRow, CheckpointDiskRow.layer_id == LayerRow.id)
-        .where(CheckpointDiskRow.checkpoint_id == row.id, LayerRow.operation_id.is_not(None))
+        .join(ArtifactRow, ArtifactRow.layer_id == LayerRow.id)
+        .where(ArtifactRow.checkpoint_id == row.id, LayerRow.operation_id.is_not(None))
         .scalar_subquery()
     )
     return (
@@ -97,13 +98,14 @@ def _summaries(which: Sequence[ColumnElement[bool]]) -> Select[*tuple[Any, ...]]
             DomainRow.name.label("domain"),
             _Parent.name.label("parent"),
             HeadRow.checkpoint_id.is_not(None).label("current"),
-            row.memory_size.label("memory_bytes"),
-            row.memory_sha256.label("sha256"),
+            func.coalesce(_Memory.size, 0).label("memory_bytes"),
+            and_(_Memory.path.is_not(None), _Memory.sha256.is_(None)).label("unhashed"),
             *(row.damage, row.expires, row.protected),
             cast(disk_bytes, BigInteger).label("disk_bytes"),
         )
         .join(DomainRow, _ITS_DOMAIN)
         .outerjoin(_Parent, _Parent.id == row.parent_id)
+        .outerjoin(_Memory, and_(_Memory.checkpoint_id == row.id, _Memory.kind == ArtifactKind.MEMORY))
         .outerjoin(HeadRow, HeadRow.checkpoint_id == row.id)
         .where(*which)
         .order_by(row.created, row.id)
@@ -136,11 +138,16 @@ def head(session: Session, host_uuid: str, domain_uuid: str) -> Head | None:
 
 
 def known_paths(session: Session, host_uuid: str, directory: str) -> list[str]:
-    """Every catalogued file right in that directory, sorted. A memory image lies in one named after its checkpoint."""
+    """Every catalogued file right in that directory, sorted."""
     directory = directory.rstrip("/")
     below = beginning_with(session, LayerRow.path, f"{directory}/")
     layers = select(LayerRow.path).where(LayerRow.host_uuid == host_uuid, below)
-    row = CheckpointRow
-    memory = select(row.memory_path).where(row.host_uuid == host_uuid, row.id == basename(directory))
-    found = {*session.scalars(layers), *session.scalars(memory)}
+    row = ArtifactRow
+    own = (
+        select(row.path)
+        .join(CheckpointRow, CheckpointRow.id == row.checkpoint_id)
+        .where(CheckpointRow.host_uuid == host_uuid, row.kind != ArtifactKind.DISK)
+        .where(beginning_with(session, row.path, f"{directory}/"))
+    )
+    found = {*session.scalars(layers), *session.scalars(own)}
     return sorted(path for path in found if dirname(path) == (directory or "/"))

@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from ..model import (
     CatalogCondition,
+    Chain,
     Checkpoint,
     CheckpointSummary,
     Collapsible,
@@ -91,7 +92,7 @@ class SqlCatalog:
         with self._database.read() as session:
             return layers.find(session, self._host.uuid, path)
 
-    def chain(self, path: str) -> list[Layer]:
+    def chain(self, path: str) -> Chain[Layer]:
         with self._database.read() as session:
             return layers.chain(session, self._host.uuid, path)
 

@@ -6,7 +6,7 @@ number, time or JSON text raises `CatalogError` and names the row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
@@ -15,20 +15,25 @@ import msgspec
 
 from ..errors import CatalogError
 from ..model import (
+    Artifact,
+    ArtifactKind,
     Checkpoint,
     CheckpointDisk,
     CheckpointState,
     CheckpointSummary,
     Head,
+    Labels,
     Layer,
+    LayerKind,
     MemberRecord,
     MemoryImage,
     OperationRecord,
+    Origin,
     Owner,
     shown_state,
 )
-from ..store.layout import is_made_by
-from .tables import CheckpointDiskRow, CheckpointRow, DocumentRow, HeadRow, LayerRow, MemberRow, OperationRow
+from ..store.layout import is_directory_of, is_made_by
+from .tables import ArtifactRow, CheckpointRow, DocumentRow, HeadRow, LayerRow, MemberRow, OperationRow
 
 T = TypeVar("T")
 
@@ -97,11 +102,14 @@ def layer(row: LayerRow, backing: str | None) -> Layer:
 def _layer(row: LayerRow, backing: str | None) -> dict[str, Any]:
     if row.operation_id is not None:
         _check_place(f"layer {row.path}", row.path, row.domain_uuid, row.operation_id)
+        if row.kind != LayerKind.FILE:
+            raise _damaged(f"layer {row.path}", ValueError("snapctl makes files only"))
     return {
         "path": row.path,
         "target": row.target,
         "format": row.format,
         "capacity": row.capacity,
+        "kind": row.kind,
         "backing": backing,
         "operation_id": row.operation_id,
         "physical": row.physical,
@@ -115,81 +123,118 @@ def _layer(row: LayerRow, backing: str | None) -> dict[str, Any]:
 # --------------------------------------------------------------------------- checkpoints
 
 _SAME = (
-    *("id", "host_uuid", "domain_uuid", "domain_name", "name", "parent_id", "mode", "state", "description"),
-    *("persistent", "machine", "emulator", "qemu_version", "libvirt_version", "damage", "protected"),
+    "id",
+    "operation_id",
+    "host_uuid",
+    "domain_uuid",
+    "domain_name",
+    "parent_id",
+    "mode",
+    "state",
+    "directory",
+    "damage",
 )
-"""Columns that bear the name of the field they hold."""
+_LABELS = ("name", "description", "protected")
+_ORIGIN = ("persistent", "machine", "emulator", "qemu_version", "libvirt_version")
+"""Columns that bear the name of the field they hold: of a checkpoint, its labels and its origin."""
 
 _STATES = frozenset(CheckpointState)
 
-_MEMORY = ("path", "size", "was_running", "version", "compression", "data_length", "sha256")
+_ARTIFACT = ("kind", "target", "path", "format", "size", "sha256")
+_DISK = ("target", "device", "readonly", "path", "format", "source_type")
+_MEMORY = ("path", "size", "was_running", "version", "data_length", "sha256")
 
 
 def checkpoint_row(checkpoint: Checkpoint) -> CheckpointRow:
+    expires = checkpoint.labels.expires
     return CheckpointRow(
         created=timestamp(checkpoint.created),
-        expires=timestamp(checkpoint.expires) if checkpoint.expires else None,
+        expires=timestamp(expires) if expires else None,
         **{name: getattr(checkpoint, name) for name in _SAME},
-        **{f"memory_{name}": getattr(checkpoint.memory, name) for name in _MEMORY},
+        **{name: getattr(checkpoint.labels, name) for name in _LABELS},
+        **{name: getattr(checkpoint.origin, name) for name in _ORIGIN},
     )
 
 
 def document_row(checkpoint: Checkpoint) -> DocumentRow:
-    return DocumentRow(checkpoint_id=checkpoint.id, cpu=checkpoint.cpu, domain_xml=checkpoint.domain_xml)
+    origin = checkpoint.origin
+    return DocumentRow(checkpoint_id=checkpoint.id, cpu=origin.cpu, domain_xml=origin.domain_xml)
 
 
-def disk_row(checkpoint_id: str, position: int, disk: CheckpointDisk, layer_id: int | None) -> CheckpointDiskRow:
-    return CheckpointDiskRow(
-        checkpoint_id=checkpoint_id,
-        target=disk.target,
-        position=position,
-        device=disk.device,
-        readonly=disk.readonly,
-        path=disk.path,
-        format=disk.format,
-        source_type=disk.source_type,
-        layer_id=layer_id,
-    )
+def artifact_rows(checkpoint: Checkpoint, layer_ids: Mapping[str, int]) -> Iterator[ArtifactRow]:
+    """`layer_ids` are those of the frozen layers, by path."""
+    columns = [
+        *([_memory_columns(checkpoint.memory)] if checkpoint.memory is not None else []),
+        *(_disk_columns(disk, layer_ids) for disk in checkpoint.disks),
+        *(_values(each, _ARTIFACT) for each in checkpoint.sidecars),
+    ]
+    for position, each in enumerate(columns):
+        yield ArtifactRow(checkpoint_id=checkpoint.id, position=position, **each)
+
+
+def _memory_columns(memory: MemoryImage) -> dict[str, Any]:
+    return {"kind": ArtifactKind.MEMORY, "format": memory.compression, **_values(memory, _MEMORY)}
+
+
+def _disk_columns(disk: CheckpointDisk, layer_ids: Mapping[str, int]) -> dict[str, Any]:
+    layer_id = layer_ids[disk.layer.path] if disk.layer is not None else None
+    return {"kind": ArtifactKind.DISK, "layer_id": layer_id, **_values(disk, _DISK)}
+
+
+def _values(of: object, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in names}
 
 
 def checkpoint(
     row: CheckpointRow,
     document: DocumentRow,
     tags: Sequence[str],
-    disks: Sequence[tuple[CheckpointDiskRow, LayerRow | None, str | None]],
+    artifacts: Sequence[tuple[ArtifactRow, LayerRow | None, str | None]],
 ) -> Checkpoint:
     what = f"checkpoint {row.id}"
-    _check_place(what, row.memory_path, row.domain_uuid, row.id)
-    values = {name: getattr(row, name) for name in _SAME} | {
+    if not is_directory_of(row.directory, row.domain_uuid, row.operation_id):
+        raise _damaged(what, ValueError(f"{row.directory!r} is not where snapctl makes a directory"))
+    by_kind: dict[str, list[tuple[ArtifactRow, LayerRow | None, str | None]]] = {kind: [] for kind in ArtifactKind}
+    for each in artifacts:
+        by_kind.setdefault(each[0].kind, []).append(each)
+    if unknown := by_kind.keys() - set(ArtifactKind):
+        raise _damaged(what, ValueError(f"{min(unknown)!r} is no kind of artifact"))
+    memory = [_memory(what, row, image) for image, *_ in by_kind[ArtifactKind.MEMORY]]
+    if len(memory) > 1:
+        raise _damaged(what, ValueError("it has two memory images"))
+    labels = {"tags": tags, "expires": _instant_or_none(what, row.expires), **_values(row, _LABELS)}
+    origin = {"cpu": document.cpu, "domain_xml": document.domain_xml, **_values(row, _ORIGIN)}
+    values = _values(row, _SAME) | {
         "created": instant(what, row.created),
-        "expires": _instant_or_none(what, row.expires),
-        "cpu": document.cpu,
-        "domain_xml": document.domain_xml,
-        "memory": checked(MemoryImage, what, {name: getattr(row, f"memory_{name}") for name in _MEMORY}),
-        "disks": [_disk(*disk) for disk in disks],
-        "tags": tags,
+        "labels": checked(Labels, what, labels),
+        "origin": checked(Origin, what, origin),
+        "memory": memory[0] if memory else None,
+        "disks": [_disk(*disk) for disk in by_kind[ArtifactKind.DISK]],
+        "sidecars": [_sidecar(what, row, each) for each, *_ in by_kind[ArtifactKind.SIDECAR]],
     }
     return checked(Checkpoint, what, values)
 
 
-def _disk(row: CheckpointDiskRow, layer: LayerRow | None, backing: str | None) -> dict[str, Any]:
-    return {
-        "target": row.target,
-        "device": row.device,
-        "readonly": row.readonly,
-        "path": row.path,
-        "format": row.format,
-        "source_type": row.source_type,
-        "layer": _layer(layer, backing) if layer else None,
-    }
+def _memory(what: str, row: CheckpointRow, image: ArtifactRow) -> MemoryImage:
+    _check_place(what, image.path, row.domain_uuid, row.operation_id)
+    return checked(MemoryImage, what, {"compression": image.format, **_values(image, _MEMORY)})
+
+
+def _sidecar(what: str, row: CheckpointRow, artifact: ArtifactRow) -> Artifact:
+    _check_place(what, artifact.path, row.domain_uuid, row.operation_id)
+    return checked(Artifact, what, _values(artifact, _ARTIFACT))
+
+
+def _disk(row: ArtifactRow, layer: LayerRow | None, backing: str | None) -> dict[str, Any]:
+    return {**_values(row, _DISK), "layer": _layer(layer, backing) if layer else None}
 
 
 def summary(columns: Mapping[str, Any], tags: Sequence[str], kept_bytes: int) -> CheckpointSummary:
-    """From columns named as the fields, `sha256` and `damage`; `kept_bytes` are those of layers it alone keeps."""
+    """From columns named as the fields, `unhashed` and `damage`; `kept_bytes` are those of layers it alone keeps."""
     what, state = f"checkpoint {columns['id']}", columns["state"]
     if state not in _STATES:
         raise _damaged(what, ValueError(f"{state!r} is no state"))
-    state = shown_state(CheckpointState(state), columns["damage"], columns["sha256"])
+    state = shown_state(CheckpointState(state), columns["damage"], bool(columns["unhashed"]))
     values = {**columns, "created": instant(what, columns["created"]), "state": state, "tags": tags}
     values["expires"] = _instant_or_none(what, columns["expires"])
     memory = columns["memory_bytes"]

@@ -84,9 +84,10 @@ class LayerRow(Base):
     target: Mapped[str]
     format: Mapped[str]
     capacity: Mapped[int]
+    kind: Mapped[str]  # whether it lies in a file or on a block device
     backing_id: Mapped[int | None] = mapped_column(ForeignKey("layer.id"), index=True)
     operation_id: Mapped[Id | None]  # that created it; no foreign key: a catalog may outlive its journal
-    physical: Mapped[int | None]
+    physical: Mapped[int | None]  # this and the next two of a file that froze
     allocation: Mapped[int | None]
     mtime: Mapped[str | None]
     sha256: Mapped[str | None]  # of a frozen one, once a deep verify has read it
@@ -107,19 +108,14 @@ class CheckpointRow(Base):
     created: Mapped[Time]
     mode: Mapped[str]
     state: Mapped[str]
+    operation_id: Mapped[Id]  # that made it; no foreign key: a catalog may outlive its journal
+    directory: Mapped[str]  # that holds its own files
     description: Mapped[str]
     persistent: Mapped[bool]
     machine: Mapped[str]
     emulator: Mapped[str]
     qemu_version: Mapped[str]
     libvirt_version: Mapped[str]
-    memory_path: Mapped[str]
-    memory_size: Mapped[int]
-    memory_was_running: Mapped[bool]
-    memory_version: Mapped[int]
-    memory_compression: Mapped[str]
-    memory_data_length: Mapped[int]
-    memory_sha256: Mapped[str | None]
     damage: Mapped[str | None]  # what the last verify found wrong
     expires: Mapped[Time | None]
     protected: Mapped[bool]
@@ -143,21 +139,31 @@ class TagRow(Base):
     position: Mapped[int]
 
 
-class CheckpointDiskRow(Base):
-    """A disk as a checkpoint recorded it; `layer_id` is the frozen layer of a writable one."""
+class ArtifactRow(Base):
+    """One file of a checkpoint, or a disk of its guest that did not freeze; what kind says which columns it has.
 
-    __tablename__ = "checkpoint_disk"
+    A memory image has what its header says. A disk has what the domain XML said of it, and `layer_id` is the
+    layer that froze, which knows its own size and SHA-256; it is NULL for a disk that is not writable.
+    """
+
+    __tablename__ = "artifact"
 
     checkpoint_id: Mapped[Id] = mapped_column(ForeignKey("checkpoint.id", ondelete="CASCADE"), primary_key=True)
-    target: Mapped[str] = mapped_column(primary_key=True)
-    position: Mapped[int]
-    device: Mapped[str]
-    readonly: Mapped[bool]
-    path: Mapped[str | None]
-    format: Mapped[str | None]
-    source_type: Mapped[str]
+    position: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    target: Mapped[str | None]
+    path: Mapped[str | None] = mapped_column(index=True)  # NULL for an empty drive
+    format: Mapped[str | None]  # of a memory image: how it is compressed
+    size: Mapped[int | None]
+    sha256: Mapped[str | None]
     # Only a hidden checkpoint's layer is ever dropped before it: `layers.forget` sees to that.
     layer_id: Mapped[int | None] = mapped_column(ForeignKey("layer.id", ondelete="SET NULL"), index=True)
+    device: Mapped[str | None]  # this and the next two of a disk
+    readonly: Mapped[bool | None]
+    source_type: Mapped[str | None]
+    was_running: Mapped[bool | None]  # this and the next two of a memory image
+    version: Mapped[int | None]
+    data_length: Mapped[int | None]
 
 
 class HeadRow(Base):

@@ -5,27 +5,23 @@ No operation is open and no lease is held: each function is one transaction that
 
 from __future__ import annotations
 
-from posixpath import basename, dirname
-
 from sqlalchemy import ColumnElement, select, union, update
 from sqlalchemy.orm import Session, aliased
 
-from ..model import CheckpointState, Layer
-from .tables import CheckpointDiskRow, CheckpointRow, LayerRow
+from ..model import ArtifactKind, CheckpointState, Layer
+from .tables import ArtifactRow, CheckpointRow, LayerRow
 
 
 def relying_on(host_uuid: str, path: str) -> tuple[ColumnElement[bool], ...]:
     """Which checkpoints are ready and could not be restored without that file."""
     at = select(LayerRow.id).where(LayerRow.host_uuid == host_uuid, LayerRow.path == path).cte("above", recursive=True)
     above = at.union(select(LayerRow.id).join(at, LayerRow.backing_id == at.c.id))
-    disk, its = CheckpointDiskRow, aliased(CheckpointRow)
-    memory = select(its.id).where(its.id == basename(dirname(path)), its.memory_path == path)  # as all are placed
-    other = select(its.id).join(disk, disk.checkpoint_id == its.id).where(disk.layer_id.is_(None), disk.path == path)
+    artifact, its = ArtifactRow, aliased(CheckpointRow)
+    own = select(its.id).join(artifact, artifact.checkpoint_id == its.id).where(artifact.path == path)
     # Asked apart, each is served by an index. So is the whole, unless asked for the host: SQLite takes that index then.
     needing = union(
-        select(disk.checkpoint_id).where(disk.layer_id.in_(select(above.c.id))),
-        memory.where(its.host_uuid == host_uuid),
-        other.where(its.host_uuid == host_uuid),
+        select(artifact.checkpoint_id).where(artifact.layer_id.in_(select(above.c.id))),
+        own.where(its.host_uuid == host_uuid),
     )
     return CheckpointRow.id.in_(needing), CheckpointRow.state == CheckpointState.READY
 
@@ -37,8 +33,8 @@ def mark_damage(session: Session, checkpoint_id: str, damage: str | None) -> Non
 
 def record_memory_read(session: Session, checkpoint_id: str, sha256: str) -> None:
     """Only where there is none: once taken, a hash stays."""
-    unread = (CheckpointRow.id == checkpoint_id, CheckpointRow.memory_sha256.is_(None))
-    session.execute(update(CheckpointRow).where(*unread).values(memory_sha256=sha256))
+    image = (ArtifactRow.checkpoint_id == checkpoint_id, ArtifactRow.kind == ArtifactKind.MEMORY)
+    session.execute(update(ArtifactRow).where(*image, ArtifactRow.sha256.is_(None)).values(sha256=sha256))
 
 
 def record_layer_read(session: Session, host_uuid: str, layer: Layer, sha256: str) -> None:

@@ -30,7 +30,11 @@ def report_edits(session: Session, done: Sequence[Outcome], became: str) -> None
 
 def report_plans(session: Session, planned: Plan | Sequence[Plan]) -> None:
     """What would be done."""
-    session.data(planned, lambda: render.plans(planned if isinstance(planned, Sequence) else [planned]))
+    from .render import documents
+
+    plans = planned if isinstance(planned, Sequence) else [planned]
+    found = [documents.plan(each) for each in plans]
+    session.data(found if isinstance(planned, Sequence) else found[0], lambda: render.plans(plans))
     session.note("this was a dry run: nothing was changed")
 
 

@@ -16,11 +16,12 @@ from .session import Session
 @click.pass_obj
 def show(session: Session, domain: str, name: str) -> None:
     """Show everything about the checkpoint NAME of DOMAIN."""
-    from .render.details import details, document
+    from .render import documents
+    from .render.details import details
     from .report import report_unfinished
 
     with session.coordinator() as coordinator:
         found = coordinator.show(domain, name)
         operations = coordinator.unfinished(domain)
-    session.data(document(found), lambda: details(found, session.now))
+    session.data(documents.details(found), lambda: details(found, session.now))
     report_unfinished(session, operations)

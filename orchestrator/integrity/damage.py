@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from posixpath import normpath
 
 from ..errors import HypervisorError, IntegrityError
 from ..formats import imagexml, qcow2, saveimage
-from ..model import Checkpoint, FileFacts, Finding, Layer, MemoryImage
+from ..model import Artifact, Chain, Checkpoint, FileFacts, Finding, Layer, MemoryImage
 from .headers import header_problem
 
-Chains = Mapping[str, Sequence[Layer]]
+Chains = Mapping[str, Chain[Layer]]
 """By target: the frozen layer of a disk, and all below it that are catalogued, nearest first."""
 
 
@@ -31,12 +30,12 @@ def relied_on(checkpoint: Checkpoint, chains: Chains) -> list[str]:
     """Every file that a checkpoint needs to be restored, each once."""
     layers = [layer.path for layer, _ in _layers(chains)]
     others = [disk.file for disk in checkpoint.disks if disk.file is not None]
-    return list(dict.fromkeys([checkpoint.memory.path, *layers, *others]))
+    return list(dict.fromkeys([*checkpoint.own_files, *layers, *others]))
 
 
 def qcow2_layers(layers: Iterable[Layer]) -> list[str]:
     """Those whose header can be read: images of the kind, in files."""
-    return [layer.path for layer in layers if layer.format == "qcow2" and layer.physical is not None]
+    return [layer.path for layer in layers if layer.format == "qcow2" and layer.is_frozen_file]
 
 
 def check_files(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> None:
@@ -54,9 +53,12 @@ def check_files(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> None:
 
 def damage(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> Iterator[Finding]:
     """The files of a checkpoint that are not what the catalog says: one finding for each."""
-    memory = checkpoint.memory.path
-    if problem := _memory_problem(checkpoint, seen):
-        yield Finding(path=memory, problem=f"the memory image {memory} {problem}")
+    memory = checkpoint.memory
+    if memory is not None and (problem := _memory_problem(checkpoint, memory, seen)):
+        yield Finding(path=memory.path, problem=f"the memory image {memory.path} {problem}")
+    for sidecar in checkpoint.sidecars:
+        if problem := _sidecar_problem(sidecar, seen):
+            yield Finding(path=sidecar.path, problem=f"the file {sidecar.path} {problem}")
     for layer, below in _layers(chains):
         if problem := _layer_problem(layer, below, seen):
             yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
@@ -65,10 +67,10 @@ def damage(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> Iterator[Findi
             yield Finding(path=disk.file, problem=f"the {disk.device} image {disk.file} is missing")
 
 
-def layer_damage(chain: Sequence[Layer], seen: Seen) -> Iterator[Finding]:
+def layer_damage(chain: Chain[Layer], seen: Seen) -> Iterator[Finding]:
     """The same for layers alone, nearest first; the last one's backing file is not looked for."""
-    for layer, below in pairwise([*chain, None]):
-        if layer is not None and (problem := _layer_problem(layer, below, seen)):
+    for layer, below in chain.pairs():
+        if problem := _layer_problem(layer, below, seen):
             yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
 
 
@@ -76,14 +78,22 @@ def _layers(chains: Chains) -> Iterator[tuple[Layer, Layer | None]]:
     """Each layer once, with the one below it."""
     known: set[str] = set()
     for chain in chains.values():
-        for layer, below in pairwise([*chain, None]):
-            if layer is not None and layer.path not in known:
+        for layer, below in chain.pairs():
+            if layer.path not in known:
                 known.add(layer.path)
                 yield layer, below
 
 
-def _memory_problem(checkpoint: Checkpoint, seen: Seen) -> str | None:
-    memory = checkpoint.memory
+def _sidecar_problem(sidecar: Artifact, seen: Seen) -> str | None:
+    found = seen.facts[sidecar.path]
+    if found is None:
+        return "is missing"
+    if sidecar.size is not None and found.physical != sidecar.size:
+        return f"has {found.physical} bytes, not {sidecar.size}"
+    return _hash_problem(sidecar.sha256, seen.hashes.get(sidecar.path))
+
+
+def _memory_problem(checkpoint: Checkpoint, memory: MemoryImage, seen: Seen) -> str | None:
     found, head = seen.facts[memory.path], seen.heads.get(memory.path, b"")
     if found is None:
         return "is missing"
@@ -92,7 +102,7 @@ def _memory_problem(checkpoint: Checkpoint, seen: Seen) -> str | None:
     try:
         return (
             _header_problem(memory, saveimage.parse_header(head))
-            or _xml_problem(checkpoint.domain_xml, saveimage.domain_xml(head))
+            or _xml_problem(checkpoint.origin.domain_xml, saveimage.domain_xml(head))
             or _pairing_problem(checkpoint)
             or _hash_problem(memory.sha256, seen.hashes.get(memory.path))
         )
@@ -122,7 +132,7 @@ def _xml_problem(catalogued: str, inside: str | None) -> str | None:
 
 def _pairing_problem(checkpoint: Checkpoint) -> str | None:
     """The disks that the memory was saved with are the layers that the catalog pairs it with."""
-    saved = imagexml.writable_sources(checkpoint.domain_xml)
+    saved = imagexml.writable_sources(checkpoint.origin.domain_xml)
     paired = {target: layer.path for target, layer in checkpoint.layers.items()}
     for target in sorted(saved.keys() | paired.keys()):
         if saved.get(target) != paired.get(target):
@@ -131,8 +141,8 @@ def _pairing_problem(checkpoint: Checkpoint) -> str | None:
 
 
 def _layer_problem(layer: Layer, below: Layer | None, seen: Seen) -> str | None:
-    if layer.physical is None and layer.operation_id is None:
-        return None  # a block device: libvirt's volumes say nothing of it
+    if layer.is_block:
+        return None  # libvirt's volumes say nothing of it
     found = seen.facts[layer.path]
     if found is None:
         return "is missing"

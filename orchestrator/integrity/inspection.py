@@ -40,7 +40,8 @@ class Inspection:
         """
         paths = relied_on(checkpoint, chains)
         self._facts |= self._hypervisor.storage.facts_of([path for path in paths if path not in self._facts])
-        self._look_into_memory(checkpoint.memory.path)
+        if checkpoint.memory is not None:
+            self._look_into_memory(checkpoint.memory.path)
         for path in into:
             self._look_into(path, qcow2.HEAD_LENGTH)
         return Seen(

@@ -24,9 +24,8 @@ def users(domains: Iterable[DomainDisks]) -> dict[str, str]:
     found: dict[str, str] = {}
     for domain in domains:
         for disk in (*domain.persistent_disks, *domain.disks):
-            for source in (disk.source, *disk.backing):
-                if source is not None:
-                    found[normpath(source.path)] = f"{domain.name} needs it for its disk {disk.target}"
+            for source in disk.chain:
+                found[normpath(source.path)] = f"{domain.name} needs it for its disk {disk.target}"
     return found
 
 

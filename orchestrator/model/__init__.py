@@ -5,7 +5,7 @@ times are timezone-aware UTC, all paths are names in the **hypervisor's** file s
 stored in the journal and printed as JSON just as it stands here, so a field's name is a contract.
 
 guest       what libvirt says of a host, a domain and its disks
-layer       image files: the layers of a backing chain
+layer       image files: layers, and the chains that they make
 checkpoint  what the catalog records: checkpoints, heads, and their short forms
 operation   what a verb does: kinds, journal rows, outcomes
 reports     what the reading verbs return
@@ -13,6 +13,9 @@ names       which names and texts people may give
 """
 
 from .checkpoint import (
+    Artifact,
+    ArtifactKind,
+    CaptureMode,
     Checkpoint,
     CheckpointDetails,
     CheckpointDisk,
@@ -21,10 +24,11 @@ from .checkpoint import (
     Head,
     Labels,
     MemoryImage,
+    Origin,
     shown_state,
 )
 from .guest import Device, Disk, Domain, DomainDisks, GuestState, Host, OffReason, Source
-from .layer import Collapsible, FileFacts, Layer, NewOverlay
+from .layer import Chain, Collapsible, FileFacts, Layer, LayerKind, NewOverlay, chain_of, walk
 from .names import LONGEST_DESCRIPTION, NAME, check_description, check_expiry, check_name, some
 from .operation import (
     After,
@@ -66,7 +70,11 @@ __all__ = [
     "NAME",
     "Advice",
     "After",
+    "Artifact",
+    "ArtifactKind",
+    "CaptureMode",
     "CatalogCondition",
+    "Chain",
     "Checkpoint",
     "CheckpointDetails",
     "CheckpointDisk",
@@ -91,6 +99,7 @@ __all__ = [
     "Host",
     "Labels",
     "Layer",
+    "LayerKind",
     "Level",
     "MemberRecord",
     "MemoryImage",
@@ -99,6 +108,7 @@ __all__ = [
     "OperationKind",
     "OperationRecord",
     "OperationState",
+    "Origin",
     "Outcome",
     "Owner",
     "Postponed",
@@ -112,11 +122,13 @@ __all__ = [
     "Usage",
     "Verdict",
     "VerifyReport",
+    "chain_of",
     "check_description",
     "check_expiry",
     "check_name",
     "runs_after",
     "shown_state",
     "some",
+    "walk",
     "what_becomes",
 ]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from .layer import Chain
+
 
 class GuestState(StrEnum):
     """What libvirt says of a domain, reduced to what snapctl must tell apart (virDomainState)."""
@@ -76,6 +78,11 @@ class Disk:
     @property
     def path(self) -> str | None:
         return self.source.path if self.source else None
+
+    @property
+    def chain(self) -> Chain[Source]:
+        """Its source and the chain below; nothing for an empty drive, or a source that has no path."""
+        return Chain((self.source, *self.backing) if self.source is not None else ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

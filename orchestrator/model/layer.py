@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
 from posixpath import basename
+from typing import Protocol, TypeVar, overload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,21 +28,29 @@ class FileFacts:
     backing: str | None = None
 
 
+class LayerKind(StrEnum):
+    """What a layer lies in."""
+
+    FILE = "file"
+    BLOCK = "block"  # a block device: its node says nothing of its content, so that there are no facts to compare
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One qcow2 (or raw base) file in a backing chain.
+    """One qcow2 (or raw base) image in a backing chain.
 
     `operation_id` names the operation of ours that created it; None for the user's own file,
-    which snapctl never deletes. `physical` and `mtime` are its facts when it froze; None while
-    it is active. `sha256` is None until a deep verify has read the whole of it. `rewritten_by` names
-    the operation that is pulling data from the layers below into it at this time: what the guest sees
-    in it stays the same, its facts do not.
+    which snapctl never deletes. `physical`, `allocation` and `mtime` are those of its file when it froze;
+    ask `is_block` and `is_active` rather than whether they are None. `sha256` is None until a deep verify
+    has read the whole of it. `rewritten_by` names the operation that is pulling data from the layers below
+    into it at this time: what the guest sees in it stays the same, its facts do not.
     """
 
     path: str
     target: str
     format: str
     capacity: int
+    kind: LayerKind = LayerKind.FILE
     backing: str | None = None
     operation_id: str | None = None
     physical: int | None = None
@@ -46,6 +58,97 @@ class Layer:
     mtime: str | None = None
     sha256: str | None = None
     rewritten_by: str | None = None
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is a block device, of which no facts are recorded, and which is never frozen by its file."""
+        return self.kind is LayerKind.BLOCK
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is an overlay that the guest writes to: a file that did not freeze yet."""
+        return self.kind is LayerKind.FILE and self.physical is None
+
+    @property
+    def is_frozen_file(self) -> bool:
+        """Whether it is a file that nothing may write to any more, and whose facts are recorded."""
+        return self.kind is LayerKind.FILE and self.physical is not None
+
+
+# --------------------------------------------------------------------------- chains
+
+K = TypeVar("K", bound=Hashable)
+
+
+def walk(top: K | None, below: Callable[[K], K | None], seen: set[K] | None = None) -> Iterator[K]:
+    """`top` and what is below it, nearest first, as `below` tells.
+
+    Ends where nothing is below, or where it has been before: what is read may go in a circle. Walks that
+    share one set of what was `seen` go over each place once.
+    """
+    known: set[K] = set() if seen is None else seen
+    at = top
+    while at is not None and at not in known:
+        known.add(at)
+        yield at
+        at = below(at)
+
+
+class Image(Protocol):
+    """What a chain is made of: a `Layer`, or a `Source` as a domain XML names it."""
+
+    @property
+    def path(self) -> str: ...
+
+
+ImageT = TypeVar("ImageT", bound=Image, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Chain(Sequence[ImageT]):
+    """An image and all that is below it, nearest first."""
+
+    layers: tuple[ImageT, ...] = ()
+
+    @property
+    def top(self) -> ImageT | None:
+        return self.layers[0] if self.layers else None
+
+    @property
+    def depth(self) -> int:
+        return len(self.layers)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return tuple(layer.path for layer in self.layers)
+
+    def contains(self, path: str) -> bool:
+        return path in self.paths
+
+    def pairs(self) -> Iterator[tuple[ImageT, ImageT | None]]:
+        """Each with the one below it."""
+        for layer, below in pairwise((*self.layers, None)):
+            assert layer is not None  # noqa: S101 - only the last one is None, and nothing comes after it
+            yield layer, below
+
+    def __len__(self) -> int:
+        return len(self.layers)
+
+    @overload
+    def __getitem__(self, index: int) -> ImageT: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[ImageT, ...]: ...
+    def __getitem__(self, index: int | slice) -> ImageT | tuple[ImageT, ...]:
+        return self.layers[index]
+
+
+def chain_of(path: str | None, layers: Mapping[str, Layer]) -> Chain[Layer]:
+    """The layer at `path` and those below it, as far as `layers`, by path, has them."""
+
+    def known(path: str | None) -> str | None:
+        return path if path is not None and path in layers else None
+
+    return Chain(tuple(layers[each] for each in walk(known(path), lambda each: known(layers[each].backing))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

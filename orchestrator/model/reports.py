@@ -109,7 +109,8 @@ class Holding:
     domain_uuid: str
     name: str
     id: str
-    memory: str  # path
+    files: tuple[str, ...]  # paths of those that it alone has: its memory image and its sidecars
+    memory: str | None  # which of them is the memory image
     layers: tuple[str, ...]  # paths of its frozen ones
     alone: tuple[str, ...]  # of the layers that nothing but it needs, frozen by it or further down
 
@@ -145,6 +146,7 @@ class CheckpointUsage:
     disk_bytes: int
     exclusive_bytes: int  # what to delete it alone would free
     shared_bytes: int  # of `disk_bytes`: what something else needs, too
+    sidecar_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,11 +160,12 @@ class DomainUsage:
     active_bytes: int  # its active overlays
     manifest_bytes: int  # what says in the store what the others are
     own_bytes: int
+    sidecar_bytes: int = 0  # what else its checkpoints keep
 
     @property
     def bytes(self) -> int:
         """Of what snapctl made."""
-        return self.memory_bytes + self.frozen_bytes + self.active_bytes + self.manifest_bytes
+        return self.memory_bytes + self.frozen_bytes + self.active_bytes + self.manifest_bytes + self.sidecar_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

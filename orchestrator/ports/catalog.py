@@ -7,6 +7,7 @@ from typing import Protocol
 
 from ..model import (
     CatalogCondition,
+    Chain,
     Checkpoint,
     CheckpointSummary,
     Collapsible,
@@ -50,7 +51,7 @@ class Catalog(Protocol):
 
     def head(self, domain_uuid: str) -> Head | None: ...
     def layer(self, path: str) -> Layer | None: ...
-    def chain(self, path: str) -> list[Layer]:
+    def chain(self, path: str) -> Chain[Layer]:
         """The layer at `path` and all below it that are catalogued, nearest first."""
 
     def layers_freed_by(self, *checkpoint_ids: str) -> list[Layer]:
@@ -64,7 +65,7 @@ class Catalog(Protocol):
         """Every catalogued file of a host or domain: as many queries for many checkpoints as for one."""
 
     def known_paths(self, directory: str) -> list[str]:
-        """Every catalogued file (memory images and layers) in that directory."""
+        """Every catalogued file (memory images, sidecars and layers) in that directory."""
 
     def unsettled(self, domain_uuid: str | None = None) -> list[OperationRecord]:
         """The operations that are open, oldest first."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import HypervisorError
-from ..model import Checkpoint, Domain, Head, Layer, Rebuilt, RebuiltDomain, Skipped
+from ..model import Checkpoint, Domain, Head, Layer, Rebuilt, RebuiltDomain, Skipped, chain_of
 from ..ports import Catalog, Hypervisor
 from ..store import manifest
 from ..store.contents import Directory, StoreContents, read_store
@@ -107,7 +107,7 @@ def _collapsed(store: StoreContents) -> dict[str, Layer]:
 def _with_collapsed(directory: Directory, collapsed: Mapping[str, Layer]) -> Directory:
     """One that was active when it was collapsed froze later, so its record is the newer one."""
     record = directory.record
-    newer = {path: layer for path, layer in collapsed.items() if layer.physical is not None}
+    newer = {path: layer for path, layer in collapsed.items() if layer.is_frozen_file}
     if directory.manifest is None or record is None or not any(layer.path in newer for layer in record.layers):
         return directory
     known = {layer.path: newer.get(layer.path, layer) for layer in record.layers}
@@ -116,19 +116,10 @@ def _with_collapsed(directory: Directory, collapsed: Mapping[str, Layer]) -> Dir
         for disk in record.checkpoint.disks
     )
     checkpoint = replace(record.checkpoint, disks=disks)
-    chains = (_chain(layer.path, known) for layer in checkpoint.layers.values())
+    chains = (chain_of(layer.path, known) for layer in checkpoint.layers.values())
     layers = {layer.path: layer for chain in chains for layer in chain}
     changed = replace(record, checkpoint=checkpoint, layers=tuple(layers.values()))
     return replace(directory, manifest=replace(directory.manifest, record=changed))
-
-
-def _chain(path: str | None, known: Mapping[str, Layer]) -> Iterator[Layer]:
-    """The layer at `path` and those below it, as far as they are known."""
-    walked: set[str] = set()
-    while path is not None and path in known and path not in walked:
-        walked.add(path)
-        yield known[path]
-        path = known[path].backing
 
 
 def _skipped(directory: str, record: Record | None, reason: str) -> Skipped:
@@ -142,7 +133,8 @@ def _fault(directory: Directory, facts: RebuildFacts) -> str:
     if directory.record is None:
         others = directory.paths - {overlay.path for overlay in directory.manifest.overlays}
         return f"no checkpoint was recorded of {', '.join(sorted(others))}" if others else ""
-    if directory.memory is None:
+    checkpoint = directory.record.checkpoint
+    if checkpoint.memory is not None and directory.memory is None:
         return "its memory image is missing"
     missing = sorted(directory.record.files & facts.missing)
     if missing:
@@ -151,11 +143,22 @@ def _fault(directory: Directory, facts: RebuildFacts) -> str:
 
 
 def _is_its_domain(record: Record, facts: RebuildFacts) -> bool:
-    xml = facts.saved_xml[record.checkpoint.memory.path]
+    xml = _domain_xml(record.checkpoint, facts)
     try:
         return xml is not None and manifest.digest(xml) == record.definition_sha256
     except HypervisorError:  # no domain XML
         return False
+
+
+def _domain_xml(checkpoint: Checkpoint, facts: RebuildFacts) -> str | None:
+    """What the guest's definition was: in its memory image, or recorded if there is none."""
+    if checkpoint.memory is None:
+        return checkpoint.origin.domain_xml
+    return facts.saved_xml[checkpoint.memory.path]
+
+
+def _with_domain_xml(checkpoint: Checkpoint, facts: RebuildFacts) -> Checkpoint:
+    return replace(checkpoint, origin=replace(checkpoint.origin, domain_xml=_domain_xml(checkpoint, facts) or ""))
 
 
 def _domain(records: Sequence[Record], facts: RebuildFacts, collapsed: Mapping[str, Layer]) -> RebuiltDomain:
@@ -166,10 +169,7 @@ def _domain(records: Sequence[Record], facts: RebuildFacts, collapsed: Mapping[s
         layers = {layer.path: layer for layer in record.layers} | layers
     checkpoints = _parents_first(
         _adopted(
-            [
-                replace(record.checkpoint, domain_xml=facts.saved_xml[record.checkpoint.memory.path] or "")
-                for record in records
-            ],
+            [_with_domain_xml(record.checkpoint, facts) for record in records],
             layers,
         )
     )
@@ -204,7 +204,7 @@ def _adopted(checkpoints: Sequence[Checkpoint], layers: Mapping[str, Layer]) -> 
         if each.parent_id is None or each.parent_id in known:
             yield each
             continue
-        below = (layer for top in each.layers.values() for layer in _chain(top.backing, layers))
+        below = (layer for top in each.layers.values() for layer in chain_of(top.backing, layers))
         yield replace(each, parent_id=next((frozen_by[x.path] for x in below if x.path in frozen_by), None))
 
 
@@ -229,7 +229,7 @@ def _between(
     overlays: Iterable[Layer], recorded: Mapping[str, Layer], made_here: Mapping[str, Layer]
 ) -> dict[str, Layer]:
     """The layers of deleted checkpoints that the domain's disks still stand on: no record tells of them."""
-    chains = (_chain(overlay.backing, {**made_here, **recorded}) for overlay in overlays)
+    chains = (chain_of(overlay.backing, {**made_here, **recorded}) for overlay in overlays)
     return {layer.path: layer for chain in chains for layer in chain if layer.path not in recorded}
 
 
@@ -237,7 +237,7 @@ def _stood_on(
     overlays: Sequence[Layer], layers: Mapping[str, Layer], checkpoints: Iterable[Checkpoint]
 ) -> Checkpoint | None:
     """The nearest checkpoint below the overlays: that froze, of each disk, a layer in its chain."""
-    chains = {layer.target: [each.path for each in _chain(layer.backing, layers)] for layer in overlays}
+    chains = {layer.target: chain_of(layer.backing, layers).paths for layer in overlays}
     depths: dict[int, Checkpoint] = {}
     for each in checkpoints:
         frozen = {target: layer.path for target, layer in each.layers.items()}

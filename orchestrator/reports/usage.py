@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from posixpath import dirname, join
 
 from ..model import CheckpointUsage, DomainHoldings, DomainUsage, FileFacts, Holding, Holdings, Usage
 from ..ports import Catalog, Hypervisor, Storage
-from ..store.manifest import path_in
+from ..store.layout import directory_of, domain_directory, manifest_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +49,7 @@ def _stored(storage: Storage, store: str, domain_uuid: str | None) -> Iterator[F
         yield from storage.files(store) or ()
         domains = [facts.path for facts in storage.directories(store) or ()]
     else:
-        domains = [join(store, domain_uuid)]
+        domains = [domain_directory(store, domain_uuid)]
     for domain in domains:
         for directory in (domain, *(facts.path for facts in storage.directories(domain) or ())):
             yield from storage.files(directory) or ()
@@ -58,7 +57,7 @@ def _stored(storage: Storage, store: str, domain_uuid: str | None) -> Iterator[F
 
 def _catalogued(holdings: Holdings) -> set[str]:
     found = {path for domain in holdings.domains for path in (*domain.frozen, *domain.active, *domain.own)}
-    return found.union(*((each.memory, *each.layers, *each.alone) for each in holdings.checkpoints))
+    return found.union(*((*each.files, *each.layers, *each.alone) for each in holdings.checkpoints))
 
 
 # --------------------------------------------------------------------------- pure
@@ -68,7 +67,7 @@ def sum_up(facts: UsageFacts) -> Usage:
     """A file that is missing takes nothing: to find that out is for verify."""
     taken = {**facts.others, **facts.stored}
     known = _catalogued(facts.holdings)
-    manifests = {path_in(directory) for directory in map(dirname, known)}
+    manifests = {manifest_path(directory_of(path)) for path in known}
     return Usage(
         store=facts.store,
         total_bytes=facts.total_bytes,
@@ -80,29 +79,34 @@ def sum_up(facts: UsageFacts) -> Usage:
 
 
 def _checkpoint(holding: Holding, taken: Mapping[str, int]) -> CheckpointUsage:
-    memory = _sum([holding.memory], taken)
+    memory = _sum([holding.memory] if holding.memory is not None else [], taken)
+    own = _sum(holding.files, taken)
     return CheckpointUsage(
         domain=holding.domain,
         domain_uuid=holding.domain_uuid,
         name=holding.name,
         id=holding.id,
         memory_bytes=memory,
+        sidecar_bytes=own - memory,
         disk_bytes=_sum(set(holding.layers), taken),
-        exclusive_bytes=memory + _sum(set(holding.alone), taken),
+        exclusive_bytes=own + _sum(set(holding.alone), taken),
         shared_bytes=_sum(set(holding.layers) - set(holding.alone), taken),
     )
 
 
 def _domain(domain: DomainHoldings, facts: UsageFacts, taken: Mapping[str, int]) -> DomainUsage:
-    images = [each.memory for each in facts.holdings.checkpoints if each.domain_uuid == domain.domain_uuid]
-    files = (*domain.frozen, *domain.active, *images)
+    own = [each for each in facts.holdings.checkpoints if each.domain_uuid == domain.domain_uuid]
+    images = {each.memory for each in own if each.memory is not None}
+    others = {path for each in own for path in each.files} - images
+    files = (*domain.frozen, *domain.active, *images, *others)
     return DomainUsage(
         domain=domain.domain,
         domain_uuid=domain.domain_uuid,
         memory_bytes=_sum(images, taken),
+        sidecar_bytes=_sum(others, taken),
         frozen_bytes=_sum(domain.frozen, taken),
         active_bytes=_sum(domain.active, taken),
-        manifest_bytes=_sum({path_in(dirname(path)) for path in files}, taken),
+        manifest_bytes=_sum({manifest_path(directory_of(path)) for path in files}, taken),
         own_bytes=_sum(set(domain.own), taken),
     )
 

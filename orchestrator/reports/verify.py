@@ -89,7 +89,7 @@ class Verification:
     def _record(self, checkpoint: Checkpoint, chains: Chains, hashes: Mapping[str, str]) -> None:
         """Keep what was read for the first time."""
         memory = checkpoint.memory
-        if memory.sha256 is None and memory.path in hashes:
+        if memory is not None and memory.sha256 is None and memory.path in hashes:
             self._catalog.record_memory_read(checkpoint.id, hashes[memory.path])
         for layer in _layers(chains):
             if layer.sha256 is None and layer.path in hashes:
@@ -121,7 +121,7 @@ def _layers(chains: Chains) -> Iterable[Layer]:
 
 def _readable(checkpoint: Checkpoint, chains: Chains) -> set[str]:
     """The files to be read whole; a block device has no facts that say whether it is the one catalogued."""
-    return {checkpoint.memory.path, *(layer.path for layer in _layers(chains) if layer.physical is not None)}
+    return {*checkpoint.own_files, *(layer.path for layer in _layers(chains) if layer.is_frozen_file)}
 
 
 def _facts(chains: Chains) -> dict[str, list[tuple[str, str | None, str | None]]]:

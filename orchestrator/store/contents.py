@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from posixpath import basename, dirname
+from posixpath import dirname
 
 from ..errors import NotFound
 from ..model import FileFacts
 from ..ports import Storage
-from . import manifest
+from . import layout, manifest
 from .manifest import BadManifest, Manifest, Record
 
 
@@ -28,16 +28,16 @@ class Directory:
 
     @property
     def domain_uuid(self) -> str:
-        return basename(dirname(self.path))
+        return layout.domain_of(self.path)
 
     @property
     def operation_id(self) -> str:
-        return basename(self.path)
+        return layout.operation_of(self.path)
 
     @property
     def paths(self) -> frozenset[str]:
         """Of its files but for the manifest."""
-        return frozenset(facts.path for facts in self.files) - {manifest.path_in(self.path)}
+        return frozenset(facts.path for facts in self.files) - {layout.manifest_path(self.path)}
 
     @property
     def record(self) -> Record | None:
@@ -45,9 +45,14 @@ class Directory:
 
     @property
     def memory(self) -> FileFacts | None:
-        """The memory image of the checkpoint that is recorded here, if it is there."""
-        path = self.record.checkpoint.memory.path if self.record else ""
-        return next((facts for facts in self.files if facts.path == path), None)
+        """The memory image of the checkpoint that is recorded here, if it has one and it is there."""
+        memory = self.record.checkpoint.memory if self.record else None
+        return next((facts for facts in self.files if memory is not None and facts.path == memory.path), None)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether a checkpoint is recorded here, and all that it alone has is there."""
+        return self.record is not None and not set(self.record.checkpoint.own_files) - self.paths
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +109,7 @@ def _directory(storage: Storage, place: FileFacts, host_uuid: str) -> Directory 
 
 
 def _manifest(storage: Storage, directory: str, files: list[FileFacts], host_uuid: str) -> Manifest:
-    path = manifest.path_in(directory)
+    path = layout.manifest_path(directory)
     length = next((facts.physical for facts in files if facts.path == path), None)
     if length is None:
         raise BadManifest("is missing")

@@ -1,15 +1,88 @@
-"""Where in the store snapctl puts a file, and how such a file is recognised again. Pure."""
+"""Where in the store snapctl puts a file, and how such a file is recognised again. Pure.
+
+    <store>/<domain UUID>/<operation id>/     all that one operation makes for one domain
+        manifest.json                         what the directory says of itself
+        memory.save                           a memory image
+        <target>.qcow2                        a new overlay of that disk
+        <name>.sidecar                        what else a checkpoint keeps of its guest
+
+Nothing in the store ever moves, and no name in it recurs.
+"""
 
 from __future__ import annotations
 
-from posixpath import join, normpath
+from posixpath import basename, dirname, join, normpath
 
 from ..units import MIB
+
+MANIFEST = "manifest.json"
+MEMORY = "memory.save"
+"""AppArmor looks at suffixes; so do people."""
+
+OVERLAY_SIZE = MIB
+"""What a fresh overlay is reckoned to need: an empty qcow2 file takes 192 KiB."""
+
+
+# --------------------------------------------------------------------------- where things go
+
+
+def domain_directory(store: str, domain_uuid: str) -> str:
+    """What holds the directories of all operations on a domain."""
+    return join(store, domain_uuid)
 
 
 def operation_directory(store: str, domain_uuid: str, operation_id: str) -> str:
     """The one directory that holds what an operation creates; files in it never move."""
-    return join(store, domain_uuid, operation_id)
+    return join(domain_directory(store, domain_uuid), operation_id)
+
+
+def manifest_path(directory: str) -> str:
+    return join(directory, MANIFEST)
+
+
+def memory_path(directory: str) -> str:
+    return join(directory, MEMORY)
+
+
+def overlay_path(directory: str, target: str) -> str:
+    return join(directory, f"{target}.qcow2")
+
+
+def sidecar_path(directory: str, name: str) -> str:
+    return join(directory, f"{name}.sidecar")
+
+
+# --------------------------------------------------------------------------- and how they are recognised
+
+
+def directory_of(path: str) -> str:
+    """The directory of the operation that made a file."""
+    return dirname(path)
+
+
+def store_of(directory: str) -> str:
+    """The store that an operation's directory is in."""
+    return dirname(dirname(directory))
+
+
+def domain_of_place(directory: str) -> str:
+    """The UUID of the domain that has that directory right in the store."""
+    return basename(directory)
+
+
+def domain_of(directory: str) -> str:
+    """The UUID of the domain whose operation has that directory."""
+    return basename(dirname(directory))
+
+
+def operation_of(directory: str) -> str:
+    """The id of the operation that has that directory."""
+    return basename(directory)
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path is absolute and the only spelling of itself."""
+    return path.startswith("/") and "/" + normpath(path).lstrip("/") == path
 
 
 def is_made_by(path: object, domain_uuid: str, operation_id: str) -> bool:
@@ -19,5 +92,6 @@ def is_made_by(path: object, domain_uuid: str, operation_id: str) -> bool:
     return path.split("/")[-3:-1] == [domain_uuid, operation_id]
 
 
-OVERLAY_SIZE = MIB
-"""What a fresh overlay is reckoned to need: an empty qcow2 file takes 192 KiB."""
+def is_directory_of(path: object, domain_uuid: str, operation_id: str) -> bool:
+    """Whether a path is where that operation would have made its directory."""
+    return isinstance(path, str) and is_made_by(manifest_path(path), domain_uuid, operation_id)

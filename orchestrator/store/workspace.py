@@ -7,7 +7,6 @@ names as its disk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from posixpath import dirname
 from typing import Any
 
 import msgspec
@@ -15,7 +14,7 @@ import msgspec
 from ..errors import IntegrityError, NotFound
 from ..model import Disk, Domain, FileFacts, Layer, NewOverlay
 from ..ports import Catalog, Evidence, Hypervisor, OpenOperation
-from . import manifest
+from . import layout, manifest
 from .manifest import BadManifest, Manifest
 
 
@@ -47,7 +46,7 @@ def see_overlays(hypervisor: Hypervisor, directory: str, described: Manifest) ->
 
 
 def describe(hypervisor: Hypervisor, directory: str, described: Manifest) -> None:
-    hypervisor.storage.write(manifest.path_in(directory), manifest.encode(described))
+    hypervisor.storage.write(layout.manifest_path(directory), manifest.encode(described))
 
 
 def is_described(hypervisor: Hypervisor, directory: str, described: Manifest) -> bool:
@@ -57,7 +56,7 @@ def is_described(hypervisor: Hypervisor, directory: str, described: Manifest) ->
 
 def _has_manifest(hypervisor: Hypervisor, directory: str, content: bytes) -> bool:
     try:
-        return hypervisor.storage.read(manifest.path_in(directory), 0, len(content) + 1) == content
+        return hypervisor.storage.read(layout.manifest_path(directory), 0, len(content) + 1) == content
     except NotFound:
         return False
 
@@ -71,7 +70,7 @@ def changed_manifest(
     anything is written, as a kill in the middle of that loses what there was.
     """
     try:
-        content = hypervisor.storage.read(manifest.path_in(directory), 0, manifest.LONGEST + 1)
+        content = hypervisor.storage.read(layout.manifest_path(directory), 0, manifest.LONGEST + 1)
         return {"manifest": manifest.encode(change(manifest.decode(content, directory))).decode()}
     except (NotFound, BadManifest):
         return {"manifest": None}
@@ -79,7 +78,7 @@ def changed_manifest(
 
 def describe_as(hypervisor: Hypervisor, directory: str, evidence: Mapping[str, Any]) -> None:
     """Write the manifest that `changed_manifest` gave."""
-    hypervisor.storage.write(manifest.path_in(directory), str(evidence["manifest"]).encode())
+    hypervisor.storage.write(layout.manifest_path(directory), str(evidence["manifest"]).encode())
 
 
 def is_described_as(hypervisor: Hypervisor, directory: str, evidence: Mapping[str, Any]) -> Evidence | None:
@@ -155,7 +154,7 @@ def remove_directories(hypervisor: Hypervisor, catalog: Catalog, removed: Iterab
     Called before the names of the removed files are forgotten, so that a crash leaves no empty directory.
     """
     gone = set(removed)
-    for directory in dict.fromkeys(dirname(path) for path in gone):
+    for directory in dict.fromkeys(layout.directory_of(path) for path in gone):
         others = set(catalog.known_paths(directory)) - gone
         if not others:
             remove_if_empty(hypervisor, directory)
@@ -177,9 +176,9 @@ def nothing_discarded(operation: OpenOperation, domain_uuid: str) -> Evidence | 
 def remove_if_empty(hypervisor: Hypervisor, directory: str) -> None:
     """Delete a directory of ours that holds nothing but its manifest, which goes first."""
     files = hypervisor.storage.files(directory)
-    if files is None or any(facts.path != manifest.path_in(directory) for facts in files):
+    if files is None or any(facts.path != layout.manifest_path(directory) for facts in files):
         return
-    hypervisor.storage.remove(manifest.path_in(directory))
+    hypervisor.storage.remove(layout.manifest_path(directory))
     hypervisor.storage.remove_directory(directory)
 
 
@@ -209,4 +208,4 @@ def _in_use(domain: Domain | None) -> set[str]:
     if domain is None:
         return set()
     disks = (*domain.disks, *domain.persistent_disks)
-    return {source.path for disk in disks for source in (disk.source, *disk.backing) if source is not None}
+    return {source.path for disk in disks for source in disk.chain}

@@ -127,12 +127,16 @@ class Bench:
             return list(database.execute(statement, values))
 
     def memory(self, checkpoint: str = "work") -> str:
-        ((path,),) = self.sql("SELECT memory_path FROM checkpoint WHERE name = ?", checkpoint)
+        ((path,),) = self.sql(
+            "SELECT path FROM artifact JOIN checkpoint ON checkpoint.id = checkpoint_id"
+            " WHERE kind = 'memory' AND name = ?",
+            checkpoint,
+        )
         return str(path)
 
     def layer(self, checkpoint: str = "work", target: str = "vda") -> str:
         ((path,),) = self.sql(
-            "SELECT layer.path FROM layer JOIN checkpoint_disk disk ON disk.layer_id = layer.id"
+            "SELECT layer.path FROM layer JOIN artifact disk ON disk.layer_id = layer.id"
             " JOIN checkpoint ON checkpoint.id = disk.checkpoint_id WHERE name = ? AND disk.target = ?",
             *(checkpoint, target),
         )

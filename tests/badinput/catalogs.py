@@ -84,7 +84,7 @@ ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
     ("unknown state", LIST, ENVIRONMENT, "'frozen' is no state", "UPDATE checkpoint SET state = 'frozen'"),
     (
         *("unknown device", ROLLBACK, ENVIRONMENT, "is damaged: Invalid enum value 'tape'"),
-        "UPDATE checkpoint_disk SET device = 'tape'",
+        "UPDATE artifact SET device = 'tape' WHERE kind = 'disk'",
     ),
     (
         *("time that is none", LIST, ENVIRONMENT, "is damaged: Invalid RFC3339"),
@@ -96,13 +96,19 @@ ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
     ),
     (
         *("text for a size", ROLLBACK, ENVIRONMENT, "is damaged: Expected `int`"),
-        "UPDATE checkpoint SET memory_size = 'big'",
+        "UPDATE artifact SET size = 'big' WHERE kind = 'memory'",
     ),
     ("bytes for a name", LIST, ENVIRONMENT, "is damaged", "UPDATE domain SET name = x'ff00'"),
-    ("bytes for a path", ROLLBACK, ENVIRONMENT, "is damaged", "UPDATE checkpoint SET memory_path = x'2f65'"),
+    (
+        "bytes for a path",
+        ROLLBACK,
+        ENVIRONMENT,
+        "is damaged",
+        "UPDATE artifact SET path = x'2f65' WHERE kind = 'memory'",
+    ),
     (
         *("other length of an image", ROLLBACK, INTEGRITY, "bytes, not "),
-        "UPDATE checkpoint SET memory_size = memory_size + 1",
+        "UPDATE artifact SET size = size + 1 WHERE kind = 'memory'",
     ),
     (
         *("other emulator", ROLLBACK, INTEGRITY, "was changed: its emulator"),
@@ -114,12 +120,12 @@ ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
     ),
     (
         *("layers of another checkpoint", ROLLBACK, INTEGRITY, "was saved with"),
-        "UPDATE checkpoint_disk SET layer_id = (SELECT layer_id FROM checkpoint_disk JOIN checkpoint"
+        "UPDATE artifact SET layer_id = (SELECT layer_id FROM artifact JOIN checkpoint"
         " ON checkpoint.id = checkpoint_id WHERE name = 'other' AND layer_id > 0) WHERE layer_id > 0",
     ),
     (
         *("disk that the guest has now for a frozen one", ROLLBACK, INTEGRITY, "was saved with"),
-        "UPDATE checkpoint_disk SET layer_id = (SELECT layer_id FROM head_disk LIMIT 1) WHERE layer_id IS NOT NULL",
+        "UPDATE artifact SET layer_id = (SELECT layer_id FROM head_disk LIMIT 1) WHERE layer_id IS NOT NULL",
     ),
     (
         *("frozen layer without its facts", ROLLBACK, INTEGRITY, "was changed: its length is 196616, not None"),
@@ -142,7 +148,10 @@ FOREIGN_PLAN = msgspec.json.encode(
         domain_name="web01",
         checkpoint_id="CHECKPOINT",
         checkpoint_name="work",
+        maker_id="CHECKPOINT",
+        directory="/etc",
         memory_path="/etc/shadow",
+        sidecars=(),
         layers=(),
         freed_bytes=0,
     )
@@ -155,9 +164,15 @@ def unfinished(plan: str) -> Provocation:
     def provoke(bench: Bench) -> None:
         ((checkpoint,),) = bench.sql("SELECT id FROM checkpoint WHERE name = 'work'")
         bench.sql(
-            "INSERT INTO operation SELECT 'left', 'delete', host_uuid, domain_uuid, 'open', '', '[]', ?, '{}', 1,"
-            " owner_user, owner_host, owner_boot_id, owner_pid, owner_pid_start, opened, opened, NULL, NULL"
-            " FROM operation ORDER BY opened LIMIT 1",
+            "INSERT INTO operation (id, kind, host_uuid, state, version, token, owner_user, owner_host, owner_boot_id,"
+            " owner_pid, owner_pid_start, opened, lease_until) SELECT 'left', 'delete', host_uuid, 'open', version, 1,"
+            " owner_user, owner_host, owner_boot_id, owner_pid, owner_pid_start, opened, opened"
+            " FROM operation ORDER BY opened LIMIT 1"
+        )
+        bench.sql(
+            "INSERT INTO operation_member (operation_id, domain_uuid, host_uuid, position, open, step, completed, plan,"
+            " results) SELECT 'left', domain_uuid, host_uuid, 0, 1, '', '[]', ?, '{}'"
+            " FROM operation_member ORDER BY rowid LIMIT 1",
             plan.replace("CHECKPOINT", checkpoint).replace("DOMAIN", bench.machine().uuid),
         )
 
@@ -247,7 +262,7 @@ CASES: tuple[Row, ...] = (
             argv=argv,
             code=ENVIRONMENT,
             says=MISPLACED,
-            provoke=row("UPDATE checkpoint SET memory_path = ?", path),
+            provoke=row("UPDATE artifact SET path = ? WHERE kind = 'memory'", path),
         )
         for path in ("/etc/shadow", "../../../etc/shadow", "/store/../etc/shadow", "")
         for argv in (ROLLBACK, DELETE)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from orchestrator.model import (
+    CaptureMode,
     Checkpoint,
     CheckpointDetails,
     CheckpointDisk,
@@ -15,8 +16,10 @@ from orchestrator.model import (
     Device,
     DomainUsage,
     Host,
+    Labels,
     Layer,
     MemoryImage,
+    Origin,
     Usage,
 )
 
@@ -67,14 +70,27 @@ def details(of: CheckpointSummary) -> CheckpointDetails:
     )
     checkpoint = Checkpoint(
         id=of.id,
+        operation_id=of.id,
         host_uuid=HOST.uuid,
         domain_uuid=of.domain_uuid,
         domain_name=of.domain,
-        name=of.name,
         parent_id=of.parent_id,
         created=of.created,
-        mode=of.mode,
+        mode=CaptureMode(of.mode),
         state=CheckpointState.READY,
+        directory=f"/store/{of.id}",
+        labels=Labels(
+            name=of.name, description=of.description, tags=of.tags, expires=of.expires, protected=of.protected
+        ),
+        origin=Origin(
+            domain_xml="<domain/>",
+            persistent=True,
+            machine="pc-q35-7.2",
+            cpu="",
+            emulator="/usr/bin/qemu-system-x86_64",
+            qemu_version="7.2.0",
+            libvirt_version="9.0.0",
+        ),
         memory=MemoryImage(
             path=f"/store/{of.id}/memory.save",
             size=of.memory_bytes,
@@ -90,17 +106,6 @@ def details(of: CheckpointSummary) -> CheckpointDetails:
             ),
             CheckpointDisk(target="sda", device=Device.CDROM, readonly=True, path=None, format=None),
         ),
-        domain_xml="<domain/>",
-        persistent=True,
-        machine="pc-q35-7.2",
-        cpu="",
-        emulator="/usr/bin/qemu-system-x86_64",
-        qemu_version="7.2.0",
-        libvirt_version="9.0.0",
-        tags=of.tags,
-        expires=of.expires,
-        protected=of.protected,
-        description=of.description,
     )
     return CheckpointDetails(
         checkpoint=checkpoint,

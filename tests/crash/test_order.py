@@ -14,6 +14,7 @@ import pytest
 from orchestrator.errors import GuestLost
 from orchestrator.formats.domainxml import HELPER_NAMESPACE
 from orchestrator.model import Checkpoint, CheckpointState, GuestState
+from tests.checkpoints import memory_of
 from tests.crash.faults import EFFECTS, Fault, Kind
 from tests.crash.injectors import CallInjector
 from tests.crash.test_crash_matrix import act_under
@@ -78,7 +79,7 @@ def require_order(host: TwinHost) -> None:
 
 def require_whole(host: TwinHost, checkpoint: Checkpoint) -> list[str]:
     """The frozen layers of a checkpoint that can be rolled back to: they are there, and so is its image, whole."""
-    assert saveimage.read(host.world.files[checkpoint.memory.path].bytes()).ram
+    assert saveimage.read(host.world.files[memory_of(checkpoint).path].bytes()).ram
     layers = [layer.path for layer in checkpoint.layers.values()]
     assert set(layers) <= set(host.world.files.files), f"{checkpoint.name} lacks some of {layers}"
     return layers

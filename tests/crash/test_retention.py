@@ -157,7 +157,7 @@ def test_none_is_protected_when_one_is_unknown(host: TwinHost) -> None:
 def test_a_checkpoint_is_made_with_its_expiry(host: TwinHost) -> None:
     host.counters["new"] = host.counter
     host.session().checkpoint("web01", "new", expires=UNTIL)
-    assert host.session().show("web01", "new").checkpoint.expires == UNTIL
+    assert host.session().show("web01", "new").checkpoint.labels.expires == UNTIL
 
 
 # --------------------------------------------------------------------------- prune

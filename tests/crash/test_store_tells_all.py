@@ -14,7 +14,7 @@ import pytest
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import Refused
-from orchestrator.model import Advice, CheckpointDetails, Level
+from orchestrator.model import Advice, Checkpoint, CheckpointDetails, Level
 from orchestrator.operations.edit.plan import Edits
 from orchestrator.reports.doctor import examine
 from orchestrator.reports.doctor.orphans import SETTLED_AFTER
@@ -72,7 +72,11 @@ def everything(session: Coordinator) -> tuple[list[Any], list[CheckpointDetails]
     """All that the catalog says. The domain XML of a memory image is another form of that of the running guest."""
     summaries = session.list()
     shown = [session.show("web01", each.name) for each in summaries]
-    return summaries, [replace(each, checkpoint=replace(each.checkpoint, domain_xml="")) for each in shown]
+    return summaries, [replace(each, checkpoint=_without_xml(each.checkpoint)) for each in shown]
+
+
+def _without_xml(checkpoint: Checkpoint) -> Checkpoint:
+    return replace(checkpoint, origin=replace(checkpoint.origin, domain_xml=""))
 
 
 def calls_of(host: TwinHost, act: Act) -> list[str]:

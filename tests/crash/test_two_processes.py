@@ -19,6 +19,7 @@ from random import Random
 import pytest
 
 from orchestrator.catalog import LeaseTimes
+from tests.checkpoints import memory_of
 from tests.crash.faults import HYPERVISOR_EFFECTS
 from tests.crash.served import Call, ServedWorld
 from tests.crash.team import Team
@@ -248,7 +249,7 @@ def require_one_at_a_time(team: Team) -> None:
 def require_sound(host: TwinHost) -> None:
     """Everything holds; each checkpoint is of the instant that its memory remembers."""
     for summary in host.session().list():
-        memory = host.session().show("web01", summary.name).checkpoint.memory
+        memory = memory_of(host.session().show("web01", summary.name).checkpoint)
         host.counters[summary.name] = saveimage.read(host.world.files[memory.path].bytes()).ram["counter"]
     host.check(state=host.guest.machine.state)
     host.check_rollbacks()

@@ -14,6 +14,7 @@ from orchestrator.coordinator import Coordinator
 from orchestrator.errors import IntegrityError, NotFound, UsageError
 from orchestrator.formats.domainxml import on_disks
 from orchestrator.model import Checkpoint, FileFacts, Source, VerifyReport
+from tests.checkpoints import memory_of
 from tests.crash.twin_host import STORE, TwinHost
 from tests.twin import TwinHypervisor
 from tests.twin.files import Image
@@ -37,7 +38,7 @@ class Pair(TwinHost):
         return self.of(name).layers["vda"].path
 
     def change_memory(self, name: str, old: bytes, new: bytes) -> None:
-        file = self.world.files[self.of(name).memory.path]
+        file = self.world.files[memory_of(self.of(name)).path]
         assert len(old) == len(new) and file.content.count(old) == 1
         file.content = file.content.replace(old, new)
 
@@ -75,17 +76,21 @@ def test_sound_checkpoints(pair: Pair) -> None:
 
 def test_a_deep_look_reads_each_file_once(pair: Pair) -> None:
     chains = [pair._catalog.chain(layer.path) for layer in pair.of("b").layers.values()]
-    files = {pair.of("a").memory.path, pair.of("b").memory.path, *(each.path for chain in chains for each in chain)}
+    files = {
+        memory_of(pair.of("a")).path,
+        memory_of(pair.of("b")).path,
+        *(each.path for chain in chains for each in chain),
+    }
 
     assert len(files) == 6
     assert pair.verify(deep=True).read_bytes == sum(len(pair.world.files[path].bytes()) for path in files)
 
 
 def test_a_damaged_memory_image_concerns_one_checkpoint(pair: Pair) -> None:
-    memory = pair.world.files[pair.of("a").memory.path]
+    memory = pair.world.files[memory_of(pair.of("a")).path]
     whole, memory.content = memory.content, memory.content[:-1]
 
-    assert lost(pair.verify()) == {pair.of("a").memory.path: {"web01/a"}}
+    assert lost(pair.verify()) == {memory_of(pair.of("a")).path: {"web01/a"}}
     assert pair.states() == {"a": "damaged", "b": "ready"}
     with pytest.raises(IntegrityError, match="checkpoint a is marked as damaged"):
         pair.rollback("a")
@@ -166,19 +171,22 @@ def test_a_flipped_bit_in_a_memory_image_is_found_by_reading(pair: Pair) -> None
     pair.change_memory("a", b'{"counter": 1}', b'{"counter": 3}')
 
     assert not pair.verify().damaged
-    assert lost(pair.verify(deep=True)) == {pair.of("a").memory.path: {"web01/a"}}
+    assert lost(pair.verify(deep=True)) == {memory_of(pair.of("a")).path: {"web01/a"}}
 
 
 def test_a_memory_image_that_was_never_hashed_is_hashed(pair: Pair) -> None:
-    digest = pair.of("a").memory.sha256
+    digest = memory_of(pair.of("a")).sha256
     with closing(sqlite3.connect(pair.file)) as database, database:
-        database.execute("UPDATE checkpoint SET memory_sha256 = NULL WHERE name = 'a'")
+        database.execute(
+            "UPDATE artifact SET sha256 = NULL WHERE kind = 'memory'"
+            " AND checkpoint_id IN (SELECT id FROM checkpoint WHERE name = 'a')"
+        )
 
     assert pair.states()["a"] == "unhashed"
     pair.verify("a")
-    assert pair.of("a").memory.sha256 is None
+    assert memory_of(pair.of("a")).sha256 is None
     pair.verify("a", deep=True)
-    assert pair.of("a").memory.sha256 == digest is not None
+    assert memory_of(pair.of("a")).sha256 == digest is not None
 
 
 def test_nothing_is_recorded_of_a_damaged_file(pair: Pair) -> None:
@@ -203,12 +211,12 @@ def test_an_image_that_would_run_another_emulator_is_never_restored(pair: Pair) 
         "was changed: its emulator is /usr/bin/evil-system-x86_64, not /usr/bin/qemu-system-x86_64"
     )
     assert pair.guest.machine.run_id == run
-    assert lost(pair.verify()) == {pair.of("a").memory.path: {"web01/a"}}
+    assert lost(pair.verify()) == {memory_of(pair.of("a")).path: {"web01/a"}}
 
 
 def test_two_images_that_were_exchanged(pair: Pair) -> None:
     """They are of one length, and each has a header, an XML and a hash that would do for the other."""
-    a, b = pair.of("a").memory.path, pair.of("b").memory.path
+    a, b = memory_of(pair.of("a")).path, memory_of(pair.of("b")).path
     files = pair.world.files
     files[a].content = files[b].content[: len(files[a].content)].ljust(len(files[a].content), b"\0")
 
@@ -319,7 +327,7 @@ def test_what_is_deleted_meanwhile_is_not_damaged(pair: Pair) -> None:
     def delete() -> None:
         pair.session().delete("web01", ["b"])
 
-    hypervisor: Any = InterferingHypervisor(pair, pair.of("b").memory.path, delete)
+    hypervisor: Any = InterferingHypervisor(pair, memory_of(pair.of("b")).path, delete)
     report = Coordinator(hypervisor, pair._catalog, store=STORE).verify("web01")
 
     assert [(verdict.name, verdict.sound) for verdict in report.checkpoints] == [("a", True)]

@@ -17,6 +17,7 @@ from posixpath import dirname
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.model import Checkpoint, Disk, GuestState, Head
+from tests.checkpoints import memory_of
 from tests.crash.faults import Injector
 from tests.crash.injectors import CallInjector, faulty_catalog, faulty_hypervisor
 from tests.twin import Guest, TwinHypervisor, World, saveimage
@@ -134,7 +135,7 @@ class TwinHost:
     def _memory_images_belong_to_their_layers(self) -> None:
         """What each image remembers having written is what its layers show: no operation is needed to see it."""
         for checkpoint in self.checkpoints():
-            image = saveimage.read(self.world.files[checkpoint.memory.path].bytes())
+            image = saveimage.read(self.world.files[memory_of(checkpoint).path].bytes())
             shown: set[int | None] = {image.ram["counter"]}
             shown |= {self.world.files.read(layer.path, "counter") for layer in checkpoint.layers.values()}
             assert shown == {self.counters[checkpoint.name]}, f"{checkpoint.name}: {shown} is not of its instant"

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-FILES = "SELECT path FROM layer WHERE operation_id IS NOT NULL UNION SELECT memory_path FROM checkpoint"
+FILES = "SELECT path FROM layer WHERE operation_id IS NOT NULL UNION SELECT path FROM artifact WHERE kind = 'memory'"
 HEAD = "SELECT head_disk.target, path FROM head_disk JOIN layer ON layer.id = layer_id"
 CHECKPOINTS = "SELECT name FROM checkpoint ORDER BY created"
 LEAVES = """SELECT name FROM checkpoint WHERE id NOT IN (SELECT parent_id FROM checkpoint WHERE parent_id NOT NULL)

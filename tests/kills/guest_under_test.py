@@ -19,7 +19,7 @@ from typing import Any
 import libvirt
 
 from orchestrator.formats import domainxml
-from orchestrator.store import manifest
+from orchestrator.store import layout
 from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.witness import Media, Witness
@@ -168,7 +168,7 @@ class GuestUnderTest:
     def require_files(self, said: Catalogued) -> None:
         """Each catalogued file is there; beside it only the manifest of its directory; nothing else is."""
         directories = {dirname(path) for path in said.files}
-        expected = {*said.files, *directories, *(join(each, manifest.NAME) for each in directories)}
+        expected = {*said.files, *directories, *(join(each, layout.MANIFEST) for each in directories)}
         store = dirname(min(directories))
         found = set(self.box.run_inside("find", store, "-mindepth", "1").stdout.splitlines())
         assert found == expected, f"orphans: {sorted(found - expected)}; missing: {sorted(expected - found)}"

@@ -192,7 +192,7 @@ BUGS = (
     Bug(
         "remove a directory that holds something else",
         MAKING,
-        "if files is None or any(facts.path != manifest.path_in(directory) for facts in files):",
+        "if files is None or any(facts.path != layout.manifest_path(directory) for facts in files):",
         "if files is None:",
         ("tests/unit/test_workspace.py", KILLED_ROLLBACK),
     ),

@@ -19,7 +19,7 @@ from orchestrator.formats import domainxml
 from orchestrator.hypervisor import connect as open_hypervisor
 from orchestrator.model import NewOverlay, OperationKind, Source
 from orchestrator.operations.collapse.helper import HELPER_PREFIX
-from orchestrator.store import manifest
+from orchestrator.store import layout, manifest
 from orchestrator.store.layout import operation_directory
 from orchestrator.store.manifest import Manifest
 from tests.box.box import Box
@@ -243,7 +243,7 @@ def leftover(box: Box, web: Witness, domain: Any, age: timedelta = timedelta(hou
         overlays=(overlay,),
     )
     hypervisor.storage.make_directory(directory)
-    hypervisor.storage.write(manifest.path_in(directory), manifest.encode(made))
+    hypervisor.storage.write(layout.manifest_path(directory), manifest.encode(made))
     hypervisor.storage.create_overlay(overlay)
     hypervisor.close()
     yield directory

@@ -15,6 +15,7 @@ from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
+from tests.checkpoints import memory_of
 
 from .client import Client
 from .host_state import files, unchanged
@@ -44,7 +45,7 @@ class Pair:
 
     def path(self, what: str) -> str:
         """The memory image of `one`, the layer that `two` froze, or the user's own disk below that."""
-        paths = {"memory": self.of("one").memory.path, "layer": self.of("two").layers["vda"].path}
+        paths = {"memory": memory_of(self.of("one")).path, "layer": self.of("two").layers["vda"].path}
         return paths.get(what) or self.of("one").layers["vda"].path
 
     def states(self) -> dict[str, str]:
@@ -143,8 +144,8 @@ def test_damage_is_named_marked_and_mended(box: Box, pair: Pair, what: str, comm
 
 
 def test_exchanged_images_are_told_apart(box: Box, pair: Pair) -> None:
-    one, two = pair.of("one").memory, pair.of("two").memory
-    assert pair.of("one").domain_xml != pair.of("two").domain_xml
+    one, two = memory_of(pair.of("one")), memory_of(pair.of("two"))
+    assert pair.of("one").origin.domain_xml != pair.of("two").origin.domain_xml
     exchange = ["sh", "-c", "mv $1 $1.x && mv $2 $1 && mv $1.x $2", "sh", one.path, two.path]
     box.run_inside(*exchange)
     try:

@@ -7,10 +7,14 @@ on checkpoint `clean`, which froze the user's own base image. Paths are as long 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from posixpath import dirname
 from typing import Any
 
 from orchestrator.model import (
+    CaptureMode,
+    Chain,
     Checkpoint,
     CheckpointDisk,
     CheckpointState,
@@ -20,8 +24,11 @@ from orchestrator.model import (
     GuestState,
     Head,
     Host,
+    Labels,
     Layer,
+    LayerKind,
     MemoryImage,
+    Origin,
     Source,
 )
 from orchestrator.operations.checkpoint.plan import CheckpointFacts, CheckpointRequest
@@ -113,6 +120,11 @@ def layer(path: str = BASE, **changes: Any) -> Layer:
     return made(Layer, defaults, changes)
 
 
+def device_layer(path: str = "/dev/vg/web01", **changes: Any) -> Layer:
+    """A block device: frozen, and without facts of a file."""
+    return layer(path, **{"kind": LayerKind.BLOCK, "physical": None, "allocation": None, "mtime": None, **changes})
+
+
 def memory_image(**changes: Any) -> MemoryImage:
     """As `header_bytes` describes it."""
     defaults = {
@@ -128,14 +140,14 @@ def memory_image(**changes: Any) -> MemoryImage:
 
 
 def checkpoint_disk(frozen: Layer) -> CheckpointDisk:
-    """Writable: a block device if the layer has no facts of a file."""
+    """Writable, in a file or on a block device as the layer is."""
     return CheckpointDisk(
         target=frozen.target,
         device=Device.DISK,
         readonly=False,
         path=frozen.path,
         format=frozen.format,
-        source_type="file" if frozen.physical is not None else "block",
+        source_type=frozen.kind.value,
         layer=frozen,
     )
 
@@ -162,20 +174,30 @@ def as_attached(recorded: CheckpointDisk) -> Disk:
 
 
 def checkpoint(*frozen: Layer, **changes: Any) -> Checkpoint:
-    """Checkpoint `clean`, with one writable disk for each of `frozen` (by default vda on its base)."""
+    """Checkpoint `clean`, with one writable disk for each of `frozen` (by default vda on its base).
+
+    It lies where its memory image does, and was made by an operation of its own id; `changes` may be of its
+    labels and its origin, too.
+    """
     disks = changes.get("disks") or tuple(checkpoint_disk(each) for each in frozen or (layer(),))
+    id_ = changes.get("id", CLEAN)
+    memory = changes.get("memory", memory_image())
     defaults = {
-        "id": CLEAN,
+        "id": id_,
+        "operation_id": id_,
         "host_uuid": HOST,
         "domain_uuid": DOMAIN,
         "domain_name": "web01",
-        "name": "clean",
         "parent_id": None,
         "created": CREATED,
-        "mode": "save",
+        "mode": CaptureMode.SAVE,
         "state": CheckpointState.READY,
-        "memory": memory_image(),
+        "directory": dirname(memory.path) if memory else operation_directory(STORE, DOMAIN, CLEAN),
+        "memory": memory,
         "disks": disks,
+    }
+    labels = {"name": "clean"}
+    origin = {
         "domain_xml": domain_xml(as_attached(each) for each in disks),
         "persistent": True,
         "machine": "pc-q35-7.2",
@@ -184,7 +206,23 @@ def checkpoint(*frozen: Layer, **changes: Any) -> Checkpoint:
         "qemu_version": "7.2.22",
         "libvirt_version": "9.0.0",
     }
-    return made(Checkpoint, defaults, changes)
+    of_labels, of_origin, own = _sorted_out(changes)
+    parts = {"labels": made(Labels, labels, of_labels), "origin": made(Origin, origin, of_origin)}
+    return made(Checkpoint, {**defaults, **parts}, own)
+
+
+def but(checkpoint: Checkpoint, **changes: Any) -> Checkpoint:
+    """The checkpoint with other values, which may be of its labels and its origin, too."""
+    labels, origin, own = _sorted_out(changes)
+    changed = {"labels": replace(checkpoint.labels, **labels), "origin": replace(checkpoint.origin, **origin)}
+    return replace(checkpoint, **{**changed, **own})
+
+
+def _sorted_out(changes: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Those of labels, of the origin, and all others."""
+    names = [{field.name for field in fields(kind)} for kind in (Labels, Origin)]
+    labels, origin = ({name: changes[name] for name in changes if name in each} for each in names)
+    return labels, origin, {name: changes[name] for name in changes if name not in labels and name not in origin}
 
 
 def head(**changes: Any) -> Head:
@@ -220,7 +258,7 @@ def checkpoint_facts(**changes: Any) -> CheckpointFacts:
 def rollback_facts(**changes: Any) -> RollbackFacts:
     """`seen` are the files of the checkpoint and chains that are asked for, undamaged."""
     wanted: Checkpoint = changes.get("checkpoint", checkpoint())
-    chains = changes.get("chains", {target: [frozen] for target, frozen in wanted.layers.items()})
+    chains = changes.get("chains", {target: Chain((frozen,)) for target, frozen in wanted.layers.items()})
     defaults = {
         "host": host(),
         "domain": domain(),

@@ -9,17 +9,20 @@ from itertools import count
 
 from orchestrator.catalog import KEPT, LeaseTimes, SqlCatalog
 from orchestrator.model import (
+    CaptureMode,
     Checkpoint,
     CheckpointDisk,
     CheckpointState,
     Device,
     Head,
     Host,
+    Labels,
     Layer,
     MemberRecord,
     MemoryImage,
     OperationKind,
     OperationState,
+    Origin,
 )
 from orchestrator.ports import OpenOperation
 
@@ -96,14 +99,25 @@ class SampleDomain:
         frozen = [_frozen(layer) for layer in self.tops.values()]
         return Checkpoint(
             id=operation_id,
+            operation_id=operation_id,
             host_uuid=HOST.uuid,
             domain_uuid=self.uuid,
             domain_name=self.name,
-            name=name,
             parent_id=self.current,
             created=NOON + timedelta(seconds=int(operation_id.rpartition("op")[2])),
-            mode="save",
+            mode=CaptureMode.SAVE,
             state=CheckpointState.READY,
+            directory=self.directory(operation_id),
+            labels=Labels(name=name, description="as installed", tags=tuple(tags)),
+            origin=Origin(
+                domain_xml="<domain/>",
+                persistent=True,
+                machine="pc-q35-7.2",
+                cpu="<cpu mode='host-model'/>",
+                emulator="/usr/bin/qemu-system-x86_64",
+                qemu_version="7.2.0",
+                libvirt_version="9.0.0",
+            ),
             memory=MemoryImage(
                 path=f"{self.directory(operation_id)}/memory.save",
                 size=1000,
@@ -123,15 +137,6 @@ class SampleDomain:
                 )
                 for layer in frozen
             ),
-            domain_xml="<domain/>",
-            persistent=True,
-            machine="pc-q35-7.2",
-            cpu="<cpu mode='host-model'/>",
-            emulator="/usr/bin/qemu-system-x86_64",
-            qemu_version="7.2.0",
-            libvirt_version="9.0.0",
-            tags=tuple(tags),
-            description="as installed",
         )
 
     def checkpoint(self, name: str, tags: Sequence[str] = ()) -> Checkpoint:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
 from orchestrator.integrity.damage import Seen
-from orchestrator.model import Checkpoint, FileFacts, Layer
+from orchestrator.model import Chain, Checkpoint, FileFacts, Layer
 from tests.twin import qcow2
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ def as_catalogued(layer: Layer) -> FileFacts:
 
 def seen_of(
     checkpoint: Checkpoint,
-    chains: Mapping[str, Sequence[Layer]],
+    chains: Mapping[str, Chain[Layer]],
     *,
     facts: Mapping[str, FileFacts | None] = NOTHING,
     heads: Mapping[str, bytes] = NOTHING,
@@ -83,12 +83,16 @@ def seen_of(
     writers: Mapping[str, str] = NOTHING,
 ) -> Seen:
     """Every file that a checkpoint relies on just as the catalog has it, but for what is given."""
-    memory = checkpoint.memory
-    header = {"was_running": int(memory.was_running), "data_length": memory.data_length}
-    found: dict[str, FileFacts | None] = {memory.path: file_facts(memory.path, physical=memory.size, format="raw")}
-    begin = {memory.path: memory_head(checkpoint.domain_xml, **header)}
+    found: dict[str, FileFacts | None] = {}
+    begin: dict[str, bytes] = {}
+    if (memory := checkpoint.memory) is not None:
+        header = {"was_running": int(memory.was_running), "data_length": memory.data_length}
+        found[memory.path] = file_facts(memory.path, physical=memory.size, format="raw")
+        begin[memory.path] = memory_head(checkpoint.origin.domain_xml, **header)
+    for sidecar in checkpoint.sidecars:
+        found[sidecar.path] = file_facts(sidecar.path, physical=sidecar.size, format="raw")
     for chain in chains.values():
-        for layer, below in zip(chain, [*chain[1:], None], strict=True):
+        for layer, below in chain.pairs():
             found[layer.path] = as_catalogued(layer)
             if layer.format == "qcow2":
                 begin[layer.path] = layer_head(layer, below)

@@ -12,6 +12,7 @@ from sqlalchemy import event
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import CatalogError
 from orchestrator.model import CheckpointDisk, CheckpointState, Device, OperationKind
+from tests.checkpoints import memory_of
 from tests.unit.catalog_samples import of_another_host
 
 from .catalog_samples import HOST, SampleDomain, base, paths
@@ -44,7 +45,7 @@ def test_a_checkpoint_comes_back_as_it_was(catalog: SqlCatalog) -> None:
     made = web.value(lease, "clean", tags=("b", "a"))
     cdrom = CheckpointDisk(target="sda", device=Device.CDROM, readonly=True, path=None, format=None)
     drive = replace(cdrom, target="sdb", path="/dev/sr0", format="raw", source_type="block")
-    made = replace(made, disks=(*made.disks, cdrom, drive), memory=replace(made.memory, was_running=False))
+    made = replace(made, disks=(*made.disks, cdrom, drive), memory=replace(memory_of(made), was_running=False))
     overlays = web.overlays(made.id, list(made.layers.values()))
     lease.commit_checkpoint(made, list(made.layers.values()), web.head(overlays, made.id), overlays)
 
@@ -62,7 +63,7 @@ def test_what_is_not_there_is_none(catalog: SqlCatalog, web: SampleDomain) -> No
     assert catalog.checkpoint_by_id("nobody") is None
     assert catalog.head("dom-2") is None
     assert catalog.layer("/nowhere") is None
-    assert catalog.chain("/nowhere") == []
+    assert list(catalog.chain("/nowhere")) == []
     assert catalog.layers_freed_by("nobody") == []
     assert catalog.domain_uuid("db") is None
     assert of_another_host(catalog).domain_uuid("web") is None
@@ -223,7 +224,7 @@ def test_a_chain_goes_from_the_active_overlay_down_to_the_base(catalog: SqlCatal
     chain = catalog.chain(top.path)
 
     assert chain[0] == top
-    assert chain[1:] == [checkpoint.layers["vda"] for checkpoint in reversed(made)]
+    assert list(chain[1:]) == [checkpoint.layers["vda"] for checkpoint in reversed(made)]
     assert chain[-1] == base()
 
 

@@ -44,7 +44,7 @@ def tamper(file: Path, statement: str) -> None:
         "UPDATE checkpoint SET state = 'broken'",
         "UPDATE checkpoint SET created = 'yesterday'",
         "UPDATE checkpoint SET created = '2026-01-01T00:00:00'",  # of which zone?
-        "UPDATE checkpoint SET memory_size = 'much'",
+        "UPDATE artifact SET size = 'much' WHERE kind = 'memory'",
         "UPDATE checkpoint SET name = x'ff'",
     ],
 )
@@ -61,7 +61,7 @@ def test_a_damaged_checkpoint_is_named_not_believed(
 
 def test_a_device_that_is_none_is_damage(catalog: SqlCatalog, web: SampleDomain, file: Path) -> None:
     made = web.checkpoint("clean")
-    tamper(file, "UPDATE checkpoint_disk SET device = 'toaster'")
+    tamper(file, "UPDATE artifact SET device = 'toaster' WHERE kind = 'disk'")
     with pytest.raises(CatalogError, match="is damaged: Invalid enum value 'toaster'"):
         catalog.checkpoint_by_id(made.id)
 

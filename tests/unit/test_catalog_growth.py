@@ -19,6 +19,7 @@ from orchestrator.catalog import SqlCatalog
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.leases import LeaseTimes
 from orchestrator.model import Checkpoint, Host
+from tests.checkpoints import memory_of
 from tools.bench import generator
 
 HOST = Host(uuid="host-1", name="hv1", uri="qemu:///system", libvirt_version="9.0.0", qemu_version="7.2.0")
@@ -43,7 +44,7 @@ QUESTIONS: dict[str, Question] = {
     "known_paths": lambda catalog, its: catalog.known_paths(its.directory),
     "ready_names": lambda catalog, its: catalog.ready_names(its.domain_uuid, its.name),
     "relying_on a layer": lambda catalog, its: catalog.relying_on(its.layers["vda"].path),
-    "relying_on an image": lambda catalog, its: catalog.relying_on(its.memory.path),
+    "relying_on an image": lambda catalog, its: catalog.relying_on(memory_of(its).path),
     "collapsible": lambda catalog, its: catalog.collapsible(its.domain_uuid, [its.layers["vda"].path]),
     "unsettled": lambda catalog, its: catalog.unsettled(),
     "holdings": lambda catalog, its: catalog.holdings(its.domain_uuid),

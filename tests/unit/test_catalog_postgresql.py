@@ -97,7 +97,7 @@ def test_a_history(catalog: SqlCatalog) -> None:
     assert set(web.delete(leaf)) == {layer.path for layer in leaf.layers.values()}
     assert catalog.checkpoint_by_id(root.id) == root
     assert [row.name for row in catalog.summaries() if row.current] == ["root"]
-    assert catalog.chain(web.tops["vda"].path) == [web.tops["vda"], base()]
+    assert list(catalog.chain(web.tops["vda"].path)) == [web.tops["vda"], base()]
 
 
 def test_one_gets_the_domain(url: str, database: Database) -> None:

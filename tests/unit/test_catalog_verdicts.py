@@ -10,6 +10,7 @@ import pytest
 
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.model import Layer, OperationKind
+from tests.checkpoints import memory_of
 from tests.unit.catalog_samples import of_another_host
 
 from .catalog_samples import HOST, SampleDomain, base
@@ -55,7 +56,7 @@ def test_all_above_a_layer_rely_on_it(catalog: SqlCatalog, web: SampleDomain) ->
 def test_one_relies_on_its_memory_image(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = catalog.checkpoint("dom-1", "b")
     assert made is not None
-    assert relying_on(catalog, made.memory.path) == ["b"]
+    assert relying_on(catalog, memory_of(made).path) == ["b"]
 
 
 def test_nobody_relies_on_an_active_overlay_or_a_foreign_file(catalog: SqlCatalog, web: SampleDomain) -> None:
@@ -120,13 +121,13 @@ def test_a_checkpoint_that_is_gone_needs_no_mark(catalog: SqlCatalog) -> None:
 
 def test_a_memory_image_keeps_its_first_hash(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = catalog.checkpoint("dom-1", "a")
-    assert made is not None and made.memory.sha256 is None
+    assert made is not None and memory_of(made).sha256 is None
 
     catalog.record_memory_read(made.id, "ab")
     catalog.record_memory_read(made.id, "cd")
 
     now = catalog.checkpoint_by_id(made.id)
-    assert now is not None and now.memory.sha256 == "ab"
+    assert now is not None and memory_of(now).sha256 == "ab"
 
 
 def test_a_layer_keeps_its_first_hash(catalog: SqlCatalog, web: SampleDomain) -> None:

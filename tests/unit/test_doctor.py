@@ -13,6 +13,7 @@ from orchestrator.formats import domainxml
 from orchestrator.model import (
     Advice,
     CatalogCondition,
+    Chain,
     Device,
     Disk,
     Domain,
@@ -74,12 +75,12 @@ def contents(*directories: Directory, **changes: Any) -> StoreContents:
 
 def catalogued(*chain: Layer, **changes: Any) -> Catalogued:
     own = chain or (layer(),)
-    return Catalogued(checkpoint=checkpoint(own[0], **changes), chains={"vda": own})
+    return Catalogued(checkpoint=checkpoint(own[0], **changes), chains={"vda": Chain(own)})
 
 
 def standing(*below: Layer) -> Standing:
     active = layer(ACTIVE, operation_id=CLEAN, backing=BASE, physical=None)
-    return Standing(head=head(), chains={"vda": (active, *(below or (layer(),)))})
+    return Standing(head=head(), chains={"vda": Chain((active, *(below or (layer(),))))})
 
 
 def facts(**changes: Any) -> DoctorFacts:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.model import After, Layer, NewOverlay, OperationKind
+from orchestrator.model import After, Layer, LayerKind, NewOverlay, OperationKind
 from orchestrator.operations.checkpoint.plan import plan_checkpoint
 from orchestrator.operations.rollback.plan import plan_rollback
 from orchestrator.operations.shared.manifests import begun_manifest
@@ -119,7 +119,7 @@ def test_the_domain_xml_stays_out_of_it() -> None:
     made = checkpoint(domain_xml=domain_xml(graphics=screen))
     written = manifest.encode(manifest.with_checkpoint(begun(), made, None, [[layer()]]))
     assert b"sesame" not in written and b"<domain" not in written
-    assert manifest.decode(written, DIRECTORY).record.definition_sha256 == manifest.digest(made.domain_xml)  # type: ignore[union-attr]
+    assert manifest.decode(written, DIRECTORY).record.definition_sha256 == manifest.digest(made.origin.domain_xml)  # type: ignore[union-attr]
 
 
 def test_a_layer_that_two_disks_share_stands_in_it_once() -> None:
@@ -142,7 +142,7 @@ def test_the_digest_tells_domains_apart_and_not_their_spelling() -> None:
 
 
 def test_a_newer_schema_is_refused_by_its_number() -> None:
-    assert refusal(b'{"schema": 2, "of things": "to come"}') == "has schema 2, and this snapctl knows 1"
+    assert refusal(b'{"schema": 3, "of things": "to come"}') == "has schema 3, and this snapctl knows 2"
 
 
 @pytest.mark.parametrize(
@@ -184,6 +184,7 @@ def setting(*path: str | int, to: object) -> Callable[[Any], object]:
 
 CHECKPOINT = ("record", "checkpoint")
 FOREIGN = in_store(NEXT, "vda.qcow2")
+SIDECAR = {"kind": "sidecar", "target": None, "path": f"{DIRECTORY}/nvram.sidecar", "format": "raw", "size": 1}
 
 
 @pytest.mark.parametrize(
@@ -207,18 +208,24 @@ FOREIGN = in_store(NEXT, "vda.qcow2")
         (setting("overlays", 0, "backing", to="../base"), "a path that is not absolute and plain"),
         (setting("overlays", 0, "backing", to="//base"), "a path that is not absolute and plain"),
         (lambda document: document["overlays"].append(document["overlays"][0]), "two overlays of one disk"),
-        (setting(*CHECKPOINT, "id", to=NEXT), "another directory's checkpoint"),
+        (setting(*CHECKPOINT, "id", to=NEXT), "overlays that stand on the wrong checkpoint"),
+        (setting(*CHECKPOINT, "operation_id", to=NEXT), "another directory's checkpoint"),
+        (setting(*CHECKPOINT, "directory", to=f"{STORE}/{DOMAIN}/{NEXT}"), "another directory's checkpoint"),
         (setting(*CHECKPOINT, "domain_uuid", to=NEXT), "another directory's checkpoint"),
         (setting(*CHECKPOINT, "host_uuid", to=NEXT), "another directory's checkpoint"),
         (setting(*CHECKPOINT, "state", to="deleting"), "a checkpoint that is not ready"),
-        (setting(*CHECKPOINT, "name", to="../../x"), "a wrong name"),
-        (setting(*CHECKPOINT, "tags", to=["a b"]), "a wrong name"),
+        (setting(*CHECKPOINT, "labels", "name", to="../../x"), "a wrong name"),
+        (setting(*CHECKPOINT, "labels", "tags", to=["a b"]), "a wrong name"),
         (setting(*CHECKPOINT, "created", to="2026-01-02T03:04:05"), "a time without a zone"),
-        (setting(*CHECKPOINT, "domain_xml", to="<domain/>"), "a domain XML"),
+        (setting(*CHECKPOINT, "origin", "domain_xml", to="<domain/>"), "a domain XML"),
         (setting(*CHECKPOINT, "memory", "path", to="/etc/shadow"), "a memory image of another directory"),
         (setting(*CHECKPOINT, "memory", "path", to=DIRECTORY + "/../x/memory.save"), "a memory image of another"),
         (setting(*CHECKPOINT, "memory", "path", to=f"{DIRECTORY}/vda.qcow2"), "two files of one name"),
         (setting(*CHECKPOINT, "memory", "path", to=f"{DIRECTORY}/manifest.json"), "two files of one name"),
+        (setting(*CHECKPOINT, "memory", to=None), "neither a memory image nor a domain XML"),
+        (setting(*CHECKPOINT, "sidecars", to=[{**SIDECAR, "path": "/etc/shadow"}]), "a sidecar of another directory"),
+        (setting(*CHECKPOINT, "sidecars", to=[SIDECAR, SIDECAR]), "two files of one name"),
+        (setting(*CHECKPOINT, "sidecars", to=[{**SIDECAR, "kind": "disk"}]), "a sidecar of the wrong kind"),
         (setting("record", "layers", to=[]), "a frozen layer that is not among its layers"),
         (setting("record", "layers", 0, "physical", to=1), "a frozen layer that is not among its layers"),
         (lambda document: document["record"]["layers"].append(document["record"]["layers"][0]), "a layer twice"),
@@ -243,6 +250,7 @@ OURS = in_store(CLEAN, "vdb.qcow2")
         ([made_by(CLEAN, f"{STORE}/{NEXT}/{CLEAN}/vda.qcow2")], "a layer that no operation on this domain made"),
         ([made_by(CLEAN, f"/other/{DOMAIN}/{CLEAN}/vda.qcow2")], "a layer that no operation on this domain made"),
         ([made_by("..", f"{STORE}/{DOMAIN}/../vda.qcow2")], "a path that is not absolute and plain"),
+        ([made_by(CLEAN, OURS, kind=LayerKind.BLOCK)], "a layer that no operation on this domain made"),
         ([made_by("x", f"{STORE}/{DOMAIN}/x/vda.qcow2")], "a layer that no operation on this domain made"),
         ([layer("images/base.qcow2")], "a path that is not absolute and plain"),
         ([layer(BASE, backing="/gone.raw")], "a layer whose backing file is not among its layers"),
@@ -361,4 +369,5 @@ def test_whatever_is_put_into_it_names_no_file_elsewhere(data: st.DataObject) ->
     for each in found.record.layers if found.record else ():
         assert each.operation_id is None or each.path.startswith(f"{STORE}/{DOMAIN}/{each.operation_id}/")
     if found.record:
-        assert found.record.checkpoint.memory.path.rpartition("/")[0] == DIRECTORY
+        for path in found.record.checkpoint.own_files:
+            assert path.rpartition("/")[0] == DIRECTORY

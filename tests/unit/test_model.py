@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.model import CheckpointDisk, CheckpointState, Device, GuestState, shown_state
+from tests.checkpoints import memory_of
 from tests.unit.builders import (
     BASE,
     CLEAN,
@@ -48,7 +49,7 @@ def test_a_checkpoint_knows_its_frozen_layers_and_its_directory() -> None:
     made = checkpoint(disks=(checkpoint_disk(layer()), other_disk("sda", Device.CDROM, ISO), checkpoint_disk(second)))
 
     assert made.layers == {"vda": layer(), "vdb": second}
-    assert f"{made.directory}/memory.save" == made.memory.path
+    assert f"{made.directory}/memory.save" == memory_of(made).path
     assert made.directory == f"{STORE}/{DOMAIN}/{CLEAN}"
 
 
@@ -79,4 +80,4 @@ def test_only_a_guest_that_is_off_has_no_qemu(state: GuestState) -> None:
 def test_a_checkpoint_s_state_in_one_word(
     state: CheckpointState, damage: str | None, sha256: str | None, word: str
 ) -> None:
-    assert shown_state(state, damage, sha256) == word
+    assert shown_state(state, damage, sha256 is None) == word

@@ -7,7 +7,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator.model import After, Device, GuestState, Head, NewOverlay, Source, runs_after
+from orchestrator.model import (
+    After,
+    CaptureMode,
+    Device,
+    GuestState,
+    Head,
+    Labels,
+    NewOverlay,
+    Origin,
+    Source,
+    runs_after,
+)
 from orchestrator.operations.checkpoint.plan import CheckpointPlan, plan_checkpoint
 from tests.unit.builders import (
     ACTIVE,
@@ -52,16 +63,24 @@ def test_a_plan_holds_all_that_will_happen() -> None:
 
     assert made == CheckpointPlan(
         operation_id=NEXT,
+        checkpoint_id=NEXT,
         host=host(),
         domain_uuid=DOMAIN,
         domain_name="web01",
         run_id=7,
-        persistent=True,
         was_running=True,
         after=After.PAUSE,
-        name="before-upgrade",
-        description="why",
-        tags=("nightly", "v1.2"),
+        mode=CaptureMode.SAVE,
+        labels=Labels(name="before-upgrade", description="why", tags=("nightly", "v1.2")),
+        origin=Origin(
+            domain_xml=web01.xml,
+            persistent=True,
+            machine=web01.machine,
+            cpu=web01.cpu,
+            emulator=web01.emulator,
+            qemu_version=host().qemu_version,
+            libvirt_version=host().libvirt_version,
+        ),
         head=head(),
         directory=f"{STORE}/{DOMAIN}/{NEXT}",
         memory_path=f"{STORE}/{DOMAIN}/{NEXT}/memory.save",
@@ -70,10 +89,6 @@ def test_a_plan_holds_all_that_will_happen() -> None:
         needed_bytes=2 * GIB + 66 * MIB,
         estimated_bytes=702 * MIB,
         free_bytes=100 * GIB,
-        domain_xml=web01.xml,
-        machine=web01.machine,
-        cpu=web01.cpu,
-        emulator=web01.emulator,
         depth=2,
     )
     assert made.tops == {"vda": ACTIVE, "vdb": "/dev/vg0/data"}
@@ -104,7 +119,7 @@ def test_a_head_whose_checkpoint_is_unknown_leaves_no_parent() -> None:
 
 
 def test_the_longest_description_is_kept_whole() -> None:
-    assert plan(request={"description": "ä" * 4096}).description == "ä" * 4096
+    assert plan(request={"description": "ä" * 4096}).labels.description == "ä" * 4096
 
 
 def test_the_smallest_step_of_a_virtual_size_is_a_kibibyte() -> None:
@@ -137,7 +152,7 @@ def test_a_hot_plugged_disk_need_not_be_in_the_persistent_definition() -> None:
 
 
 def test_a_transient_domain_is_planned() -> None:
-    assert not plan(domain=domain(persistent=False, persistent_disks=())).persistent
+    assert not plan(domain=domain(persistent=False, persistent_disks=())).origin.persistent
 
 
 @pytest.mark.parametrize("stands", [head(), head(checkpoint_id=None), None], ids=["on one", "on a lost one", "on none"])

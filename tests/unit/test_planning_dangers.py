@@ -10,13 +10,13 @@ import pytest
 from orchestrator.errors import IntegrityError
 from orchestrator.integrity.damage import check_files, damage, dangers
 from orchestrator.integrity.users import writers
-from orchestrator.model import DomainDisks
+from orchestrator.model import Chain, DomainDisks
 from tests.unit.builders import BASE, CLEAN, checkpoint, disk, in_store, layer
 from tests.unit.file_builders import seen_of
 
 FROZEN = layer(in_store(CLEAN, "vda.qcow2"), backing=BASE, operation_id=CLEAN)
 MADE = checkpoint(FROZEN)
-CHAIN = [FROZEN, layer(BASE)]
+CHAIN = Chain((FROZEN, layer(BASE)))
 
 
 def someone(*live: str, next_: Sequence[str] = (), **changes: Any) -> DomainDisks:

@@ -17,14 +17,7 @@ WRITES = f"write {in_store(CLEAN, 'manifest.json')}"
 
 
 def lines(edits: Edits, labels: Labels = LABELS) -> list[str]:
-    recorded = replace(
-        checkpoint(layer()),
-        name=labels.name,
-        description=labels.description,
-        tags=labels.tags,
-        expires=labels.expires,
-        protected=labels.protected,
-    )
+    recorded = checkpoint(layer(), labels=labels)
     facts = EditFacts(host=host(), domain_name="web01", checkpoint=recorded, name_taken=False)
     return plan_edit(NEXT, edits, facts).lines()
 

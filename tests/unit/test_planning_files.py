@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +11,19 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import LONGEST_LINE, IntegrityError
 from orchestrator.integrity.damage import check_files, damage, relied_on
-from orchestrator.model import Checkpoint, CheckpointDisk, Device, FileFacts, Layer
-from tests.unit.builders import BASE, CLEAN, MEMORY, checkpoint, checkpoint_disk, in_store, layer, memory_image
+from orchestrator.model import Chain, Checkpoint, CheckpointDisk, Device, FileFacts, Layer
+from tests.unit.builders import (
+    BASE,
+    CLEAN,
+    MEMORY,
+    but,
+    checkpoint,
+    checkpoint_disk,
+    device_layer,
+    in_store,
+    layer,
+    memory_image,
+)
 from tests.unit.file_builders import GIB, MIB, file_facts, header_bytes, memory_head, seen_of
 
 FROZEN = layer(in_store(CLEAN, "vda.qcow2"), backing=BASE, operation_id=CLEAN)
@@ -25,10 +35,10 @@ MADE = checkpoint(
         CheckpointDisk(target="fda", device=Device.FLOPPY, readonly=False, path=None, format=None),
     )
 )
-CHAIN = [FROZEN, layer(BASE)]
+CHAIN = Chain((FROZEN, layer(BASE)))
 
 
-def check(made: Checkpoint = MADE, chain: Sequence[Layer] = CHAIN, **seen: Any) -> None:
+def check(made: Checkpoint = MADE, chain: Chain[Layer] = CHAIN, **seen: Any) -> None:
     """Check `made`, all whose files are undamaged apart from those `seen` otherwise."""
     check_files(made, {"vda": chain}, seen_of(made, {"vda": chain}, **seen))
 
@@ -87,7 +97,7 @@ FACTS: dict[str, tuple[dict[str, FileFacts | None], str]] = {
 }
 
 EMULATOR = "/usr/bin/qemu-system-x86_64"
-XML = MADE.domain_xml
+XML = MADE.origin.domain_xml
 MEMORY_HEADS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is cut off after 0 bytes"),
     "of another kind": (b"QFI\xfb".ljust(92, b"\0"), "does not begin as a libvirt save image"),
@@ -137,7 +147,7 @@ def test_damage_is_named_with_what_is_lost_and_what_to_do(seen: dict[str, Any], 
 
 def test_memory_is_not_paired_with_disks_that_it_was_not_saved_with() -> None:
     """Image and catalog agree on the XML, and each file is as catalogued: only the pairing is wrong."""
-    elsewhere = replace(MADE, domain_xml=MADE.domain_xml.replace(FROZEN.path, BASE))
+    elsewhere = but(MADE, domain_xml=MADE.origin.domain_xml.replace(FROZEN.path, BASE))
     chains = {"vda": CHAIN}
     (found,) = damage(elsewhere, chains, seen_of(elsewhere, chains))
     assert found.path == MEMORY
@@ -146,7 +156,7 @@ def test_memory_is_not_paired_with_disks_that_it_was_not_saved_with() -> None:
 
 def test_every_damaged_file_is_named_once() -> None:
     """A layer that two disks share, and all that is wrong with each file."""
-    chains = {"vda": CHAIN, "vdb": [replace(FROZEN, path="/other.qcow2", target="vdb"), layer(BASE)]}
+    chains = {"vda": CHAIN, "vdb": Chain((replace(FROZEN, path="/other.qcow2", target="vdb"), layer(BASE)))}
     seen = seen_of(MADE, chains, facts={MEMORY: None, BASE: None, "/other.qcow2": None})
 
     assert [found.path for found in damage(MADE, chains, seen)] == [MEMORY, BASE, "/other.qcow2"]
@@ -164,7 +174,7 @@ def test_what_a_raw_file_seems_to_be_is_the_guest_s_to_choose() -> None:
     raw = layer("/images/data.raw", format="raw")
     lookalike = file_facts("/images/data.raw", format="qcow2", capacity=1, backing="/etc/shadow")
 
-    check(made=checkpoint(raw), chain=[raw], facts={raw.path: lookalike})
+    check(made=checkpoint(raw), chain=Chain((raw,)), facts={raw.path: lookalike})
 
 
 def test_a_raw_file_that_was_written_to_is_found_nevertheless() -> None:
@@ -172,13 +182,13 @@ def test_a_raw_file_that_was_written_to_is_found_nevertheless() -> None:
     written = file_facts("/images/data.raw", format="raw", mtime="1.0")
 
     with pytest.raises(IntegrityError, match="time of last change"):
-        check(made=checkpoint(raw), chain=[raw], facts={raw.path: written})
+        check(made=checkpoint(raw), chain=Chain((raw,)), facts={raw.path: written})
 
 
 def test_a_block_device_is_not_asked_for_facts_that_nobody_has() -> None:
-    device = layer("/dev/vg0/data", format="raw", physical=None, allocation=None, mtime=None)
+    device = device_layer("/dev/vg0/data", format="raw")
 
-    check(made=checkpoint(device), chain=[device], facts={device.path: None})
+    check(made=checkpoint(device), chain=Chain((device,)), facts={device.path: None})
 
 
 def test_a_file_that_was_never_hashed_has_no_wrong_hash() -> None:
@@ -188,7 +198,7 @@ def test_a_file_that_was_never_hashed_has_no_wrong_hash() -> None:
 
 
 def test_a_layer_that_was_hashed_is_compared() -> None:
-    hashed = [replace(FROZEN, sha256="ab" * 32), layer(BASE, sha256="ab" * 32)]
+    hashed = Chain((replace(FROZEN, sha256="ab" * 32), layer(BASE, sha256="ab" * 32)))
 
     check(chain=hashed, hashes={FROZEN.path: "ab" * 32, BASE: "ab" * 32})
     with pytest.raises(IntegrityError) as refused:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from orchestrator.errors import LONGEST_LINE, IntegrityError
 from orchestrator.integrity.damage import check_files, qcow2_layers
-from orchestrator.model import Layer
+from orchestrator.model import Chain, Layer
 from tests.twin import qcow2
-from tests.unit.builders import BASE, CLEAN, MEMORY, checkpoint, in_store, layer
+from tests.unit.builders import BASE, CLEAN, MEMORY, checkpoint, device_layer, in_store, layer
 from tests.unit.file_builders import GIB, MIB, seen_of
 
 FROZEN = layer(in_store(CLEAN, "vda.qcow2"), backing=BASE, operation_id=CLEAN)
 MADE = checkpoint(FROZEN)
-CHAIN = [FROZEN, layer(BASE)]
+CHAIN = Chain((FROZEN, layer(BASE)))
 
 
-def check(*, chain: Sequence[Layer] = CHAIN, heads: Mapping[str, bytes]) -> None:
+def check(*, chain: Chain[Layer] = CHAIN, heads: Mapping[str, bytes]) -> None:
     """Check `MADE`, whose files begin as they should but for `heads`."""
     check_files(MADE, {"vda": chain}, seen_of(MADE, {"vda": chain}, heads=heads))
 
@@ -90,7 +90,7 @@ def test_another_header_is_damage_named_with_what_differs(head: bytes, problem: 
 
 def test_a_raw_base_needs_no_format_in_the_header() -> None:
     """As libvirt has it: it takes a backing file whose format is not written down for raw, or not at all."""
-    chain = [FROZEN, layer(BASE, format="raw")]
+    chain = Chain((FROZEN, layer(BASE, format="raw")))
 
     check(chain=chain, heads={FROZEN.path: frozen_head(name=None)})
 
@@ -119,6 +119,6 @@ def test_a_layer_whose_qemu_was_killed_is_sound() -> None:
 
 
 def test_only_qcow2_files_have_such_a_header() -> None:
-    device = layer("/dev/vg0/data", physical=None, allocation=None, mtime=None)
+    device = device_layer("/dev/vg0/data")
 
     assert qcow2_layers([FROZEN, layer("/images/data.raw", format="raw"), device]) == [FROZEN.path]

@@ -54,7 +54,7 @@ def test_a_bad_name_or_tag_is_refused(name: str, what: str) -> None:
 
 @pytest.mark.parametrize("name", ["a", "7", "before-upgrade_2.1", "x" * 63, "20260102-030405-1b9d6bcd"])
 def test_a_good_name_is_taken_as_it_is(name: str) -> None:
-    assert plan_checkpoint(checkpoint_request(name=name), checkpoint_facts()).name == name
+    assert plan_checkpoint(checkpoint_request(name=name), checkpoint_facts()).labels.name == name
 
 
 @given(st.text(max_size=70))

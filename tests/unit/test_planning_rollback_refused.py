@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import LONGEST_LINE, Busy, IntegrityError, Refused, SnapctlError
-from orchestrator.model import After, CheckpointState, GuestState
+from orchestrator.model import After, Chain, CheckpointState, GuestState
 from orchestrator.operations.rollback.plan import RollbackPlan, plan_rollback
 from tests.unit.builders import (
     BASE,
@@ -113,13 +113,13 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         ],
     ),
     "a missing file": (
-        {"seen": seen_of(checkpoint(), {"vda": [layer()]}, facts={MEMORY: None, BASE: None})},
+        {"seen": seen_of(checkpoint(), {"vda": Chain((layer(),))}, facts={MEMORY: None, BASE: None})},
         IntegrityError,
         5,
         ["memory image", f"…/{CLEAN[:8]}…/memory.save is missing", "clean cannot be restored and nothing was changed"],
     ),
     "a layer that another domain may write to": (
-        {"seen": seen_of(checkpoint(), {"vda": [layer()]}, writers={BASE: "db01 has it as its disk vda"})},
+        {"seen": seen_of(checkpoint(), {"vda": Chain((layer(),))}, writers={BASE: "db01 has it as its disk vda"})},
         IntegrityError,
         5,
         [f"{BASE} is frozen, and db01 has it as its disk vda", "cannot be restored", "give that domain another disk"],

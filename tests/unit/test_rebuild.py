@@ -20,6 +20,7 @@ from tests.unit.builders import (
     HOST,
     STORE,
     checkpoint,
+    device_layer,
     disk,
     domain,
     in_store,
@@ -128,7 +129,7 @@ def test_a_tree_with_its_layers_and_head() -> None:
         )
     )
     assert [(each.name, each.parent_id) for each in one.checkpoints] == [("a", None), ("b", A), ("c", A)]
-    assert {each.domain_xml for each in one.checkpoints} == {XML}
+    assert {each.origin.domain_xml for each in one.checkpoints} == {XML}
     assert {each.path for each in one.layers} == {BASE, overlay_of(A), overlay_of(R)}
     assert one.head is not None
     assert (one.head.checkpoint_id, one.head.overlays) == (C, {"vda": overlay_of(C)})
@@ -188,7 +189,7 @@ def test_without_a_layer_it_or_its_children_are_left_out() -> None:
 
 
 def test_a_block_device_is_not_missed() -> None:
-    device = layer("/dev/vg/web01", physical=None, mtime=None)
+    device = device_layer("/dev/vg/web01", mtime=None)
     assert names(facts(made(A, device))) == ["a"]
     assert names(facts(made(A, device), missing=frozenset({"/dev/vg/web01"}))) == ["a"]
 

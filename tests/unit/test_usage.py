@@ -12,6 +12,7 @@ from orchestrator.coordinator import Coordinator
 from orchestrator.errors import NotFound
 from orchestrator.model import DomainHoldings, DomainUsage, FileFacts, Holding, Holdings, Usage
 from orchestrator.reports.usage import UsageFacts, sum_up
+from tests.checkpoints import memory_of
 from tests.twin import TwinHypervisor, World
 from tests.twin.files import File
 from tests.twin.storage import TwinStorage
@@ -30,6 +31,7 @@ def holding(name: str, **changes: Any) -> Holding:
         "domain_uuid": "web",
         "name": name,
         "id": name,
+        "files": (f"/store/web/{name}/memory.save",),
         "memory": f"/store/web/{name}/memory.save",
         "layers": (),
         "alone": (),
@@ -159,7 +161,7 @@ def test_to_delete_a_checkpoint_frees_what_was_said(family: Coordinator, world: 
 
 
 def test_what_the_catalog_does_not_know_is_told_apart(family: Coordinator, world: World) -> None:
-    memory = family.show("web01", "a").checkpoint.memory.path
+    memory = memory_of(family.show("web01", "a").checkpoint).path
     world.files.make_directory("/store/elsewhere/op")
     for path in (f"{dirname(memory)}/notes", f"{dirname(dirname(memory))}/stray", "/store/elsewhere/op/manifest.json"):
         world.files.put(path, File(b"x" * 10))
@@ -204,4 +206,4 @@ def test_each_directory_is_listed_once(family: Coordinator, monkeypatch: pytest.
 
 def _paths(snapctl: Coordinator) -> list[str]:
     shown = [snapctl.show(each.domain, each.name).checkpoint for each in snapctl.list()]
-    return [each.memory.path for each in shown] + [layer.path for each in shown for layer in each.layers.values()]
+    return [memory_of(each).path for each in shown] + [layer.path for each in shown for layer in each.layers.values()]

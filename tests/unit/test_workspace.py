@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import IntegrityError
 from orchestrator.model import Disk, FileFacts, NewOverlay, OperationKind
-from orchestrator.store import manifest
+from orchestrator.store import layout
 from orchestrator.store.manifest import Manifest
 from orchestrator.store.workspace import (
     discard_overlays,
@@ -91,7 +91,7 @@ def test_all_is_made_and_seen(twin: TwinHypervisor, described: Manifest, lengths
     assert lengths == dict(zip(["vda", "vdb"], [each.physical for each in found], strict=True))
 
 
-@pytest.mark.parametrize("missing", ["vda.qcow2", "vdb.qcow2", manifest.NAME])
+@pytest.mark.parametrize("missing", ["vda.qcow2", "vdb.qcow2", layout.MANIFEST])
 def test_what_a_kill_left_out_is_missed_and_made(
     twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int], missing: str
 ) -> None:

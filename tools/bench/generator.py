@@ -17,8 +17,8 @@ from sqlalchemy import select
 from orchestrator.catalog import open_catalog, owners, rows
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.tables import (
+    ArtifactRow,
     Base,
-    CheckpointDiskRow,
     CheckpointRow,
     DocumentRow,
     DomainRow,
@@ -31,18 +31,21 @@ from orchestrator.catalog.tables import (
     TagRow,
 )
 from orchestrator.model import (
+    CaptureMode,
     Checkpoint,
     CheckpointDisk,
     CheckpointState,
     Device,
     Direction,
     Host,
+    Labels,
     Layer,
     MemoryImage,
     OperationKind,
     OperationState,
+    Origin,
 )
-from orchestrator.store.layout import operation_directory
+from orchestrator.store.layout import memory_path, operation_directory
 
 PER_DOMAIN = 100
 BRANCH_EVERY = 10
@@ -55,7 +58,7 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 _TABLES: tuple[type[Base], ...] = (
     *(HostRow, DomainRow, OperationRow, MemberRow, LayerRow),
-    *(CheckpointRow, DocumentRow, CheckpointDiskRow, TagRow, HeadRow, HeadDiskRow),
+    *(CheckpointRow, DocumentRow, ArtifactRow, TagRow, HeadRow, HeadDiskRow),
 )
 """Each after those that its rows refer to."""
 
@@ -117,7 +120,7 @@ def _checkpoint(host: Host, domain: str, uuid: str, number: int, parent: Checkpo
     id_ = uuid_of(f"{domain}/{number}")
     directory = operation_directory(STORE, uuid, id_)
     memory = MemoryImage(
-        path=join(directory, "memory.save"),
+        path=memory_path(directory),
         size=120_000_000,
         was_running=True,
         version=2,
@@ -127,24 +130,27 @@ def _checkpoint(host: Host, domain: str, uuid: str, number: int, parent: Checkpo
     )
     return Checkpoint(
         id=id_,
+        operation_id=id_,
         host_uuid=host.uuid,
         domain_uuid=uuid,
         domain_name=domain,
-        name=f"state-{number:03}",
         parent_id=parent.id if parent else None,
         created=BEGAN + timedelta(minutes=number),
-        mode="save",
+        mode=CaptureMode.SAVE,
         state=CheckpointState.READY,
+        directory=directory,
+        labels=Labels(name=f"state-{number:03}", tags=("generated",)),
+        origin=Origin(
+            domain_xml=DOMAIN_XML,
+            persistent=True,
+            machine="pc",
+            cpu="",
+            emulator="/usr/bin/qemu-system-x86_64",
+            qemu_version=host.qemu_version,
+            libvirt_version=host.libvirt_version,
+        ),
         memory=memory,
         disks=tuple(_disk(_layer(domain, uuid, id_, target, parent)) for target in DISKS),
-        domain_xml=DOMAIN_XML,
-        persistent=True,
-        machine="pc",
-        cpu="",
-        emulator="/usr/bin/qemu-system-x86_64",
-        qemu_version=host.qemu_version,
-        libvirt_version=host.libvirt_version,
-        tags=("generated",),
     )
 
 
@@ -208,10 +214,10 @@ class _Rows:
         self._add_operation(place, checkpoint)
         self._add(rows.checkpoint_row(checkpoint))
         self._add(rows.document_row(checkpoint))
-        for position, disk in enumerate(checkpoint.disks):
-            layer_id = self._add_layer(place, checkpoint.layers[disk.target])
-            self._add(rows.disk_row(checkpoint.id, position, disk, layer_id))
-        for position, tag in enumerate(checkpoint.tags):
+        frozen = {layer.path: self._add_layer(place, layer) for layer in checkpoint.layers.values()}
+        for artifact in rows.artifact_rows(checkpoint, frozen):
+            self._add(artifact)
+        for position, tag in enumerate(checkpoint.labels.tags):
             self._add(TagRow(checkpoint_id=checkpoint.id, tag=tag, position=position))
 
     def _add_operation(self, place: dict[str, str], checkpoint: Checkpoint) -> None:
@@ -247,7 +253,9 @@ class _Rows:
 
     def _add_layer(self, place: dict[str, str], layer: Layer) -> int:
         id_ = self._layer_ids[layer.path] = len(self._layer_ids) + 1
-        values = {name: getattr(layer, name) for name in ("path", "target", "format", "capacity", "operation_id")}
+        values = {
+            name: getattr(layer, name) for name in ("path", "target", "format", "capacity", "kind", "operation_id")
+        }
         facts = {name: getattr(layer, name) for name in ("physical", "allocation", "mtime")}
         below = self._layer_ids[layer.backing] if layer.backing is not None else None
         self._add(LayerRow(**place, **values, **facts, id=id_, backing_id=below))

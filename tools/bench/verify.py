@@ -13,6 +13,7 @@ import libvirt
 
 from orchestrator import Coordinator
 from tests.box.connection import connect
+from tests.checkpoints import memory_of
 from tools.bench import snapctl
 from tools.bench.aims import MB, at_most_times
 from tools.bench.groups import Group
@@ -46,7 +47,7 @@ def competitors(site: Site) -> Iterator[list[Competitor]]:
 
 def _files(library: Coordinator, domain: str) -> list[str]:
     checkpoint = library.show(domain, CHECKPOINT).checkpoint
-    return [checkpoint.memory.path, *(layer.path for layer in checkpoint.layers.values())]
+    return [memory_of(checkpoint).path, *(layer.path for layer in checkpoint.layers.values())]
 
 
 def _volumes(connection: Any, paths: Sequence[str], stack: ExitStack) -> list[Any]:

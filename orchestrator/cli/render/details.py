@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
-from ...model import CheckpointDetails, CheckpointDisk, CheckpointSummary, shown_state
+from ...model import CheckpointDetails, CheckpointDisk, CheckpointSummary, MemoryImage, shown_state
 from .columns import Column, align
 from .marks import expiry
 from .units import age, shown, size
@@ -24,43 +23,21 @@ def summary(details: CheckpointDetails) -> CheckpointSummary:
         parent_id=checkpoint.parent_id,
         created=checkpoint.created,
         mode=checkpoint.mode,
-        tags=checkpoint.tags,
-        description=checkpoint.description,
+        tags=checkpoint.labels.tags,
+        description=checkpoint.labels.description,
         current=details.current,
-        memory_bytes=checkpoint.memory.size,
+        memory_bytes=checkpoint.memory_bytes,
         disk_bytes=sum(layer.allocation or 0 for layer in checkpoint.layers.values() if layer.operation_id),
-        state=shown_state(checkpoint.state, checkpoint.damage, checkpoint.memory.sha256),
-        expires=checkpoint.expires,
-        protected=checkpoint.protected,
+        state=shown_state(checkpoint.state, checkpoint.damage, checkpoint.unhashed),
+        expires=checkpoint.labels.expires,
+        protected=checkpoint.labels.protected,
         exclusive_bytes=details.exclusive_bytes,
     )
 
 
-def document(details: CheckpointDetails) -> dict[str, Any]:
-    """The object of `show -o json`: that of `list`, and all that the catalog knows beside it."""
-    import msgspec
-
-    checkpoint = details.checkpoint
-    fields: dict[str, Any] = msgspec.to_builtins(summary(details))
-    return fields | {
-        "damage": checkpoint.damage,
-        "children": details.children,
-        "memory": checkpoint.memory,
-        "disks": checkpoint.disks,
-        "host": details.host,
-        "persistent": checkpoint.persistent,
-        "machine": checkpoint.machine,
-        "cpu": checkpoint.cpu,
-        "emulator": checkpoint.emulator,
-        "qemu_version": checkpoint.qemu_version,
-        "libvirt_version": checkpoint.libvirt_version,
-        "domain_xml": checkpoint.domain_xml,
-    }
-
-
 def details(found: CheckpointDetails, now: datetime) -> Iterator[str]:
     """A heading, then a name and a value a line."""
-    checkpoint, memory = found.checkpoint, found.checkpoint.memory
+    checkpoint, memory, labels = found.checkpoint, found.checkpoint.memory, found.checkpoint.labels
     here = " (you are here)" if found.current else ""
     yield f"{shown(checkpoint.domain_name)} {shown(checkpoint.name)}{here}"
     rows = [
@@ -68,23 +45,28 @@ def details(found: CheckpointDetails, now: datetime) -> Iterator[str]:
         ("state", summary(found).state),
         ("damage", shown(checkpoint.damage or "")),
         ("created", f"{checkpoint.created:%Y-%m-%d %H:%M:%S} UTC ({age(checkpoint.created, now)})"),
-        ("protected", "yes" if checkpoint.protected else ""),
-        ("expires", _expires(checkpoint.expires, now) if checkpoint.expires else ""),
+        ("protected", "yes" if labels.protected else ""),
+        ("expires", _expires(labels.expires, now) if labels.expires else ""),
         ("parent", shown(found.parent or "")),
         ("children", shown(", ".join(found.children))),
-        ("tags", shown(", ".join(checkpoint.tags))),
-        ("description", shown(checkpoint.description)),
-        ("guest was", "running" if memory.was_running else "paused"),
-        ("memory", f"{size(memory.size)}, {shown(memory.path)}"),
-        ("sha256", memory.sha256 or ""),
+        ("tags", shown(", ".join(labels.tags))),
+        ("description", shown(labels.description)),
+        *(_memory(memory) if memory is not None else ()),
         *((f"disk {disk.target}", _disk(disk)) for disk in checkpoint.disks),
+        *((f"sidecar {each.target or ''}".rstrip(), shown(each.path)) for each in checkpoint.sidecars),
         ("space", _space(found)),
-        ("machine", shown(checkpoint.machine)),
+        ("machine", shown(checkpoint.origin.machine)),
         ("host", f"{shown(found.host.name)}, {found.host.uuid}"),
-        ("made with", f"libvirt {checkpoint.libvirt_version}, QEMU {checkpoint.qemu_version}"),
+        ("made with", f"libvirt {checkpoint.origin.libvirt_version}, QEMU {checkpoint.origin.qemu_version}"),
     ]
     for line in align((Column(), Column()), [row for row in rows if row[1]], None):
         yield f"  {line}"
+
+
+def _memory(memory: MemoryImage) -> Iterator[tuple[str, str]]:
+    yield "guest was", "running" if memory.was_running else "paused"
+    yield "memory", f"{size(memory.size)}, {shown(memory.path)}"
+    yield "sha256", memory.sha256 or ""
 
 
 def _expires(expires: datetime, now: datetime) -> str:

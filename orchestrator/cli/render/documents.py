@@ -7,7 +7,36 @@ from typing import Any
 
 import msgspec
 
+from ...engine.story import Plan
+from ...model import CheckpointDetails
+from .details import summary
 from .tree import DomainTree
+
+
+def details(found: CheckpointDetails) -> dict[str, Any]:
+    """The object of `show -o json`: that of `list`, and all that the catalog knows beside it."""
+    checkpoint = found.checkpoint
+    fields: dict[str, Any] = msgspec.to_builtins(summary(found))
+    origin: dict[str, Any] = msgspec.to_builtins(checkpoint.origin)
+    return fields | {
+        "damage": checkpoint.damage,
+        "children": found.children,
+        "memory": checkpoint.memory,
+        "disks": checkpoint.disks,
+        "artifacts": checkpoint.artifacts,
+        "directory": checkpoint.directory,
+        "operation_id": checkpoint.operation_id,
+        "host": found.host,
+        **origin,
+    }
+
+
+def plan(planned: Plan) -> dict[str, Any]:
+    """The object of a dry run. What a checkpoint's labels and origin are stands in it by itself, too."""
+    fields: dict[str, Any] = msgspec.to_builtins(planned)
+    if "origin" not in fields:
+        return fields
+    return {**fields, **fields["labels"], **fields["origin"]}
 
 
 def forest(trees: Iterable[DomainTree]) -> list[dict[str, Any]]:

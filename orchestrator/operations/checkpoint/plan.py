@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import pairwise
-from posixpath import isabs, join, normpath
+from posixpath import isabs, normpath
 
 from ...errors import Refused
 from ...integrity.headers import header_problem
 from ...model import (
     After,
+    CaptureMode,
     Device,
     Disk,
     Domain,
     GuestState,
     Head,
     Host,
+    Labels,
     NewOverlay,
+    Origin,
     check_description,
     check_expiry,
     check_name,
     what_becomes,
 )
-from ...store.layout import OVERLAY_SIZE, operation_directory
+from ...store.layout import OVERLAY_SIZE, memory_path, operation_directory, overlay_path
 from ...units import MIB
 from ..shared.depth import depth_after, refuse_too_deep
 from ..shared.refusals import refuse_busy, refuse_drift, refuse_foreign_state
@@ -92,30 +94,30 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
         )
     return CheckpointPlan(
         operation_id=request.operation_id,
+        checkpoint_id=request.operation_id,  # it makes this one alone
         host=facts.host,
         domain_uuid=domain.uuid,
         domain_name=domain.name,
         run_id=domain.run_id,
-        persistent=domain.persistent,
         was_running=domain.state is GuestState.RUNNING,
         after=request.after,
-        name=request.name,
-        description=request.description,
-        tags=tuple(dict.fromkeys(request.tags)),
+        mode=CaptureMode.SAVE,
+        labels=Labels(
+            name=request.name,
+            description=request.description,
+            tags=tuple(dict.fromkeys(request.tags)),
+            expires=request.expires,
+        ),
+        origin=Origin.of(domain, facts.host),
         head=facts.head,
         directory=directory,
-        memory_path=join(directory, "memory.save"),
+        memory_path=memory_path(directory),
         disks=domain.disks,
         overlays=overlays,
         needed_bytes=needed,
         depth=depth_after(domain),
         estimated_bytes=_estimate(domain, overlay_bytes),
         free_bytes=facts.free_bytes,
-        domain_xml=domain.xml,
-        machine=domain.machine,
-        cpu=domain.cpu,
-        emulator=domain.emulator,
-        expires=request.expires,
     )
 
 
@@ -198,9 +200,7 @@ def _refuse_odd_size(domain: Domain, target: str) -> None:
 def _refuse_unfit_chains(domain: Domain, heads: Mapping[str, bytes]) -> None:
     """Refuse layers that a rollback would refuse, too: what their headers say is what libvirt goes by then."""
     for disk in domain.writable_disks:
-        for layer, below in pairwise([disk.source, *disk.backing, None]):
-            if layer is None:
-                continue
+        for layer, below in disk.chain.pairs():
             place = f"disk {disk.target} of {domain.name}"
             if not isabs(layer.path):
                 raise Refused(
@@ -215,8 +215,8 @@ def _refuse_unfit_chains(domain: Domain, heads: Mapping[str, bytes]) -> None:
 def _refuse_other_writers(domain: Domain, writers: Mapping[str, str]) -> None:
     """All layers of the chains are frozen from then on: nobody else may write to them."""
     for disk in domain.writable_disks:
-        for layer in (disk.source, *disk.backing):
-            if layer is not None and (writer := writers.get(normpath(layer.path))):
+        for layer in disk.chain:
+            if writer := writers.get(normpath(layer.path)):
                 raise Refused(
                     f"disk {disk.target} of {domain.name} stands on {layer.path}, and {writer}",
                     hint="give that domain another disk: virsh edit",
@@ -237,7 +237,7 @@ def _overlay_on_top(domain: Domain, disk: Disk, directory: str) -> NewOverlay:
     assert disk.source is not None  # noqa: S101 - _refuse_unfit_disks
     return NewOverlay(
         target=disk.target,
-        path=join(directory, f"{disk.target}.qcow2"),
+        path=overlay_path(directory, disk.target),
         backing=disk.source.path,
         backing_format=disk.source.format,
         capacity=domain.capacities[disk.target],
@@ -249,28 +249,23 @@ class CheckpointPlan:
     """Save the memory of a running or paused domain and freeze its disks."""
 
     operation_id: str
+    checkpoint_id: str  # of the checkpoint that it makes of this domain
     host: Host
     domain_uuid: str
     domain_name: str
     run_id: int | None
-    persistent: bool
     was_running: bool
     after: After
-    name: str
-    description: str
-    tags: tuple[str, ...]
+    mode: CaptureMode
+    labels: Labels
+    origin: Origin
     head: Head | None  # where the domain stands now
     directory: str
     memory_path: str
     disks: tuple[Disk, ...]  # all disks as they are now
     overlays: tuple[NewOverlay, ...]  # one per writable disk, on top of its present source
     needed_bytes: int  # at most: the guest's whole memory
-    domain_xml: str
-    machine: str
-    cpu: str
-    emulator: str
     depth: int = 0  # layers that the deepest disk has afterwards
-    expires: datetime | None = None
     estimated_bytes: int | None = None  # rather than `needed_bytes`: what the guest's QEMU has resident
     free_bytes: int | None = None  # in the store, when this was planned
 
@@ -284,6 +279,11 @@ class CheckpointPlan:
         return {overlay.target: overlay.backing for overlay in self.overlays}
 
     @property
+    def new_sources(self) -> dict[str, str | None]:
+        """What the guest is to write to from then on, by target."""
+        return {overlay.target: overlay.path for overlay in self.overlays}
+
+    @property
     def made(self) -> tuple[str, list[str]]:
         return self.operation_id, [self.memory_path, *(overlay.path for overlay in self.overlays)]
 
@@ -293,7 +293,7 @@ class CheckpointPlan:
             *(f"make overlay {overlay.path} on {overlay.backing}" for overlay in self.overlays),
             f"save the memory of {self.domain_name} to {self.memory_path} ({self._needs()})",
             *(f"freeze {overlay.backing} ({overlay.target})" for overlay in self.overlays),
-            f"record checkpoint {self.name}",
+            f"record checkpoint {self.labels.name}",
             what_becomes(self.domain_name, self.after, self.was_running),
         ]
 

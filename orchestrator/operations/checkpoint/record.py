@@ -4,53 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from itertools import zip_longest
 from typing import Any
 
 import msgspec
 
-from ...formats import saveimage
-from ...model import Checkpoint, CheckpointDisk, CheckpointState, Disk, FileFacts, Layer, MemoryImage, Source
+from ...model import (
+    Chain,
+    Checkpoint,
+    CheckpointDisk,
+    CheckpointState,
+    Disk,
+    FileFacts,
+    Layer,
+    LayerKind,
+    MemoryImage,
+    Source,
+)
 from ...ports import Catalog, Hypervisor
 from .plan import CheckpointPlan
 
 
-def memory_image(facts: FileFacts, header: saveimage.Header) -> MemoryImage:
-    return MemoryImage(
-        path=facts.path,
-        size=facts.physical,
-        was_running=header.was_running,
-        version=header.version,
-        compression=header.compression,
-        data_length=header.data_length,
-    )
-
-
 def checkpoint(plan: CheckpointPlan, evidence: Mapping[str, Any], catalog: Catalog) -> Checkpoint:
-    """`evidence` is that of the step "saved": when, which memory image, and the facts of the layers that froze."""
+    """`evidence` is that of the capture: when, which memory image if any, and the facts of the layers that froze."""
     frozen = msgspec.convert(evidence["frozen"], dict[str, FileFacts | None])
     return Checkpoint(
-        id=plan.operation_id,
+        id=plan.checkpoint_id,
+        operation_id=plan.operation_id,
         host_uuid=plan.host.uuid,
         domain_uuid=plan.domain_uuid,
         domain_name=plan.domain_name,
-        name=plan.name,
         parent_id=plan.parent_id,
         created=datetime.fromisoformat(evidence["created"]),
-        mode="save",
+        mode=plan.mode,
         state=CheckpointState.READY,
-        memory=msgspec.convert(evidence["memory"], MemoryImage),
+        directory=plan.directory,
+        labels=plan.labels,
+        origin=plan.origin,
+        memory=msgspec.convert(evidence.get("memory"), MemoryImage | None),
         disks=tuple(_disk(plan, disk, frozen, catalog) for disk in plan.disks),
-        domain_xml=plan.domain_xml,
-        persistent=plan.persistent,
-        machine=plan.machine,
-        cpu=plan.cpu,
-        emulator=plan.emulator,
-        qemu_version=plan.host.qemu_version,
-        libvirt_version=plan.host.libvirt_version,
-        tags=plan.tags,
-        description=plan.description,
-        expires=plan.expires,
     )
 
 
@@ -84,6 +75,7 @@ def _frozen_layer(plan: CheckpointPlan, disk: Disk, source: Source, facts: FileF
         source,
         disk.backing[0].path if disk.backing else None,
         facts,
+        kind=LayerKind.BLOCK if disk.source_type == "block" else LayerKind.FILE,
         capacity={overlay.target: overlay.capacity for overlay in plan.overlays}[disk.target],
         operation_id=known.operation_id if known else None,
     )
@@ -92,11 +84,19 @@ def _frozen_layer(plan: CheckpointPlan, disk: Disk, source: Source, facts: FileF
 def _below(disk: Disk, hypervisor: Hypervisor) -> list[Layer]:
     """The layers below a disk's own, as the running guest had them open."""
     layers = []
-    belows = [source.path for source in disk.backing[1:]]
-    for source, backing in zip_longest(disk.backing, belows):
+    for source, below in Chain(disk.backing).pairs():
         facts = hypervisor.storage.facts(source.path)
-        capacity = facts.capacity if facts else 0
-        layers.append(_layer(disk.target, source, backing, facts, capacity=capacity, operation_id=None))
+        layers.append(
+            _layer(
+                disk.target,
+                source,
+                below.path if below else None,
+                facts,
+                kind=LayerKind.FILE if facts else LayerKind.BLOCK,
+                capacity=facts.capacity if facts else 0,
+                operation_id=None,
+            )
+        )
     return layers
 
 
@@ -106,6 +106,7 @@ def _layer(
     backing: str | None,
     facts: FileFacts | None,
     *,
+    kind: LayerKind,
     capacity: int,
     operation_id: str | None,
 ) -> Layer:
@@ -114,6 +115,7 @@ def _layer(
         target=target,
         format=source.format,
         capacity=capacity,
+        kind=kind,
         backing=backing,
         operation_id=operation_id,
         physical=facts.physical if facts else None,

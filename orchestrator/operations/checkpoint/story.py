@@ -7,16 +7,12 @@ guest onto its unchanged disks and only then drops the image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
-from datetime import UTC, datetime
+from collections.abc import MutableMapping
 from typing import Any
-
-import msgspec
 
 from ...engine.story import Commit, Step, in_words, undone
 from ...errors import GuestLost, Refused, SnapctlError, Unfinished
-from ...formats import saveimage
-from ...model import After, Domain, FileFacts, GuestState, Head, OffReason, OperationKind, Source, runs_after
+from ...model import After, Head, OperationKind, Source, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.manifest import Manifest
 from ...store.workspace import (
@@ -25,18 +21,14 @@ from ...store.workspace import (
     is_described,
     make_overlays,
     new_layers,
-    read_tops,
     see_overlays,
-    written_since,
 )
 from ..shared.base import PlannedStory
 from ..shared.manifests import begun_manifest, whole_manifest
-from ..shared.rewind import Rewind, define_sources, require_sources
+from ..shared.rewind import Rewind, define_sources
 from . import record
+from .capture import capture_of
 from .plan import CheckpointPlan
-
-SETTLING_SECONDS = 2.0
-"""QEMU closes its disks a moment after the image is whole; a guest takes longer to start and stop."""
 
 
 class CheckpointStory(PlannedStory[CheckpointPlan]):
@@ -55,23 +47,26 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     ) -> None:
         super().__init__(plan, hypervisor, catalog, operation, facts, progress)
         self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays)
-        self._manifest = begun_manifest(plan, OperationKind.CHECKPOINT, plan.operation_id, operation.record.opened)
+        self._capture = capture_of(plan, hypervisor, facts, progress)
+        self._manifest = begun_manifest(plan, OperationKind.CHECKPOINT, plan.checkpoint_id, operation.record.opened)
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        before = (
+        stopped = self._capture.stops_guest
+        restores, runs = stopped and self.plan.after is not After.STOP, stopped and self._runs_after
+        repointed = (Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),) if stopped else ()
+        restored = (Step("restored", self._restore, self._is_restored),) if restores else ()
+        resumed = (Step("resumed", self._resume, self._is_resumed),) if runs else ()
+        return (
             Step("prepared", self._prepare, self._is_prepared, self._unprepare),
-            Step("saved", self._save, self._is_saved, self._unsave),
-            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
+            self._capture.step,
+            *repointed,
             Commit("committed", self._commit, self._is_committed, prepare=self._gather),
-        )
-        restored = (Step("restored", self._restore, self._is_restored),) if self.plan.after is not After.STOP else ()
-        resumed = (Step("resumed", self._resume, self._is_resumed),) if self._runs_after else ()
-        after = (
+            *restored,
+            *resumed,
             Step("hashed", self._hash, self._is_hashed),
             Step("described", self._describe, self._is_described),
         )
-        return (*before, *restored, *resumed, *after)
 
     @property
     def _runs_after(self) -> bool:
@@ -81,8 +76,10 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         plan = self.plan
         if self._catalog.head(plan.domain_uuid) != plan.head:
             raise Refused(f"{plan.domain_name} was rolled back or checkpointed meanwhile", hint="try again")
-        if self._catalog.checkpoint(plan.domain_uuid, plan.name) is not None:
-            raise Refused(f"{plan.domain_name} has got a checkpoint {plan.name} meanwhile", hint="take another name")
+        if self._catalog.checkpoint(plan.domain_uuid, plan.labels.name) is not None:
+            raise Refused(
+                f"{plan.domain_name} has got a checkpoint {plan.labels.name} meanwhile", hint="take another name"
+            )
 
     # ------------------------------------------------------------------ prepared
 
@@ -101,95 +98,10 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
             self.facts.get("overlay_lengths", {}),
         )
 
-    # ------------------------------------------------------------------ saved: the point of no return
-
-    def _save(self) -> None:
-        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
-        require_sources(domain, self.plan.tops, self.plan.run_id)
-        self._hypervisor.domains.save(self.plan.domain_uuid, self.plan.memory_path, self._progress)
-
-    def _is_saved(self) -> Evidence | None:
-        """Domain off, image whole, and its disks as they were when the guest stopped.
-
-        Raises `Unfinished` when the image is whole and the domain off, but it may have run since:
-        such an image is neither to be paired with the disks nor ours to delete.
-        """
-        self._hypervisor.domains.wait_for_job(self.plan.domain_uuid)
-        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
-        if domain is not None and domain.active:
-            return None
-        image = self._hypervisor.storage.facts(self.plan.memory_path)
-        header = self._whole_header(image)
-        if image is None or header is None:
-            return None
-        frozen = read_tops(self._hypervisor, self.plan.disks)
-        self._require_no_run_since(domain, image, frozen)
-        return {
-            "created": self.facts.get("created") or datetime.now(UTC).isoformat(),
-            "memory": msgspec.to_builtins(record.memory_image(image, header)),
-            "frozen": msgspec.to_builtins(frozen),
-        }
-
-    def _require_no_run_since(
-        self, domain: Domain | None, image: FileFacts, frozen: Mapping[str, FileFacts | None]
-    ) -> None:
-        reason = domain.off_reason if domain else OffReason.UNKNOWN
-        if "frozen" in self.facts:
-            ran = written_since(self.facts["frozen"], frozen)
-        elif reason is OffReason.SAVED:
-            ran = False
-        else:
-            ran = reason is OffReason.RAN or any(_written_after(now, image) for now in frozen.values())
-        if ran:
-            raise self._doubtful()
-
-    def _whole_header(self, image: FileFacts | None) -> saveimage.Header | None:
-        """The header of the memory image if libvirt finished writing it and it has a QEMU stream."""
-        if image is None:
-            return None
-        content = self._hypervisor.storage.read(self.plan.memory_path, 0, saveimage.HEADER_LENGTH)
-        if not saveimage.is_whole(content):
-            return None
-        header = saveimage.parse_header(content)
-        return header if image.physical > saveimage.HEADER_LENGTH + header.data_length else None
-
-    def _unsave(self) -> None:
-        """Give the guest its run state back, then drop what was saved of it: a partial image, or a
-        whole one that is stale because the guest went on without it.
-
-        Raises `Unfinished` when the guest is off and the image is whole: it may be all that is left of it.
-        """
-        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
-        if domain is None or not domain.active:
-            if self._whole_header(self._hypervisor.storage.facts(self.plan.memory_path)) is not None:
-                raise self._doubtful()
-        elif domain.state is GuestState.PAUSED and self.plan.was_running:
-            self._hypervisor.domains.resume(self.plan.domain_uuid)
-        self._hypervisor.storage.remove(self.plan.memory_path)
-
-    def _require_pair(self) -> None:
-        """Raise unless image and disks still are of one instant, which they are until the guest runs on those disks.
-
-        `Refused` when it does, `Unfinished` when it did and is off again.
-        """
-        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
-        if domain is not None and domain.active and domain.sources() != self._new_sources:
-            raise Refused(f"{domain.name} was started by somebody after its memory was saved", hint="try again")
-        if written_since(self.facts["frozen"], read_tops(self._hypervisor, self.plan.disks)):
-            raise self._doubtful()
-
-    def _doubtful(self) -> Unfinished:
-        name = self.plan.domain_name
-        return Unfinished(
-            f"{name} may have run after its memory was saved to {self.plan.memory_path}",
-            effect="nothing more was changed",
-            hint=f"give that memory up (virsh start {name}), then: snapctl recover {name}",
-        )
-
     # ------------------------------------------------------------------ repointed, committed
 
     def _repoint(self) -> None:
-        self._require_pair()
+        self._capture.require_pair()
         self._rewind.repoint()
 
     def _point_back(self) -> None:
@@ -212,7 +124,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         self._operation.commit_checkpoint(self._checkpoint, self._chains, head, overlays)
 
     def _is_committed(self) -> Evidence | None:
-        return {} if self._catalog.checkpoint_by_id(self.plan.operation_id) is not None else None
+        return {} if self._catalog.checkpoint_by_id(self.plan.checkpoint_id) is not None else None
 
     # ------------------------------------------------------------------ restored, resumed, hashed, described
 
@@ -230,11 +142,11 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
 
     def _hash(self) -> None:
         digest = self._hypervisor.storage.sha256(self.plan.memory_path, self._progress)
-        self._operation.record_sha256(self.plan.operation_id, digest)
+        self._operation.record_sha256(self.plan.checkpoint_id, digest)
 
     def _is_hashed(self) -> Evidence | None:
-        checkpoint = self._catalog.checkpoint_by_id(self.plan.operation_id)
-        return {} if checkpoint is not None and checkpoint.memory.sha256 is not None else None
+        checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
+        return {} if checkpoint is not None and not checkpoint.unhashed else None
 
     def _describe(self) -> None:
         """Put all that the catalog now knows of the checkpoint beside its memory image."""
@@ -251,13 +163,13 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         if self._is_committed() is not None:
             return True
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
-        if domain is not None and domain.active and domain.sources() == self._new_sources:
+        if domain is not None and domain.active and domain.sources() == self.plan.new_sources:
             return "frozen" in self.facts
-        return self._is_saved() is not None
+        return self._capture.is_captured() is not None
 
     def may_retreat(self) -> bool:
         """Only while no checkpoint relies on the tops, and they are as they were when the memory was saved."""
-        return self._is_committed() is None and self._is_saved() is not None
+        return self._is_committed() is None and self._capture.is_captured() is not None
 
     def retreat(self) -> None:
         """Restore the guest onto the unchanged tops."""
@@ -276,7 +188,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
 
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(
-            f"checkpoint {self.plan.name} of {self.plan.domain_name} is not finished: {problem}",
+            f"checkpoint {self.plan.labels.name} of {self.plan.domain_name} is not finished: {problem}",
             effect="nothing is lost",
             hint=f"run: snapctl recover {self.plan.domain_name}",
         )
@@ -284,16 +196,8 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     # ------------------------------------------------------------------ values
 
     @property
-    def _new_sources(self) -> dict[str, str | None]:
-        return {overlay.target: overlay.path for overlay in self.plan.overlays}
-
-    @property
     def _tops(self) -> dict[str, Source]:
         return {o.target: Source(path=o.backing, format=o.backing_format) for o in self.plan.overlays}
 
     def _whole_manifest(self) -> Manifest:
-        return whole_manifest(self._catalog, self.plan.host, self._manifest, self.plan.operation_id)
-
-
-def _written_after(layer: FileFacts | None, image: FileFacts) -> bool:
-    return layer is not None and float(layer.mtime) > float(image.mtime) + SETTLING_SECONDS
+        return whole_manifest(self._catalog, self.plan.host, self._manifest, self.plan.checkpoint_id)

@@ -9,7 +9,7 @@ from posixpath import normpath
 from ...errors import IntegrityError, Refused
 from ...formats import domainxml
 from ...integrity.damage import Seen, layer_damage
-from ...model import Collapsible, Domain, FileFacts, Host, Layer, Source
+from ...model import Chain, Collapsible, Domain, FileFacts, Host, Layer, Source
 from ...units import MIB
 from ..shared.refusals import refuse_busy
 from .helper import HELPER_PREFIX, HELPER_TARGET
@@ -71,8 +71,8 @@ def plan_collapse(operation_id: str, facts: CollapseFacts) -> CollapsePlan:
 def _refuse_damaged(facts: CollapseFacts) -> None:
     """What is pulled up is believed from then on: so every layer must be what the catalog says."""
     below = (*facts.found.drops, *([facts.found.base] if facts.found.base else []))
-    chain: tuple[Layer, ...] = (*([] if facts.found.layer.physical is None else [facts.found.layer]), *below)
-    for found in layer_damage(chain, Seen(facts=facts.seen, heads={})):
+    frozen = () if facts.found.layer.is_active else (facts.found.layer,)
+    for found in layer_damage(Chain((*frozen, *below)), Seen(facts=facts.seen, heads={})):
         raise IntegrityError(found.problem, hint=f"see: snapctl verify {facts.domain_name}")
 
 

@@ -10,13 +10,13 @@ and never boots.
 from __future__ import annotations
 
 from dataclasses import replace
-from posixpath import dirname
 
 from ...engine.story import Commit, Step
 from ...errors import HypervisorError, NotFound, Refused, Unfinished
 from ...model import Domain, Layer
 from ...ports import Evidence
 from ...store import manifest
+from ...store.layout import directory_of
 from ...store.workspace import changed_manifest, describe_as, is_described_as, nothing_discarded, remove_discarded
 from ..shared.base import PlannedStory
 from .helper import HELPER_TARGET
@@ -119,10 +119,10 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         return layer.backing == self.plan.base_path and layer.rewritten_by is None
 
     def _as_it_is(self, backing: str | None) -> Layer:
-        """The layer with the facts that it has now; those of an active one are nobody's business."""
+        """The layer with the facts that it has now; of an active one none are recorded."""
         layer = replace(self.plan.layer, backing=backing, sha256=None, rewritten_by=None)
         found = self._hypervisor.storage.facts(layer.path)
-        if layer.physical is None or found is None:
+        if layer.is_active or found is None:
             return layer
         return replace(layer, physical=found.physical, allocation=found.allocation, mtime=found.mtime)
 
@@ -144,7 +144,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
 
     @property
     def _directory(self) -> str:
-        return dirname(self.plan.layer.path)
+        return directory_of(self.plan.layer.path)
 
     def _remove(self) -> None:
         remove_discarded(self._hypervisor, self._catalog, self._operation, self.plan.domain_uuid)

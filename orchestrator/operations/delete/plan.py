@@ -30,7 +30,7 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
     checkpoint, domain = facts.checkpoint, facts.domain_name
     if checkpoint.state is not CheckpointState.READY:
         raise Refused(f"checkpoint {checkpoint.name} is being deleted already", hint="see: snapctl list")
-    if facts.sparing and (checkpoint.protected or (facts.head and facts.head.checkpoint_id == checkpoint.id)):
+    if facts.sparing and (checkpoint.labels.protected or (facts.head and facts.head.checkpoint_id == checkpoint.id)):
         raise Refused(f"checkpoint {checkpoint.name} came to be needed meanwhile", hint="prune again")
     if facts.is_only_copy:
         raise Refused(
@@ -38,7 +38,7 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
             "what was in its memory is nowhere else",
             hint=f"bring it back first: snapctl rollback {domain} {checkpoint.name}",
         )
-    for path in (checkpoint.memory.path, *(layer.path for layer in facts.layers)):
+    for path in (*checkpoint.own_files, *(layer.path for layer in facts.layers)):
         if user := facts.users.get(normpath(path)):
             raise Refused(
                 f"{path} would go with checkpoint {checkpoint.name}, and {user}",
@@ -51,9 +51,12 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
         domain_name=domain,
         checkpoint_id=checkpoint.id,
         checkpoint_name=checkpoint.name,
-        memory_path=checkpoint.memory.path,
+        maker_id=checkpoint.operation_id,
+        directory=checkpoint.directory,
+        memory_path=checkpoint.memory.path if checkpoint.memory is not None else None,
+        sidecars=tuple(sidecar.path for sidecar in checkpoint.sidecars),
         layers=tuple(layer.path for layer in facts.layers),
-        freed_bytes=checkpoint.memory.size + sum(layer.allocation or 0 for layer in facts.layers),
+        freed_bytes=checkpoint.own_bytes + sum(layer.allocation or 0 for layer in facts.layers),
         head=facts.head,
         sparing=facts.sparing,
         stays=tuple(facts.stays),
@@ -63,7 +66,7 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletePlan:
-    """Remove a checkpoint: its memory image, and what layers nothing else needs."""
+    """Remove a checkpoint: the files that it alone has, and what layers nothing else needs."""
 
     operation_id: str
     host: Host
@@ -71,7 +74,10 @@ class DeletePlan:
     domain_name: str
     checkpoint_id: str
     checkpoint_name: str
-    memory_path: str
+    maker_id: str  # the operation that made the checkpoint
+    directory: str  # the checkpoint's
+    memory_path: str | None
+    sidecars: tuple[str, ...]
     layers: tuple[str, ...]  # layers of ours that nothing needs then
     freed_bytes: int
     head: Head | None = None  # where the domain stands now
@@ -80,13 +86,18 @@ class DeletePlan:
     needed_by: tuple[str, ...] = ()  # what that is
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """What the checkpoint alone has."""
+        return (*([self.memory_path] if self.memory_path is not None else []), *self.sidecars)
+
+    @property
     def made(self) -> tuple[str, list[str]]:
-        return self.checkpoint_id, [self.memory_path]
+        return self.maker_id, list(self.files)
 
     def lines(self) -> list[str]:
         reason = f"needed by {some(self.needed_by)}" if self.needed_by else "something else stands on it"
         return [
-            *(f"delete {path}" for path in (self.memory_path, *self.layers)),
+            *(f"delete {path}" for path in (*self.files, *self.layers)),
             *(f"keep {path}: {reason}" for path in self.stays),
             f"that frees {self.freed_bytes / MIB:.1f} MiB",
         ]

@@ -7,8 +7,6 @@ What descended from it descends from its parent from then on; layers that they n
 
 from __future__ import annotations
 
-from posixpath import dirname
-
 from ...engine.story import Commit, Step
 from ...errors import Refused, Unfinished
 from ...model import CheckpointState
@@ -34,7 +32,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         head = self._catalog.head(plan.domain_uuid)
         gone = checkpoint is None or checkpoint.state is not CheckpointState.READY
-        if gone or head != plan.head or (plan.sparing and checkpoint and checkpoint.protected):
+        if gone or head != plan.head or (plan.sparing and checkpoint and checkpoint.labels.protected):
             raise Refused(
                 f"{plan.domain_name} or checkpoint {plan.checkpoint_name} changed meanwhile", hint="try again"
             )
@@ -49,7 +47,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
     def _remove(self) -> None:
         """The memory image first: it is most of the bytes. The names go after the files."""
         layers = [layer.path for layer in self._operation.discarded_layers(self.plan.domain_uuid)]
-        files = [self.plan.memory_path, *layers]
+        files = [*self.plan.files, *layers]
         remove_files(self._hypervisor, self.plan.domain_uuid, files)
         remove_directories(self._hypervisor, self._catalog, files)
         self._operation.forget_checkpoint(self.plan.checkpoint_id)
@@ -59,18 +57,14 @@ class DeleteStory(PlannedStory[DeletePlan]):
         gone = self._catalog.checkpoint_by_id(self.plan.checkpoint_id) is None
         if not gone or self._operation.discarded_layers(self.plan.domain_uuid):
             return None
-        return changed_manifest(self._hypervisor, self._directory, manifest.without_checkpoint)
+        return changed_manifest(self._hypervisor, self.plan.directory, manifest.without_checkpoint)
 
     def _describe(self) -> None:
         """Where layers stay, the manifest no longer tells of a checkpoint: a rebuild would miss its image."""
-        describe_as(self._hypervisor, self._directory, self.facts)
+        describe_as(self._hypervisor, self.plan.directory, self.facts)
 
     def _is_described(self) -> Evidence | None:
-        return is_described_as(self._hypervisor, self._directory, self.facts)
-
-    @property
-    def _directory(self) -> str:
-        return dirname(self.plan.memory_path)
+        return is_described_as(self._hypervisor, self.plan.directory, self.facts)
 
     def decided(self) -> bool:
         return self._is_hidden() is not None

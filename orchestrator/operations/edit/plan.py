@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from posixpath import join
 
 from msgspec import UNSET, UnsetType
 
 from ...errors import Refused, UsageError
 from ...model import Checkpoint, CheckpointState, Host, Labels, check_description, check_expiry, check_name
+from ...store.layout import manifest_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,7 @@ def plan_edit(operation_id: str, edits: Edits, facts: EditFacts) -> EditPlan:
         domain_uuid=checkpoint.domain_uuid,
         domain_name=domain,
         checkpoint_id=checkpoint.id,
+        maker_id=checkpoint.operation_id,
         directory=checkpoint.directory,
         previous=checkpoint.labels,
         labels=labels,
@@ -89,17 +90,18 @@ class EditPlan:
     domain_uuid: str
     domain_name: str
     checkpoint_id: str
+    maker_id: str  # the operation that made the checkpoint
     directory: str  # the checkpoint's
     previous: Labels
     labels: Labels
 
     @property
     def manifest_path(self) -> str:
-        return join(self.directory, "manifest.json")
+        return manifest_path(self.directory)
 
     @property
     def made(self) -> tuple[str, list[str]]:
-        return self.checkpoint_id, [self.manifest_path]
+        return self.maker_id, [self.manifest_path]
 
     def lines(self) -> list[str]:
         changes = list(_changes(self.previous, self.labels)) or ["what is known already"]

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from posixpath import join
 
 from ...errors import IntegrityError, Refused
 from ...integrity.damage import Chains, Seen, check_files
-from ...model import After, Checkpoint, CheckpointState, Disk, Domain, Head, Host, NewOverlay, what_becomes
-from ...store.layout import OVERLAY_SIZE, operation_directory
+from ...model import After, Checkpoint, CheckpointState, Disk, Domain, Head, Host, MemoryImage, NewOverlay, what_becomes
+from ...store.layout import OVERLAY_SIZE, operation_directory, overlay_path
 from ...units import MIB
 from ..shared.refusals import refuse_busy, refuse_drift, refuse_foreign_state
 
@@ -38,6 +37,7 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> Roll
     else:
         _refuse_unstoppable(domain, checkpoint)
         refuse_drift(domain, facts.head)
+    memory = _memory(checkpoint)
     _refuse_damaged(checkpoint)
     check_files(checkpoint, facts.chains, facts.seen)
     needed = len(checkpoint.layers) * OVERLAY_SIZE
@@ -57,14 +57,14 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> Roll
         persistent=domain is not None and domain.persistent,
         checkpoint_id=checkpoint.id,
         checkpoint_name=checkpoint.name,
-        memory_path=checkpoint.memory.path,
-        was_running=checkpoint.memory.was_running,
+        memory_path=memory.path,
+        was_running=memory.was_running,
         after=after,
         directory=directory,
         overlays=tuple(
             NewOverlay(
                 target=target,
-                path=join(directory, f"{target}.qcow2"),
+                path=overlay_path(directory, target),
                 backing=layer.path,
                 backing_format=layer.format,
                 capacity=layer.capacity,
@@ -91,8 +91,17 @@ def _refuse_damaged(checkpoint: Checkpoint) -> None:
         )
 
 
+def _memory(checkpoint: Checkpoint) -> MemoryImage:
+    if checkpoint.memory is None:
+        raise Refused(
+            f"checkpoint {checkpoint.name} has no memory image, and this snapctl restores none without",
+            hint="choose another one: snapctl list",
+        )
+    return checkpoint.memory
+
+
 def _refuse_lost_definition(checkpoint: Checkpoint) -> None:
-    if checkpoint.persistent:
+    if checkpoint.origin.persistent:
         raise Refused(
             f"{checkpoint.domain_name} is not defined any more",
             hint=f"define it again with UUID {checkpoint.domain_uuid}: virsh define FILE",

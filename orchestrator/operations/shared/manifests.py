@@ -32,7 +32,7 @@ def manifest_anew(catalog: Catalog, host: Host, checkpoint: Checkpoint) -> Manif
         host_name=host.name,
         domain_uuid=checkpoint.domain_uuid,
         domain_name=checkpoint.domain_name,
-        operation_id=checkpoint.id,
+        operation_id=checkpoint.operation_id,
         kind=OperationKind.CHECKPOINT,
         created=checkpoint.created,
         stands_on=checkpoint.id,

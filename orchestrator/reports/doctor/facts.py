@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from posixpath import basename, dirname, normpath
+from posixpath import normpath
 
-from ...integrity.damage import relied_on
-from ...model import CatalogCondition, Checkpoint, Domain, Head, Host, Layer, OperationRecord
+from ...integrity.damage import Chains, relied_on
+from ...model import CatalogCondition, Checkpoint, Domain, Head, Host, OperationRecord, walk
 from ...operations.collapse.helper import HELPER_PREFIX
 from ...ports import Catalog, Hypervisor
+from ...store import layout
 from ...store.contents import Directory, StoreContents, read_store
-
-Chains = Mapping[str, tuple[Layer, ...]]
-"""By target: a layer and all below it that is catalogued."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +27,7 @@ class Catalogued:
     @property
     def files(self) -> list[str]:
         """All that it cannot be without, but for block devices."""
-        devices = {layer.path for chain in self.chains.values() for layer in chain if layer.physical is None}
+        devices = {layer.path for chain in self.chains.values() for layer in chain if not layer.is_frozen_file}
         return [path for path in relied_on(self.checkpoint, self.chains) if path not in devices]
 
 
@@ -71,9 +70,7 @@ class DoctorFacts:
     def disks(self) -> frozenset[str]:
         """All that any domain has for a disk, now or from its next start on, as far down as it says."""
         disks = [disk for domain in self.domains.values() for disk in (*domain.disks, *domain.persistent_disks)]
-        return frozenset(
-            normpath(source.path) for disk in disks for source in (disk.source, *disk.backing) if source is not None
-        )
+        return frozenset(normpath(source.path) for disk in disks for source in disk.chain)
 
     @cached_property
     def busy(self) -> frozenset[str]:
@@ -87,7 +84,7 @@ class DoctorFacts:
 
     @cached_property
     def catalogued_directories(self) -> frozenset[str]:
-        return frozenset(map(dirname, self.catalogued_files))
+        return frozenset(map(layout.directory_of, self.catalogued_files))
 
 
 def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, reserve_bytes: int, now: datetime) -> DoctorFacts:
@@ -104,7 +101,7 @@ def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, reserve_byte
     checkpoints = tuple(_checkpoints(catalog, host))
     domains = hypervisor.domains.all()
     uuids = {each.checkpoint.domain_uuid for each in checkpoints}
-    uuids.update(basename(each.path) for each in contents.domains)
+    uuids.update(layout.domain_of_place(each.path) for each in contents.domains)
     facts = DoctorFacts(
         now=now,
         host=host,
@@ -140,7 +137,7 @@ def _standings(catalog: Catalog, host: Host, domains: list[str]) -> Iterator[Sta
 
 
 def _chains(catalog: Catalog, host: Host, tops: Mapping[str, str]) -> Chains:
-    return {target: tuple(catalog.chain(path)) for target, path in tops.items()}
+    return {target: catalog.chain(path) for target, path in tops.items()}
 
 
 def _missing(
@@ -173,11 +170,15 @@ def _outside(hypervisor: Hypervisor, facts: DoctorFacts) -> dict[str, str]:
     """What images outside of the store stand on: somebody may have put one on top of a layer of ours."""
     inside = {each.path for each in facts.store.files()}
     found: dict[str, str] = {}
+
+    def below(path: str) -> str | None:
+        seen = hypervisor.storage.facts(path)
+        if seen is None or not seen.backing:
+            return None
+        found[seen.path] = normpath(seen.backing)
+        return found[seen.path]
+
+    reached = set(inside)
     for disk in facts.disks:
-        path: str | None = disk
-        while path is not None and path not in inside and path not in found:
-            seen = hypervisor.storage.facts(path)
-            path = normpath(seen.backing) if seen is not None and seen.backing else None
-            if path is not None and seen is not None:
-                found[seen.path] = path
+        deque(walk(disk, below, reached), maxlen=0)
     return found

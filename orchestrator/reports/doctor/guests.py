@@ -108,7 +108,7 @@ def _domain(uuid: str, name: str, facts: DoctorFacts) -> Iterator[Advice]:
 
 def _undefined(uuid: str, name: str, facts: DoctorFacts) -> Iterator[Advice]:
     own = [each.checkpoint for each in facts.checkpoints if each.checkpoint.domain_uuid == uuid]
-    if any(checkpoint.persistent for checkpoint in own):
+    if any(checkpoint.origin.persistent for checkpoint in own):
         yield warning(
             "domains",
             f"{name} is not defined any more, and has {count(len(own), 'checkpoint')}",

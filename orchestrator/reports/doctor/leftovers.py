@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from posixpath import basename
 
 from ...model import Advice, Checkpoint, some
 from ...store.contents import Directory
+from ...store.layout import domain_of_place
 from .advice import count, note, ok, warning
 from .facts import DoctorFacts
 from .orphans import Orphans
@@ -57,7 +57,7 @@ def _empty(facts: DoctorFacts) -> Iterator[Advice]:
     heads = (each.head.domain_uuid for each in facts.standings)
     known = {*facts.domains, *heads, *facts.busy, *(each.checkpoint.domain_uuid for each in facts.checkpoints)}
     for path in facts.store.empty:
-        if basename(path) not in known:
+        if domain_of_place(path) not in known:
             yield note(
                 "directories",
                 f"{path} is empty, and of no domain that hypervisor or catalog know; it is left alone",

@@ -8,11 +8,13 @@ file there stands on. A memory image never goes: it may be all that is left of a
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from posixpath import normpath
 
+from ...model import walk
 from ...store.contents import Directory
 from .facts import DoctorFacts
 
@@ -31,8 +33,10 @@ class Orphans:
 
 def find_orphans(facts: DoctorFacts) -> Orphans:
     unknown = [directory for directory in facts.store.directories if not facts.knows(directory)]
-    checkpoints = [directory for directory in unknown if directory.memory is not None]
-    reasons = {directory.path: _reason_to_keep(directory, facts) for directory in unknown if not directory.memory}
+    checkpoints = [directory for directory in unknown if directory.has_checkpoint]
+    reasons = {
+        directory.path: _reason_to_keep(directory, facts) for directory in unknown if not directory.has_checkpoint
+    }
     removable = _unneeded([each for each in unknown if reasons.get(each.path) == ""], checkpoints, facts)
     gone = {directory.path for directory in removable}
     return Orphans(
@@ -79,8 +83,5 @@ def _unneeded(candidates: list[Directory], checkpoints: Iterable[Directory], fac
 def _all_below(tops: Iterable[str], backing: dict[str, str]) -> set[str]:
     found: set[str] = set()
     for top in tops:
-        path: str | None = top
-        while path is not None and path not in found:
-            found.add(path)
-            path = backing.get(path)
+        deque(walk(top, backing.get, found), maxlen=0)
     return found

@@ -11,13 +11,11 @@ reading   bytes to values, believing none of them
 from .reading import BadManifest, decode
 from .values import (
     LONGEST,
-    NAME,
     SCHEMA,
     Manifest,
     Record,
     digest,
     encode,
-    path_in,
     with_checkpoint,
     with_collapsed,
     without_checkpoint,
@@ -25,7 +23,6 @@ from .values import (
 
 __all__ = [
     "LONGEST",
-    "NAME",
     "SCHEMA",
     "BadManifest",
     "Manifest",
@@ -33,7 +30,6 @@ __all__ = [
     "decode",
     "digest",
     "encode",
-    "path_in",
     "with_checkpoint",
     "with_collapsed",
     "without_checkpoint",

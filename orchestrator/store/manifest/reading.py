@@ -7,16 +7,18 @@ in: no file elsewhere can be passed off as made by snapctl.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from posixpath import basename, dirname, join, normpath
+from posixpath import dirname
 from typing import TypeVar
 from uuid import UUID
 
 import msgspec
 
 from ...errors import UsageError
-from ...model import Checkpoint, CheckpointState, Layer, OperationKind, check_name
-from ..layout import operation_directory
-from .values import LONGEST, SCHEMA, Manifest, Record, path_in
+from ...model import ArtifactKind, Checkpoint, CheckpointState, Layer, OperationKind, check_name, walk
+from .. import layout
+from ..layout import is_plain
+from . import earlier
+from .values import LONGEST, SCHEMA, Manifest, Record
 
 T = TypeVar("T")
 
@@ -30,9 +32,14 @@ def decode(content: bytes, directory: str) -> Manifest:
     if len(content) > LONGEST:
         raise BadManifest(f"is longer than {LONGEST} bytes")
     schema = _decoded(_Schema, content).schema
-    if schema != SCHEMA:
+    if schema == earlier.SCHEMA:
+        manifest = earlier.today(_decoded(earlier.Manifest, content), directory)
+        own = manifest.stands_on == manifest.operation_id  # which was the checkpoint's id, too
+        _require(own == (manifest.kind is OperationKind.CHECKPOINT), "overlays that stand on the wrong checkpoint")
+    elif schema == SCHEMA:
+        manifest = _decoded(Manifest, content)
+    else:
         raise BadManifest(f"has schema {schema}, and this snapctl knows {SCHEMA}")
-    manifest = _decoded(Manifest, content)
     _check_values(msgspec.to_builtins(manifest))
     _check_place(manifest, directory)
     _check_overlays(manifest, directory)
@@ -79,23 +86,29 @@ def _leaves(value: object) -> Iterator[object]:
 
 
 def _check_place(manifest: Manifest, directory: str) -> None:
-    place = (basename(dirname(directory)), basename(directory))
+    place = (layout.domain_of(directory), layout.operation_of(directory))
     _require((manifest.domain_uuid, manifest.operation_id) == place, "another directory's ids")
     for identifier in (manifest.host_uuid, manifest.domain_uuid, manifest.operation_id, manifest.stands_on):
         _require(is_uuid(identifier), "an id that is no UUID")
     _require(manifest.created.tzinfo is not None, "a time without a zone")
     _require(manifest.kind in (OperationKind.CHECKPOINT, OperationKind.ROLLBACK), "the wrong kind of operation")
-    own = manifest.stands_on == manifest.operation_id
-    _require(own == (manifest.kind is OperationKind.CHECKPOINT), "overlays that stand on the wrong checkpoint")
+    _require(_stands_right(manifest), "overlays that stand on the wrong checkpoint")
+
+
+def _stands_right(manifest: Manifest) -> bool:
+    """A checkpoint's overlays stand on itself; a rollback makes no checkpoint that its own could stand on."""
+    if manifest.kind is OperationKind.ROLLBACK:
+        return manifest.stands_on != manifest.operation_id
+    return manifest.record is None or manifest.stands_on == manifest.record.checkpoint.id
 
 
 def _check_overlays(manifest: Manifest, directory: str) -> None:
     targets = {overlay.target for overlay in manifest.overlays}
     _require(len(targets) == len(manifest.overlays), "two overlays of one disk")
     for overlay in manifest.overlays:
-        own = overlay.path == join(directory, f"{overlay.target}.qcow2") and dirname(overlay.path) == directory
+        own = overlay.path == layout.overlay_path(directory, overlay.target) and dirname(overlay.path) == directory
         _require(own, "an overlay of another directory")
-        _require(_is_plain(overlay.path) and _is_plain(overlay.backing), "a path that is not absolute and plain")
+        _require(is_plain(overlay.path) and is_plain(overlay.backing), "a path that is not absolute and plain")
 
 
 def _check_collapsed(manifest: Manifest) -> None:
@@ -103,28 +116,43 @@ def _check_collapsed(manifest: Manifest) -> None:
     own = {overlay.path for overlay in manifest.overlays}
     for layer in manifest.collapsed:
         _require(layer.path in own and layer.operation_id == manifest.operation_id, "a layer of another directory")
-        _require(layer.backing is None or _is_plain(layer.backing), "a path that is not absolute and plain")
+        _require(layer.backing is None or is_plain(layer.backing), "a path that is not absolute and plain")
         _require(layer.rewritten_by is None, "a layer that is being rewritten")
 
 
 def _check_record(manifest: Manifest, record: Record, directory: str) -> None:
     checkpoint = record.checkpoint
     own = (manifest.operation_id, manifest.host_uuid, manifest.domain_uuid)
-    _require((checkpoint.id, checkpoint.host_uuid, checkpoint.domain_uuid) == own, "another directory's checkpoint")
+    made = (checkpoint.operation_id, checkpoint.host_uuid, checkpoint.domain_uuid)
+    _require(made == own and checkpoint.directory == directory, "another directory's checkpoint")
+    _require(is_uuid(checkpoint.id), "an id that is no UUID")
     _require(manifest.kind is OperationKind.CHECKPOINT, "a checkpoint that its operation did not make")
     _require(checkpoint.created.tzinfo is not None, "a time without a zone")
     _require(checkpoint.state is CheckpointState.READY, "a checkpoint that is not ready")
-    _require(not checkpoint.domain_xml, "a domain XML")
-    memory = checkpoint.memory.path
-    _require(dirname(memory) == directory and _is_plain(memory), "a memory image of another directory")
-    _require(memory not in {path_in(directory), *(each.path for each in manifest.overlays)}, "two files of one name")
+    has_xml = bool(checkpoint.origin.domain_xml)
+    _require(checkpoint.memory is None or not has_xml, "a domain XML")
+    _require(checkpoint.memory is not None or has_xml, "neither a memory image nor a domain XML")
+    _check_own_files(manifest, checkpoint, directory)
     _check_names(checkpoint)
-    _check_layers(record, dirname(dirname(directory)))
+    _check_layers(record, layout.store_of(directory))
+
+
+def _check_own_files(manifest: Manifest, checkpoint: Checkpoint, directory: str) -> None:
+    for artifact in checkpoint.artifacts:
+        if artifact.path in checkpoint.own_files:
+            own = dirname(artifact.path) == directory and is_plain(artifact.path)
+            what = "memory image" if artifact.kind is ArtifactKind.MEMORY else str(artifact.kind)
+            _require(own, f"a {what} of another directory")
+    kinds = {sidecar.kind for sidecar in checkpoint.sidecars}
+    _require(kinds <= {ArtifactKind.SIDECAR}, "a sidecar of the wrong kind")
+    others = [layout.manifest_path(directory), *(each.path for each in manifest.overlays)]
+    files = [*checkpoint.own_files, *others]
+    _require(len(set(files)) == len(files), "two files of one name")
 
 
 def _check_names(checkpoint: Checkpoint) -> None:
     try:
-        for name in (checkpoint.name, *checkpoint.tags):
+        for name in (checkpoint.name, *checkpoint.labels.tags):
             check_name(name, "checkpoint or tag")
     except UsageError as error:
         raise BadManifest(f"has a wrong name: {error.problem}") from error
@@ -136,7 +164,7 @@ def _check_layers(record: Record, store: str) -> None:
     frozen = record.checkpoint.layers.values()
     _require(all(layers.get(layer.path) == layer for layer in frozen), "a frozen layer that is not among its layers")
     for layer in record.layers:
-        _require(_is_plain(layer.path), "a path that is not absolute and plain")
+        _require(is_plain(layer.path), "a path that is not absolute and plain")
         _require(
             layer.operation_id is None or _is_made_by(layer, record.checkpoint.domain_uuid, store),
             "a layer that no operation on this domain made",
@@ -148,23 +176,18 @@ def _check_layers(record: Record, store: str) -> None:
 def _is_made_by(layer: Layer, domain_uuid: str, store: str) -> bool:
     """Whether a layer lies where the operation that it names would have made it."""
     identifier = layer.operation_id or ""
-    return is_uuid(identifier) and dirname(layer.path) == operation_directory(store, domain_uuid, identifier)
+    return (
+        is_uuid(identifier)
+        and not layer.is_block
+        and dirname(layer.path) == layout.operation_directory(store, domain_uuid, identifier)
+    )
 
 
 def _check_chains(layers: Mapping[str, Layer]) -> None:
-    ended: set[str] = set()  # layers below which all is well
+    seen: set[str] = set()
     for path in layers:
-        walked: set[str] = set()
-        below: str | None = path
-        while below is not None and below not in ended:
-            _require(below not in walked, "a layer that stands on itself")
-            walked.add(below)
-            below = layers[below].backing
-        ended |= walked
-
-
-def _is_plain(path: str) -> bool:
-    return path.startswith("/") and "/" + normpath(path).lstrip("/") == path
+        walked = list(walk(path, lambda each: layers[each].backing, seen))
+        _require(not walked or layers[walked[-1]].backing not in walked, "a layer that stands on itself")
 
 
 def is_uuid(text: str) -> bool:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from posixpath import join
 
 import msgspec
 
 from ...formats import imagexml
 from ...model import Checkpoint, Layer, NewOverlay, OperationKind
 
-NAME = "manifest.json"
-
-
-SCHEMA = 1
-
+SCHEMA = 2
+"""Of the manifests that are written. `reading` knows the earlier ones, too."""
 
 LONGEST = 16 * 1024 * 1024
 """Bytes. Chains of 200 layers on each of 100 disks stay below it."""
@@ -25,7 +21,7 @@ LONGEST = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A whole checkpoint. Its `domain_xml` is empty: that is in the memory image."""
+    """A whole checkpoint. Its domain XML is empty if it has a memory image: there it is."""
 
     checkpoint: Checkpoint
     parent: str | None  # the parent's name
@@ -35,9 +31,7 @@ class Record:
     @property
     def files(self) -> frozenset[str]:
         """All that the checkpoint cannot be without, but for block devices."""
-        return frozenset(
-            (self.checkpoint.memory.path, *(layer.path for layer in self.layers if layer.physical is not None))
-        )
+        return frozenset((*self.checkpoint.own_files, *(layer.path for layer in self.layers if layer.is_frozen_file)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,21 +52,18 @@ class Manifest:
     collapsed: tuple[Layer, ...] = ()  # overlays here that others were pulled into: as they are since
 
 
-def path_in(directory: str) -> str:
-    return join(directory, NAME)
-
-
 def with_checkpoint(
-    begun: Manifest, checkpoint: Checkpoint, parent: str | None, chains: Iterable[Sequence[Layer]]
+    begun: Manifest, checkpoint: Checkpoint, parent: str | None, chains: Iterable[Iterable[Layer]]
 ) -> Manifest:
     """The manifest once its checkpoint is whole; `chains` are its frozen layers, each with all below it."""
+    origin = replace(checkpoint.origin, domain_xml="") if checkpoint.memory is not None else checkpoint.origin
     return replace(
         begun,
         record=Record(
-            checkpoint=replace(checkpoint, domain_xml="", damage=None),
+            checkpoint=replace(checkpoint, origin=origin, damage=None),
             parent=parent,
             layers=tuple({layer.path: layer for chain in chains for layer in chain}.values()),
-            definition_sha256=digest(checkpoint.domain_xml),
+            definition_sha256=digest(checkpoint.origin.domain_xml),
         ),
     )
 

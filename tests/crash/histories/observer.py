@@ -20,6 +20,7 @@ from posixpath import dirname
 
 from orchestrator.catalog import open_catalog
 from orchestrator.model import Checkpoint, CheckpointSummary, Disk, GuestState, MemoryImage, OperationRecord
+from tests.checkpoints import memory_of
 from tests.crash.histories.expectation import Mark, Standing
 from tests.crash.twin_host import MANIFEST, STORE
 from tests.twin import Machine, World, saveimage
@@ -114,7 +115,7 @@ class Observer:
         )
 
     def _mark(self, summary: CheckpointSummary) -> Mark:
-        memory = self._checkpoints[summary.id].memory
+        memory = memory_of(self._checkpoints[summary.id])
         return Mark(self._image(memory).ram[COUNTER], summary.parent, memory.was_running, summary.protected)
 
     def _image(self, memory: MemoryImage) -> saveimage.MemoryImage:
@@ -180,10 +181,10 @@ class Observer:
 
     def _paths(self, summary: CheckpointSummary) -> set[str]:
         checkpoint = self._checkpoints[summary.id]
-        return {checkpoint.memory.path, *(layer.path for layer in checkpoint.layers.values())}
+        return {memory_of(checkpoint).path, *(layer.path for layer in checkpoint.layers.values())}
 
     def _require_pair(self, checkpoint: Checkpoint) -> None:
-        ram = self._image(checkpoint.memory).ram
+        ram = self._image(memory_of(checkpoint)).ram
         for layer in checkpoint.layers.values():
             shown = self._shown(layer.path, ram)
             assert shown == ram, f"checkpoint {checkpoint.name} is of different instants: {ram}, {shown}"

@@ -1,0 +1,141 @@
+"""Capture by saving: libvirt stops the guest, and writes its memory to a file (virDomainSave).
+
+The disks are as they were when the guest stopped, so image and layers are of one instant for as long as no
+guest runs on those disks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from ....engine.story import Step
+from ....errors import Refused, Unfinished
+from ....formats import saveimage
+from ....model import Domain, FileFacts, GuestState, MemoryImage, OffReason
+from ....ports import Evidence, Hypervisor, Progress
+from ....store.workspace import read_tops, written_since
+from ...shared.rewind import require_sources
+from ..plan import CheckpointPlan
+
+SETTLING_SECONDS = 2.0
+"""QEMU closes its disks a moment after the image is whole; a guest takes longer to start and stop."""
+
+
+class SaveCapture:
+    """Implements `Capture`. Until a whole image exists everything can be undone; from then on it *is* the guest."""
+
+    stops_guest = True
+
+    def __init__(
+        self, plan: CheckpointPlan, hypervisor: Hypervisor, facts: MutableMapping[str, Any], progress: Progress
+    ) -> None:
+        self._plan = plan
+        self._hypervisor = hypervisor
+        self._facts = facts
+        self._progress = progress
+
+    @property
+    def step(self) -> Step:
+        return Step("saved", self._save, self.is_captured, self._unsave)
+
+    def _save(self) -> None:
+        domain = self._hypervisor.domains.get(self._plan.domain_uuid)
+        require_sources(domain, self._plan.tops, self._plan.run_id)
+        self._hypervisor.domains.save(self._plan.domain_uuid, self._plan.memory_path, self._progress)
+
+    def is_captured(self) -> Evidence | None:
+        """Domain off, image whole, and its disks as they were when the guest stopped.
+
+        Raises `Unfinished` when the image is whole and the domain off, but it may have run since:
+        such an image is neither to be paired with the disks nor ours to delete.
+        """
+        self._hypervisor.domains.wait_for_job(self._plan.domain_uuid)
+        domain = self._hypervisor.domains.get(self._plan.domain_uuid)
+        if domain is not None and domain.active:
+            return None
+        image = self._hypervisor.storage.facts(self._plan.memory_path)
+        header = self._whole_header(image)
+        if image is None or header is None:
+            return None
+        frozen = read_tops(self._hypervisor, self._plan.disks)
+        self._require_no_run_since(domain, image, frozen)
+        return {
+            "created": self._facts.get("created") or datetime.now(UTC).isoformat(),
+            "memory": msgspec.to_builtins(_memory_image(image, header)),
+            "frozen": msgspec.to_builtins(frozen),
+        }
+
+    def _require_no_run_since(
+        self, domain: Domain | None, image: FileFacts, frozen: Mapping[str, FileFacts | None]
+    ) -> None:
+        reason = domain.off_reason if domain else OffReason.UNKNOWN
+        if "frozen" in self._facts:
+            ran = written_since(self._facts["frozen"], frozen)
+        elif reason is OffReason.SAVED:
+            ran = False
+        else:
+            ran = reason is OffReason.RAN or any(_written_after(now, image) for now in frozen.values())
+        if ran:
+            raise self._doubtful()
+
+    def _whole_header(self, image: FileFacts | None) -> saveimage.Header | None:
+        """The header of the memory image if libvirt finished writing it and it has a QEMU stream."""
+        if image is None:
+            return None
+        content = self._hypervisor.storage.read(self._plan.memory_path, 0, saveimage.HEADER_LENGTH)
+        if not saveimage.is_whole(content):
+            return None
+        header = saveimage.parse_header(content)
+        return header if image.physical > saveimage.HEADER_LENGTH + header.data_length else None
+
+    def _unsave(self) -> None:
+        """Give the guest its run state back, then drop what was saved of it: a partial image, or a
+        whole one that is stale because the guest went on without it.
+
+        Raises `Unfinished` when the guest is off and the image is whole: it may be all that is left of it.
+        """
+        domain = self._hypervisor.domains.get(self._plan.domain_uuid)
+        if domain is None or not domain.active:
+            if self._whole_header(self._hypervisor.storage.facts(self._plan.memory_path)) is not None:
+                raise self._doubtful()
+        elif domain.state is GuestState.PAUSED and self._plan.was_running:
+            self._hypervisor.domains.resume(self._plan.domain_uuid)
+        self._hypervisor.storage.remove(self._plan.memory_path)
+
+    def require_pair(self) -> None:
+        """Raise unless image and disks still are of one instant, which they are until the guest runs on those disks.
+
+        `Refused` when it does, `Unfinished` when it did and is off again.
+        """
+        domain = self._hypervisor.domains.get(self._plan.domain_uuid)
+        if domain is not None and domain.active and domain.sources() != self._plan.new_sources:
+            raise Refused(f"{domain.name} was started by somebody after its memory was saved", hint="try again")
+        if written_since(self._facts["frozen"], read_tops(self._hypervisor, self._plan.disks)):
+            raise self._doubtful()
+
+    def _doubtful(self) -> Unfinished:
+        name = self._plan.domain_name
+        return Unfinished(
+            f"{name} may have run after its memory was saved to {self._plan.memory_path}",
+            effect="nothing more was changed",
+            hint=f"give that memory up (virsh start {name}), then: snapctl recover {name}",
+        )
+
+
+def _written_after(layer: FileFacts | None, image: FileFacts) -> bool:
+    return layer is not None and float(layer.mtime) > float(image.mtime) + SETTLING_SECONDS
+
+
+def _memory_image(facts: FileFacts, header: saveimage.Header) -> MemoryImage:
+    return MemoryImage(
+        path=facts.path,
+        size=facts.physical,
+        was_running=header.was_running,
+        version=header.version,
+        compression=header.compression,
+        data_length=header.data_length,
+    )
