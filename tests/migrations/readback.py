@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from posixpath import dirname
 from typing import Any
 
 from sqlalchemy import select
@@ -85,7 +86,21 @@ def tell(url: str) -> Told:
 def _checkpoint(catalog: SqlCatalog, checkpoint_id: str) -> Values:
     found: Checkpoint | None = catalog.checkpoint_by_id(checkpoint_id)
     assert found is not None, checkpoint_id
-    return _fields(asdict(found))
+    values = asdict(found)
+    assert values.pop("operation_id") == values["id"]
+    assert found.memory is not None and values.pop("directory") == dirname(found.memory.path)
+    assert values.pop("sidecars") == ()
+    for disk in values["disks"]:
+        disk["layer"] = _without_kind(disk["layer"]) if disk["layer"] else None
+    labels, origin = values.pop("labels"), values.pop("origin")
+    return _fields({**values, **labels, **origin})
+
+
+def _without_kind(layer: Values) -> Values:
+    """What f92f7f5 said of a block device was that a file of the user's own had no length."""
+    kind = layer.pop("kind")
+    assert kind == ("block" if layer["physical"] is None and layer["operation_id"] is None else "file")
+    return layer
 
 
 def _summary(summary: CheckpointSummary) -> Values:
@@ -99,7 +114,7 @@ def _head(head: Head) -> Values:
 def _layer(layer: Layer | None, row: LayerRow) -> Values:
     assert layer is not None, row.path
     beside = {"host_uuid": row.host_uuid, "domain_uuid": row.domain_uuid, "discarded_by": row.discarded_by}
-    return _fields({**asdict(layer), **beside})
+    return _fields({**_without_kind(asdict(layer)), **beside})
 
 
 def _operation(operation: OperationRecord, closed: str | None) -> Values:

@@ -195,7 +195,7 @@ def test_the_manifests_alone_give_the_checkpoints_back(settled: str, tmp_path: P
             for id_ in there:
                 ours, theirs = catalog.checkpoint_by_id(id_), before.checkpoint_by_id(id_)
                 assert ours is not None and theirs is not None
-                assert replace(ours, domain_xml="") == replace(_as_the_store_has_it(theirs), domain_xml="")
+                assert _without_xml(ours) == _without_xml(_as_the_store_has_it(theirs))
         _require_rollbacks(url, world)
 
 
@@ -205,6 +205,11 @@ def _as_the_store_has_it(checkpoint: Checkpoint) -> Checkpoint:
         replace(disk, layer=replace(disk.layer, sha256=None) if disk.layer else None) for disk in checkpoint.disks
     )
     return replace(checkpoint, damage=None, disks=disks)
+
+
+def _without_xml(checkpoint: Checkpoint) -> Checkpoint:
+    """A manifest does not hold it: it is in the memory image, as libvirt wrote it there."""
+    return replace(checkpoint, origin=replace(checkpoint.origin, domain_xml=""))
 
 
 class _session:
