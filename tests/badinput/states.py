@@ -187,7 +187,7 @@ CASES: tuple[Row, ...] = (
     Elsewhere(
         number=30,
         what="transient domain: may be checkpointed",
-        test="tests/crash/test_foreign_acts.py::test_a_transient_guest_whose_first_checkpoint_broke_is_brought_back",
+        test="tests/crash/test_foreign_acts.py::test_recover_transient_guest_first_checkpoint_killed_restores_it",
     ),
     Case(
         number=31,

@@ -89,7 +89,7 @@ Each kind begins at another call, so that together they come to four of any six 
 
 
 @pytest.mark.parametrize("kind", AT_CALLS)
-def test_a_fault_at_any_call_is_settled(prepared: tuple[MatrixCase, TwinHost, list[str]], kind: Kind) -> None:
+def test_recover_fault_at_some_calls_is_settled(prepared: tuple[MatrixCase, TwinHost, list[str]], kind: Kind) -> None:
     """All kinds at all calls are the long run's. Here a kill after each call that changes something, as one after
     a look leaves what the last change left; and of each other kind every sixth call (`FIRST_CALL`).
     """
@@ -101,7 +101,7 @@ def test_a_fault_at_any_call_is_settled(prepared: tuple[MatrixCase, TwinHost, li
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", AT_CALLS)
-def test_every_fault_at_every_call_is_settled(prepared: tuple[MatrixCase, TwinHost, list[str]], kind: Kind) -> None:
+def test_recover_fault_at_every_call_is_settled(prepared: tuple[MatrixCase, TwinHost, list[str]], kind: Kind) -> None:
     inject_and_recover(prepared, kind, range(len(prepared[2])))
 
 

@@ -47,7 +47,7 @@ def forked(quick_directory: Path, request: pytest.FixtureRequest) -> Iterator[Fo
     forked.close()
 
 
-def test_a_helper_at_work_is_nothing_amiss(forked: Forked) -> None:
+def test_doctor_helper_in_use_is_only_a_note(forked: Forked) -> None:
     seen: list[dict[str, Level]] = []
 
     def examine(machine: Machine) -> None:
@@ -60,7 +60,7 @@ def test_a_helper_at_work_is_nothing_amiss(forked: Forked) -> None:
     forked.check()
 
 
-def test_a_helper_that_is_left_behind_is_ended(forked: Forked) -> None:
+def test_doctor_clean_helper_left_behind_is_destroyed(forked: Forked) -> None:
     """Until then nothing that stands on its layer is restored."""
     left = forked.leave_helper()
     with pytest.raises(IntegrityError, match=r"snapctl-helper-.* has it as its disk vda"):
@@ -73,7 +73,7 @@ def test_a_helper_that_is_left_behind_is_ended(forked: Forked) -> None:
     forked.rollback("leaf")
 
 
-def test_a_helper_in_which_somebody_is_at_work_is_not(forked: Forked) -> None:
+def test_doctor_clean_helper_in_use_is_not_destroyed(forked: Forked) -> None:
     left = forked.leave_helper()
     left.streams["vda"] = None
     assert forked.amiss(clean=True) == {"helpers": Level.NOTE}
@@ -82,7 +82,7 @@ def test_a_helper_in_which_somebody_is_at_work_is_not(forked: Forked) -> None:
     assert forked.amiss(clean=True) == {}
 
 
-def test_an_empty_directory_of_no_domain_stays(forked: Forked) -> None:
+def test_doctor_clean_empty_directory_of_no_domain_stays(forked: Forked) -> None:
     path = f"/store/{uuid4()}"
     TwinHypervisor(forked.world).storage.make_directory(path)
     assert forked.amiss(clean=True) == forked.amiss(clean=True) == {"directories": Level.NOTE}

@@ -152,7 +152,7 @@ def require_effects_within_points(injector: PointInjector) -> None:
 # --------------------------------------------------------------------------- the tests
 
 
-def test_every_step_has_its_points(prepared: Prepared, stories: list[Story]) -> None:
+def test_fault_points_every_step_has_them_before_and_after(prepared: Prepared, stories: list[Story]) -> None:
     """Before and after its effect, and before and after what began of it is taken back."""
     prepared.host.put_back()
     injector = prepared.without_fault()
@@ -165,7 +165,7 @@ def test_every_step_has_its_points(prepared: Prepared, stories: list[Story]) -> 
     assert recovery.points == [f"{steps[0]}.undo.{side}" for side in ("before", "after")]
 
 
-def test_each_fault_at_each_point_is_settled(prepared: Prepared, seed: str) -> None:
+def test_recover_each_fault_at_each_point_is_settled(prepared: Prepared, seed: str) -> None:
     """Each on one topology, and then with one kill in its recovery, as they are drawn."""
     for fault in faults(prepared):
         draw = Random(f"{seed}, {prepared.scenario.operation}, {fault}")
@@ -176,7 +176,7 @@ def test_each_fault_at_each_point_is_settled(prepared: Prepared, seed: str) -> N
 
 
 @pytest.mark.long
-def test_every_fault_is_settled_and_so_is_every_fault_in_each_course_of_recovery(prepared: Prepared) -> None:
+def test_recover_each_fault_at_each_point_also_of_recovery_is_settled(prepared: Prepared) -> None:
     """Many faults leave the same behind; what recovery comes to and does tells which."""
     courses: dict[tuple[str, ...], tuple[Fault, PointInjector]] = {}
     for fault in faults(prepared):

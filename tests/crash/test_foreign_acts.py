@@ -49,7 +49,7 @@ def rollback_a(session: Coordinator) -> object:
     return session.rollback("web01", "a")
 
 
-def test_a_guest_started_on_the_new_overlays_keeps_what_it_wrote(host: TwinHost) -> None:
+def test_recover_guest_was_started_on_new_overlays_keeps_its_writes(host: TwinHost) -> None:
     host.counters["b"] = host.counter
     kill(host, checkpoint_b, after="define")
     host.guest.start()
@@ -63,7 +63,7 @@ def test_a_guest_started_on_the_new_overlays_keeps_what_it_wrote(host: TwinHost)
     host.check_rollbacks()
 
 
-def test_a_guest_that_runs_on_the_new_overlays_goes_on(host: TwinHost) -> None:
+def test_recover_guest_runs_on_new_overlays_completes_the_checkpoint(host: TwinHost) -> None:
     host.counters["b"] = host.counter
     kill(host, checkpoint_b, after="define")
     worked = host.guest.start().tick(100)
@@ -75,7 +75,7 @@ def test_a_guest_that_runs_on_the_new_overlays_goes_on(host: TwinHost) -> None:
     host.check_rollbacks()
 
 
-def test_a_guest_started_on_the_saved_disks_makes_the_image_stale(host: TwinHost) -> None:
+def test_recover_guest_was_started_on_saved_disks_drops_the_stale_image(host: TwinHost) -> None:
     """Its persistent XML still names them: the image must not be paired with disks that moved on."""
     kill(host, checkpoint_b, after="save")
     worked = host.guest.start().tick(100)
@@ -87,7 +87,7 @@ def test_a_guest_started_on_the_saved_disks_makes_the_image_stale(host: TwinHost
     host.check()
 
 
-def test_an_image_that_may_be_stale_is_neither_used_nor_deleted(host: TwinHost) -> None:
+def test_recover_image_may_be_stale_neither_uses_nor_deletes_it(host: TwinHost) -> None:
     kill(host, checkpoint_b, after="save")
     host.guest.start().tick(100)
     host.guest.shut_down()
@@ -103,7 +103,7 @@ def test_an_image_that_may_be_stale_is_neither_used_nor_deleted(host: TwinHost) 
 
 
 @pytest.mark.parametrize("reason", [OffReason.UNKNOWN, OffReason.SAVED])
-def test_a_saved_guest_is_brought_back_after_a_daemon_restart_too(host: TwinHost, reason: OffReason) -> None:
+def test_recover_saved_guest_is_restored_also_after_daemon_restart(host: TwinHost, reason: OffReason) -> None:
     host.counters["b"] = host.counter
     kill(host, checkpoint_b, after="save")
     if reason is OffReason.UNKNOWN:
@@ -117,7 +117,7 @@ def test_a_saved_guest_is_brought_back_after_a_daemon_restart_too(host: TwinHost
     host.check_rollbacks()
 
 
-def test_work_done_on_the_former_disks_after_a_broken_rollback_is_kept(host: TwinHost) -> None:
+def test_recover_rollback_killed_keeps_writes_to_former_disks(host: TwinHost) -> None:
     kill(host, rollback_a, after="complete", times=2)  # "stopped" is recorded
     worked = host.guest.start().tick(100)
     host.guest.shut_down()
@@ -128,7 +128,7 @@ def test_work_done_on_the_former_disks_after_a_broken_rollback_is_kept(host: Twi
     host.check()
 
 
-def test_a_guest_started_on_its_former_disks_after_a_broken_rollback_goes_on(host: TwinHost) -> None:
+def test_recover_rollback_killed_guest_on_former_disks_runs_on(host: TwinHost) -> None:
     kill(host, rollback_a, after="destroy")
     worked = host.guest.start().tick(100)
 
@@ -138,7 +138,7 @@ def test_a_guest_started_on_its_former_disks_after_a_broken_rollback_goes_on(hos
     host.check()
 
 
-def test_a_guest_started_on_the_overlays_of_a_broken_rollback_goes_on(host: TwinHost) -> None:
+def test_recover_rollback_killed_guest_on_new_overlays_runs_on(host: TwinHost) -> None:
     kill(host, rollback_a, after="define")
     worked = host.guest.start().tick(100)
 
@@ -149,7 +149,7 @@ def test_a_guest_started_on_the_overlays_of_a_broken_rollback_goes_on(host: Twin
     assert host.session().list()[0].current
 
 
-def test_what_was_being_undone_is_not_taken_up_again(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recover_killed_in_undo_is_undone_not_completed(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rollback that failed before the stop, killed in its undo; then the owner shuts his guest down."""
     kept = host.counter
     with monkeypatch.context() as patch:
@@ -163,7 +163,7 @@ def test_what_was_being_undone_is_not_taken_up_again(host: TwinHost, monkeypatch
     host.check()
 
 
-def test_an_image_that_may_be_all_that_is_left_outlives_an_undo(
+def test_recover_image_may_be_the_only_copy_is_not_deleted_by_undo(
     host: TwinHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A checkpoint could not go forward; killed in its undo, when the guest was back, whose QEMU died then."""
@@ -201,7 +201,7 @@ class ActAtPoint(CallInjector):
             self._act()
 
 
-def test_a_run_that_nobody_asked_to_discard_is_not_stopped(host: TwinHost) -> None:
+def test_rollback_guest_restarted_since_planned_is_refused(host: TwinHost) -> None:
     """The owner has started his guest anew since the rollback was planned: on the same disks, but he worked on."""
 
     def start_anew() -> None:
@@ -217,7 +217,7 @@ def test_a_run_that_nobody_asked_to_discard_is_not_stopped(host: TwinHost) -> No
 
 
 @pytest.mark.parametrize("before", ["chain", "facts_of"])
-def test_a_checkpoint_that_is_deleted_while_its_files_are_looked_at_is_not_called_damaged(
+def test_rollback_checkpoint_deleted_during_inspection_is_not_found_rather_than_damaged(
     host: TwinHost, before: str
 ) -> None:
     host.checkpoint("b")
@@ -234,7 +234,7 @@ def test_a_checkpoint_that_is_deleted_while_its_files_are_looked_at_is_not_calle
     host.check()
 
 
-def test_a_transient_guest_whose_first_checkpoint_broke_is_brought_back(quick_directory: Path) -> None:
+def test_recover_transient_guest_first_checkpoint_killed_restores_it(quick_directory: Path) -> None:
     host = TwinHost(quick_directory / "transient.sqlite", persistent=False)
     host.counters["new"] = host.counter
     kill(host, lambda session: session.checkpoint("web01", "new"), after="save")
@@ -247,7 +247,7 @@ def test_a_transient_guest_whose_first_checkpoint_broke_is_brought_back(quick_di
     host.close()
 
 
-def test_a_domain_that_somebody_holds_on_other_disks_is_not_touched(host: TwinHost) -> None:
+def test_recover_domain_runs_on_other_disks_is_not_touched(host: TwinHost) -> None:
     """After the commit of a checkpoint the guest is off; somebody edits its disks and starts it."""
     kill(host, checkpoint_b, after="commit_checkpoint")
     machine = host.guest.machine

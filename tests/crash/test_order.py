@@ -99,7 +99,7 @@ def prepared(request: pytest.FixtureRequest, quick_directory: Path) -> Iterator[
     host.close()
 
 
-def test_each_rule_holds_after_each_effect(prepared: tuple[Scenario, TwinHost]) -> None:
+def test_order_rules_hold_after_each_effect(prepared: tuple[Scenario, TwinHost]) -> None:
     scenario, host = prepared
     host.put_back()
     watch = Watch(host)
@@ -108,7 +108,7 @@ def test_each_rule_holds_after_each_effect(prepared: tuple[Scenario, TwinHost]) 
 
 
 @pytest.mark.parametrize("prepared", RECOVERED, indirect=True)
-def test_and_after_each_effect_of_the_recovery_from_a_kill(prepared: tuple[Scenario, TwinHost]) -> None:
+def test_order_rules_hold_after_each_effect_of_recovery_from_kill(prepared: tuple[Scenario, TwinHost]) -> None:
     scenario, host = prepared
     host.put_back()
     undisturbed = CallInjector()
@@ -122,7 +122,7 @@ def test_and_after_each_effect_of_the_recovery_from_a_kill(prepared: tuple[Scena
         host.session(watch).recover()
 
 
-def test_an_image_that_ends_before_the_memory_is_not_committed(quick_directory: Path) -> None:
+def test_checkpoint_image_without_memory_is_not_committed(quick_directory: Path) -> None:
     """Its magic says that it is whole, as a file system that lost its last writes may leave it."""
     host = TwinHost(quick_directory / "cut.sqlite")
 

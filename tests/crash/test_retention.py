@@ -41,7 +41,7 @@ def names(host: TwinHost) -> list[str]:
 UNTIL = datetime(2030, 1, 1, tzinfo=UTC)
 
 
-def test_an_edit_changes_what_it_is_told_and_a_rebuilt_catalog_has_it(host: TwinHost, tmp_path: Path) -> None:
+def test_edit_labels_changes_them_also_in_a_rebuilt_catalog(host: TwinHost, tmp_path: Path) -> None:
     edits = Edits(name="base", description="new words", tags=("x", "y"), expires=UNTIL, protected=True)
     outcome = host.session().edit("web01", "a", edits)
     host.session().edit("web01", "base", Edits(untags=("x",)))
@@ -75,7 +75,7 @@ def test_an_edit_changes_what_it_is_told_and_a_rebuilt_catalog_has_it(host: Twin
         ("z", Edits(description="x"), NotFound, "web01 has no checkpoint z"),
     ],
 )
-def test_what_cannot_be_said_is_refused(
+def test_edit_invalid_labels_is_refused(
     host: TwinHost, name: str, edits: Edits, error: type[Exception], message: str
 ) -> None:
     before = host.session().list()
@@ -86,7 +86,7 @@ def test_what_cannot_be_said_is_refused(
     assert host.session().list() == before
 
 
-def test_an_edit_that_is_only_planned_changes_nothing(host: TwinHost) -> None:
+def test_plan_edit_changes_nothing(host: TwinHost) -> None:
     before = host.session().list()
     plan = host.session().plan_edit("web01", "a", Edits(name="base", tags=("x",)))
     assert (plan.previous.name, plan.labels.name, plan.labels.tags) == ("a", "base", ("x",))
@@ -94,7 +94,7 @@ def test_an_edit_that_is_only_planned_changes_nothing(host: TwinHost) -> None:
     host.check()
 
 
-def test_a_checkpoint_whose_directory_somebody_removed_can_be_edited_all_the_same(host: TwinHost) -> None:
+def test_edit_directory_removed_by_somebody_succeeds(host: TwinHost) -> None:
     session = host.session()
     directory = session.show("web01", "c").checkpoint.directory
     files = host.world.files
@@ -109,7 +109,7 @@ def test_a_checkpoint_whose_directory_somebody_removed_can_be_edited_all_the_sam
     assert directory not in files.directories
 
 
-def test_what_was_edited_or_named_meanwhile_is_not_edited(host: TwinHost) -> None:
+def test_edit_changed_since_planned_is_refused(host: TwinHost) -> None:
     """Between plan and lease."""
     for meanwhile, message in (
         (Edits(description="x"), "checkpoint a was edited meanwhile"),
@@ -129,7 +129,7 @@ def test_what_was_edited_or_named_meanwhile_is_not_edited(host: TwinHost) -> Non
         assert "a" in names(host)
 
 
-def test_an_edit_of_a_foreign_directory_is_not_taken_up(host: TwinHost) -> None:
+def test_misplaced_edit_of_foreign_directory_names_its_manifest(host: TwinHost) -> None:
     """A plan in the journal is input: no file elsewhere is written for it."""
     session = host.session()
     a = session.show("web01", "a").checkpoint
@@ -141,11 +141,11 @@ def test_an_edit_of_a_foreign_directory_is_not_taken_up(host: TwinHost) -> None:
         assert misplaced(replace(plan, directory=directory)) == [f"{directory}/manifest.json"]
 
 
-def test_its_own_name_is_not_taken(host: TwinHost) -> None:
+def test_edit_to_its_own_name_succeeds(host: TwinHost) -> None:
     assert host.session().edit("web01", "a", Edits(name="a")).checkpoint == "a"
 
 
-def test_none_is_protected_when_one_is_unknown(host: TwinHost) -> None:
+def test_protect_one_unknown_protects_none(host: TwinHost) -> None:
     with pytest.raises(NotFound):
         host.session().protect("web01", ["a", "nonesuch"])
     assert not any(each.protected for each in host.session().list())
@@ -154,7 +154,7 @@ def test_none_is_protected_when_one_is_unknown(host: TwinHost) -> None:
     assert [each.protected for each in host.session().list()] == [True, False, False]
 
 
-def test_a_checkpoint_is_made_with_its_expiry(host: TwinHost) -> None:
+def test_checkpoint_with_expiry_records_it(host: TwinHost) -> None:
     host.counters["new"] = host.counter
     host.session().checkpoint("web01", "new", expires=UNTIL)
     assert host.session().show("web01", "new").checkpoint.labels.expires == UNTIL
@@ -163,7 +163,7 @@ def test_a_checkpoint_is_made_with_its_expiry(host: TwinHost) -> None:
 # --------------------------------------------------------------------------- prune
 
 
-def test_a_prune_deletes_what_no_rule_keeps(host: TwinHost) -> None:
+def test_prune_deletes_what_no_rule_keeps(host: TwinHost) -> None:
     policy = Policy(keep_tags=("none",))
     plan = host.session().plan_prune("web01", policy)
     assert [each.checkpoint.name for each in plan.removed] == ["c", "b"]
@@ -176,14 +176,14 @@ def test_a_prune_deletes_what_no_rule_keeps(host: TwinHost) -> None:
     assert host.session().prune(None, policy).outcomes == ()
 
 
-def test_it_deletes_nothing_but_what_was_agreed_to(host: TwinHost) -> None:
+def test_prune_deletes_only_what_was_agreed_to(host: TwinHost) -> None:
     session = host.session()
     only = {session.show("web01", "c").checkpoint.id}
     session.prune("web01", Policy(keep_tags=("none",)), only=only)
     assert names(host) == ["a", "b"]
 
 
-def test_protected_and_expired_ones(host: TwinHost) -> None:
+def test_prune_protected_and_expired_keeps_protected(host: TwinHost) -> None:
     past = datetime.now(UTC) - timedelta(days=1)
     for name in ("a", "b", "c"):
         host.session().edit("web01", name, Edits(expires=past))
@@ -192,7 +192,7 @@ def test_protected_and_expired_ones(host: TwinHost) -> None:
     assert names(host) == ["a", "b"]
 
 
-def test_one_in_the_middle_is_pruned(host: TwinHost) -> None:
+def test_prune_checkpoint_in_the_middle_is_deleted(host: TwinHost) -> None:
     """Needs a deletion that gives the children of what it deletes another parent."""
     host.session().protect("web01", ["c"])
     host.session().prune("web01", Policy(keep_tags=("none",)))
@@ -201,7 +201,7 @@ def test_one_in_the_middle_is_pruned(host: TwinHost) -> None:
     host.check_rollbacks()
 
 
-def test_what_was_protected_meanwhile_is_not_pruned(host: TwinHost) -> None:
+def test_prune_protected_since_planned_is_refused(host: TwinHost) -> None:
     """Between plan and lease."""
     session = host.session()
     run = session._runner.run
@@ -216,7 +216,7 @@ def test_what_was_protected_meanwhile_is_not_pruned(host: TwinHost) -> None:
     assert names(host) == ["a", "b", "c"]
 
 
-def test_a_busy_domain_does_not_keep_the_others_from_being_pruned(host: TwinHost) -> None:
+def test_prune_one_domain_busy_prunes_the_others(host: TwinHost) -> None:
     host.world.add("db", disks=1).start()
     session = host.session()
     for name in ("x", "y"):
@@ -234,7 +234,7 @@ def test_a_busy_domain_does_not_keep_the_others_from_being_pruned(host: TwinHost
     assert [each.name for each in session.list()] == ["a", "b", "c", "x"]
 
 
-def test_an_empty_policy_is_refused(host: TwinHost) -> None:
+def test_prune_empty_policy_is_refused(host: TwinHost) -> None:
     with pytest.raises(UsageError, match="no rule says what to prune"):
         host.session().prune(None, Policy())
 
@@ -242,7 +242,7 @@ def test_an_empty_policy_is_refused(host: TwinHost) -> None:
 # --------------------------------------------------------------------------- push, pop
 
 
-def test_pop_goes_back_to_what_was_pushed_last(host: TwinHost) -> None:
+def test_pop_returns_to_the_last_push(host: TwinHost) -> None:
     counters = []
     for text in ("first", "second"):
         counters.append(host.counter)
@@ -259,7 +259,7 @@ def test_pop_goes_back_to_what_was_pushed_last(host: TwinHost) -> None:
     assert (host.counter, host.guest.agrees()) == (counters[0], True)
 
 
-def test_pop_deletes_what_it_went_back_to(host: TwinHost) -> None:
+def test_pop_delete_deletes_the_checkpoint(host: TwinHost) -> None:
     was = host.counter
     pushed = host.session().push("web01").checkpoint
     host.guest.tick()
@@ -269,7 +269,7 @@ def test_pop_deletes_what_it_went_back_to(host: TwinHost) -> None:
     host.check()
 
 
-def test_an_empty_stack(host: TwinHost) -> None:
+def test_pop_nothing_pushed_is_refused(host: TwinHost) -> None:
     with pytest.raises(Refused, match="nothing was pushed of web01; nothing was changed; run: snapctl push web01"):
         host.session().pop("web01")
     with pytest.raises(Refused, match="nothing was pushed of web01"):
@@ -279,7 +279,7 @@ def test_an_empty_stack(host: TwinHost) -> None:
 # --------------------------------------------------------------------------- undo
 
 
-def test_undo_takes_a_rollback_back_and_forth(host: TwinHost) -> None:
+def test_undo_twice_returns_to_where_it_was(host: TwinHost) -> None:
     before = host.counter
     host.session().rollback("web01", "c", keep_current=True, keep_name="kept")
     host.guest.tick()
@@ -297,7 +297,7 @@ def test_undo_takes_a_rollback_back_and_forth(host: TwinHost) -> None:
         host.session().plan_undo("web01")
 
 
-def test_a_checkpoint_since_then_does_not_matter(host: TwinHost) -> None:
+def test_undo_checkpoint_made_since_returns_to_the_kept_state(host: TwinHost) -> None:
     before = host.counter
     host.session().rollback("web01", "c", keep_current=True)
     host.guest.tick()
@@ -306,7 +306,7 @@ def test_a_checkpoint_since_then_does_not_matter(host: TwinHost) -> None:
     assert host.counter == before
 
 
-def test_what_was_kept_and_deleted_cannot_be_undone_to(host: TwinHost) -> None:
+def test_undo_kept_checkpoint_deleted_is_refused(host: TwinHost) -> None:
     host.session().rollback("web01", "c", keep_current=True, keep_name="kept")
     host.session().delete("web01", ["kept"])
     with pytest.raises(Refused, match="nothing to undo"):

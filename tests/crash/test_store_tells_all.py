@@ -93,7 +93,7 @@ def kill(host: TwinHost, act: Act, at: int) -> None:
     host.expire_leases()
 
 
-def test_a_rebuilt_catalog_is_the_one_that_was_lost(host: TwinHost, another: Callable[[], Coordinator]) -> None:
+def test_rebuild_catalog_lost_equals_the_lost_one(host: TwinHost, another: Callable[[], Coordinator]) -> None:
     host.put_back()
     rebuilt = another()
     done = rebuilt.rebuild_catalog()
@@ -102,7 +102,7 @@ def test_a_rebuilt_catalog_is_the_one_that_was_lost(host: TwinHost, another: Cal
     assert [each.name for each in done.checkpoints if each.current] == ["d"]
 
 
-def test_so_it_is_after_the_tree_was_pruned_and_its_chains_were_shortened(
+def test_rebuild_tree_pruned_and_collapsed_equals_the_lost_one(
     host: TwinHost, another: Callable[[], Coordinator]
 ) -> None:
     host.put_back()
@@ -124,7 +124,9 @@ def test_so_it_is_after_the_tree_was_pruned_and_its_chains_were_shortened(
         assert host.guest.agrees() and host.counter == host.counters[name]
 
 
-def test_it_goes_on_where_the_lost_one_ended(host: TwinHost, another: Callable[[], Coordinator]) -> None:
+def test_rebuild_new_operations_continue_from_the_lost_catalog(
+    host: TwinHost, another: Callable[[], Coordinator]
+) -> None:
     host.put_back()
     rebuilt = another()
     rebuilt.rebuild_catalog()
@@ -140,7 +142,7 @@ def test_it_goes_on_where_the_lost_one_ended(host: TwinHost, another: Callable[[
     assert all(each.level is Level.OK for each in rebuilt.doctor())
 
 
-def test_a_catalog_in_use_is_not_rebuilt(host: TwinHost, another: Callable[[], Coordinator]) -> None:
+def test_rebuild_catalog_in_use_is_refused(host: TwinHost, another: Callable[[], Coordinator]) -> None:
     host.put_back()
     before = everything(host.session())
     with pytest.raises(Refused, match="already has checkpoints"):
@@ -156,7 +158,7 @@ each_act = pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 
 @some_calls
 @each_act
-def test_after_a_kill_and_recovery_the_store_says_what_the_catalog_says(
+def test_rebuild_killed_and_recovered_equals_the_catalog(
     host: TwinHost, another: Callable[[], Coordinator], act: Act, every: int
 ) -> None:
     for number, call in list(enumerate(calls_of(host, act)))[::every]:
@@ -172,7 +174,7 @@ def test_after_a_kill_and_recovery_the_store_says_what_the_catalog_says(
 
 @some_calls
 @each_act
-def test_lost_in_the_middle_of_an_operation_no_checkpoint_is_lost_with_it(
+def test_rebuild_lost_during_operation_keeps_every_checkpoint(
     host: TwinHost, another: Callable[[], Coordinator], act: Act, every: int
 ) -> None:
     """The journal is lost, too. What is rebuilt can be rolled back to, and cleaning up takes nothing from it."""

@@ -83,7 +83,7 @@ KILLED_AFTER = [
 
 
 @pytest.mark.parametrize(("verb", "call"), KILLED_AFTER)
-def test_what_a_killed_process_left_is_settled_at_once(
+def test_recover_process_killed_is_settled_at_once(
     host: TwinHost, served: ServedWorld, place: Place, verb: str, call: str
 ) -> None:
     with Worker(place) as owner, Worker(place) as other:
@@ -113,7 +113,7 @@ STOPPED_AFTER = [
 
 
 @pytest.mark.parametrize(("verb", "call"), STOPPED_AFTER)
-def test_who_was_stopped_while_others_took_over_changes_nothing_more(
+def test_stopped_process_operation_taken_over_changes_nothing_more(
     host: TwinHost, served: ServedWorld, place: Place, verb: str, call: str
 ) -> None:
     with Worker(place) as owner, Worker(place) as other:
@@ -134,7 +134,7 @@ def test_who_was_stopped_while_others_took_over_changes_nothing_more(
     assert host.counter == worked
 
 
-def test_who_is_stopped_is_replaced_when_his_lease_ends(host: TwinHost, served: ServedWorld, place: Place) -> None:
+def test_recover_owner_stopped_takes_over_when_lease_ends(host: TwinHost, served: ServedWorld, place: Place) -> None:
     place = replace(place, times=LeaseTimes(ttl=3.0, beat=0.5, lost=2.0))
     with Worker(place) as owner, Worker(place) as other:
         served.stop_after = Call(owner.pid, "create_overlay")
@@ -150,7 +150,7 @@ def test_who_is_stopped_is_replaced_when_his_lease_ends(host: TwinHost, served: 
         require_no_more(host, served, owner)
 
 
-def test_who_was_stopped_and_not_replaced_goes_on(host: TwinHost, served: ServedWorld, place: Place) -> None:
+def test_stopped_process_not_replaced_completes(host: TwinHost, served: ServedWorld, place: Place) -> None:
     with Worker(place) as owner:
         served.stop_after = Call(owner.pid, "create_overlay")
         owner.begin(*VERBS["checkpoint"])
@@ -183,7 +183,7 @@ def require_told_who(answer: Answer, owner: Worker, verb: str) -> None:
 # --------------------------------------------------------------------------- many at once
 
 
-def test_of_many_processes_one_acts_at_a_time(host: TwinHost, served: ServedWorld, place: Place) -> None:
+def test_many_processes_one_domain_act_one_at_a_time(host: TwinHost, served: ServedWorld, place: Place) -> None:
     with ExitStack() as stack:
         team = Team(host, served, place, Random(1))
         for _ in range(4):
@@ -210,7 +210,7 @@ def hammer(team: Team, *, kills: int) -> None:
         team.wait()
 
 
-def test_what_many_leave_when_they_are_killed_is_settled(
+def test_recover_some_of_many_processes_killed_is_settled(
     host: TwinHost, served: ServedWorld, place: Place, figure: Callable[[str], None]
 ) -> None:
     team = Team(host, served, place, Random(2))
@@ -222,7 +222,7 @@ def test_what_many_leave_when_they_are_killed_is_settled(
 
 
 @pytest.mark.long
-def test_what_many_leave_when_many_are_killed_is_settled(
+def test_recover_many_of_many_processes_killed_is_settled(
     host: TwinHost, served: ServedWorld, place: Place, figure: Callable[[str], None], seed: str
 ) -> None:
     team = Team(host, served, place, Random(seed))

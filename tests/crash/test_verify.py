@@ -66,7 +66,7 @@ def lost(report: VerifyReport) -> dict[str, set[str]]:
 BOTH = {"web01/a", "web01/b"}
 
 
-def test_sound_checkpoints(pair: Pair) -> None:
+def test_verify_sound_checkpoints_finds_nothing(pair: Pair) -> None:
     report = pair.verify()
 
     assert [(verdict.name, verdict.sound) for verdict in report.checkpoints] == [("a", True), ("b", True)]
@@ -74,7 +74,7 @@ def test_sound_checkpoints(pair: Pair) -> None:
     assert pair.states() == {"a": "ready", "b": "ready"}
 
 
-def test_a_deep_look_reads_each_file_once(pair: Pair) -> None:
+def test_verify_deep_reads_each_file_once(pair: Pair) -> None:
     chains = [pair._catalog.chain(layer.path) for layer in pair.of("b").layers.values()]
     files = {
         memory_of(pair.of("a")).path,
@@ -86,7 +86,7 @@ def test_a_deep_look_reads_each_file_once(pair: Pair) -> None:
     assert pair.verify(deep=True).read_bytes == sum(len(pair.world.files[path].bytes()) for path in files)
 
 
-def test_a_damaged_memory_image_concerns_one_checkpoint(pair: Pair) -> None:
+def test_verify_damaged_memory_image_concerns_one_checkpoint(pair: Pair) -> None:
     memory = pair.world.files[memory_of(pair.of("a")).path]
     whole, memory.content = memory.content, memory.content[:-1]
 
@@ -103,7 +103,7 @@ def test_a_damaged_memory_image_concerns_one_checkpoint(pair: Pair) -> None:
     pair.rollback("a")
 
 
-def test_a_damaged_layer_concerns_all_that_stand_on_it(pair: Pair) -> None:
+def test_verify_damaged_layer_concerns_all_above_it(pair: Pair) -> None:
     """Also those that were not asked for."""
     base = pair.layer("a")
     pair.world.files.touch(base)
@@ -115,14 +115,14 @@ def test_a_damaged_layer_concerns_all_that_stand_on_it(pair: Pair) -> None:
     assert pair.states() == {"a": "damaged", "b": "damaged"}
 
 
-def test_a_damaged_layer_does_not_concern_what_is_below(pair: Pair) -> None:
+def test_verify_damaged_layer_does_not_concern_those_below_it(pair: Pair) -> None:
     pair.world.files.touch(pair.layer("b"))
 
     assert lost(pair.verify()) == {pair.layer("b"): {"web01/b"}}
     assert pair.states() == {"a": "ready", "b": "damaged"}
 
 
-def test_a_base_that_domains_share_concerns_all_of_them(pair: Pair) -> None:
+def test_verify_damaged_shared_base_concerns_all_its_domains(pair: Pair) -> None:
     base, clone = pair.layer("a"), "/images/clone.qcow2"
     pair.world.files.put(clone, Image(capacity=CAPACITY, backing=base, backing_format="qcow2"))
     other = pair.world.add("web02")
@@ -140,7 +140,7 @@ def test_a_base_that_domains_share_concerns_all_of_them(pair: Pair) -> None:
 # --------------------------------------------------------------------------- quick and deep
 
 
-def test_content_that_changed_under_the_same_facts_is_found_by_reading(pair: Pair) -> None:
+def test_verify_deep_content_changed_under_same_facts_is_found(pair: Pair) -> None:
     """From the second deep look on: the first one has nothing to compare with."""
     base = pair.layer("a")
     assert not pair.verify(deep=True).damaged
@@ -156,7 +156,7 @@ def test_content_that_changed_under_the_same_facts_is_found_by_reading(pair: Pai
     assert pair.states() == {"a": "ready", "b": "ready"}
 
 
-def test_what_was_found_by_reading_is_known_of_all_that_share_the_file(pair: Pair) -> None:
+def test_verify_deep_damage_is_recorded_for_all_that_share_the_file(pair: Pair) -> None:
     """A new checkpoint, not marked yet, on a layer whose damage only a deep look sees."""
     pair.verify(deep=True)
     pair.change_content(pair.layer("a"), 999)
@@ -167,14 +167,14 @@ def test_what_was_found_by_reading_is_known_of_all_that_share_the_file(pair: Pai
     assert [verdict.name for verdict in pair.verify().damaged] == ["a", "b", "c"]
 
 
-def test_a_flipped_bit_in_a_memory_image_is_found_by_reading(pair: Pair) -> None:
+def test_verify_deep_flipped_bit_in_memory_image_is_found(pair: Pair) -> None:
     pair.change_memory("a", b'{"counter": 1}', b'{"counter": 3}')
 
     assert not pair.verify().damaged
     assert lost(pair.verify(deep=True)) == {memory_of(pair.of("a")).path: {"web01/a"}}
 
 
-def test_a_memory_image_that_was_never_hashed_is_hashed(pair: Pair) -> None:
+def test_verify_deep_memory_image_never_hashed_is_hashed(pair: Pair) -> None:
     digest = memory_of(pair.of("a")).sha256
     with closing(sqlite3.connect(pair.file)) as database, database:
         database.execute(
@@ -189,7 +189,7 @@ def test_a_memory_image_that_was_never_hashed_is_hashed(pair: Pair) -> None:
     assert memory_of(pair.of("a")).sha256 == digest is not None
 
 
-def test_nothing_is_recorded_of_a_damaged_file(pair: Pair) -> None:
+def test_verify_deep_damaged_file_records_no_hash(pair: Pair) -> None:
     pair.world.files.touch(pair.layer("a"))
     pair.verify(deep=True)
 
@@ -200,7 +200,7 @@ def test_nothing_is_recorded_of_a_damaged_file(pair: Pair) -> None:
 # --------------------------------------------------------------------------- code in the image
 
 
-def test_an_image_that_would_run_another_emulator_is_never_restored(pair: Pair) -> None:
+def test_rollback_image_with_another_emulator_is_refused(pair: Pair) -> None:
     pair.change_memory("a", b"/usr/bin/qemu-system-x86_64", b"/usr/bin/evil-system-x86_64")
     run = pair.guest.machine.run_id
 
@@ -214,7 +214,7 @@ def test_an_image_that_would_run_another_emulator_is_never_restored(pair: Pair) 
     assert lost(pair.verify()) == {memory_of(pair.of("a")).path: {"web01/a"}}
 
 
-def test_two_images_that_were_exchanged(pair: Pair) -> None:
+def test_verify_deep_two_images_exchanged_is_found(pair: Pair) -> None:
     """They are of one length, and each has a header, an XML and a hash that would do for the other."""
     a, b = memory_of(pair.of("a")).path, memory_of(pair.of("b")).path
     files = pair.world.files
@@ -232,7 +232,7 @@ def point_at_base(pair: Pair) -> None:
     pair.world.define(on_disks(other.persistent_xml or "", {"vda": Source(path=pair.layer("a"), format="qcow2")}))
 
 
-def test_a_frozen_layer_that_another_domain_may_write_to(pair: Pair) -> None:
+def test_verify_frozen_layer_writable_by_another_domain_is_damaged(pair: Pair) -> None:
     base = pair.layer("a")
     point_at_base(pair)
 
@@ -248,7 +248,7 @@ def test_a_frozen_layer_that_another_domain_may_write_to(pair: Pair) -> None:
     pair.rollback("b")
 
 
-def test_the_domain_s_own_xml_is_put_right_by_its_rollback(pair: Pair) -> None:
+def test_rollback_own_xml_writes_to_frozen_layer_is_repointed(pair: Pair) -> None:
     """As when somebody defines it anew from a template that names the base image; verify says so."""
     machine = pair.guest.machine
     pair.world.define(on_disks(machine.persistent_xml or "", {"vda": Source(path=pair.layer("a"), format="qcow2")}))
@@ -264,7 +264,7 @@ def test_the_domain_s_own_xml_is_put_right_by_its_rollback(pair: Pair) -> None:
 # --------------------------------------------------------------------------- rollback --verify
 
 
-def test_a_rollback_may_read_everything_first(pair: Pair) -> None:
+def test_rollback_with_deep_verification_reads_everything_first(pair: Pair) -> None:
     pair.verify(deep=True)
     was = pair.change_content(pair.layer("a"), 999)
     run = pair.guest.machine.run_id
@@ -280,7 +280,7 @@ def test_a_rollback_may_read_everything_first(pair: Pair) -> None:
     assert pair.states() == {"a": "damaged", "b": "ready"}
 
 
-def test_a_rollback_that_reads_first_finds_a_flipped_bit_in_the_memory_image(pair: Pair) -> None:
+def test_rollback_with_deep_verification_flipped_bit_in_memory_image_is_refused(pair: Pair) -> None:
     """One that does not brings back a memory that never was (F2)."""
     pair.change_memory("a", b'{"counter": 1}', b'{"counter": 3}')
     pair.session().rollback("web01", "a")
@@ -321,7 +321,7 @@ class InterferingHypervisor:
         return self._hypervisor.storage.facts_of(paths)
 
 
-def test_what_is_deleted_meanwhile_is_not_damaged(pair: Pair) -> None:
+def test_verify_checkpoint_deleted_during_scan_is_skipped(pair: Pair) -> None:
     pair.rollback("a")
 
     def delete() -> None:
@@ -334,7 +334,7 @@ def test_what_is_deleted_meanwhile_is_not_damaged(pair: Pair) -> None:
     assert pair.states() == {"a": "ready"}
 
 
-def test_what_does_not_exist_is_named(pair: Pair) -> None:
+def test_verify_unknown_checkpoint_or_missing_domain_is_refused(pair: Pair) -> None:
     with pytest.raises(NotFound, match="web01 has no checkpoint nope"):
         pair.verify("nope")
     with pytest.raises(UsageError, match="checkpoint a of which domain"):

@@ -21,13 +21,13 @@ class Bug:
         return self.what
 
 
-MATRIX = "tests/crash/test_crash_matrix.py::test_a_fault_at_any_call_is_settled"
-ORDER = "tests/crash/test_order.py::test_each_rule_holds_after_each_effect"
+MATRIX = "tests/crash/test_crash_matrix.py::test_recover_fault_at_some_calls_is_settled"
+ORDER = "tests/crash/test_order.py::test_order_rules_hold_after_each_effect"
 ORDER_OF_CHECKPOINT, ORDER_OF_ROLLBACK = (f"{ORDER}[{verb}, two disks]" for verb in ("checkpoint", "rollback"))
-CUT_IMAGE = "tests/crash/test_order.py::test_an_image_that_ends_before_the_memory_is_not_committed"
-KILLED_CHECKPOINT = f"{MATRIX}[first checkpoint-killed after]"
-KILLED_ROLLBACK = f"{MATRIX}[rollback-killed after]"
-KILLED_DELETE = f"{MATRIX}[delete-killed after]"
+CUT_IMAGE = "tests/crash/test_order.py::test_checkpoint_image_without_memory_is_not_committed"
+KILLED_CHECKPOINT = f"{MATRIX}[first checkpoint-client killed]"
+KILLED_ROLLBACK = f"{MATRIX}[rollback-client killed]"
+KILLED_DELETE = f"{MATRIX}[delete-client killed]"
 FOREIGN = "tests/crash/test_foreign_acts.py"
 PROCESSES = "tests/crash/test_two_processes.py"
 VERIFY = "tests/crash/test_verify.py"
@@ -36,8 +36,8 @@ LEASE = "tests/unit/test_lease.py"
 PULLED = tuple(
     f"tests/crash/{test}[collapse, two disks]"
     for test in (
-        "test_order.py::test_each_rule_holds_after_each_effect",
-        "test_fault_points.py::test_each_fault_at_each_point_is_settled",
+        "test_order.py::test_order_rules_hold_after_each_effect",
+        "test_fault_points.py::test_recover_each_fault_at_each_point_is_settled",
     )
 )
 

@@ -22,7 +22,7 @@ from tests.unit.journal_harness import (
 # --------------------------------------------------------------------------- forward
 
 
-def test_all_steps_are_done_in_order_and_recorded(harness: JournalHarness) -> None:
+def test_run_without_fault_does_and_records_steps_in_order(harness: JournalHarness) -> None:
     harness.carry_out()
 
     harness.assert_done()
@@ -30,7 +30,7 @@ def test_all_steps_are_done_in_order_and_recorded(harness: JournalHarness) -> No
     assert [event for event in harness.outside.events if event in POINTS] == POINTS
 
 
-def test_the_premises_are_asked_before_the_first_effect(harness: JournalHarness) -> None:
+def test_run_premises_fail_has_no_effect(harness: JournalHarness) -> None:
     harness.fail("premises", Refused("somebody was faster", hint="try again"))
 
     with pytest.raises(Refused, match="somebody was faster; undone"):
@@ -40,7 +40,7 @@ def test_the_premises_are_asked_before_the_first_effect(harness: JournalHarness)
     assert not [event for event in harness.outside.events if event.endswith(".do")]
 
 
-def test_each_step_s_time_is_taken(harness: JournalHarness) -> None:
+def test_run_measures_each_step(harness: JournalHarness) -> None:
     run = harness.run()
     assert run.seconds() == 0
     run.carry_out()
@@ -54,7 +54,7 @@ def test_each_step_s_time_is_taken(harness: JournalHarness) -> None:
     assert run.seconds_between("made", "unheard of") is None
 
 
-def test_the_journal_says_which_step_may_have_begun(harness: JournalHarness) -> None:
+def test_run_records_step_before_it_begins(harness: JournalHarness) -> None:
     """A step's intent is in the row before its effect: the plan is the intent of the first one."""
     seen = harness.watch()
 
@@ -66,7 +66,7 @@ def test_the_journal_says_which_step_may_have_begun(harness: JournalHarness) -> 
         assert row.results == dict.fromkeys(STEPS[:number], "seen")
 
 
-def test_a_step_is_looked_at_after_its_effect_and_not_before(harness: JournalHarness) -> None:
+def test_run_step_is_observed_only_after_its_effect(harness: JournalHarness) -> None:
     harness.carry_out()
 
     for step in STEPS:
@@ -79,7 +79,7 @@ def test_a_step_is_looked_at_after_its_effect_and_not_before(harness: JournalHar
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_an_error_after_the_effect_is_observed_to_be_done(harness: JournalHarness, step: str) -> None:
+def test_run_error_after_effect_is_observed_as_done(harness: JournalHarness, step: str) -> None:
     harness.fail(f"{step}.done", Kind.ERROR_AFTER)
 
     harness.carry_out()
@@ -89,7 +89,7 @@ def test_an_error_after_the_effect_is_observed_to_be_done(harness: JournalHarnes
 
 
 @pytest.mark.parametrize("step", [*BEFORE_PIVOT, PIVOT])
-def test_an_error_before_the_pivot_is_undone_in_reverse_order(harness: JournalHarness, step: str) -> None:
+def test_run_error_before_pivot_is_undone_in_reverse_order(harness: JournalHarness, step: str) -> None:
     harness.fail(f"{step}.do", Kind.ERROR_BEFORE)
 
     with pytest.raises(OperationUndone) as failed:
@@ -109,7 +109,7 @@ def test_an_error_before_the_pivot_is_undone_in_reverse_order(harness: JournalHa
 
 
 @pytest.mark.parametrize("step", FROM_PIVOT[1:])
-def test_an_error_after_the_pivot_is_gone_through(harness: JournalHarness, step: str) -> None:
+def test_run_error_after_pivot_is_completed(harness: JournalHarness, step: str) -> None:
     harness.fail(f"{step}.do", Kind.ERROR_BEFORE)
 
     harness.carry_out()
@@ -119,7 +119,7 @@ def test_an_error_after_the_pivot_is_gone_through(harness: JournalHarness, step:
     assert not [event for event in harness.outside.events if event.endswith(".undo")]
 
 
-def test_when_settling_each_step_is_looked_at_before_it_is_done(harness: JournalHarness) -> None:
+def test_settle_observes_each_step_before_doing_it(harness: JournalHarness) -> None:
     """Somebody did the last one, and undid nothing, while we failed."""
     harness.fail("kept.do", Kind.ERROR_BEFORE)
     harness.outside.effects.append("told")
@@ -133,7 +133,7 @@ def test_when_settling_each_step_is_looked_at_before_it_is_done(harness: Journal
     assert harness.outside.count("told.do") == 0
 
 
-def test_a_step_without_effect_is_a_failure(harness: JournalHarness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_step_without_effect_fails(harness: JournalHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     idle = Step("made", do=lambda: None, observe=lambda: None)
     monkeypatch.setattr(FourSteps, "steps", property(lambda _: (idle,)))
 
@@ -143,7 +143,7 @@ def test_a_step_without_effect_is_a_failure(harness: JournalHarness, monkeypatch
     harness.assert_undone()
 
 
-def test_the_class_and_exit_code_of_a_refusal_on_the_way_are_kept(harness: JournalHarness) -> None:
+def test_run_refused_midway_keeps_class_and_exit_code(harness: JournalHarness) -> None:
     harness.fail("turned.do", Refused("web01 was changed by somebody", hint="try again"))
 
     with pytest.raises(Refused) as refused:

@@ -27,7 +27,7 @@ from tests.unit.journal_harness import PIVOT, POINTS, JournalHarness, aborted
         ("told.do", "the operation was completed"),
     ],
 )
-def test_an_interrupt_is_settled_first(
+def test_run_interrupted_is_settled_first(
     harness: JournalHarness, interrupt: Callable[[], BaseException], event: str, effect: str
 ) -> None:
     harness.fail(event, interrupt())
@@ -41,7 +41,7 @@ def test_an_interrupt_is_settled_first(
     assert bool(harness.outside.effects) == effect.endswith("completed")
 
 
-def test_a_second_interrupt_ends_it_unfinished(harness: JournalHarness) -> None:
+def test_run_interrupted_twice_is_unfinished(harness: JournalHarness) -> None:
     harness.fail("turned.do", Kind.INTERRUPTED)
     harness.fail("made.undo", Kind.INTERRUPTED)
 
@@ -52,7 +52,7 @@ def test_a_second_interrupt_ends_it_unfinished(harness: JournalHarness) -> None:
     assert harness.recover() is OperationState.UNDONE
 
 
-def test_an_interrupt_right_after_the_last_commit_is_one_of_a_completed_operation(
+def test_run_interrupted_after_last_commit_is_completed(
     harness: JournalHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is in the catalog that it is done, and we were never told."""
@@ -111,7 +111,7 @@ def frozen(url: str) -> Iterator[JournalHarness]:
         ("told.after", ["made", "turned", "kept", "told"]),
     ],
 )
-def test_who_lost_the_lease_changes_nothing_more(
+def test_run_lease_lost_changes_nothing_more(
     frozen: JournalHarness, url: str, stolen_at: str, effects: list[str]
 ) -> None:
     frozen.outside.observer = Thief(url, stolen_at)
@@ -127,7 +127,7 @@ def test_who_lost_the_lease_changes_nothing_more(
     assert frozen.recover() is (OperationState.DONE if PIVOT in effects else OperationState.UNDONE)
 
 
-def test_who_loses_the_lease_while_undoing_stops_undoing(frozen: JournalHarness, url: str) -> None:
+def test_undo_lease_lost_stops(frozen: JournalHarness, url: str) -> None:
     frozen.fail("turned.do", Kind.ERROR_BEFORE)
     frozen.outside.observer = Thief(url, "turned.undo.after")
 
@@ -138,7 +138,7 @@ def test_who_loses_the_lease_while_undoing_stops_undoing(frozen: JournalHarness,
     assert frozen.recover() is OperationState.UNDONE
 
 
-def test_who_loses_the_lease_while_going_on_does_not_retreat(frozen: JournalHarness, url: str) -> None:
+def test_settle_lease_lost_does_not_retreat(frozen: JournalHarness, url: str) -> None:
     frozen.outside.retreats = True
     frozen.fail("kept.do", Kind.ERROR_BEFORE)
     frozen.outside.observer = Thief(url, "kept.do")

@@ -16,7 +16,7 @@ from tests.unit.journal_harness import FROM_PIVOT, PIVOT, POINTS, STEPS, UNDO_PO
 
 
 @pytest.mark.parametrize("event", [*POINTS, *(f"{step}.{moment}" for step in STEPS for moment in ("do", "done"))])
-def test_a_kill_leaves_everything_as_it_is_and_recovery_settles_it(harness: JournalHarness, event: str) -> None:
+def test_recover_killed_at_any_event_is_settled(harness: JournalHarness, event: str) -> None:
     harness.kill(event)
 
     assert harness.outside.events[-1] == event
@@ -35,9 +35,7 @@ RECOVERY_POINTS = [*UNDO_POINTS, *(f"{step}.{moment}" for step in FROM_PIVOT for
 
 @pytest.mark.parametrize("killed_at", [f"{step}.done" for step in STEPS])
 @pytest.mark.parametrize("again_at", RECOVERY_POINTS)
-def test_recovery_may_be_killed_anywhere_and_tried_again(
-    harness: JournalHarness, killed_at: str, again_at: str
-) -> None:
+def test_recover_killed_in_recovery_is_settled(harness: JournalHarness, killed_at: str, again_at: str) -> None:
     harness.kill(killed_at)
     decided = PIVOT in harness.outside.effects
     harness.fail(again_at, Kind.KILLED)
@@ -51,7 +49,7 @@ def test_recovery_may_be_killed_anywhere_and_tried_again(
 
 
 @pytest.mark.parametrize("recorded", range(len(STEPS) + 1))
-def test_recovery_goes_on_from_each_recorded_state(harness: JournalHarness, recorded: int) -> None:
+def test_recover_from_each_recorded_step_is_settled(harness: JournalHarness, recorded: int) -> None:
     """The journal has the first steps, the world their effects, and nobody is at it."""
     _record(harness, STEPS[:recorded])
 
@@ -62,7 +60,7 @@ def test_recovery_goes_on_from_each_recorded_state(harness: JournalHarness, reco
     assert not [step for step in STEPS[:recorded] if harness.outside.count(f"{step}.do")]
 
 
-def test_a_recovery_that_goes_forward_needs_no_earlier_run_s_memory(harness: JournalHarness) -> None:
+def test_recover_forward_needs_only_recorded_facts(harness: JournalHarness) -> None:
     _record(harness, ("made", "turned"))
     harness.recover()
 
@@ -79,7 +77,7 @@ def _record(harness: JournalHarness, steps: Sequence[str]) -> None:
 # --------------------------------------------------------------------------- what is being undone stays so
 
 
-def test_that_it_is_undone_is_recorded_before_the_first_undo(harness: JournalHarness) -> None:
+def test_undo_is_recorded_before_the_first_undo(harness: JournalHarness) -> None:
     seen = harness.watch()
     harness.fail("turned.do", Kind.ERROR_BEFORE)
 
@@ -94,9 +92,7 @@ def test_that_it_is_undone_is_recorded_before_the_first_undo(harness: JournalHar
 
 
 @pytest.mark.parametrize("killed_at", UNDO_POINTS)
-def test_what_was_being_undone_is_undone_though_the_world_now_looks_decided(
-    harness: JournalHarness, killed_at: str
-) -> None:
+def test_recover_killed_in_undo_pivot_appears_done_is_undone(harness: JournalHarness, killed_at: str) -> None:
     """Its owner did what makes the world look as if we had turned: shut the guest down, say."""
     harness.fail("turned.do", Kind.ERROR_BEFORE)
     harness.kill(killed_at)
@@ -111,7 +107,7 @@ def test_what_was_being_undone_is_undone_though_the_world_now_looks_decided(
 
 
 @pytest.mark.parametrize("killed_at", ["retreat.before", "retreat", "retreat.after"])
-def test_a_kill_around_the_retreat_is_recovered_from(harness: JournalHarness, killed_at: str) -> None:
+def test_recover_killed_around_retreat_is_undone(harness: JournalHarness, killed_at: str) -> None:
     harness.outside.retreats = True
     harness.fail("kept.do", *[Kind.ERROR_BEFORE] * 9)
     harness.kill(killed_at)
@@ -121,7 +117,7 @@ def test_a_kill_around_the_retreat_is_recovered_from(harness: JournalHarness, ki
     harness.assert_undone()
 
 
-def test_an_undo_that_was_killed_is_begun_anew(harness: JournalHarness) -> None:
+def test_recover_killed_in_undo_undoes_again(harness: JournalHarness) -> None:
     harness.fail("turned.do", Kind.ERROR_BEFORE)
     harness.kill("made.undo.after")
     undone_before = harness.outside.count("turned.undo")
@@ -131,7 +127,7 @@ def test_an_undo_that_was_killed_is_begun_anew(harness: JournalHarness) -> None:
     assert (undone_before, harness.outside.count("turned.undo")) == (1, 2)
 
 
-def test_what_is_settled_is_not_recovered_again(harness: JournalHarness) -> None:
+def test_recover_settled_operation_is_not_repeated(harness: JournalHarness) -> None:
     harness.carry_out()
 
     assert harness.catalog.unsettled(DOMAIN) == []

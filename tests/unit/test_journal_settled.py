@@ -21,7 +21,7 @@ from tests.unit.journal_harness import BEFORE_PIVOT, FROM_PIVOT, PIVOT, JournalH
 # --------------------------------------------------------------------------- retreat, unfinished
 
 
-def test_when_forward_is_impossible_it_retreats(harness: JournalHarness) -> None:
+def test_settle_forward_fails_retreats(harness: JournalHarness) -> None:
     harness.outside.retreats = True
     harness.fail("kept.do", *[Kind.ERROR_BEFORE] * 9)
 
@@ -33,7 +33,7 @@ def test_when_forward_is_impossible_it_retreats(harness: JournalHarness) -> None
     assert not [event for event in harness.outside.events[:retreat] if event.endswith(".undo")]
 
 
-def test_when_neither_way_is_possible_it_is_unfinished_and_recovered_later(harness: JournalHarness) -> None:
+def test_settle_neither_way_possible_is_unfinished_until_recovered(harness: JournalHarness) -> None:
     harness.fail("kept.do", Kind.ERROR_BEFORE, Kind.ERROR_BEFORE)
 
     with pytest.raises(Unfinished) as failed:
@@ -49,7 +49,7 @@ def test_when_neither_way_is_possible_it_is_unfinished_and_recovered_later(harne
     harness.assert_done()
 
 
-def test_an_undo_that_fails_leaves_the_row_open_and_is_undone_later(harness: JournalHarness) -> None:
+def test_undo_fails_stays_open_until_recovered(harness: JournalHarness) -> None:
     harness.fail("turned.do", Kind.ERROR_BEFORE)
     harness.fail("made.undo", Kind.ERROR_BEFORE)
 
@@ -61,7 +61,7 @@ def test_an_undo_that_fails_leaves_the_row_open_and_is_undone_later(harness: Jou
     harness.assert_undone()
 
 
-def test_what_a_story_itself_calls_unfinished_is_told_in_its_words(harness: JournalHarness) -> None:
+def test_settle_story_raises_unfinished_keeps_its_words(harness: JournalHarness) -> None:
     own = Unfinished("web01 was started by somebody", effect="nothing more was changed", hint="shut it down")
     harness.fail("kept.do", own, own)
 
@@ -72,7 +72,7 @@ def test_what_a_story_itself_calls_unfinished_is_told_in_its_words(harness: Jour
     assert harness.is_open
 
 
-def test_the_way_back_after_a_retreat_may_fail_and_is_gone_later(harness: JournalHarness) -> None:
+def test_undo_fails_after_retreat_stays_open_until_recovered(harness: JournalHarness) -> None:
     harness.outside.retreats = True
     harness.fail("kept.do", *[Kind.ERROR_BEFORE] * 9)
     harness.fail("turned.undo", Kind.ERROR_BEFORE)
@@ -97,7 +97,7 @@ def test_the_way_back_after_a_retreat_may_fail_and_is_gone_later(harness: Journa
         (HypervisorError("End of file", hint="look"), OperationUndone, "End of file"),
     ],
 )
-def test_what_failed_is_told_in_a_new_error(cause: SnapctlError, kind: type[SnapctlError], problem: str) -> None:
+def test_undone_names_the_cause(cause: SnapctlError, kind: type[SnapctlError], problem: str) -> None:
     effect = cause.effect
 
     told = undone(cause, "web01")
@@ -116,7 +116,7 @@ def test_what_failed_is_told_in_a_new_error(cause: SnapctlError, kind: type[Snap
         (KeyError("vda"), "KeyError: 'vda'"),
     ],
 )
-def test_a_cause_in_words(cause: BaseException, words: str) -> None:
+def test_in_words_names_the_cause(cause: BaseException, words: str) -> None:
     assert in_words(cause) == words
 
 
@@ -124,7 +124,7 @@ def test_a_cause_in_words(cause: BaseException, words: str) -> None:
 
 
 @pytest.mark.parametrize("step", [*BEFORE_PIVOT, PIVOT])
-def test_a_defect_before_the_pivot_is_undone_and_not_hidden(harness: JournalHarness, step: str) -> None:
+def test_run_defect_before_pivot_is_undone_and_raised(harness: JournalHarness, step: str) -> None:
     defect = TypeError("unsupported operand")
     harness.fail(f"{step}.do", defect)
 
@@ -136,7 +136,7 @@ def test_a_defect_before_the_pivot_is_undone_and_not_hidden(harness: JournalHarn
 
 
 @pytest.mark.parametrize("step", FROM_PIVOT[1:])
-def test_a_defect_after_the_pivot_leaves_as_it_is_once_all_is_done(harness: JournalHarness, step: str) -> None:
+def test_run_defect_after_pivot_is_completed_and_raised(harness: JournalHarness, step: str) -> None:
     harness.fail(f"{step}.do", TypeError("unsupported operand"))
 
     with pytest.raises(TypeError, match="unsupported operand"):
@@ -145,7 +145,7 @@ def test_a_defect_after_the_pivot_leaves_as_it_is_once_all_is_done(harness: Jour
     harness.assert_done()
 
 
-def test_a_defect_that_recurs_does_not_keep_it_from_retreating(harness: JournalHarness) -> None:
+def test_settle_defect_recurs_retreats(harness: JournalHarness) -> None:
     harness.outside.retreats = True
     harness.fail("kept.do", *[TypeError("unsupported operand")] * 9)
 
@@ -155,7 +155,7 @@ def test_a_defect_that_recurs_does_not_keep_it_from_retreating(harness: JournalH
     harness.assert_undone()
 
 
-def test_a_defect_from_which_there_is_no_way_is_unfinished(harness: JournalHarness) -> None:
+def test_settle_defect_neither_way_possible_is_unfinished(harness: JournalHarness) -> None:
     defect = TypeError("unsupported operand")
     harness.fail("kept.do", *[defect] * 9)
 

@@ -92,6 +92,8 @@ class GeneratedHistory(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ clients
 
+    # Hypothesis draws the arguments of a rule in the order of their names: a new name is another set of histories.
+
     free = precondition(lambda self: bool(self.history.free))
     frozen = precondition(lambda self: bool(self.history.frozen))
 
@@ -99,9 +101,9 @@ class GeneratedHistory(RuleBasedStateMachine):
         return pick(self.history.free, number)
 
     @free
-    @rule(who=numbers, domain=domains, name=st.sampled_from(NAMES), after=st.sampled_from(After), fault=faults)
-    def checkpoint(self, who: int, domain: str, name: str, after: After, fault: Fault | None) -> None:
-        self.play("checkpoint", self._free(who), domain, name, after, fault)
+    @rule(who=numbers, domain=domains, name=st.sampled_from(NAMES), after=st.sampled_from(After), to_inject=faults)
+    def checkpoint(self, who: int, domain: str, name: str, after: After, to_inject: Fault | None) -> None:
+        self.play("checkpoint", self._free(who), domain, name, after, to_inject)
 
     @free
     @rule(
@@ -110,28 +112,28 @@ class GeneratedHistory(RuleBasedStateMachine):
         number=st.none() | numbers,
         after=st.sampled_from([After.AS_SAVED, After.RESUME, After.PAUSE]),
         keep=st.none() | st.sampled_from(NAMES),
-        fault=faults,
+        to_inject=faults,
     )
     def rollback(
-        self, who: int, domain: str, number: int | None, after: After, keep: str | None, fault: Fault | None
+        self, who: int, domain: str, number: int | None, after: After, keep: str | None, to_inject: Fault | None
     ) -> None:
         if number == UNDO:
-            self.play("undo", self._free(who), domain, fault)
+            self.play("undo", self._free(who), domain, to_inject)
             return
         names = self.history.names(domain)
         name = pick(names, number) if names and number is not None else None
-        self.play("rollback", self._free(who), domain, name, after, keep if name else None, fault)
+        self.play("rollback", self._free(who), domain, name, after, keep if name else None, to_inject)
 
     @free
-    @rule(who=numbers, domain=domains, some=st.lists(numbers, min_size=1, max_size=2), fault=faults)
-    def delete(self, who: int, domain: str, some: list[int], fault: Fault | None) -> None:
+    @rule(who=numbers, domain=domains, some=st.lists(numbers, min_size=1, max_size=2), to_inject=faults)
+    def delete(self, who: int, domain: str, some: list[int], to_inject: Fault | None) -> None:
         names = self.history.names(domain) or NAMES
-        self.play("delete", self._free(who), domain, [pick(names, number) for number in some], fault)
+        self.play("delete", self._free(who), domain, [pick(names, number) for number in some], to_inject)
 
     @free
-    @rule(who=numbers, domain=domains, last=st.integers(1, 3), fault=faults)
-    def prune(self, who: int, domain: str, last: int, fault: Fault | None) -> None:
-        self.play("prune", self._free(who), domain, last, fault)
+    @rule(who=numbers, domain=domains, last=st.integers(1, 3), to_inject=faults)
+    def prune(self, who: int, domain: str, last: int, to_inject: Fault | None) -> None:
+        self.play("prune", self._free(who), domain, last, to_inject)
 
     @free
     @rule(
@@ -139,37 +141,37 @@ class GeneratedHistory(RuleBasedStateMachine):
         domain=domains,
         number=numbers,
         change=st.sampled_from(NAMES) | st.booleans(),
-        fault=faults,
+        to_inject=faults,
     )
-    def edit(self, who: int, domain: str, number: int, change: str | bool, fault: Fault | None) -> None:
+    def edit(self, who: int, domain: str, number: int, change: str | bool, to_inject: Fault | None) -> None:
         name = pick(self.history.names(domain) or NAMES, number)
         step = "rename" if isinstance(change, str) else "protect"
-        self.play(step, self._free(who), domain, name, change, fault)
+        self.play(step, self._free(who), domain, name, change, to_inject)
 
     @free
-    @rule(who=numbers, domain=domains, verb=st.sampled_from(["collapse", "flatten"]), fault=faults)
-    def shorten(self, who: int, domain: str, verb: str, fault: Fault | None) -> None:
-        self.play(verb, self._free(who), domain, fault)
+    @rule(who=numbers, domain=domains, verb=st.sampled_from(["collapse", "flatten"]), to_inject=faults)
+    def shorten(self, who: int, domain: str, verb: str, to_inject: Fault | None) -> None:
+        self.play(verb, self._free(who), domain, to_inject)
 
     @free
-    @rule(who=numbers, domain=st.none() | domains, fault=faults)
-    def recover(self, who: int, domain: str | None, fault: Fault | None) -> None:
-        self.play("recover", self._free(who), domain, fault)
+    @rule(who=numbers, domain=st.none() | domains, to_inject=faults)
+    def recover(self, who: int, domain: str | None, to_inject: Fault | None) -> None:
+        self.play("recover", self._free(who), domain, to_inject)
 
     @free
-    @rule(who=numbers, deep=st.booleans(), fault=faults)
-    def verify(self, who: int, deep: bool, fault: Fault | None) -> None:
-        self.play("verify", self._free(who), deep, fault)
+    @rule(who=numbers, deep=st.booleans(), to_inject=faults)
+    def verify(self, who: int, deep: bool, to_inject: Fault | None) -> None:
+        self.play("verify", self._free(who), deep, to_inject)
 
     @free
-    @rule(who=numbers, fault=faults)
-    def clean(self, who: int, fault: Fault | None) -> None:
-        self.play("clean", self._free(who), fault)
+    @rule(who=numbers, to_inject=faults)
+    def clean(self, who: int, to_inject: Fault | None) -> None:
+        self.play("clean", self._free(who), to_inject)
 
     @frozen
-    @rule(who=numbers, fault=faults)
-    def thaw(self, who: int, fault: Fault | None) -> None:
-        self.play("thaw", pick(self.history.frozen, who), fault)
+    @rule(who=numbers, to_inject=faults)
+    def thaw(self, who: int, to_inject: Fault | None) -> None:
+        self.play("thaw", pick(self.history.frozen, who), to_inject)
 
     @frozen
     @rule(who=numbers)
