@@ -57,7 +57,6 @@ class World:
         return self.catalog.open_operation(
             operation_id=operation_id,
             kind=kind,
-            host=HOST,
             domain_uuid=self.uuid,
             domain_name=self.name,
             plan={"why": "test"},

@@ -7,7 +7,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from orchestrator.model import After, Device, GuestState, Head, NewOverlay, Source, runs_after
+from orchestrator.model import (
+    After,
+    CaptureMode,
+    Device,
+    GuestState,
+    Head,
+    Labels,
+    NewOverlay,
+    Origin,
+    Source,
+    runs_after,
+)
 from orchestrator.operations.checkpoint.plan import CheckpointPlan, plan_checkpoint
 from tests.unit.builders import (
     ACTIVE,
