@@ -143,11 +143,12 @@ def known_paths(session: Session, host_uuid: str, directory: str) -> list[str]:
     below = beginning_with(session, LayerRow.path, f"{directory}/")
     layers = select(LayerRow.path).where(LayerRow.host_uuid == host_uuid, below)
     row = ArtifactRow
+    # The host is looked at here: asked for it, SQLite takes the index over that column.
     own = (
-        select(row.path)
+        select(row.path, CheckpointRow.host_uuid)
         .join(CheckpointRow, CheckpointRow.id == row.checkpoint_id)
-        .where(CheckpointRow.host_uuid == host_uuid, row.kind != ArtifactKind.DISK)
-        .where(beginning_with(session, row.path, f"{directory}/"))
+        .where(row.kind != ArtifactKind.DISK, beginning_with(session, row.path, f"{directory}/"))
     )
-    found = {*session.scalars(layers), *session.scalars(own)}
+    files = (path for path, its_host in session.execute(own) if its_host == host_uuid and path is not None)
+    found = {*session.scalars(layers), *files}
     return sorted(path for path in found if dirname(path) == (directory or "/"))

@@ -69,14 +69,14 @@ def fill(url: str, host: Host, checkpoints: int) -> None:
     for first in range(0, checkpoints, PER_DOMAIN):
         name = f"guest{first // PER_DOMAIN:03}"
         made.add_head(name, made.add_domain(name, uuid_of(name), min(PER_DOMAIN, checkpoints - first)))
-    _save(url, made)
+    _save(url, host, made)
 
 
 def fill_one(url: str, host: Host, checkpoints: int, *, name: str, uuid: str) -> None:
     """Make a catalog at `url` with so many checkpoints of that domain; it stands on none of them."""
     made = _Rows(host)
     made.add_domain(name, uuid, checkpoints)
-    _save(url, made)
+    _save(url, host, made)
 
 
 def adopt(url: str, store: str) -> None:
@@ -90,8 +90,8 @@ def adopt(url: str, store: str) -> None:
         database.close()
 
 
-def _save(url: str, made: _Rows) -> None:
-    open_catalog(url, made.host).close_connection()
+def _save(url: str, host: Host, made: _Rows) -> None:
+    open_catalog(url, host).close_connection()
     database = Database(url)
     try:
         with database.write() as session:
