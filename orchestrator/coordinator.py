@@ -1,63 +1,69 @@
-"""The public verbs: what the command line, reset scripts and test suites call.
+"""The door: what the command line, reset scripts and test suites call.
 
-Each changing verb reads: settle what was left unfinished, survey, plan, run. The values it returns
-are the model's; everything it raises is a `SnapctlError`.
+A changing verb is a plan and its execution: `plan_x` only reads and returns what would be done, as a value;
+`execute` does what such a value says, or refuses because the world has changed; `x` is both, after what was left
+unfinished of the domain is settled. The values are the model's; everything that is raised is a `SnapctlError`.
 """
 
 from __future__ import annotations
 
 import builtins
-import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from posixpath import normpath
+from time import monotonic
 from types import TracebackType
-from typing import Self
-from uuid import uuid4
+from typing import Literal, Self, TypeVar, Unpack, overload
 
-from .engine.runner import Runner, outcome
-from .engine.story import FaultPoint
-from .errors import Busy, IntegrityError, Refused, UsageError, telling
+from .engine.runner import Runner
+from .engine.story import FaultPoint, Plan
+from .errors import Refused, UsageError
 from .model import (
     Advice,
     After,
-    Checkpoint,
     CheckpointDetails,
     CheckpointSummary,
-    Layer,
-    OperationKind,
     OperationRecord,
     Outcome,
-    Postponed,
     PruneReport,
     Rebuilt,
     Recovered,
     Usage,
     VerifyReport,
-    check_name,
 )
-from .operations.checkpoint.plan import CheckpointPlan, CheckpointRequest, plan_checkpoint
-from .operations.collapse.plan import CollapsePlan
-from .operations.delete.plan import DeletePlan
-from .operations.edit.plan import EditPlan, Edits, plan_edit
+from .operations.checkpoint import verb as checkpoint
+from .operations.checkpoint.plan import CheckpointPlan
+from .operations.checkpoint.verb import CheckpointOptions, FlattenedCheckpoint
+from .operations.collapse import verb as collapse
+from .operations.collapse.verb import Collapsing
+from .operations.delete import verb as delete
+from .operations.delete.verb import Deletion
+from .operations.edit import verb as edit
+from .operations.edit.plan import EditPlan, Edits
+from .operations.prune import verb as prune
 from .operations.prune.policy import Policy
+from .operations.prune.verb import PruneOptions, Pruning
 from .operations.registry import Operations
-from .operations.rollback.plan import RollbackPlan, plan_rollback
-from .operations.shared.depth import SOFT_LIMIT, depth_note
+from .operations.rollback import verb as rollback
+from .operations.rollback.plan import RollbackPlan
+from .operations.rollback.verb import KeepingRollback
+from .operations.shared.compound import Compound
+from .operations.shared.depth import SOFT_LIMIT
+from .operations.shared.guest import FRESH_S, Guest, catalogued, checkpoint_of, find, wanted_checkpoint
+from .operations.shared.site import Site
+from .operations.stack import verb as stack
+from .operations.stack.verb import Pop
 from .ports import Catalog, Hypervisor, Progress, silent
 from .reports.doctor import examine
+from .reports.listing import details
 from .reports.rebuild import rebuild
 from .reports.usage import gather, sum_up
 from .reports.verify import Verification
 from .settings import Settings
-from .survey import Subject, Survey
-from .thinning import Thinning
+from .units import MIB
 
-MIB = 1024 * 1024
-PUSH = "push-"
-PUSHED = re.compile(PUSH + r"[0-9]{8}-[0-9]{6}-[0-9a-f]{8}")
-"""The names that `push` gives. What is called otherwise is not on the stack, or not any more."""
+R = TypeVar("R")
 
 
 def _no_point(name: str) -> None:
@@ -74,6 +80,14 @@ class Coordinator:
             ...
             snapctl.rollback("web01", "clean")
 
+    or show what would be done, and do just that::
+
+            guest = snapctl.settle("web01")
+            plan = snapctl.plan_rollback(guest, "clean")
+            print(*plan.lines(), sep="\\n")
+            snapctl.execute(plan)
+
+    A domain is given by its name or UUID, or as `settle` returned it, which saves looking it up again.
     One thread at a time. Several coordinators, in any number of processes, may share a catalog:
     there is one open operation per domain, and whoever comes second gets `Busy`.
     """
@@ -91,13 +105,17 @@ class Coordinator:
     ) -> None:
         self._hypervisor = hypervisor
         self._catalog = catalog
-        self._store = normpath(store)
-        self._reserve_bytes = reserve_bytes
-        self._survey = Survey(hypervisor, catalog, self._store, reserve_bytes)
-        self._soft_limit = soft_limit
+        self._site = Site(
+            hypervisor=hypervisor,
+            catalog=catalog,
+            store=normpath(store),
+            reserve_bytes=reserve_bytes,
+            soft_limit=soft_limit,
+        )
         self._progress = progress
         self._runner = Runner(hypervisor, catalog, Operations(), progress=progress, point=point)
-        self._thinning = Thinning(hypervisor, catalog, self._survey, self._runner)
+        self._planned: dict[str, float] = {}  # when a rollback was planned, by its operation
+        self._recovered: builtins.list[Recovered] = []  # what was settled, and is to be told with the next outcome
 
     @classmethod
     def open(cls, settings: Settings, *, progress: Progress = silent) -> Self:
@@ -134,85 +152,136 @@ class Coordinator:
     ) -> None:
         self.close()
 
+    # ------------------------------------------------------------------ whose turn it is
+
+    def settle(self, domain: str) -> Guest:
+        """Look a domain up, after what was left unfinished of it is settled: what a changing verb begins with.
+
+        Raises `NotFound`; `Busy` and `Unfinished` as `recover` does.
+        """
+        guest = find(self._site, domain)
+        if recovered := self._runner.recover(guest.uuid):
+            self._recovered += recovered
+            guest = find(self._site, domain)
+        return guest
+
+    @overload
+    def execute(self, plan: Compound[R]) -> R: ...
+    @overload
+    def execute(self, plan: Plan) -> Outcome: ...
+    def execute(self, plan: Compound[R] | Plan) -> R | Outcome:
+        """Do what a plan says, or raise `Refused`, with nothing changed, when the world is no longer what it is for.
+
+        An operation that fails is settled before its error leaves: `OperationUndone`, `GuestLost`, `Interrupted`,
+        or `Unfinished`, which `recover` settles. `Busy` when somebody else has the domain.
+        """
+        if isinstance(plan, Compound):
+            return self._telling(plan.carry_out(self._site, self._runner))
+        self._require_as_planned(plan)
+        (outcome,) = self._runner.run(plan)
+        return self._telling(outcome)
+
+    def _require_as_planned(self, plan: Plan) -> None:
+        """Of what nobody looks at again under the lease: a rollback's files, after somebody has thought for a while."""
+        if isinstance(plan, RollbackPlan) and monotonic() - self._planned.pop(plan.operation_id, monotonic()) > FRESH_S:
+            rollback.require_as_planned(self._site, find(self._site, plan.domain_uuid), plan)
+
+    def _telling(self, result: R) -> R:
+        """With what had to be settled first, so that nobody misses it."""
+        recovered, self._recovered = tuple(self._recovered), []
+        if isinstance(result, Outcome):
+            return replace(result, recovered=recovered)
+        if isinstance(result, list):
+            return [replace(each, recovered=recovered) for each in result]  # type: ignore[return-value]
+        if isinstance(result, PruneReport):
+            return replace(result, recovered=(*recovered, *result.recovered))
+        return result
+
+    def _guest(self, domain: str | Guest) -> Guest:
+        return domain if isinstance(domain, Guest) else find(self._site, domain)
+
+    def _guests(self, domain: str | Guest | None) -> builtins.list[Guest]:
+        """That domain, or all that have checkpoints."""
+        return [self._guest(each) for each in (catalogued(self._site) if domain is None else [domain])]
+
+    def _uuid(self, domain: str | Guest | None) -> str | None:
+        return self._guest(domain).uuid if domain is not None else None
+
     # ------------------------------------------------------------------ checkpoint
 
+    @overload
     def plan_checkpoint(
         self,
-        domain: str,
+        domain: str | Guest,
         name: str | None = None,
         *,
-        description: str = "",
-        tags: Sequence[str] = (),
-        after: After = After.AS_SAVED,
-        expires: datetime | None = None,
-        flatten: bool = False,
-    ) -> CheckpointPlan:
-        """What `checkpoint` would do (what `flatten` adds, `plan_flatten` tells); no effect. Raises what
-        `checkpoint` would refuse with."""
-        subject = self._survey.subject(domain)
-        return self._plan_checkpoint(subject, name, description, tags, after, expires, flatten=flatten)
-
-    def checkpoint(
+        flatten: Literal[False] = ...,
+        **options: Unpack[CheckpointOptions],
+    ) -> CheckpointPlan: ...
+    @overload
+    def plan_checkpoint(
+        self, domain: str | Guest, name: str | None = None, *, flatten: bool, **options: Unpack[CheckpointOptions]
+    ) -> CheckpointPlan | FlattenedCheckpoint: ...
+    def plan_checkpoint(
         self,
-        domain: str,
+        domain: str | Guest,
         name: str | None = None,
         *,
-        description: str = "",
-        tags: Sequence[str] = (),
-        after: After = After.AS_SAVED,
-        expires: datetime | None = None,
         flatten: bool = False,
-    ) -> Outcome:
+        **options: Unpack[CheckpointOptions],
+    ) -> CheckpointPlan | FlattenedCheckpoint:
         """Save the memory of a domain and freeze its disks; without a name it gets one that never recurs.
 
-        With `flatten` its disks are made independent of what they stand on, first: see `flatten`.
-        From `expires` on, a prune that is asked to removes it. Raises `Refused`, `Busy`,
-        `OperationUndone` or `GuestLost` (nothing was kept), `Interrupted` (settled) or `Unfinished`
-        (`recover` settles it).
+        With `flatten` its disks are made independent of their backing files first: see `flatten`. Raises
+        `UsageError`, `NotFound`, `Refused` or `Busy`.
         """
-        recovered = self.recover(domain)
-        subject = self._survey.subject(domain)
-        if flatten:
-            self._plan_checkpoint(subject, name, description, tags, after, expires, flatten=True)
-            self.flatten(domain)
-            subject = self._survey.subject(domain)
-        plan = self._plan_checkpoint(subject, name, description, tags, after, expires)
-        run = self._runner.run(OperationKind.CHECKPOINT, plan)
-        done = outcome(OperationKind.CHECKPOINT, plan, run, recovered, checkpoint=plan.labels.name, stops_at="saved")
-        note = depth_note(plan.domain_name, plan.depth, plan.host.libvirt_version, self._soft_limit)
-        return replace(done, note=note)
+        guest, asked = self._guest(domain), checkpoint.request(name, options)
+        return (checkpoint.plan_flattened if flatten else checkpoint.plan)(self._site, guest, asked)
 
-    def _plan_checkpoint(
-        self,
-        subject: Subject,
-        name: str | None,
-        description: str,
-        tags: Sequence[str],
-        after: After,
-        expires: datetime | None,
-        *,
-        flatten: bool = False,
-    ) -> CheckpointPlan:
-        operation_id = str(uuid4())
-        name = name if name is not None else _generated_name(operation_id)
-        check_name(name, "checkpoint")
-        request = CheckpointRequest(
-            operation_id=operation_id,
-            name=name,
-            description=description,
-            tags=tuple(tags),
-            after=after,
-            expires=expires,
-            flatten=flatten,
-        )
-        return plan_checkpoint(request, self._survey.for_checkpoint(subject, name))
+    def checkpoint(
+        self, domain: str, name: str | None = None, *, flatten: bool = False, **options: Unpack[CheckpointOptions]
+    ) -> Outcome:
+        """See `plan_checkpoint` and `execute`."""
+        plan = self.plan_checkpoint(self.settle(domain), name, flatten=flatten, **options)
+        return self.execute(plan)
 
     # ------------------------------------------------------------------ rollback
 
-    def plan_rollback(self, domain: str, name: str | None = None, *, after: After = After.AS_SAVED) -> RollbackPlan:
-        """What `rollback` would do; no effect. Raises what `rollback` would refuse with."""
-        subject = self._survey.subject(domain)
-        return self._plan_rollback(subject, self._wanted(subject, name), after)
+    @overload
+    def plan_rollback(
+        self, domain: str | Guest, name: str | None = None, *, after: After = ..., keep_current: Literal[False] = ...
+    ) -> RollbackPlan: ...
+    @overload
+    def plan_rollback(
+        self,
+        domain: str | Guest,
+        name: str | None = None,
+        *,
+        after: After = ...,
+        keep_current: bool,
+        keep_name: str | None = ...,
+    ) -> RollbackPlan | KeepingRollback: ...
+    def plan_rollback(
+        self,
+        domain: str | Guest,
+        name: str | None = None,
+        *,
+        after: After = After.AS_SAVED,
+        keep_current: bool = False,
+        keep_name: str | None = None,
+    ) -> RollbackPlan | KeepingRollback:
+        """Put a domain back to a checkpoint, by default its current one. Its present state is lost, unless
+        `keep_current` checkpoints it first (as `keep_name`, or a generated name).
+
+        The checkpoint's files are looked at. Raises `Refused`, `Busy`, `NotFound` or `IntegrityError`.
+        """
+        guest = self._guest(domain)
+        wanted = wanted_checkpoint(self._site, guest, name)
+        if keep_current:
+            return rollback.plan_keeping(self._site, guest, wanted, after, keep_name)
+        plan = rollback.plan(self._site, guest, wanted, after)
+        self._planned[plan.operation_id] = monotonic()
+        return plan
 
     def rollback(
         self,
@@ -224,161 +293,117 @@ class Coordinator:
         keep_name: str | None = None,
         verify: bool = False,
     ) -> Outcome:
-        """Put a domain back to a checkpoint, by default the one it stands on. Its present state is lost,
-        unless `keep_current` checkpoints it first (as `keep_name`, or a generated name).
-
-        The checkpoint's files are always looked at before; with `verify` they are read whole (a deep
-        `verify` of this checkpoint: what is wrong is marked, too).
-
-        Raises `Refused`, `Busy` or `IntegrityError` before the guest notices; afterwards the
-        operation goes forward, and `Unfinished` means that `recover` will do so.
-        """
-        recovered = self.recover(domain)
-        subject = self._survey.subject(domain)
-        checkpoint = self._wanted(subject, name)
+        """See `plan_rollback` and `execute`. With `verify` the checkpoint's files are read whole first (a deep `verify`
+        of this checkpoint: what is wrong is marked, too)."""
+        guest = self.settle(domain)
         if verify:
-            self.verify(domain, checkpoint.name, deep=True)
-            checkpoint = self._survey.checkpoint(subject, checkpoint.name)
-        plan = self._plan_rollback(subject, checkpoint, after)
-        kept = None
-        if keep_current:
-            with telling("the rollback was not begun"):
-                kept = self.checkpoint(domain, keep_name, description=f"before rollback to {checkpoint.name}")
-        with telling(f"checkpoint {kept.checkpoint} was made" if kept else ""):
-            if kept:
-                plan = self._plan_rollback(self._survey.subject(domain), checkpoint, after)
-                plan = replace(plan, kept_id=kept.id)
-            run = self._runner.run(OperationKind.ROLLBACK, plan)
-        return outcome(
-            OperationKind.ROLLBACK,
-            plan,
-            run,
-            recovered,
-            checkpoint=checkpoint.name,
-            checkpoint_id=checkpoint.id,
-            stops_at="stopped",
-            kept=kept.checkpoint if kept else None,
-        )
+            self.verify(guest, name or self.current(guest), deep=True)
+        plan = self.plan_rollback(guest, name, after=after, keep_current=keep_current, keep_name=keep_name)
+        return self.execute(plan)
 
-    def _wanted(self, subject: Subject, name: str | None) -> Checkpoint:
-        return self._survey.standing_on(subject) if name is None else self._survey.checkpoint(subject, name)
-
-    def _plan_rollback(self, subject: Subject, checkpoint: Checkpoint, after: After) -> RollbackPlan:
-        if after is After.STOP:
-            raise UsageError("a rollback ends with the guest running or paused, not stopped")
-        try:
-            return plan_rollback(str(uuid4()), after, self._survey.for_rollback(subject, checkpoint))
-        except IntegrityError:
-            self._require_still_there(subject, checkpoint)
-            raise
-
-    def _require_still_there(self, subject: Subject, checkpoint: Checkpoint) -> None:
-        """Raise `Busy` or `NotFound` when a file may lack since somebody deletes, or has deleted, the checkpoint."""
-        open_ = self._catalog.unsettled(subject.uuid)
-        if any(not self._catalog.is_abandoned(operation) for operation in open_):
-            raise Busy(f"somebody is at {subject.name}", hint="wait until it ends")
-        self._survey.checkpoint(subject, checkpoint.name)
-
-    def plan_undo(self, domain: str) -> RollbackPlan:
-        """What `undo` would do; no effect. Raises what `undo` would refuse with."""
-        return self.plan_rollback(domain, self._kept(domain))
-
-    def undo(self, domain: str, *, keep_current: bool = False, keep_name: str | None = None) -> Outcome:
+    @overload
+    def plan_undo(self, domain: str | Guest, *, keep_current: Literal[False] = ...) -> RollbackPlan: ...
+    @overload
+    def plan_undo(
+        self, domain: str | Guest, *, keep_current: bool, keep_name: str | None = ...
+    ) -> RollbackPlan | KeepingRollback: ...
+    def plan_undo(
+        self, domain: str | Guest, *, keep_current: bool = False, keep_name: str | None = None
+    ) -> RollbackPlan | KeepingRollback:
         """Take the last rollback back, memory and disks: roll back to what it kept of the state before.
 
-        With `keep_current` this may itself be undone. Raises `Refused` when the last rollback kept
-        nothing, or that is gone; else as `rollback` does.
+        With `keep_current` this may itself be undone. Raises `Refused` when the last rollback kept nothing, or that
+        is gone; else as `plan_rollback` does.
         """
-        self.recover(domain)
-        return self.rollback(domain, self._kept(domain), keep_current=keep_current, keep_name=keep_name)
+        guest = self._guest(domain)
+        kept = rollback.kept_checkpoint(self._site, guest).name
+        return self.plan_rollback(guest, kept, keep_current=keep_current, keep_name=keep_name)
 
-    def _kept(self, domain: str) -> str:
-        """The name of the checkpoint in which the last rollback kept the state before."""
-        subject = self._survey.subject(domain)
-        head = self._catalog.head(subject.uuid)
-        kept = self._catalog.checkpoint_by_id(head.kept_id) if head and head.kept_id else None
-        if kept is None:
-            raise Refused(
-                f"there is nothing to undo: the last rollback of {subject.name} kept nothing of the state before",
-                hint="only a rollback with --keep-current can be undone",
-            )
-        return kept.name
+    def undo(self, domain: str, *, keep_current: bool = False, keep_name: str | None = None) -> Outcome:
+        """See `plan_undo` and `execute`."""
+        return self.execute(self.plan_undo(self.settle(domain), keep_current=keep_current, keep_name=keep_name))
 
     # ------------------------------------------------------------------ push, pop
 
     def push(self, domain: str, *, description: str = "") -> Outcome:
         """Checkpoint a domain under a name of its own making, for `pop` to find."""
-        return self.checkpoint(domain, f"{PUSH}{_generated_name(str(uuid4()))}", description=description)
+        return self.checkpoint(domain, stack.name_to_push(), description=description)
 
-    def plan_pop(self, domain: str) -> RollbackPlan:
-        """The rollback that `pop` would do; no effect. Raises what `pop` would refuse with."""
-        return self.plan_rollback(domain, self._pushed(domain))
-
-    def pop(self, domain: str, *, keep: bool = False) -> builtins.list[Outcome]:
+    def plan_pop(self, domain: str | Guest, *, keep: bool = False) -> Pop:
         """Roll back to what was pushed last and delete that checkpoint, unless `keep`.
 
-        Raises `Refused` when nothing was pushed; else as `rollback` and `delete` do.
+        Raises `Refused` when nothing was pushed; else as `plan_rollback` does.
         """
-        self.recover(domain)
-        name = self._pushed(domain)
-        back = self.rollback(domain, name)
-        if keep:
-            return [back]
-        with telling(f"{back.domain} was rolled back to {name}"):
-            return [back, *self.delete(domain, [name])]
+        return stack.plan_pop(self._site, self._guest(domain), keep=keep)
 
-    def _pushed(self, domain: str) -> str:
-        """The name of the checkpoint that was pushed last."""
-        subject = self._survey.subject(domain)
-        names = self._catalog.ready_names(subject.uuid, PUSH)
-        for name in reversed(names):
-            if PUSHED.fullmatch(name):
-                return name
-        raise Refused(f"nothing was pushed of {domain}", hint=f"run: snapctl push {domain}")
+    def pop(self, domain: str, *, keep: bool = False) -> builtins.list[Outcome]:
+        """See `plan_pop` and `execute`."""
+        return self.execute(self.plan_pop(self.settle(domain), keep=keep))
 
     # ------------------------------------------------------------------ edit
 
-    def plan_edit(self, domain: str, name: str, edits: Edits) -> EditPlan:
-        """What `edit` would do; no effect. Raises what `edit` would refuse with."""
-        return self._plan_edit(self._survey.subject(domain), name, edits)
-
-    def edit(self, domain: str, name: str, edits: Edits) -> Outcome:
+    def plan_edit(self, domain: str | Guest, name: str, edits: Edits) -> EditPlan:
         """Give a checkpoint another name, description, tags or time of expiry, or protect it from `prune`.
 
-        Raises `UsageError`, `NotFound`, `Refused` (the name is taken) or `Busy` with nothing changed.
+        Raises `UsageError`, `NotFound`, `Refused` (the name is taken) or `Busy`.
         """
-        (outcome,) = self._edit(domain, [name], edits)
-        return outcome
+        return edit.plan(self._site, self._guest(domain), name, edits)
+
+    def edit(self, domain: str, name: str, edits: Edits) -> Outcome:
+        """See `plan_edit` and `execute`."""
+        return self.execute(self.plan_edit(self.settle(domain), name, edits))
 
     def protect(self, domain: str, names: Sequence[str], *, protected: bool = True) -> builtins.list[Outcome]:
         """Let no prune remove these checkpoints; or let it again. Raises `NotFound` before any is changed."""
-        return self._edit(domain, names, Edits(protected=protected))
+        return self.execute(edit.plan_all(self._site, self.settle(domain), names, Edits(protected=protected)))
 
-    def _edit(self, domain: str, names: Sequence[str], edits: Edits) -> builtins.list[Outcome]:
-        recovered = self.recover(domain)
-        subject = self._survey.subject(domain)
-        plans = [self._plan_edit(subject, name, edits) for name in dict.fromkeys(names)]
-        outcomes = []
-        for number, plan in enumerate(plans):
-            edited = ", ".join(each.labels.name for each in plans[:number])
-            with telling(f"edited: {edited}" if edited else ""):
-                run = self._runner.run(OperationKind.EDIT, plan)
-            name, identifier = plan.labels.name, plan.checkpoint_id
-            done = outcome(OperationKind.EDIT, plan, run, recovered, checkpoint=name, checkpoint_id=identifier)
-            outcomes.append(done)
-        return outcomes
+    # ------------------------------------------------------------------ delete, prune
 
-    def _plan_edit(self, subject: Subject, name: str, edits: Edits) -> EditPlan:
-        checkpoint = self._survey.checkpoint(subject, name)
-        return plan_edit(str(uuid4()), edits, self._survey.for_edit(subject, checkpoint, edits.name))
+    def plan_delete(
+        self,
+        domain: str | Guest,
+        names: Sequence[str],
+        *,
+        recursive: bool = False,
+        collapse: bool = True,
+        explain: bool = True,
+    ) -> Deletion:
+        """Delete checkpoints, with `recursive` all that descend from them, too: one plan a checkpoint, children first.
 
-    # ------------------------------------------------------------------ prune
+        What descends from a deleted one and stays, checkpoints and the running guest, does not notice: it
+        descends from its parent from then on. Layers go when nothing needs them; those that only one layer
+        needs by then are pulled into it if `collapse` and as far as no running guest is in the way
+        (`plan_collapse` tells what waits). `explain` finds out what needs the layers that stay. Raises `NotFound` or
+        `Refused`.
+        """
+        guest = self._guest(domain)
+        return delete.plan(self._site, guest, names, recursive=recursive, collapsing=collapse, explain=explain)
+
+    def delete(
+        self, domain: str, names: Sequence[str], *, recursive: bool = False, collapse: bool = True
+    ) -> builtins.list[Outcome]:
+        """See `plan_delete` and `execute`."""
+        guest = self.settle(domain)
+        return self.execute(self.plan_delete(guest, names, recursive=recursive, collapse=collapse, explain=False))
 
     def plan_prune(
-        self, domain: str | None, policy: Policy, *, now: datetime | None = None, zone: tzinfo | None = None
-    ) -> PruneReport:
-        """What `prune` would keep and remove, and why; no effect. Raises `UsageError` or `NotFound`."""
-        return self._thinning.plan_prune(domain, policy, now=now or datetime.now(UTC), zone=zone)
+        self,
+        domain: str | Guest | None,
+        policy: Policy,
+        *,
+        now: datetime | None = None,
+        zone: tzinfo | None = None,
+        collapse: bool = True,
+    ) -> Pruning:
+        """Delete the checkpoints of a domain, or of each domain of the host, that a policy does not keep.
+
+        A domain's current checkpoint and those that are protected always stay. Days and the like are those of
+        `zone`, of this computer's local time without it. With `collapse`, layers are pulled together as after
+        `delete`. What was left unfinished is settled when it is executed, and what would go since then stays.
+        Raises `UsageError` or `NotFound`.
+        """
+        options = PruneOptions(policy=policy, now=now or datetime.now(UTC), zone=zone, collapsing=collapse)
+        return prune.plan(self._site, self._guests(domain), options)
 
     def prune(
         self,
@@ -387,111 +412,74 @@ class Coordinator:
         *,
         now: datetime | None = None,
         zone: tzinfo | None = None,
-        only: Collection[str] | None = None,
         collapse: bool = True,
     ) -> PruneReport:
-        """Delete the checkpoints of a domain, or of each domain of the host, that a policy does not keep.
-
-        What the domain stands on and what is protected always stays. Days and the like are those of `zone`,
-        of this computer's local time without it. With `only`, nothing is removed but these, by id: what
-        somebody has agreed to. With `collapse`, layers are pulled together as after `delete`. A domain that
-        fails does not keep the others from being pruned: its error is raised at the end.
-        """
-        now = now or datetime.now(UTC)
-        return self._thinning.prune(domain, policy, now=now, zone=zone, only=only, collapse=collapse)
-
-    # ------------------------------------------------------------------ delete
-
-    def plan_delete(self, domain: str, names: Sequence[str], *, recursive: bool = False) -> list[DeletePlan]:
-        """What `delete` would do, one plan a checkpoint, children before their parents; no effect."""
-        return self._thinning.plan_delete(domain, names, recursive=recursive)
-
-    def delete(
-        self, domain: str, names: Sequence[str], *, recursive: bool = False, collapse: bool = True
-    ) -> list[Outcome]:
-        """Delete checkpoints, with `recursive` all that descend from them, too.
-
-        What descends from a deleted one and stays, checkpoints and the running guest, does not notice: it
-        descends from its parent from then on. Layers go when nothing needs them; those that only one layer
-        stands on by then are pulled into it if `collapse` and as far as no running guest is in the way
-        (`plan_collapse` tells what waits). Raises `NotFound` or `Refused` before anything is deleted.
-        """
-        return self._thinning.delete(domain, names, recursive=recursive, collapse=collapse)
+        """See `plan_prune` and `execute`. A domain that fails does not keep the others from being pruned: its error
+        is raised at the end."""
+        return self.execute(self.plan_prune(domain, policy, now=now, zone=zone, collapse=collapse))
 
     # ------------------------------------------------------------------ collapse, flatten
 
-    def plan_collapse(self, domain: str | None = None) -> tuple[list[CollapsePlan], list[Postponed]]:
-        """What `collapse` would do, and what has to wait; no effect."""
-        return self._thinning.plan_collapse(domain)
-
-    def collapse(self, domain: str | None = None) -> list[Outcome]:
-        """Pull layers that no checkpoint needs into the only one that stands on them, as far as can be now.
+    def plan_collapse(self, domain: str | Guest | None = None) -> Collapsing:
+        """Pull layers that no checkpoint needs into the only one that needs them, as far as can be now.
 
         Of a domain, or of each that has checkpoints. What cannot be now, because a running guest has it
-        below its disk, is left alone: see `plan_collapse`. Raises `Busy`, `IntegrityError`, `Interrupted`,
-        `Unfinished`.
+        below its disk, is left alone, and named in the plan. Raises `Busy` or `IntegrityError`.
         """
-        return self._thinning.collapse(domain)
+        return collapse.plan(self._site, self._guests(domain))
 
-    def plan_flatten(self, domain: str) -> list[CollapsePlan]:
-        """What `flatten` would do, one plan a disk; no effect."""
-        return self._thinning.plan_flatten(domain)
+    def collapse(self, domain: str | None = None) -> builtins.list[Outcome]:
+        """See `plan_collapse` and `execute`."""
+        guests = [self.settle(each) for each in (catalogued(self._site) if domain is None else [domain])]
+        return self.execute(collapse.plan(self._site, guests))
 
-    def flatten(self, domain: str) -> list[Outcome]:
-        """Copy all that a domain's disks stand on into its active overlays: its chains are one layer long then.
+    def plan_flatten(self, domain: str | Guest) -> Collapsing:
+        """Copy all that a domain's disks are backed by into its active overlays: its chains are one layer long then.
 
-        Its checkpoints keep what they need. Takes as much space as the guest has data. Raises as `collapse`.
+        One plan a disk. Its checkpoints keep what they need. Takes as much space as the guest has data. Raises as
+        `plan_collapse`.
         """
-        return self._thinning.flatten(domain)
+        return collapse.plan_flatten(self._site, self._guest(domain))
+
+    def flatten(self, domain: str) -> builtins.list[Outcome]:
+        """See `plan_flatten` and `execute`."""
+        return self.execute(self.plan_flatten(self.settle(domain)))
 
     # ------------------------------------------------------------------ recover
 
-    def recover(self, domain: str | None = None) -> list[Recovered]:
+    def recover(self, domain: str | None = None) -> builtins.list[Recovered]:
         """Settle the operations that were left unfinished; idempotent, and may itself be killed anywhere.
 
         Raises `Busy` when another process is at one of them, `Unfinished` when one can neither be
         done nor undone as things are; whatever it raises, the others have been settled.
         """
-        uuid = self._survey.subject(domain).uuid if domain is not None else None
-        return self._runner.recover(uuid)
+        return self._runner.recover(self._uuid(domain))
 
     # ------------------------------------------------------------------ reading
 
-    def list(self, domain: str | None = None) -> list[CheckpointSummary]:
+    def current(self, domain: str | Guest) -> str:
+        """The name of a domain's current checkpoint. Raises `Refused` when it has none."""
+        return wanted_checkpoint(self._site, self._guest(domain), None).name
+
+    def list(self, domain: str | Guest | None = None) -> builtins.list[CheckpointSummary]:
         """The checkpoints of a domain, or of all domains of the host, oldest first."""
-        uuid = self._survey.subject(domain).uuid if domain is not None else None
-        return self._catalog.summaries(uuid)
+        return self._catalog.summaries(self._uuid(domain))
 
-    def show(self, domain: str, name: str) -> CheckpointDetails:
-        subject = self._survey.subject(domain)
-        checkpoint = self._survey.checkpoint(subject, name)
-        head = self._catalog.head(checkpoint.domain_uuid)
-        parent = self._catalog.checkpoint_by_id(checkpoint.parent_id) if checkpoint.parent_id else None
-        freed = self._catalog.layers_freed_by(checkpoint.id)
-        frozen = [layer for layer in checkpoint.layers.values() if layer.operation_id is not None]
-        return CheckpointDetails(
-            checkpoint=checkpoint,
-            host=self._hypervisor.host,
-            parent=parent.name if parent else None,
-            current=head is not None and head.checkpoint_id == checkpoint.id,
-            children=tuple(self._catalog.child_names(checkpoint.id)),
-            exclusive_bytes=checkpoint.own_bytes + _allocation(freed),
-            shared_bytes=_allocation(layer for layer in frozen if layer.path not in {each.path for each in freed}),
-        )
+    def show(self, domain: str | Guest, name: str) -> CheckpointDetails:
+        return details(self._hypervisor.host, self._catalog, checkpoint_of(self._site, self._guest(domain), name))
 
-    def usage(self, domain: str | None = None) -> Usage:
+    def usage(self, domain: str | Guest | None = None) -> Usage:
         """What the checkpoints of a domain, or of all, occupy on disk now: asked of the hypervisor."""
-        uuid = self._survey.subject(domain).uuid if domain is not None else None
-        return sum_up(gather(self._hypervisor, self._catalog, store=self._store, domain_uuid=uuid))
+        uuid = self._uuid(domain)
+        return sum_up(gather(self._hypervisor, self._catalog, store=self._site.store, domain_uuid=uuid))
 
-    def unfinished(self, domain: str | None = None) -> builtins.list[OperationRecord]:
+    def unfinished(self, domain: str | Guest | None = None) -> builtins.list[OperationRecord]:
         """The operations that are open now: under way, or left behind by a crash."""
-        uuid = self._survey.subject(domain).uuid if domain is not None else None
-        return self._catalog.unsettled(uuid)
+        return self._catalog.unsettled(self._uuid(domain))
 
     # ------------------------------------------------------------------ looking after the whole
 
-    def verify(self, domain: str | None = None, name: str | None = None, *, deep: bool = False) -> VerifyReport:
+    def verify(self, domain: str | Guest | None = None, name: str | None = None, *, deep: bool = False) -> VerifyReport:
         """Hold the files of a checkpoint, of all those of a domain, or of all of the host against the catalog.
 
         A checkpoint with findings is marked as damaged, and so is every other one that relies on the
@@ -499,16 +487,20 @@ class Coordinator:
         read whole and its SHA-256 compared; that of a layer is recorded the first time. Raises
         `NotFound`, `Refused`, `EnvironmentLacks`; never for what it finds.
         """
-        if name is not None and domain is None:
-            raise UsageError(f"checkpoint {name} of which domain?")
-        uuid = self._survey.subject(domain).uuid if domain is not None else None
-        report = Verification(self._hypervisor, self._catalog, self._progress, deep=deep).run(
-            self._catalog.summaries(uuid, name)
-        )
-        if name is not None and domain is not None and not report.checkpoints:
-            self._survey.checkpoint(self._survey.subject(domain), name)  # which raises unless it is there
-            raise Refused(f"checkpoint {name} is being deleted", hint=f"see: snapctl list {domain}")
+        if domain is None:
+            if name is not None:
+                raise UsageError(f"checkpoint {name} of which domain?")
+            return self._verified(None, None, deep=deep)
+        guest = self._guest(domain)
+        report = self._verified(guest.uuid, name, deep=deep)
+        if name is not None and not report.checkpoints:
+            checkpoint_of(self._site, guest, name)  # which raises unless it is there
+            raise Refused(f"checkpoint {name} is being deleted", hint=f"see: snapctl list {guest.name}")
         return report
+
+    def _verified(self, domain_uuid: str | None, name: str | None, *, deep: bool) -> VerifyReport:
+        verification = Verification(self._hypervisor, self._catalog, self._progress, deep=deep)
+        return verification.run(self._catalog.summaries(domain_uuid, name))
 
     def doctor(self, *, clean: bool = False) -> builtins.list[Advice]:
         """Look at hypervisor, store, catalog and guests, and say what is amiss and what to do.
@@ -516,25 +508,16 @@ class Coordinator:
         With `clean`, directories of ours that nobody needs are deleted, and helper domains that a collapse left
         behind are ended; nothing else is ever changed.
         """
+        site = self._site
         return examine(
             self._hypervisor,
             self._catalog,
-            store=self._store,
-            reserve_bytes=self._reserve_bytes,
+            store=site.store,
+            reserve_bytes=site.reserve_bytes,
             now=datetime.now(UTC),
             clean=clean,
         )
 
     def rebuild_catalog(self) -> Rebuilt:
         """Fill a new catalog from the store's manifests alone. Raises `Refused` when this one is in use."""
-        return rebuild(self._hypervisor, self._catalog, self._store)
-
-
-def _allocation(layers: Iterable[Layer]) -> int:
-    """What they took when they froze."""
-    return sum(layer.allocation or 0 for layer in layers)
-
-
-def _generated_name(operation_id: str) -> str:
-    """A name that reads as a time and never recurs, as it has a part of the id in it."""
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{operation_id[:8]}"
+        return rebuild(self._hypervisor, self._catalog, self._site.store)

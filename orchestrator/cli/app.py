@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import click
 
-from .catalog import catalog
-from .checkpoint import checkpoint
-from .collapse import collapse, flatten
+from .commands.catalog import catalog
+from .commands.checkpoint import checkpoint
+from .commands.collapse import collapse, flatten
+from .commands.delete import delete
+from .commands.doctor import doctor
+from .commands.edit import edit
+from .commands.list_ import list_
+from .commands.pop import pop
+from .commands.protect import protect
+from .commands.prune import prune
+from .commands.push import push
+from .commands.recover import recover
+from .commands.rollback import rollback
+from .commands.show import show
+from .commands.tree import tree
+from .commands.undo import undo
+from .commands.unprotect import unprotect
+from .commands.usage import usage
+from .commands.verify import verify
 from .completion import completion
-from .delete import delete
-from .doctor import doctor
-from .edit import edit
-from .listing import list_
 from .options import global_options
-from .pop import pop
-from .protect import protect
-from .prune import prune
-from .push import push
-from .recover import recover
-from .rollback import rollback
-from .show import show
-from .tree import tree
-from .undo import undo
-from .unprotect import unprotect
-from .usage import usage
-from .verify import verify
 
 
 class Verbs(click.Group):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ..engine.story import Plan
 from ..model import OperationRecord, Outcome
+from ..operations.shared.compound import Compound
 from .render import outcome as render
 from .session import Session
 
@@ -28,13 +30,19 @@ def report_edits(session: Session, done: Sequence[Outcome], became: str) -> None
     session.summary(done, lambda: render.edits(done, became))
 
 
-def report_plans(session: Session, planned: Plan | Sequence[Plan]) -> None:
-    """What would be done."""
+def report_plans(session: Session, planned: Plan | Compound[Any] | Sequence[Plan]) -> None:
+    """What would be done: a plan is one JSON object, also one that takes several operations; several are an array."""
     from .render import documents
 
-    plans = planned if isinstance(planned, Sequence) else [planned]
-    found = [documents.plan(each) for each in plans]
-    session.data(found if isinstance(planned, Sequence) else found[0], lambda: render.plans(plans))
+    document: Any
+    plans: Sequence[Plan]
+    if isinstance(planned, Sequence):
+        plans, document = planned, [documents.plan(each) for each in planned]
+    elif isinstance(planned, Compound):
+        plans, document = planned.plans, documents.compound(planned)
+    else:
+        plans, document = [planned], documents.plan(planned)
+    session.data(document, lambda: render.plans(plans))
     session.note("this was a dry run: nothing was changed")
 
 

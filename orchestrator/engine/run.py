@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from ..errors import Busy, CatalogError, HypervisorError, Interrupted, SnapctlError, Unfinished
-from ..model import Direction, OperationState, StepTime
+from ..model import Direction, OperationState, Ran, StepTime
 from ..ports import Evidence, OpenOperation
 from .story import Commit, FaultPoint, Step, Story, in_words
 
@@ -95,20 +95,13 @@ class Run:
             raise self._at.story.unfinished(in_words(problem)) from problem
         return state
 
-    @property
-    def times(self) -> tuple[StepTime, ...]:
-        """How long each step of this run took, in the order in which they ended."""
-        return tuple(StepTime(name=name, seconds=end - self._began[name]) for name, end in self._ended.items())
-
-    def seconds(self) -> float:
-        """From the durable intent to the end of the last step."""
-        return max(self._ended.values(), default=self._opened) - self._opened
-
-    def seconds_between(self, first: str, last: str) -> float | None:
-        """From the beginning of one step to the end of another, if both were done in this run."""
-        if first in self._began and last in self._ended:
-            return self._ended[last] - self._began[first]
-        return None
+    def ran(self) -> Ran:
+        """How long it took, from the durable intent to the end of the last step."""
+        return Ran(
+            seconds=max(self._ended.values(), default=self._opened) - self._opened,
+            steps=tuple(StepTime(name=name, seconds=end - self._began[name]) for name, end in self._ended.items()),
+            spans={name: (self._began[name], end) for name, end in self._ended.items()},
+        )
 
     # ------------------------------------------------------------------ settling
 

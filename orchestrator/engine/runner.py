@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from ..errors import SnapctlError
-from ..model import MemberRecord, OperationKind, OperationRecord, Outcome, Recovered
+from ..model import MemberRecord, OperationRecord, Outcome, Recovered
 from ..ports import Catalog, Hypervisor, OpenOperation, Progress
 from .fence import Fenced
 from .run import Run
@@ -26,11 +24,12 @@ class Runner:
         self._progress = progress
         self._point = point
 
-    def run(self, kind: OperationKind, *plans: Plan) -> Run:
-        """Carry the plans of one operation out, one for each of its domains.
+    def run(self, *plans: Plan) -> list[Outcome]:
+        """Carry the plans of one operation out, one for each of its domains; an outcome each.
 
         Raises what their stories do; `Busy` when somebody else is at one of the domains.
         """
+        kind = plans[0].kind
         operation = self._catalog.open_operation(
             operation_id=plans[0].operation_id,
             kind=kind,
@@ -45,7 +44,7 @@ class Runner:
             run.carry_out()
         finally:
             operation.release()
-        return run
+        return [plan.outcome(run.ran()) for plan in plans]
 
     def recover(self, domain_uuid: str | None = None) -> list[Recovered]:
         """Settle what was left unfinished of a domain, or of the whole host: see `Coordinator.recover`."""
@@ -75,35 +74,3 @@ class Runner:
     def _begun(self, operation: OpenOperation) -> Run:
         hypervisor = Fenced(self._hypervisor, operation)
         return Run(self._registry.stories(hypervisor, self._catalog, operation, self._progress), operation, self._point)
-
-
-def outcome(
-    kind: OperationKind,
-    plan: Plan,
-    run: Run,
-    recovered: Sequence[Recovered],
-    *,
-    checkpoint: str = "",
-    checkpoint_id: str | None = None,
-    stops_at: str = "",
-    kept: str | None = None,
-    freed: int | None = None,
-    layer: str | None = None,
-) -> Outcome:
-    """What a verb returns of a run.
-
-    `recovered` was settled before it; the guest stood still from step `stops_at` until it was resumed.
-    """
-    return Outcome(
-        operation=kind,
-        domain=plan.domain_name,
-        checkpoint=checkpoint,
-        id=checkpoint_id or plan.operation_id,
-        duration_s=run.seconds(),
-        downtime_s=run.seconds_between(stops_at, "resumed"),
-        steps=run.times,
-        kept=kept,
-        freed_bytes=freed,
-        layer=layer,
-        recovered=tuple(recovered),
-    )

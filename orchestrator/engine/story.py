@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import HypervisorError, OperationUndone, SnapctlError, Unfinished
-from ..model import Host, OperationKind, OperationRecord
+from ..model import Host, OperationKind, OperationRecord, Outcome, Ran
 from ..ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 
 FaultPoint = Callable[[str], None]
@@ -50,8 +50,13 @@ class Plan(Protocol):
     def made(self) -> tuple[str, list[str]]:
         """The operation that makes or made these files, by id, and the files that this plan takes for its own."""
 
+    @property
+    def kind(self) -> OperationKind: ...
     def lines(self) -> list[str]:
         """What `--dry-run` prints: one effect a line, in order."""
+
+    def outcome(self, ran: Ran) -> Outcome:
+        """What the verb returns once it is done."""
 
 
 class Story(Protocol):

@@ -112,6 +112,21 @@ class StepTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What the engine says of an operation that was done: how long it took, as a whole and step by step."""
+
+    seconds: float
+    steps: tuple[StepTime, ...] = ()
+    spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # step -> when it began and ended
+
+    def between(self, first: str, last: str) -> float | None:
+        """From the beginning of one step to the end of another, if both were done."""
+        if first in self.spans and last in self.spans:
+            return self.spans[last][1] - self.spans[first][0]
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a changing verb did. `downtime_s` is how long the guest did not run, None if it never stopped."""
 

@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.catalog import open_catalog
-from orchestrator.coordinator import MIB, Coordinator
+from orchestrator.coordinator import Coordinator
 from orchestrator.model import Device, Disk, Source
 from orchestrator.ports import Progress, silent
 from orchestrator.settings import Settings
+from orchestrator.units import MIB
 from tests.twin import Guest, Machine, TwinHypervisor, World
 from tests.twin.files import Image
 from tests.twin.world import CAPACITY, IMAGES

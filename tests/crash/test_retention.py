@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from orchestrator.catalog import open_catalog
-from orchestrator.coordinator import PUSHED, Coordinator
+from orchestrator.coordinator import Coordinator
 from orchestrator.errors import Busy, NotFound, Refused, UsageError
 from orchestrator.model import MemberRecord, OperationKind
 from orchestrator.operations.edit.plan import EditFacts, Edits, plan_edit
 from orchestrator.operations.prune.policy import Policy
 from orchestrator.operations.registry import misplaced
+from orchestrator.operations.stack.verb import PUSHED
 from tests.crash.twin_host import STORE, TwinHost
 from tests.twin import TwinHypervisor
 
@@ -123,7 +124,7 @@ def test_edit_changed_since_planned_is_refused(host: TwinHost) -> None:
             host.session().edit("web01", other, edits)
             return run(*arguments)
 
-        session._runner.run = late  # type: ignore[method-assign, assignment]
+        session._runner.run = late  # type: ignore[method-assign]
         with pytest.raises(Refused, match=message):
             session.edit("web01", "a", Edits(name="new"))
         assert "a" in names(host)
@@ -177,9 +178,13 @@ def test_prune_deletes_what_no_rule_keeps(host: TwinHost) -> None:
 
 
 def test_prune_deletes_only_what_was_agreed_to(host: TwinHost) -> None:
+    """What no rule keeps any more by the time of the answer was not shown, and stays."""
     session = host.session()
-    only = {session.show("web01", "c").checkpoint.id}
-    session.prune("web01", Policy(keep_tags=("none",)), only=only)
+    session.protect("web01", ["b"])
+    plan = session.plan_prune("web01", Policy(keep_tags=("none",)))
+    host.session().protect("web01", ["b"], protected=False)
+    assert [each.checkpoint.name for each in plan.removed] == ["c"]
+    session.execute(plan)
     assert names(host) == ["a", "b"]
 
 
@@ -210,7 +215,7 @@ def test_prune_protected_since_planned_is_refused(host: TwinHost) -> None:
         host.session().protect("web01", ["c"])
         return run(*arguments)
 
-    session._runner.run = late  # type: ignore[method-assign, assignment]
+    session._runner.run = late  # type: ignore[method-assign]
     with pytest.raises(Refused, match="web01 or checkpoint c changed meanwhile"):
         session.prune("web01", Policy(keep_tags=("none",)))
     assert names(host) == ["a", "b", "c"]
@@ -253,7 +258,7 @@ def test_pop_returns_to_the_last_push(host: TwinHost) -> None:
 
     (back,) = host.session().pop("web01", keep=True)
     assert (host.counter, host.guest.agrees()) == (counters[1], True)
-    assert host.session().plan_pop("web01").checkpoint_name == back.checkpoint
+    assert host.session().plan_pop("web01").rollback.checkpoint_name == back.checkpoint
     host.session().edit("web01", back.checkpoint, Edits(name="mine"))
     host.session().pop("web01", keep=True)
     assert (host.counter, host.guest.agrees()) == (counters[0], True)

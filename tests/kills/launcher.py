@@ -15,10 +15,10 @@ import sys
 from orchestrator import Coordinator
 from orchestrator.catalog import LeaseTimes, open_catalog
 from orchestrator.cli import main
-from orchestrator.coordinator import MIB
 from orchestrator.hypervisor import connect
 from orchestrator.ports import Progress
 from orchestrator.settings import Settings
+from orchestrator.units import MIB
 
 LEASE = LeaseTimes(ttl=3.0, beat=0.75, lost=2.25)  # the usual one, twenty times as fast
 

@@ -385,9 +385,9 @@ BUGS = (
     ),
     Bug(
         "no but-for on the writers of a checkpoint",
-        "orchestrator/survey.py",
-        "writers(each for each in self._hypervisor.domains.disks() if each.uuid != subject.uuid)",
-        "writers(self._hypervisor.domains.disks())",
+        "orchestrator/operations/checkpoint/facts.py",
+        "writers(each for each in site.hypervisor.domains.disks() if each.uuid != guest.uuid)",
+        "writers(site.hypervisor.domains.disks())",
         ("tests/unit/test_coordinator.py",),
     ),
     Bug(
@@ -577,9 +577,9 @@ BUGS = (
     ),
     Bug(
         "flatten what makes the only copy of a guest look as if it had run",
-        "orchestrator/survey.py",
-        "        if checkpoint is not None and self._is_only_copy(subject, checkpoint, head):\n",
-        "        if False:\n",
+        "orchestrator/operations/collapse/facts.py",
+        "    if checkpoint is not None and is_only_copy(site, guest, checkpoint, head):\n",
+        "    if False:\n",
         ("tests/unit/test_coordinator.py",),
     ),
 )

@@ -49,7 +49,7 @@ def family(snapctl: Coordinator, web01: Guest) -> Coordinator:
 
 @pytest.mark.parametrize("given", [["child", "leaf"], ["leaf", "child"], ["child", "leaf", "child"]])
 def test_children_are_deleted_before_their_parents(family: Coordinator, given: list[str]) -> None:
-    planned = [plan.checkpoint_name for plan in family.plan_delete("web01", given)]
+    planned = [plan.checkpoint_name for plan in family.plan_delete("web01", given).plans]
     deleted = [outcome.checkpoint for outcome in family.delete("web01", given)]
 
     assert planned == deleted == ["leaf", "child"]

@@ -42,16 +42,17 @@ def test_run_premises_fail_has_no_effect(harness: JournalHarness) -> None:
 
 def test_run_measures_each_step(harness: JournalHarness) -> None:
     run = harness.run()
-    assert run.seconds() == 0
+    assert run.ran().seconds == 0
     run.carry_out()
     harness.lease.release()
 
-    assert [time.name for time in run.times] == list(STEPS)
-    assert all(time.seconds >= 0 for time in run.times)
-    whole = run.seconds_between("made", "told")
+    ran = run.ran()
+    assert [time.name for time in ran.steps] == list(STEPS)
+    assert all(time.seconds >= 0 for time in ran.steps)
+    whole = ran.between("made", "told")
     assert whole is not None
-    assert sum(time.seconds for time in run.times) <= whole <= run.seconds()
-    assert run.seconds_between("made", "unheard of") is None
+    assert sum(time.seconds for time in ran.steps) <= whole <= ran.seconds
+    assert ran.between("made", "unheard of") is None
 
 
 def test_run_records_step_before_it_begins(harness: JournalHarness) -> None:

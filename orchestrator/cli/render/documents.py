@@ -9,6 +9,7 @@ import msgspec
 
 from ...engine.story import Plan
 from ...model import CheckpointDetails
+from ...operations.shared.compound import Compound
 from .details import summary
 from .tree import DomainTree
 
@@ -37,6 +38,13 @@ def plan(planned: Plan) -> dict[str, Any]:
     if "origin" not in fields:
         return fields
     return {**fields, **fields["labels"], **fields["origin"]}
+
+
+def compound(planned: Compound[Any]) -> dict[str, Any]:
+    """The object of a dry run of several operations: that of the last one, which is what was asked for, and what
+    comes before it."""
+    *before, last = planned.plans
+    return plan(last) | ({"before": [plan(each) for each in before]} if before else {})
 
 
 def forest(trees: Iterable[DomainTree]) -> list[dict[str, Any]]:

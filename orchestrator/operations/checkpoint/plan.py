@@ -20,7 +20,10 @@ from ...model import (
     Host,
     Labels,
     NewOverlay,
+    OperationKind,
     Origin,
+    Outcome,
+    Ran,
     check_description,
     check_expiry,
     check_name,
@@ -28,7 +31,7 @@ from ...model import (
 )
 from ...store.layout import OVERLAY_SIZE, memory_path, operation_directory, overlay_path
 from ...units import MIB
-from ..shared.depth import depth_after, refuse_too_deep
+from ..shared.depth import SOFT_LIMIT, depth_after, depth_note, refuse_too_deep
 from ..shared.refusals import refuse_busy, refuse_drift, refuse_foreign_state
 
 SNAPSHOTTABLE_SOURCES = ("file", "block")
@@ -57,6 +60,7 @@ class CheckpointFacts:
     free_bytes: int
     store: str
     reserve_bytes: int = 0
+    soft_limit: int = SOFT_LIMIT
     heads: Mapping[str, bytes] = field(default_factory=dict)  # first bytes of the user's own qcow2 layers
     writers: Mapping[str, str] = field(default_factory=dict)  # of files that another domain may write to
 
@@ -118,6 +122,7 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
         depth=depth_after(domain),
         estimated_bytes=_estimate(domain, overlay_bytes),
         free_bytes=facts.free_bytes,
+        note=depth_note(domain.name, depth_after(domain), facts.host.libvirt_version, facts.soft_limit),
     )
 
 
@@ -266,6 +271,7 @@ class CheckpointPlan:
     overlays: tuple[NewOverlay, ...]  # one per writable disk, on top of its present source
     needed_bytes: int  # at most: the guest's whole memory
     depth: int = 0  # layers that the deepest disk has afterwards
+    note: str | None = None  # what its user should know of that
     estimated_bytes: int | None = None  # rather than `needed_bytes`: what the guest's QEMU has resident
     free_bytes: int | None = None  # in the store, when this was planned
 
@@ -282,6 +288,22 @@ class CheckpointPlan:
     def new_sources(self) -> dict[str, str | None]:
         """What the guest is to write to from then on, by target."""
         return {overlay.target: overlay.path for overlay in self.overlays}
+
+    @property
+    def kind(self) -> OperationKind:
+        return OperationKind.CHECKPOINT
+
+    def outcome(self, ran: Ran) -> Outcome:
+        return Outcome(
+            operation=self.kind,
+            domain=self.domain_name,
+            checkpoint=self.labels.name,
+            id=self.checkpoint_id,
+            duration_s=ran.seconds,
+            downtime_s=ran.between("saved", "resumed"),
+            steps=ran.steps,
+            note=self.note,
+        )
 
     @property
     def made(self) -> tuple[str, list[str]]:

@@ -15,14 +15,7 @@ from ...errors import GuestLost, Refused, SnapctlError, Unfinished
 from ...model import After, Head, OperationKind, Source, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.manifest import Manifest
-from ...store.workspace import (
-    describe,
-    discard_overlays,
-    is_described,
-    make_overlays,
-    new_layers,
-    see_overlays,
-)
+from ...store.workspace import describe, discard_overlays, is_described, make_overlays, new_layers, see_overlays
 from ..shared.base import PlannedStory
 from ..shared.manifests import begun_manifest, whole_manifest
 from ..shared.rewind import Rewind, define_sources

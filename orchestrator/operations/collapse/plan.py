@@ -9,7 +9,7 @@ from posixpath import normpath
 from ...errors import IntegrityError, Refused
 from ...formats import domainxml
 from ...integrity.damage import Seen, layer_damage
-from ...model import Chain, Collapsible, Domain, FileFacts, Host, Layer, Source
+from ...model import Chain, Collapsible, Domain, FileFacts, Host, Layer, OperationKind, Outcome, Ran, Source
 from ...units import MIB
 from ..shared.refusals import refuse_busy
 from .helper import HELPER_PREFIX, HELPER_TARGET
@@ -30,7 +30,9 @@ class CollapseFacts:
     reserve_bytes: int = 0
 
 
-def plan_collapse(operation_id: str, facts: CollapseFacts) -> CollapsePlan:
+def plan_collapse(
+    operation_id: str, facts: CollapseFacts, kind: OperationKind = OperationKind.COLLAPSE
+) -> CollapsePlan:
     """Raises `Busy`, `IntegrityError`, or `Refused` while a running domain has the layer below its disk:
     QEMU lets nobody write to it then."""
     layer, drops, base = facts.found.layer, facts.found.drops, facts.found.base
@@ -51,6 +53,7 @@ def plan_collapse(operation_id: str, facts: CollapseFacts) -> CollapsePlan:
         )
     return CollapsePlan(
         operation_id=operation_id,
+        kind=kind,
         host=facts.host,
         domain_uuid=facts.domain_uuid,
         domain_name=facts.domain_name,
@@ -92,10 +95,22 @@ class CollapsePlan:
     base: Source | None  # None: it will stand on nothing
     moved_bytes: int  # at most
     helper_xml: str  # of the domain that does it unless the layer is a running guest's own disk
+    kind: OperationKind = OperationKind.COLLAPSE
 
     @property
     def base_path(self) -> str | None:
         return self.base.path if self.base else None
+
+    def outcome(self, ran: Ran) -> Outcome:
+        return Outcome(
+            operation=self.kind,
+            domain=self.domain_name,
+            checkpoint="",
+            id=self.operation_id,
+            duration_s=ran.seconds,
+            steps=ran.steps,
+            layer=self.layer.path,
+        )
 
     @property
     def made(self) -> tuple[str, list[str]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from posixpath import normpath
 
 from ...errors import Refused
-from ...model import Checkpoint, CheckpointState, Head, Host, Layer, some
+from ...model import Checkpoint, CheckpointState, Head, Host, Layer, OperationKind, Outcome, Ran, some
 from ...units import MIB
 
 
@@ -89,6 +89,21 @@ class DeletePlan:
     def files(self) -> tuple[str, ...]:
         """What the checkpoint alone has."""
         return (*([self.memory_path] if self.memory_path is not None else []), *self.sidecars)
+
+    @property
+    def kind(self) -> OperationKind:
+        return OperationKind.DELETE
+
+    def outcome(self, ran: Ran) -> Outcome:
+        return Outcome(
+            operation=self.kind,
+            domain=self.domain_name,
+            checkpoint=self.checkpoint_name,
+            id=self.checkpoint_id,
+            duration_s=ran.seconds,
+            steps=ran.steps,
+            freed_bytes=self.freed_bytes,
+        )
 
     @property
     def made(self) -> tuple[str, list[str]]:

@@ -9,7 +9,18 @@ from datetime import datetime
 from msgspec import UNSET, UnsetType
 
 from ...errors import Refused, UsageError
-from ...model import Checkpoint, CheckpointState, Host, Labels, check_description, check_expiry, check_name
+from ...model import (
+    Checkpoint,
+    CheckpointState,
+    Host,
+    Labels,
+    OperationKind,
+    Outcome,
+    Ran,
+    check_description,
+    check_expiry,
+    check_name,
+)
 from ...store.layout import manifest_path
 
 
@@ -98,6 +109,20 @@ class EditPlan:
     @property
     def manifest_path(self) -> str:
         return manifest_path(self.directory)
+
+    @property
+    def kind(self) -> OperationKind:
+        return OperationKind.EDIT
+
+    def outcome(self, ran: Ran) -> Outcome:
+        return Outcome(
+            operation=self.kind,
+            domain=self.domain_name,
+            checkpoint=self.labels.name,
+            id=self.checkpoint_id,
+            duration_s=ran.seconds,
+            steps=ran.steps,
+        )
 
     @property
     def made(self) -> tuple[str, list[str]]:

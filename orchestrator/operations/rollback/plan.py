@@ -7,7 +7,21 @@ from dataclasses import dataclass, replace
 
 from ...errors import IntegrityError, Refused
 from ...integrity.damage import Chains, Seen, check_files
-from ...model import After, Checkpoint, CheckpointState, Disk, Domain, Head, Host, MemoryImage, NewOverlay, what_becomes
+from ...model import (
+    After,
+    Checkpoint,
+    CheckpointState,
+    Disk,
+    Domain,
+    Head,
+    Host,
+    MemoryImage,
+    NewOverlay,
+    OperationKind,
+    Outcome,
+    Ran,
+    what_becomes,
+)
 from ...store.layout import OVERLAY_SIZE, operation_directory, overlay_path
 from ...units import MIB
 from ..shared.refusals import refuse_busy, refuse_drift, refuse_foreign_state
@@ -157,6 +171,21 @@ class RollbackPlan:
     @property
     def previous_sources(self) -> dict[str, str | None]:
         return {disk.target: disk.path for disk in self.previous}
+
+    @property
+    def kind(self) -> OperationKind:
+        return OperationKind.ROLLBACK
+
+    def outcome(self, ran: Ran) -> Outcome:
+        return Outcome(
+            operation=self.kind,
+            domain=self.domain_name,
+            checkpoint=self.checkpoint_name,
+            id=self.checkpoint_id,
+            duration_s=ran.seconds,
+            downtime_s=ran.between("stopped", "resumed"),
+            steps=ran.steps,
+        )
 
     @property
     def made(self) -> tuple[str, list[str]]:

@@ -321,5 +321,5 @@ def _require_health(session: Coordinator) -> None:
 
 
 def _require_collapsed(session: Coordinator) -> None:
-    plans, _ = session.plan_collapse()
+    plans = session.plan_collapse().plans
     assert not plans, plans

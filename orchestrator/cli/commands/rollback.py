@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from ..errors import UsageError
-from ..model import After
-from .completion import checkpoints, domains
-from .goback import GENERATED, KEEPING, go_back
-from .options import dry_run_option, examples, global_options
-from .session import Session
+from ...errors import UsageError
+from ...model import After
+from ..completion import checkpoints, domains
+from ..confirm import GENERATED, KEEPING, confirm_loss
+from ..options import dry_run_option, examples, global_options
+from ..session import Session
 
 
 @click.command(
@@ -57,16 +57,22 @@ def rollback(
     """
     if verify and dry_run:
         raise UsageError("--dry-run does not read whole files", hint="see: snapctl verify --help")
-    state = After(after)
-    go_back(
-        session,
-        "rollback",
-        domain,
-        plan=lambda coordinator: coordinator.plan_rollback(domain, name, after=state),
-        act=lambda coordinator: coordinator.rollback(
-            domain, name, after=state, keep_current=keep is not None, keep_name=keep or None, verify=verify
-        ),
-        dry_run=dry_run,
-        agreed=yes or keep is not None,
-        otherwise=KEEPING,
-    )
+    from ..report import report, report_plans
+
+    asks = not (yes or dry_run or keep is not None)
+    if asks:
+        session.require_terminal("rollback", otherwise=KEEPING)
+    with session.coordinator() as snapctl:
+        guest = domain if dry_run else snapctl.settle(domain)
+        if verify:
+            snapctl.verify(guest, name or snapctl.current(guest), deep=True)
+        plan = snapctl.plan_rollback(
+            guest, name, after=After(after), keep_current=keep is not None, keep_name=keep or None
+        )
+        if dry_run:
+            report_plans(session, plan)
+            return
+        if asks:
+            confirm_loss(session, snapctl, "rollback", plan)
+        outcome = snapctl.execute(plan)
+    report(session, outcome)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .completion import domains
-from .options import dry_run_option, examples, global_options
-from .session import Session
+from ..completion import domains
+from ..options import dry_run_option, examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples("snapctl collapse", "snapctl collapse web01 --dry-run"))
@@ -20,19 +20,19 @@ def collapse(session: Session, domain: str | None, dry_run: bool) -> None:
     What every checkpoint and the guest see stays the same; the chains get shorter. `delete` does this
     by itself. What a running guest has below its disks waits until it is off or elsewhere.
     """
-    from .render.outcome import postponed
-    from .report import report, report_plans
+    from ..render.outcome import postponed
+    from ..report import report, report_plans
 
-    with session.coordinator() as coordinator:
-        outcomes = [] if dry_run else coordinator.collapse(domain)
-        plans, waiting = coordinator.plan_collapse(domain)
+    with session.coordinator() as snapctl:
+        outcomes = [] if dry_run else snapctl.collapse(domain)
+        left = snapctl.plan_collapse(domain)
     if dry_run:
-        report_plans(session, plans)
+        report_plans(session, left.plans)
     else:
         report(session, outcomes)
-    for line in postponed(waiting):
+    for line in postponed(left.postponed):
         session.note(line)
-    if not (outcomes or plans or waiting):
+    if not (outcomes or left.plans or left.postponed):
         session.note(f"{domain or 'no domain'} has {'no' if domain else 'a'} layer that could go")
 
 
@@ -48,14 +48,14 @@ def flatten(session: Session, domain: str, dry_run: bool) -> None:
     one layer long then, whatever becomes of older checkpoints. It takes as much space as the guest
     has data.
     """
-    from .report import report, report_plans
+    from ..report import report, report_plans
 
-    with session.coordinator() as coordinator:
-        plans = coordinator.plan_flatten(domain) if dry_run else []
-        outcomes = [] if dry_run else coordinator.flatten(domain)
+    with session.coordinator() as snapctl:
+        plan = snapctl.plan_flatten(domain if dry_run else snapctl.settle(domain))
+        outcomes = [] if dry_run else snapctl.execute(plan)
     if dry_run:
-        report_plans(session, plans)
+        report_plans(session, plan.plans)
     else:
         report(session, outcomes)
-    if not (outcomes or plans):
+    if not plan.plans:
         session.note(f"the disks of {domain} stand on nothing already")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .completion import domains
-from .options import examples, global_options
-from .session import Session
+from ..completion import domains
+from ..options import examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples('snapctl push web01 -d "before the upgrade"'))
@@ -20,7 +20,7 @@ def push(session: Session, domain: str, description: str) -> None:
     What is pushed last is popped first. A pushed checkpoint is one like any other, with a name of
     its own making; renamed with edit, it is not on the stack any more.
     """
-    from .report import report
+    from ..report import report
 
     with session.coordinator() as coordinator:
         outcome = coordinator.push(domain, description=description)

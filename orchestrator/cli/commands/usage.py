@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from . import streams
-from .completion import domains
-from .options import examples, global_options
-from .session import Session
+from .. import streams
+from ..completion import domains
+from ..options import examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples("snapctl usage", "snapctl usage web01 -o json | jq '.checkpoints[].exclusive_bytes'"))
@@ -20,7 +20,7 @@ def usage(session: Session, domain: str | None) -> None:
     Those of DOMAIN, or of all domains, as the hypervisor tells it now. FREES is what to delete that
     checkpoint alone would free, SHARED what it has of layers that something else needs, too.
     """
-    from .render import usage as render
+    from ..render import usage as render
 
     with session.coordinator() as coordinator:
         found = coordinator.usage(domain)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .completion import checkpoints, domains
-from .options import examples, global_options
-from .session import Session
+from ..completion import checkpoints, domains
+from ..options import examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples("snapctl protect web01 clean"))
@@ -18,7 +18,7 @@ def protect(session: Session, domain: str, names: tuple[str, ...]) -> None:
     """Let no prune remove checkpoints of DOMAIN.
 
     A delete that names one still does."""
-    from .report import report_edits
+    from ..report import report_edits
 
     with session.coordinator() as coordinator:
         outcomes = coordinator.protect(domain, names, protected=True)

@@ -10,14 +10,15 @@ from orchestrator.catalog import SqlCatalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import NotFound, Refused
 from orchestrator.model import MemberRecord, OperationKind, OperationState
+from orchestrator.operations.shared.guest import checkpoint_of, find
+from orchestrator.operations.shared.site import Site
 from orchestrator.ports import OpenOperation
-from orchestrator.survey import Survey
 from tests.twin import Guest, TwinHypervisor, World
 
 
 @pytest.fixture
-def survey(world: World, our_catalog: SqlCatalog) -> Survey:
-    return Survey(TwinHypervisor(world), our_catalog, "/store", 0)
+def site(world: World, our_catalog: SqlCatalog) -> Site:
+    return Site(hypervisor=TwinHypervisor(world), catalog=our_catalog, store="/store")
 
 
 @pytest.fixture
@@ -45,28 +46,28 @@ def begun(catalog: SqlCatalog, world: World, guest: Guest) -> OpenOperation:
 
 
 @pytest.mark.parametrize("by", [lambda guest: guest.name, lambda guest: guest.uuid], ids=["name", "UUID"])
-def test_a_domain_goes_by_name_and_uuid(survey: Survey, web01: Guest, by: Callable[[Guest], str]) -> None:
-    subject = survey.subject(by(web01))
+def test_a_domain_goes_by_name_and_uuid(site: Site, web01: Guest, by: Callable[[Guest], str]) -> None:
+    guest = find(site, by(web01))
 
-    assert (subject.uuid, subject.name) == (web01.uuid, "web01")
-    assert subject.domain is not None
+    assert (guest.uuid, guest.name) == (web01.uuid, "web01")
+    assert guest.domain is not None
 
 
 @pytest.mark.parametrize("by", [lambda guest: guest.name, lambda guest: guest.uuid], ids=["name", "UUID"])
 def test_a_domain_that_only_its_checkpoints_remember_is_found(
-    survey: Survey, world: World, web01: Guest, by: Callable[[Guest], str]
+    site: Site, world: World, web01: Guest, by: Callable[[Guest], str]
 ) -> None:
     undefine(world, web01)
 
-    subject = survey.subject(by(web01))
+    guest = find(site, by(web01))
 
-    assert (subject.uuid, subject.domain) == (web01.uuid, None)
-    assert survey.checkpoint(subject, "clean").name == "clean"
+    assert (guest.uuid, guest.domain) == (web01.uuid, None)
+    assert checkpoint_of(site, guest, "clean").name == "clean"
 
 
 @pytest.mark.parametrize("by", [lambda guest: guest.name, lambda guest: guest.uuid], ids=["name", "UUID"])
 def test_a_domain_of_which_only_an_operation_is_left_is_found(
-    survey: Survey, world: World, our_catalog: SqlCatalog, by: Callable[[Guest], str]
+    site: Site, world: World, our_catalog: SqlCatalog, by: Callable[[Guest], str]
 ) -> None:
     """A transient one whose first checkpoint broke off when its memory was saved: its image is all there is of it."""
     guest = world.add("web01", persistent=False)
@@ -75,27 +76,27 @@ def test_a_domain_of_which_only_an_operation_is_left_is_found(
     guest.shut_down()
     assert world.machines == {}
 
-    assert survey.subject(name).uuid == guest.uuid
+    assert find(site, name).uuid == guest.uuid
 
 
 @pytest.mark.parametrize("name", ["nobody", "11111111-2222-4333-8444-555555555555", "web0"])
-def test_what_nobody_knows_is_not_found(survey: Survey, web01: Guest, name: str) -> None:
+def test_what_nobody_knows_is_not_found(site: Site, web01: Guest, name: str) -> None:
     with pytest.raises(NotFound, match=f"there is no domain {name} on twin; nothing was changed; see: virsh list"):
-        survey.subject(name)
+        find(site, name)
 
 
 def test_a_domain_whose_only_operation_is_settled_is_forgotten(
-    survey: Survey, world: World, our_catalog: SqlCatalog
+    site: Site, world: World, our_catalog: SqlCatalog
 ) -> None:
     guest = world.add("web01").start()
     lease = begun(our_catalog, world, guest)
     undefine(world, guest)
-    assert survey.subject("web01").uuid == guest.uuid
+    assert find(site, "web01").uuid == guest.uuid
 
     lease.close(OperationState.UNDONE)
 
     with pytest.raises(NotFound):
-        survey.subject("web01")
+        find(site, "web01")
 
 
 # --------------------------------------------------------------------------- two domains, one name

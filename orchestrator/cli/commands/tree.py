@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from . import streams
-from .completion import domains
-from .options import examples, global_options
-from .session import Session
+from .. import streams
+from ..completion import domains
+from ..options import examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples("snapctl tree web01"))
@@ -20,9 +20,9 @@ def tree(session: Session, domain: str | None) -> None:
     Those of DOMAIN, or of all domains, oldest first, each with the size of its memory + disks and its
     age. A checkpoint stands below its parent, in the same column or branching off to the right.
     """
-    from .render import tree as render
-    from .render.documents import forest
-    from .report import report_unfinished
+    from ..render import tree as render
+    from ..render.documents import forest
+    from ..report import report_unfinished
 
     with session.coordinator() as coordinator:
         checkpoints = coordinator.list(domain)

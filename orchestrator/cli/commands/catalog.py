@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from .options import examples, global_options
-from .render import catalog as render
-from .render.units import shown
-from .session import Session
+from ..options import examples, global_options
+from ..render import catalog as render
+from ..render.units import shown
+from ..session import Session
 
 
 @click.group(no_args_is_help=False, epilog=examples("snapctl catalog info", "snapctl catalog backup /srv/catalog.bak"))
@@ -21,7 +21,7 @@ def catalog() -> None:
 @click.pass_obj
 def upgrade(session: Session) -> None:
     """Bring the catalog to this version's schema, after an automatic backup."""
-    from ..catalog import upgrade as run
+    from ...catalog import upgrade as run
 
     done = run(session.settings.catalog)
     session.summary(done, lambda: [render.upgraded(done)])
@@ -33,7 +33,7 @@ def upgrade(session: Session) -> None:
 @click.pass_obj
 def backup(session: Session, file: str) -> None:
     """Copy the catalog to FILE, consistent even while it is in use. It holds secrets: keep it as private."""
-    from ..catalog import backup as run
+    from ...catalog import backup as run
 
     run(session.settings.catalog, file)
     session.summary({"file": file}, lambda: [f"catalog backed up to {shown(file)}"])
@@ -44,7 +44,7 @@ def backup(session: Session, file: str) -> None:
 @click.pass_obj
 def info(session: Session) -> None:
     """Show where the catalog is, its schema's version, and how much it holds."""
-    from ..catalog import info as run
+    from ...catalog import info as run
 
     found = run(session.settings.catalog)
     session.data(found, lambda: render.info(found))

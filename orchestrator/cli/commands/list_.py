@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from . import streams
-from .completion import domains
-from .options import examples, global_options
-from .session import Session
+from .. import streams
+from ..completion import domains
+from ..options import examples, global_options
+from ..session import Session
 
 
 @click.command("list", epilog=examples("snapctl list web01", "snapctl list -o json | jq -r '.[].name'"))
@@ -19,8 +19,8 @@ def list_(session: Session, domain: str | None) -> None:
 
     Those of DOMAIN, or of all domains. A * marks where a domain stands.
     """
-    from .render.table import table
-    from .report import report_unfinished
+    from ..render.table import table
+    from ..report import report_unfinished
 
     with session.coordinator() as coordinator:
         checkpoints = coordinator.list(domain)

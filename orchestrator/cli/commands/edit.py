@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from ..errors import UsageError
-from .completion import checkpoints, domains
-from .options import dry_run_option, examples, expiry, global_options
-from .session import Session
+from ...errors import UsageError
+from ..completion import checkpoints, domains
+from ..options import dry_run_option, examples, expiry, global_options
+from ..session import Session
 
 
 @click.command(
@@ -43,8 +43,8 @@ def edit(
     """
     from msgspec import UNSET
 
-    from ..operations.edit.plan import Edits
-    from .report import report, report_plans
+    from ...operations.edit.plan import Edits
+    from ..report import report, report_plans
 
     if new_name is None and description is None and not tags and not untags and expires is None:
         raise UsageError("nothing is to be changed", hint="add --name, --description, --tag, --untag or --expires")
@@ -55,9 +55,10 @@ def edit(
         untags=untags,
         expires=UNSET if expires is None else expiry(expires, session.now),
     )
-    with session.coordinator() as coordinator:
+    with session.coordinator() as snapctl:
+        plan = snapctl.plan_edit(domain if dry_run else snapctl.settle(domain), name, edits)
         if dry_run:
-            report_plans(session, coordinator.plan_edit(domain, name, edits))
+            report_plans(session, plan)
             return
-        outcome = coordinator.edit(domain, name, edits)
+        outcome = snapctl.execute(plan)
     report(session, outcome)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from ..model import After
-from .completion import domains
-from .options import dry_run_option, examples, expiry, global_options
-from .session import Session
+from ...model import After
+from ..completion import domains
+from ..options import dry_run_option, examples, expiry, global_options
+from ..session import Session
 
 
 @click.command(
@@ -47,18 +47,22 @@ def checkpoint(
     Both are of one instant, and stay together as the checkpoint NAME; without NAME it gets one that
     never recurs. The guest stands still for the time that its memory takes to be written and read.
     """
-    from .report import report, report_plans
+    from ..report import report, report_plans
 
     until = expiry(expires, session.now) if expires is not None else None
     state = After(after) if after else session.settings.checkpoint.after
-    with session.coordinator() as coordinator:
+    with session.coordinator() as snapctl:
+        plan = snapctl.plan_checkpoint(
+            domain if dry_run else snapctl.settle(domain),
+            name,
+            description=description,
+            tags=tags,
+            after=state,
+            expires=until,
+            flatten=flatten,
+        )
         if dry_run:
-            plan = coordinator.plan_checkpoint(
-                domain, name, description=description, tags=tags, after=state, expires=until, flatten=flatten
-            )
             report_plans(session, plan)
             return
-        outcome = coordinator.checkpoint(
-            domain, name, description=description, tags=tags, after=state, expires=until, flatten=flatten
-        )
+        outcome = snapctl.execute(plan)
     report(session, outcome)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .completion import checkpoints, domains
-from .options import dry_run_option, examples, global_options
-from .session import Session
+from ..completion import checkpoints, domains
+from ..options import dry_run_option, examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples("snapctl delete web01 experiment-2 experiment"))
@@ -32,17 +32,19 @@ def delete(
     Their memory images go at once, layers when nothing needs them. Other checkpoints, and the guest
     itself, do not notice: what descended from a deleted one descends from its parent.
     """
-    from .render.outcome import removal
-    from .report import report, report_plans
+    from ..render.outcome import removal
+    from ..report import report, report_plans
 
     asks = not (yes or dry_run)
     if asks:
         session.require_terminal("delete", otherwise="add -y")
-    with session.coordinator() as coordinator:
+    with session.coordinator() as snapctl:
+        guest = domain if dry_run else snapctl.settle(domain)
+        plan = snapctl.plan_delete(guest, names, recursive=recursive, collapse=not no_collapse, explain=dry_run)
         if dry_run:
-            report_plans(session, coordinator.plan_delete(domain, names, recursive=recursive))
+            report_plans(session, plan.plans)
             return
         if asks:
-            session.agree("delete", removal(domain, coordinator.plan_delete(domain, names, recursive=recursive)))
-        outcomes = coordinator.delete(domain, names, recursive=recursive, collapse=not no_collapse)
+            session.agree("delete", removal(domain, plan.plans))
+        outcomes = snapctl.execute(plan)
     report(session, outcomes)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from .completion import domains
-from .goback import GENERATED, KEEPING, go_back
-from .options import dry_run_option, examples, global_options
-from .session import Session
+from ..completion import domains
+from ..confirm import GENERATED, KEEPING, confirm_loss
+from ..options import dry_run_option, examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples("snapctl undo web01", "snapctl undo web01 --keep-current"))
@@ -31,13 +31,18 @@ def undo(session: Session, domain: str, keep: str | None, yes: bool, dry_run: bo
     That is possible if the rollback kept the state before with --keep-current. The present state is
     lost, so this asks first; where there is no terminal to ask on, it needs --yes or --keep-current.
     """
-    go_back(
-        session,
-        "undo",
-        domain,
-        plan=lambda coordinator: coordinator.plan_undo(domain),
-        act=lambda coordinator: coordinator.undo(domain, keep_current=keep is not None, keep_name=keep or None),
-        dry_run=dry_run,
-        agreed=yes or keep is not None,
-        otherwise=KEEPING,
-    )
+    from ..report import report, report_plans
+
+    asks = not (yes or dry_run or keep is not None)
+    if asks:
+        session.require_terminal("undo", otherwise=KEEPING)
+    with session.coordinator() as snapctl:
+        guest = domain if dry_run else snapctl.settle(domain)
+        plan = snapctl.plan_undo(guest, keep_current=keep is not None, keep_name=keep or None)
+        if dry_run:
+            report_plans(session, plan)
+            return
+        if asks:
+            confirm_loss(session, snapctl, "undo", plan)
+        outcome = snapctl.execute(plan)
+    report(session, outcome)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from .options import examples, global_options
-from .session import Session
+from ..options import examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples("snapctl doctor", "snapctl doctor --clean"))
@@ -21,7 +21,7 @@ def doctor(session: Session, clean: bool) -> None:
     are whole is for verify to find out. Nothing is changed without --clean. The exit code is 0 if all is
     well, 7 if an operation is unfinished, 5 if something is lost or damaged, 1 if anything else is amiss.
     """
-    from .render import doctor as render
+    from ..render import doctor as render
 
     with session.coordinator() as coordinator:
         found = coordinator.doctor(clean=clean)

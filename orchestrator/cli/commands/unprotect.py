@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .completion import checkpoints, domains
-from .options import examples, global_options
-from .session import Session
+from ..completion import checkpoints, domains
+from ..options import examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples("snapctl unprotect web01 clean"))
@@ -16,7 +16,7 @@ from .session import Session
 @click.pass_obj
 def unprotect(session: Session, domain: str, names: tuple[str, ...]) -> None:
     """Let prune remove checkpoints of DOMAIN again."""
-    from .report import report_edits
+    from ..report import report_edits
 
     with session.coordinator() as coordinator:
         outcomes = coordinator.protect(domain, names, protected=False)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .completion import checkpoints, domains
-from .options import examples, global_options
-from .session import Session
+from ..completion import checkpoints, domains
+from ..options import examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples("snapctl show web01 clean", "snapctl show web01 clean -o json | jq .memory.path"))
@@ -16,9 +16,9 @@ from .session import Session
 @click.pass_obj
 def show(session: Session, domain: str, name: str) -> None:
     """Show everything about the checkpoint NAME of DOMAIN."""
-    from .render import documents
-    from .render.details import details
-    from .report import report_unfinished
+    from ..render import documents
+    from ..render.details import details
+    from ..report import report_unfinished
 
     with session.coordinator() as coordinator:
         found = coordinator.show(domain, name)

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UsageError
-from ..timespan import parse
-from .completion import domains
-from .options import examples, global_options
-from .session import Session
+from ...errors import UsageError
+from ...model import PruneReport
+from ...timespan import parse
+from ..completion import domains
+from ..options import examples, global_options
+from ..session import Session
 
 if TYPE_CHECKING:
-    from ..operations.prune.policy import Policy
-    from ..settings import PruneDefaults
+    from ...operations.prune.policy import Policy
+    from ...settings import PruneDefaults
 
 NUMBER = click.IntRange(min=0, max=2**31 - 1)
 
@@ -70,8 +71,8 @@ def prune(
     all that has not expired is kept, too. An option overrides the key of the same name in the
     configuration's table [prune], and no other.
     """
-    from ..operations.prune.policy import check_policy
-    from .render import prune as render
+    from ...operations.prune.policy import check_policy
+    from ..render import prune as render
 
     if (domain is None) is not all_:
         problem = "prune of which domain?" if domain is None else f"either {domain} or --all"
@@ -91,16 +92,16 @@ def prune(
     asks = not (yes or dry_run)
     if asks:
         session.require_terminal("prune", otherwise="add -y, or --dry-run to see what it would remove")
-    with session.coordinator() as coordinator:
-        plan = coordinator.plan_prune(domain, policy, now=session.now)
+    with session.coordinator() as snapctl:
+        plan = snapctl.plan_prune(domain, policy, now=session.now, collapse=not no_collapse)
         if dry_run:
-            session.data(plan, lambda: render.decisions(plan.decisions, session.now, with_domain=all_))
+            decided = PruneReport(decisions=plan.decisions)
+            session.data(decided, lambda: render.decisions(plan.decisions, session.now, with_domain=all_))
             session.note("this was a dry run: nothing was changed")
             return
         if asks and plan.removed:
             session.agree("prune", render.question(plan.removed))
-        only = frozenset(each.checkpoint.id for each in plan.removed)
-        report = coordinator.prune(domain, policy, now=session.now, only=only, collapse=not no_collapse)
+        report = snapctl.execute(plan)
     for line in render.settled(report):
         session.note(line)
     session.summary(report, lambda: render.report(report, with_steps=session.verbose > 0))
@@ -112,7 +113,7 @@ def _policy(defaults: PruneDefaults, given: Mapping[str, object]) -> Policy:
     """The configured policy with what was given in place of its single rules. Raises `UsageError`."""
     import msgspec
 
-    from ..operations.prune.policy import Policy
+    from ...operations.prune.policy import Policy
 
     rules: dict[str, Any] = msgspec.structs.asdict(defaults) | {
         key: value for key, value in given.items() if value is not None

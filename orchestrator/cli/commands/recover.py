@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .completion import domains
-from .options import examples, global_options
-from .session import Session
+from ..completion import domains
+from ..options import examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples("snapctl recover", "snapctl recover web01"))
@@ -19,7 +19,7 @@ def recover(session: Session, domain: str | None) -> None:
     On DOMAIN, or on all domains: each operation ends done or undone. It may be run at any time, and
     again. Every changing verb does it first for the domain it touches.
     """
-    from .render.outcome import settled
+    from ..render.outcome import settled
 
     with session.coordinator() as coordinator:
         recovered = coordinator.recover(domain)

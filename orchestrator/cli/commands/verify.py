@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from .completion import checkpoints, domains
-from .options import examples, global_options
-from .session import Session
+from ..completion import checkpoints, domains
+from ..options import examples, global_options
+from ..session import Session
 
 
 @click.command(epilog=examples("snapctl verify", "snapctl verify web01 clean --deep"))
@@ -22,7 +22,7 @@ def verify(session: Session, domain: str | None, name: str | None, deep: bool) -
     checkpoint is marked, and not rolled back to until a later verify finds it sound. --deep records
     the SHA-256 of a disk layer the first time it reads it, and compares from then on.
     """
-    from .render import verification as render
+    from ..render import verification as render
 
     with session.coordinator() as coordinator:
         report = coordinator.verify(domain, name, deep=deep)

@@ -1,0 +1,30 @@
+"""What rollback, undo and pop ask before the present state of a domain is lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..coordinator import Coordinator
+    from ..operations.rollback.plan import RollbackPlan
+    from ..operations.rollback.verb import KeepingRollback
+    from ..operations.stack.verb import Pop
+
+GENERATED = ""
+"""What --keep-current without a name gives."""
+KEEPING = "add -y, or --keep-current to checkpoint the present state first"
+
+
+def confirm_loss(
+    session: Session, snapctl: Coordinator, verb: str, plan: RollbackPlan | KeepingRollback | Pop, besides: str = ""
+) -> None:
+    """Ask whether this very plan is to be carried out; `besides` is what the question adds. Raises unless it is."""
+    from ..operations.shared.compound import Compound
+    from .render.outcome import loss
+
+    back = plan.rollback if isinstance(plan, Compound) else plan
+    current = back.head.checkpoint_id if back.head else None
+    here = next((each for each in snapctl.list(back.domain_uuid) if each.id == current), None) if current else None
+    session.agree(verb, loss(back, here, session.now) + besides)

@@ -1,0 +1,54 @@
+"""What a collapse or flatten is planned from: read only, from the hypervisor and the catalog."""
+
+from __future__ import annotations
+
+from ...errors import NotFound, Refused
+from ...integrity.users import holders
+from ...model import Collapsible
+from ..shared.guest import Guest, is_only_copy
+from ..shared.site import Site
+from .plan import CollapseFacts
+
+
+def gather(site: Site, guest: Guest, found: Collapsible) -> CollapseFacts:
+    layers = (found.layer, *found.drops, *([found.base] if found.base else []))
+    return CollapseFacts(
+        host=site.hypervisor.host,
+        domain_uuid=guest.uuid,
+        domain_name=guest.domain.name if guest.domain else guest.name,
+        domain=guest.domain,
+        like=_definition_like(site, guest),
+        found=found,
+        seen=site.hypervisor.storage.facts_of([layer.path for layer in layers]),
+        holders=holders(site.hypervisor.domains.disks()),
+        free_bytes=site.hypervisor.storage.free_bytes(site.store),
+        store=site.store,
+        reserve_bytes=site.reserve_bytes,
+    )
+
+
+def stacks(site: Site, guest: Guest) -> list[Collapsible]:
+    """The domain's active overlays, each with all that it stands on, but for those that stand on nothing.
+
+    Raises `Refused` for a domain whose memory is nowhere but in the checkpoint that it stands on: that no guest
+    ran since is told by overlays that nobody wrote to.
+    """
+    head = site.catalog.head(guest.uuid)
+    if head is None:
+        raise Refused(f"{guest.name} stands on nothing of snapctl's", hint="there is nothing to flatten")
+    checkpoint = site.catalog.checkpoint_by_id(head.checkpoint_id) if head.checkpoint_id else None
+    if checkpoint is not None and is_only_copy(site, guest, checkpoint, head):
+        raise Refused(
+            f"{guest.name} is off and was not started since checkpoint {checkpoint.name}",
+            hint=f"bring it back first: snapctl rollback {guest.name} {checkpoint.name}",
+        )
+    chains = [site.catalog.chain(path) for path in head.overlays.values()]
+    return [Collapsible(layer=top, drops=tuple(below), base=None) for top, *below in chains if below]
+
+
+def _definition_like(site: Site, guest: Guest) -> str:
+    if guest.domain is not None:
+        return guest.domain.xml
+    if (known := site.catalog.some_checkpoint(guest.uuid)) is not None:
+        return known.origin.domain_xml
+    raise NotFound(f"nothing is known of how {guest.name} was defined", hint="define it again: virsh define FILE")

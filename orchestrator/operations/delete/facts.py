@@ -1,0 +1,74 @@
+"""What a deletion is planned from: read only, from the hypervisor and the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from ...integrity.users import users
+from ...model import Checkpoint, DomainDisks, Layer, Source, walk
+from ..shared.guest import Guest, is_only_copy
+from ..shared.site import Site
+from .plan import DeleteFacts
+
+
+def gather(
+    site: Site,
+    guest: Guest,
+    checkpoint: Checkpoint,
+    freed: Sequence[Layer] | None = None,
+    *,
+    explain: bool = False,
+    sparing: bool = False,
+) -> DeleteFacts:
+    """`freed` are the layers that go with it, unless it is the only one to be deleted; `explain` says
+    that somebody wants to know what needs the others."""
+    head = site.catalog.head(guest.uuid)
+    layers = site.catalog.layers_freed_by(checkpoint.id) if freed is None else freed
+    going = {layer.path for layer in layers}
+    stays = list(dict.fromkeys(_nearest_kept(site, checkpoint, going)))
+    return DeleteFacts(
+        host=site.hypervisor.host,
+        domain_name=guest.domain.name if guest.domain else checkpoint.domain_name,
+        checkpoint=checkpoint,
+        head=head,
+        layers=layers,
+        stays=stays,
+        needed_by=_needed_by(site, guest, checkpoint, stays) if explain else (),
+        sparing=sparing,
+        is_only_copy=head is not None and is_only_copy(site, guest, checkpoint, head),
+        users=_users(site, guest),
+    )
+
+
+def _nearest_kept(site: Site, checkpoint: Checkpoint, going: set[str]) -> Iterator[str]:
+    """By disk: the first layer, from the checkpoint's own down, that does not go with it."""
+    for layer in checkpoint.layers.values():
+        chain = [layer] if layer.path not in going else site.catalog.chain(layer.path)
+        yield from [each.path for each in chain if each.path not in going and each.operation_id is not None][:1]
+
+
+def _needed_by(site: Site, guest: Guest, checkpoint: Checkpoint, stays: Iterable[str]) -> list[str]:
+    relying = [each for path in stays for each in site.catalog.relying_on(path)]
+    names = [each.name for each in relying if each.id != checkpoint.id]
+    head = site.catalog.head(guest.uuid)
+    tops = head.overlays.values() if head else ()
+    below = {layer.path for top in tops for layer in site.catalog.chain(top)}
+    return list(dict.fromkeys([*names, *([f"the disks of {guest.name}"] if below & set(stays) else [])]))
+
+
+def _users(site: Site, guest: Guest) -> dict[str, str]:
+    """Who needs which file: of running domains with their chains, of others the domain's own only."""
+    found = users(site.hypervisor.domains.disks())
+    if guest.domain is not None and not guest.domain.active:
+        disks = tuple(replace(disk, backing=tuple(_chain(site, disk.path))) for disk in guest.domain.disks)
+        off = DomainDisks(uuid=guest.uuid, name=guest.name, active=False, disks=disks, persistent_disks=())
+        found |= users([off])
+    return found
+
+
+def _chain(site: Site, path: str | None) -> Iterator[Source]:
+    """The layer at `path` and those below it, as the files themselves tell."""
+    facts = site.hypervisor.storage.facts
+    for image in walk(facts(path) if path else None, lambda image: facts(image.backing) if image.backing else None):
+        yield Source(path=image.path, format=image.format)

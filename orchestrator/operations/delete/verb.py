@@ -1,0 +1,124 @@
+"""delete: from a domain and names to plans, and what comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...engine.runner import Runner
+from ...errors import Refused, telling
+from ...model import Checkpoint, CheckpointSummary, Layer, Outcome
+from ..collapse import verb as collapse
+from ..shared.compound import Compound
+from ..shared.guest import Guest, again, checkpoint_of, fresh
+from ..shared.ids import new_id
+from ..shared.site import Site
+from .facts import gather
+from .plan import DeletePlan, plan_delete
+
+
+def plan(
+    site: Site,
+    guest: Guest,
+    names: Sequence[str],
+    *,
+    recursive: bool = False,
+    collapsing: bool = True,
+    sparing: bool = False,
+    explain: bool = False,
+) -> Deletion:
+    """One plan a checkpoint, children before their parents; with `recursive` all that descend from them, too.
+
+    With `collapsing`, layers that only one layer needs afterwards are collapsed. `sparing` says that a prune asks:
+    what came to be needed since stays. `explain` says that somebody wants to know what needs the layers that stay.
+    """
+    checkpoints = _in_order(site, guest, names, recursive=recursive)
+    freed = _freed(site, checkpoints)
+    plans = (
+        plan_delete(new_id(), gather(site, guest, each, freed[each.id], explain=explain, sparing=sparing))
+        for each in checkpoints
+    )
+    return Deletion(guest, tuple(plans), collapsing)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion(Compound[list[Outcome]]):
+    guest: Guest
+    plans: tuple[DeletePlan, ...]
+    collapsing: bool
+
+    def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
+        """Each plan is made anew right before, as those before it have changed what is needed: it may come to
+        delete less than was agreed, and is refused if it came to more."""
+        guest = fresh(site, self.guest)
+        outcomes: list[Outcome] = []
+        kept: list[str] = []
+        agreed = {path for each in self.plans for path in (*each.files, *each.layers)}
+        for number, each in enumerate(self.plans):
+            with telling(_shares(self.plans[:number], self.plans[number + 1 :])):
+                now = _as_it_is_now(site, guest, each)
+                if more := [path for path in (*now.files, *now.layers) if path not in agreed]:
+                    raise Refused(f"{more[0]} came to be unneeded after this was planned", hint="try again")
+                outcomes += runner.run(now)
+                kept += now.stays
+        if self.collapsing and kept:
+            with telling(_shares(self.plans, [])):
+                after = collapse.plan(site, [again(site, guest)], list(dict.fromkeys(kept)))
+                outcomes += after.carry_out(site, runner)
+        return outcomes
+
+
+def _as_it_is_now(site: Site, guest: Guest, agreed: DeletePlan) -> DeletePlan:
+    checkpoint = site.catalog.checkpoint_by_id(agreed.checkpoint_id)
+    if checkpoint is None:
+        raise Refused(f"checkpoint {agreed.checkpoint_name} of {guest.name} was deleted meanwhile", hint="try again")
+    return plan_delete(agreed.operation_id, gather(site, guest, checkpoint, sparing=agreed.sparing))
+
+
+def _in_order(site: Site, guest: Guest, names: Sequence[str], *, recursive: bool) -> list[Checkpoint]:
+    """Children first."""
+    found = {each.id: each for name in names if (each := checkpoint_of(site, guest, name))}
+    if recursive:
+        for summary in _descendants(site.catalog.summaries(guest.uuid), found):
+            found.setdefault(summary.id, checkpoint_of(site, guest, summary.name))
+    return sorted(found.values(), key=lambda checkpoint: _depth(checkpoint, found), reverse=True)
+
+
+def _freed(site: Site, checkpoints: Sequence[Checkpoint]) -> dict[str, list[Layer]]:
+    """By checkpoint, when they are deleted in this order: the layers that go with it, each with the last
+    of those that need it."""
+    free = {layer.path: layer for layer in site.catalog.layers_freed_by(*(each.id for each in checkpoints))}
+    freed: dict[str, list[Layer]] = {}
+    for each in reversed(checkpoints):
+        below = (site.catalog.chain(layer.path) for layer in each.layers.values())
+        paths = [layer.path for chain in below for layer in chain if layer.path in free]
+        freed[each.id] = [free.pop(path) for path in paths]
+    return freed
+
+
+def _depth(checkpoint: Checkpoint, among: Mapping[str, Checkpoint]) -> int:
+    """How many of them it descends from in a line. When they were made does not tell: clocks are set back."""
+    depth = 0
+    above = among.get(checkpoint.parent_id or "")
+    while above is not None and depth < len(among):  # in a damaged catalog they may go in a circle
+        depth += 1
+        above = among.get(above.parent_id or "")
+    return depth
+
+
+def _descendants(checkpoints: Sequence[CheckpointSummary], ancestors: Container[str]) -> Iterator[CheckpointSummary]:
+    """All that descend from one of `ancestors`, by id, oldest first."""
+    parents = {each.id: each.parent_id for each in checkpoints}
+    for each in checkpoints:
+        above, walked = each.parent_id, {each.id}
+        while above is not None and above not in ancestors and above not in walked:
+            walked.add(above)
+            above = parents.get(above)
+        if above is not None and above in ancestors:
+            yield each
+
+
+def _shares(deleted: Sequence[DeletePlan], waiting: Sequence[DeletePlan]) -> str:
+    """What became of the other checkpoints when one of several was not deleted."""
+    parts = (("deleted", deleted), ("not deleted", waiting))
+    return "; ".join(f"{what}: {', '.join(each.checkpoint_name for each in some)}" for what, some in parts if some)

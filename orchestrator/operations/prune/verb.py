@@ -1,0 +1,88 @@
+"""prune: from domains and a policy to what goes, and what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+from ...engine.runner import Runner
+from ...errors import Interrupted, SnapctlError, telling
+from ...model import CheckpointState, Decision, Outcome, PruneReport, Recovered
+from ..delete import verb as delete
+from ..delete.plan import DeletePlan
+from ..shared.compound import Compound
+from ..shared.guest import Guest, again, fresh
+from ..shared.site import Site
+from .policy import Policy, check_policy, decide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PruneOptions:
+    """`zone` is that of the policy's days, None for this computer's local time; `collapsing` is as in a delete."""
+
+    policy: Policy
+    now: datetime
+    zone: tzinfo | None = None
+    collapsing: bool = True
+
+
+def plan(site: Site, guests: Sequence[Guest], options: PruneOptions) -> Pruning:
+    check_policy(options.policy)
+    return Pruning(tuple((guest, _decide(site, guest, options)) for guest in guests), options)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning(Compound[PruneReport]):
+    by_domain: tuple[tuple[Guest, tuple[Decision, ...]], ...]
+    options: PruneOptions
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        return tuple(each for _, decided in self.by_domain for each in decided)
+
+    @property
+    def removed(self) -> tuple[Decision, ...]:
+        return tuple(each for each in self.decisions if not each.kept)
+
+    @property
+    def plans(self) -> tuple[DeletePlan, ...]:
+        return ()  # what a deletion takes with it depends on those before it: the decisions say enough
+
+    def carry_out(self, site: Site, runner: Runner) -> PruneReport:
+        """Remove what was agreed to go and still is to go. A domain that fails does not keep the others from being
+        pruned: its error is raised at the end."""
+        decisions: list[Decision] = []
+        outcomes: list[Outcome] = []
+        recovered: list[Recovered] = []
+        failure: SnapctlError | None = None
+        for guest, agreed in self.by_domain:
+            try:
+                settled = runner.recover(guest.uuid)
+                recovered += settled
+                decided = _decide(site, guest, self.options) if settled else agreed
+                decisions += decided
+                names = _going(decided, {each.checkpoint.id for each in agreed if not each.kept})
+                if names:
+                    now = again(site, guest) if settled else fresh(site, guest)
+                    deletion = delete.plan(site, now, names, collapsing=self.options.collapsing, sparing=True)
+                    outcomes += deletion.carry_out(site, runner)
+            except Interrupted:
+                raise
+            except SnapctlError as error:
+                failure = failure or error
+        if failure is not None:
+            gone = ", ".join(f"{each.domain}/{each.checkpoint}" for each in outcomes)
+            with telling(f"pruned: {gone}" if gone else ""):
+                raise failure
+        return PruneReport(decisions=tuple(decisions), outcomes=tuple(outcomes), recovered=tuple(recovered))
+
+
+def _decide(site: Site, guest: Guest, options: PruneOptions) -> tuple[Decision, ...]:
+    """What becomes of the checkpoints of a domain that are not being deleted, newest first."""
+    living = [each for each in site.catalog.summaries(guest.uuid) if each.state != CheckpointState.DELETING]
+    return tuple(decide(living, options.policy, options.now, options.zone))
+
+
+def _going(decided: Sequence[Decision], agreed: set[str]) -> list[str]:
+    return [each.checkpoint.name for each in decided if not each.kept and each.checkpoint.id in agreed]

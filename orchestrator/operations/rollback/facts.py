@@ -1,0 +1,39 @@
+"""What a rollback is planned from: read only, from the hypervisor and the catalog."""
+
+from __future__ import annotations
+
+from ...errors import NotFound
+from ...integrity.damage import Chains, Seen, qcow2_layers
+from ...integrity.inspection import Inspection
+from ...model import Checkpoint
+from ..shared.guest import Guest
+from ..shared.site import Site
+from .plan import RollbackFacts
+
+
+def gather(site: Site, guest: Guest, checkpoint: Checkpoint) -> RollbackFacts:
+    head = site.catalog.head(guest.uuid)
+    chains = {target: site.catalog.chain(layer.path) for target, layer in checkpoint.layers.items()}
+    if not all(chains.values()):  # a foreign key has them there for as long as it is there itself
+        raise NotFound(f"checkpoint {checkpoint.name} of {guest.name} was deleted meanwhile", hint="take another")
+    return RollbackFacts(
+        host=site.hypervisor.host,
+        domain=guest.domain,
+        checkpoint=checkpoint,
+        head=head,
+        chains=chains,
+        seen=_inspect(site, checkpoint, chains),
+        discards=tuple(sorted(head.overlays.values())) if head else (),
+        free_bytes=site.hypervisor.storage.free_bytes(site.store),
+        store=site.store,
+        reserve_bytes=site.reserve_bytes,
+    )
+
+
+def _inspect(site: Site, checkpoint: Checkpoint, chains: Chains) -> Seen:
+    """All files, but only the checkpoint's own layers are looked into: it is the guest that waits.
+
+    Nor does it matter what the domain itself has for disks: the rollback gives it others.
+    """
+    tops = qcow2_layers(checkpoint.layers.values())
+    return Inspection(site.hypervisor).look(checkpoint, chains, into=tops, but_for=checkpoint.domain_uuid)

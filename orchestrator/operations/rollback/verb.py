@@ -1,0 +1,84 @@
+"""rollback, undo: from a domain and a checkpoint to a plan, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ...engine.runner import Runner
+from ...engine.story import Plan
+from ...errors import IntegrityError, Refused, UsageError, telling
+from ...model import After, Checkpoint, Outcome
+from ..checkpoint import verb as checkpointing
+from ..checkpoint.plan import CheckpointPlan
+from ..shared.compound import Compound
+from ..shared.guest import Guest, again, checkpoint_of, require_not_deleted
+from ..shared.ids import new_id
+from ..shared.site import Site
+from .facts import gather
+from .plan import RollbackPlan, plan_rollback
+
+
+def plan(
+    site: Site, guest: Guest, checkpoint: Checkpoint, after: After, operation_id: str | None = None
+) -> RollbackPlan:
+    if after is After.STOP:
+        raise UsageError("a rollback ends with the guest running or paused, not stopped")
+    try:
+        return plan_rollback(operation_id or new_id(), after, gather(site, guest, checkpoint))
+    except IntegrityError:
+        require_not_deleted(site, guest, checkpoint)
+        raise
+
+
+def plan_keeping(
+    site: Site, guest: Guest, checkpoint: Checkpoint, after: After, keep_name: str | None
+) -> KeepingRollback:
+    """A rollback that checkpoints the present state first, as `keep_name` or a generated name."""
+    back = plan(site, guest, checkpoint, after)
+    with telling("the rollback was not begun"):
+        asked = checkpointing.request(keep_name, {"description": f"before rollback to {checkpoint.name}"})
+        return KeepingRollback(guest, checkpointing.plan(site, guest, asked), back)
+
+
+def require_as_planned(site: Site, guest: Guest, planned: RollbackPlan) -> None:
+    """Raise unless all that a plan was made from is still so. For one that was made some time ago."""
+    checkpoint = site.catalog.checkpoint_by_id(planned.checkpoint_id)
+    now = plan(site, guest, checkpoint, planned.after, planned.operation_id) if checkpoint is not None else None
+    if now != planned:
+        raise Refused(
+            f"{planned.domain_name} or checkpoint {planned.checkpoint_name} changed after this was planned",
+            hint="try again",
+        )
+
+
+def kept_checkpoint(site: Site, guest: Guest) -> Checkpoint:
+    """The checkpoint in which the last rollback kept the state before. Raises `Refused` when it kept nothing."""
+    head = site.catalog.head(guest.uuid)
+    kept = site.catalog.checkpoint_by_id(head.kept_id) if head and head.kept_id else None
+    if kept is None:
+        raise Refused(
+            f"there is nothing to undo: the last rollback of {guest.name} kept nothing of the state before",
+            hint="only a rollback with --keep-current can be undone",
+        )
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class KeepingRollback(Compound[Outcome]):
+    guest: Guest
+    keep: CheckpointPlan
+    rollback: RollbackPlan
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        return (self.keep, self.rollback)
+
+    def carry_out(self, site: Site, runner: Runner) -> Outcome:
+        with telling("the rollback was not begun"):
+            runner.run(self.keep)
+        with telling(f"checkpoint {self.keep.labels.name} was made"):
+            guest = again(site, self.guest)
+            checkpoint = checkpoint_of(site, guest, self.rollback.checkpoint_name)
+            back = plan(site, guest, checkpoint, self.rollback.after, self.rollback.operation_id)
+            (outcome,) = runner.run(replace(back, kept_id=self.keep.checkpoint_id))
+        return replace(outcome, kept=self.keep.labels.name)

@@ -1,0 +1,131 @@
+"""The domain that a verb is about: looked up once, and handed down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from time import monotonic
+from uuid import UUID
+
+from ...errors import Busy, NotFound, Refused
+from ...model import Checkpoint, Domain, Head
+from .site import Site
+
+FRESH_S = 1.0
+"""Seconds for which what was seen is taken to be so now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A domain as the hypervisor showed it when it was looked up.
+
+    `domain` is None when only the catalog knows it. `looked_up` is when that was, by a clock that never jumps.
+    """
+
+    uuid: str
+    name: str
+    domain: Domain | None
+    looked_up: float = field(default_factory=monotonic, compare=False)
+
+    @property
+    def active(self) -> bool:
+        return self.domain is not None and self.domain.active
+
+
+def find(site: Site, name: str) -> Guest:
+    """The domain of that name or UUID, running, defined or only catalogued; raises `NotFound`."""
+    domain = site.hypervisor.domains.find(name)
+    if domain is not None:
+        return Guest(domain.uuid, domain.name, domain)
+    uuid = site.catalog.domain_uuid(name) or _uuid(name)
+    if uuid is not None and _is_catalogued(site, uuid):
+        return Guest(uuid, name, None)
+    raise NotFound(
+        f"there is no domain {name} on {site.hypervisor.host.name}",
+        hint="see: virsh list --all",
+    )
+
+
+def again(site: Site, guest: Guest) -> Guest:
+    """The same domain as it is now."""
+    return Guest(guest.uuid, guest.name, site.hypervisor.domains.get(guest.uuid))
+
+
+def fresh(site: Site, guest: Guest) -> Guest:
+    """The same domain; looked up again if somebody has thought about a question since."""
+    return guest if monotonic() - guest.looked_up < FRESH_S else again(site, guest)
+
+
+def catalogued(site: Site) -> list[str]:
+    """The UUIDs of the domains that have checkpoints."""
+    return list(dict.fromkeys(each.domain_uuid for each in site.catalog.summaries()))
+
+
+def checkpoint_of(site: Site, guest: Guest, name: str) -> Checkpoint:
+    checkpoint = site.catalog.checkpoint(guest.uuid, name)
+    if checkpoint is None and (other := namesake(site, guest)) is not None:
+        raise Refused(
+            f"the checkpoints of {guest.name} are another domain's, {other}",
+            hint=f"see: snapctl list {other}",
+        )
+    if checkpoint is None:
+        raise NotFound(
+            f"{guest.name} has no checkpoint {name}",
+            hint=f"see: snapctl list {guest.name}",
+        )
+    return checkpoint
+
+
+def current_checkpoint(site: Site, guest: Guest) -> Checkpoint:
+    """The checkpoint that the domain's head descends from."""
+    head = site.catalog.head(guest.uuid)
+    found = site.catalog.checkpoint_by_id(head.checkpoint_id) if head and head.checkpoint_id else None
+    if found is None:
+        raise Refused(f"{guest.name} stands on no checkpoint", hint=f"name one: snapctl list {guest.name}")
+    return found
+
+
+def wanted_checkpoint(site: Site, guest: Guest, name: str | None) -> Checkpoint:
+    """The checkpoint of that name; without one, the current checkpoint."""
+    return current_checkpoint(site, guest) if name is None else checkpoint_of(site, guest, name)
+
+
+def require_not_deleted(site: Site, guest: Guest, checkpoint: Checkpoint) -> None:
+    """Raise `Busy` or `NotFound` when a file may lack since somebody deletes, or has deleted, the checkpoint."""
+    open_ = site.catalog.unsettled(guest.uuid)
+    if any(not site.catalog.is_abandoned(operation) for operation in open_):
+        raise Busy(f"somebody is at {guest.name}", hint="wait until it ends")
+    checkpoint_of(site, guest, checkpoint.name)
+
+
+def is_only_copy(site: Site, guest: Guest, checkpoint: Checkpoint, head: Head) -> bool:
+    """Whether the domain was saved in it and has not run since: its overlays are older than the image."""
+    if head.checkpoint_id != checkpoint.id or guest.active:
+        return False
+    if checkpoint.memory is None:
+        return False
+    image = site.hypervisor.storage.facts(checkpoint.memory.path)
+    overlays = [site.hypervisor.storage.facts(path) for path in head.overlays.values()]
+    return image is not None and all(each and float(each.mtime) <= float(image.mtime) for each in overlays)
+
+
+def namesake(site: Site, guest: Guest) -> str | None:
+    known = site.catalog.domain_uuid(guest.name)
+    if known in (None, guest.uuid):
+        return None
+    return known if _has_checkpoints(site, known) else None
+
+
+def _is_catalogued(site: Site, uuid: str) -> bool:
+    """Also by an operation alone: the image of a transient domain may be all that is left of it."""
+    return _has_checkpoints(site, uuid) or bool(site.catalog.unsettled(uuid))
+
+
+def _has_checkpoints(site: Site, uuid: str) -> bool:
+    return site.catalog.some_checkpoint(uuid) is not None
+
+
+def _uuid(text: str) -> str | None:
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return None
