@@ -7,31 +7,21 @@ unfinished of the domain is settled. The values are the model's; everything that
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, tzinfo
-from posixpath import normpath
+from datetime import UTC, datetime, tzinfo
 from time import monotonic
-from types import TracebackType
-from typing import Literal, Self, TypeVar, Unpack, overload
+from typing import Literal, TypeVar, Unpack, overload
 
 from .engine.runner import Runner
-from .engine.story import FaultPoint, Plan
-from .errors import Refused, UsageError
+from .engine.story import Plan
 from .model import (
-    Advice,
     After,
-    CheckpointDetails,
-    CheckpointSummary,
-    OperationRecord,
     Outcome,
     PruneReport,
-    Rebuilt,
     Recovered,
-    Usage,
-    VerifyReport,
 )
+from .observer import Observer, Options, no_point
 from .operations.checkpoint import verb as checkpoint
 from .operations.checkpoint.plan import CheckpointPlan
 from .operations.checkpoint.verb import CheckpointOptions, FlattenedCheckpoint
@@ -49,28 +39,15 @@ from .operations.rollback import verb as rollback
 from .operations.rollback.plan import RollbackPlan
 from .operations.rollback.verb import KeepingRollback
 from .operations.shared.compound import Compound
-from .operations.shared.depth import SOFT_LIMIT
-from .operations.shared.guest import FRESH_S, Guest, catalogued, checkpoint_of, find, wanted_checkpoint
-from .operations.shared.site import Site
+from .operations.shared.guest import FRESH_S, Guest, catalogued, find, wanted_checkpoint
 from .operations.stack import verb as stack
 from .operations.stack.verb import Pop
-from .ports import Catalog, Hypervisor, Progress, silent
-from .reports.doctor import examine
-from .reports.listing import details
-from .reports.rebuild import rebuild
-from .reports.usage import gather, sum_up
-from .reports.verify import Verification
-from .settings import Settings
-from .units import MIB
+from .ports import Catalog, Hypervisor
 
 R = TypeVar("R")
 
 
-def _no_point(name: str) -> None:
-    """Fault points are for tests: they sit before and after each effect."""
-
-
-class Coordinator:
+class Coordinator(Observer):
     """Checkpoints and rollbacks of the domains of one hypervisor, recorded in one catalog.
 
     Use it as a context manager::
@@ -92,65 +69,12 @@ class Coordinator:
     there is one open operation per domain, and whoever comes second gets `Busy`.
     """
 
-    def __init__(
-        self,
-        hypervisor: Hypervisor,
-        catalog: Catalog,
-        *,
-        store: str,
-        reserve_bytes: int = 0,
-        soft_limit: int = SOFT_LIMIT,
-        progress: Progress = silent,
-        point: FaultPoint = _no_point,
-    ) -> None:
-        self._hypervisor = hypervisor
-        self._catalog = catalog
-        self._site = Site(
-            hypervisor=hypervisor,
-            catalog=catalog,
-            store=normpath(store),
-            reserve_bytes=reserve_bytes,
-            soft_limit=soft_limit,
-        )
-        self._progress = progress
-        self._runner = Runner(hypervisor, catalog, Operations(), progress=progress, point=point)
+    def __init__(self, hypervisor: Hypervisor, catalog: Catalog, **options: Unpack[Options]) -> None:
+        super().__init__(hypervisor, catalog, **options)
+        point = options.get("point", no_point)
+        self._runner = Runner(hypervisor, catalog, Operations(), progress=self._progress, point=point)
         self._planned: dict[str, float] = {}  # when a rollback was planned, by its operation
-        self._recovered: builtins.list[Recovered] = []  # what was settled, and is to be told with the next outcome
-
-    @classmethod
-    def open(cls, settings: Settings, *, progress: Progress = silent) -> Self:
-        """Connect to the hypervisor and open the catalog; raises `UsageError` or `EnvironmentLacks`."""
-        from .catalog import open_catalog
-        from .hypervisor import connect
-
-        hypervisor = connect(
-            settings.uri, connect_timeout=settings.connection.timeout_s, job_timeout=settings.job.timeout_s
-        )
-        try:
-            catalog = open_catalog(settings.catalog, hypervisor.host, keep=timedelta(days=settings.journal.keep_days))
-        except BaseException:
-            hypervisor.close()
-            raise
-        return cls(
-            hypervisor,
-            catalog,
-            store=settings.store.path,
-            reserve_bytes=settings.store.reserve_mib * MIB,
-            soft_limit=settings.chain.soft_limit,
-            progress=progress,
-        )
-
-    def close(self) -> None:
-        self._hypervisor.close()
-        self._catalog.close_connection()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
+        self._recovered: list[Recovered] = []  # what was settled, and is to be told with the next outcome
 
     # ------------------------------------------------------------------ whose turn it is
 
@@ -196,16 +120,6 @@ class Coordinator:
         if isinstance(result, PruneReport):
             return replace(result, recovered=(*recovered, *result.recovered))
         return result
-
-    def _guest(self, domain: str | Guest) -> Guest:
-        return domain if isinstance(domain, Guest) else find(self._site, domain)
-
-    def _guests(self, domain: str | Guest | None) -> builtins.list[Guest]:
-        """That domain, or all that have checkpoints."""
-        return [self._guest(each) for each in (catalogued(self._site) if domain is None else [domain])]
-
-    def _uuid(self, domain: str | Guest | None) -> str | None:
-        return self._guest(domain).uuid if domain is not None else None
 
     # ------------------------------------------------------------------ checkpoint
 
@@ -336,7 +250,7 @@ class Coordinator:
         """
         return stack.plan_pop(self._site, self._guest(domain), keep=keep)
 
-    def pop(self, domain: str, *, keep: bool = False) -> builtins.list[Outcome]:
+    def pop(self, domain: str, *, keep: bool = False) -> list[Outcome]:
         """See `plan_pop` and `execute`."""
         return self.execute(self.plan_pop(self.settle(domain), keep=keep))
 
@@ -353,7 +267,7 @@ class Coordinator:
         """See `plan_edit` and `execute`."""
         return self.execute(self.plan_edit(self.settle(domain), name, edits))
 
-    def protect(self, domain: str, names: Sequence[str], *, protected: bool = True) -> builtins.list[Outcome]:
+    def protect(self, domain: str, names: Sequence[str], *, protected: bool = True) -> list[Outcome]:
         """Let no prune remove these checkpoints; or let it again. Raises `NotFound` before any is changed."""
         return self.execute(edit.plan_all(self._site, self.settle(domain), names, Edits(protected=protected)))
 
@@ -381,7 +295,7 @@ class Coordinator:
 
     def delete(
         self, domain: str, names: Sequence[str], *, recursive: bool = False, collapse: bool = True
-    ) -> builtins.list[Outcome]:
+    ) -> list[Outcome]:
         """See `plan_delete` and `execute`."""
         guest = self.settle(domain)
         return self.execute(self.plan_delete(guest, names, recursive=recursive, collapse=collapse, explain=False))
@@ -428,7 +342,7 @@ class Coordinator:
         """
         return collapse.plan(self._site, self._guests(domain))
 
-    def collapse(self, domain: str | None = None) -> builtins.list[Outcome]:
+    def collapse(self, domain: str | None = None) -> list[Outcome]:
         """See `plan_collapse` and `execute`."""
         guests = [self.settle(each) for each in (catalogued(self._site) if domain is None else [domain])]
         return self.execute(collapse.plan(self._site, guests))
@@ -441,83 +355,16 @@ class Coordinator:
         """
         return collapse.plan_flatten(self._site, self._guest(domain))
 
-    def flatten(self, domain: str) -> builtins.list[Outcome]:
+    def flatten(self, domain: str) -> list[Outcome]:
         """See `plan_flatten` and `execute`."""
         return self.execute(self.plan_flatten(self.settle(domain)))
 
     # ------------------------------------------------------------------ recover
 
-    def recover(self, domain: str | None = None) -> builtins.list[Recovered]:
+    def recover(self, domain: str | None = None) -> list[Recovered]:
         """Settle the operations that were left unfinished; idempotent, and may itself be killed anywhere.
 
         Raises `Busy` when another process is at one of them, `Unfinished` when one can neither be
         done nor undone as things are; whatever it raises, the others have been settled.
         """
         return self._runner.recover(self._uuid(domain))
-
-    # ------------------------------------------------------------------ reading
-
-    def current(self, domain: str | Guest) -> str:
-        """The name of a domain's current checkpoint. Raises `Refused` when it has none."""
-        return wanted_checkpoint(self._site, self._guest(domain), None).name
-
-    def list(self, domain: str | Guest | None = None) -> builtins.list[CheckpointSummary]:
-        """The checkpoints of a domain, or of all domains of the host, oldest first."""
-        return self._catalog.summaries(self._uuid(domain))
-
-    def show(self, domain: str | Guest, name: str) -> CheckpointDetails:
-        return details(self._hypervisor.host, self._catalog, checkpoint_of(self._site, self._guest(domain), name))
-
-    def usage(self, domain: str | Guest | None = None) -> Usage:
-        """What the checkpoints of a domain, or of all, occupy on disk now: asked of the hypervisor."""
-        uuid = self._uuid(domain)
-        return sum_up(gather(self._hypervisor, self._catalog, store=self._site.store, domain_uuid=uuid))
-
-    def unfinished(self, domain: str | Guest | None = None) -> builtins.list[OperationRecord]:
-        """The operations that are open now: under way, or left behind by a crash."""
-        return self._catalog.unsettled(self._uuid(domain))
-
-    # ------------------------------------------------------------------ looking after the whole
-
-    def verify(self, domain: str | Guest | None = None, name: str | None = None, *, deep: bool = False) -> VerifyReport:
-        """Hold the files of a checkpoint, of all those of a domain, or of all of the host against the catalog.
-
-        A checkpoint with findings is marked as damaged, and so is every other one that relies on the
-        same file: none is rolled back to until a later verify finds it sound. With `deep` every file is
-        read whole and its SHA-256 compared; that of a layer is recorded the first time. Raises
-        `NotFound`, `Refused`, `EnvironmentLacks`; never for what it finds.
-        """
-        if domain is None:
-            if name is not None:
-                raise UsageError(f"checkpoint {name} of which domain?")
-            return self._verified(None, None, deep=deep)
-        guest = self._guest(domain)
-        report = self._verified(guest.uuid, name, deep=deep)
-        if name is not None and not report.checkpoints:
-            checkpoint_of(self._site, guest, name)  # which raises unless it is there
-            raise Refused(f"checkpoint {name} is being deleted", hint=f"see: snapctl list {guest.name}")
-        return report
-
-    def _verified(self, domain_uuid: str | None, name: str | None, *, deep: bool) -> VerifyReport:
-        verification = Verification(self._hypervisor, self._catalog, self._progress, deep=deep)
-        return verification.run(self._catalog.summaries(domain_uuid, name))
-
-    def doctor(self, *, clean: bool = False) -> builtins.list[Advice]:
-        """Look at hypervisor, store, catalog and guests, and say what is amiss and what to do.
-
-        With `clean`, directories of ours that nobody needs are deleted, and helper domains that a collapse left
-        behind are ended; nothing else is ever changed.
-        """
-        site = self._site
-        return examine(
-            self._hypervisor,
-            self._catalog,
-            store=site.store,
-            reserve_bytes=site.reserve_bytes,
-            now=datetime.now(UTC),
-            clean=clean,
-        )
-
-    def rebuild_catalog(self) -> Rebuilt:
-        """Fill a new catalog from the store's manifests alone. Raises `Refused` when this one is in use."""
-        return rebuild(self._hypervisor, self._catalog, self._site.store)

@@ -39,7 +39,7 @@ def report_plans(session: Session, planned: Plan | Compound[Any] | Sequence[Plan
     if isinstance(planned, Sequence):
         plans, document = planned, [documents.plan(each) for each in planned]
     elif isinstance(planned, Compound):
-        plans, document = planned.plans, documents.compound(planned)
+        plans, document = planned.shown, documents.compound(planned)
     else:
         plans, document = [planned], documents.plan(planned)
     session.data(document, lambda: render.plans(plans))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import domainxml
+from orchestrator.formats import domainxml
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import HypervisorError, NotFound, Refused, Unfinished
 from orchestrator.model import GuestState, OffReason, Source

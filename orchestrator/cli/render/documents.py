@@ -43,7 +43,7 @@ def plan(planned: Plan) -> dict[str, Any]:
 def compound(planned: Compound[Any]) -> dict[str, Any]:
     """The object of a dry run of several operations: that of the last one, which is what was asked for, and what
     comes before it."""
-    *before, last = planned.plans
+    *before, last = planned.shown
     return plan(last) | ({"before": [plan(each) for each in before]} if before else {})
 
 

@@ -60,7 +60,7 @@ class FlattenedCheckpoint(Compound[Outcome]):
     checkpoint: CheckpointPlan  # as far as it can be told before
 
     @property
-    def plans(self) -> tuple[Plan, ...]:
+    def shown(self) -> tuple[Plan, ...]:
         return (*self.flattening.plans, self.checkpoint)
 
     def carry_out(self, site: Site, runner: Runner) -> Outcome:

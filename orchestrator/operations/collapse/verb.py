@@ -43,5 +43,9 @@ class Collapsing(Compound[list[Outcome]]):
     plans: tuple[CollapsePlan, ...]
     postponed: tuple[Postponed, ...] = ()  # what could be collapsed, but not now
 
+    @property
+    def shown(self) -> tuple[CollapsePlan, ...]:
+        return self.plans
+
     def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
         return [outcome for each in self.plans for outcome in runner.run(each)]

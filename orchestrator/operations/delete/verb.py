@@ -47,6 +47,10 @@ class Deletion(Compound[list[Outcome]]):
     plans: tuple[DeletePlan, ...]
     collapsing: bool
 
+    @property
+    def shown(self) -> tuple[DeletePlan, ...]:
+        return self.plans
+
     def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
         """Each plan is made anew right before, as those before it have changed what is needed: it may come to
         delete less than was agreed, and is refused if it came to more."""

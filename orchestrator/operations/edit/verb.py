@@ -29,6 +29,10 @@ def plan_all(site: Site, guest: Guest, names: Sequence[str], edits: Edits) -> Se
 class SeveralEdits(Compound[list[Outcome]]):
     plans: tuple[EditPlan, ...]
 
+    @property
+    def shown(self) -> tuple[EditPlan, ...]:
+        return self.plans
+
     def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for each in self.plans:

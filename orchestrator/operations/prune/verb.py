@@ -46,7 +46,7 @@ class Pruning(Compound[PruneReport]):
         return tuple(each for each in self.decisions if not each.kept)
 
     @property
-    def plans(self) -> tuple[DeletePlan, ...]:
+    def shown(self) -> tuple[DeletePlan, ...]:
         return ()  # what a deletion takes with it depends on those before it: the decisions say enough
 
     def carry_out(self, site: Site, runner: Runner) -> PruneReport:

@@ -70,7 +70,7 @@ class KeepingRollback(Compound[Outcome]):
     rollback: RollbackPlan
 
     @property
-    def plans(self) -> tuple[Plan, ...]:
+    def shown(self) -> tuple[Plan, ...]:
         return (self.keep, self.rollback)
 
     def carry_out(self, site: Site, runner: Runner) -> Outcome:

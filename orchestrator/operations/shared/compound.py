@@ -18,7 +18,7 @@ class Compound(ABC, Generic[R]):
 
     @property
     @abstractmethod
-    def plans(self) -> Sequence[Plan]:
+    def shown(self) -> Sequence[Plan]:
         """What `--dry-run` prints, in order."""
 
     @abstractmethod

@@ -44,7 +44,7 @@ class Pop(Compound[list[Outcome]]):
     keep: bool  # do not delete the checkpoint afterwards
 
     @property
-    def plans(self) -> tuple[RollbackPlan, ...]:
+    def shown(self) -> tuple[RollbackPlan, ...]:
         return (self.rollback,)
 
     def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
