@@ -44,6 +44,7 @@ PULLED = tuple(
 MAKING = "orchestrator/store/workspace.py"
 REWIND = "orchestrator/operations/shared/rewind.py"
 CHECKPOINT = "orchestrator/operations/checkpoint/story.py"
+CAPTURE = "orchestrator/operations/checkpoint/capture/save.py"
 ROLLBACK = "orchestrator/operations/rollback/story.py"
 DELETE = "orchestrator/operations/delete/story.py"
 COLLAPSE = "orchestrator/operations/collapse/story.py"
@@ -110,18 +111,18 @@ BUGS = (
         "commit before the persistent repoint",
         CHECKPOINT,
         """\
-            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
+            *repointed,
             Step("committed", self._commit, self._is_committed, nothing),
 """,
         """\
             Step("committed", self._commit, self._is_committed, nothing),
-            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
+            *repointed,
 """,
         (ORDER_OF_CHECKPOINT,),
     ),
     Bug(
         "commit before the image is whole",
-        CHECKPOINT,
+        CAPTURE,
         "return header if image.physical > saveimage.HEADER_LENGTH + header.data_length else None",
         "return header",
         (CUT_IMAGE,),
@@ -313,15 +314,15 @@ BUGS = (
     ),
     Bug(
         "pair an image with disks that were written to since",
-        CHECKPOINT,
+        CAPTURE,
         "        if ran:\n",
         "        if False:\n",
         (FOREIGN,),
     ),
     Bug(
         "delete an image that may be all that is left",
-        CHECKPOINT,
-        "            if self._whole_header(self._hypervisor.storage.facts(self.plan.memory_path)) is not None:\n",
+        CAPTURE,
+        "            if self._whole_header(self._hypervisor.storage.facts(self._plan.memory_path)) is not None:\n",
         "            if False:\n",
         (FOREIGN, KILLED_CHECKPOINT),
     ),
@@ -357,7 +358,7 @@ BUGS = (
     Bug(
         "run the emulator that an image names",
         FILES,
-        "            or _xml_problem(checkpoint.domain_xml, saveimage.domain_xml(head))\n",
+        "            or _xml_problem(checkpoint.origin.domain_xml, saveimage.domain_xml(head))\n",
         "",
         ("tests/unit/test_planning_files.py", VERIFY),
     ),
@@ -506,7 +507,7 @@ BUGS = (
     Bug(
         "prune what was protected meanwhile",
         DELETE,
-        " or (plan.sparing and checkpoint and checkpoint.protected)",
+        " or (plan.sparing and checkpoint and checkpoint.labels.protected)",
         "",
         ("tests/story/test_retention.py", "tests/unit/test_coordinator.py"),
     ),
