@@ -44,7 +44,6 @@ PULLED = tuple(
 MAKING = "orchestrator/store/workspace.py"
 REWIND = "orchestrator/operations/shared/rewind.py"
 CHECKPOINT = "orchestrator/operations/checkpoint/story.py"
-CAPTURE = "orchestrator/operations/checkpoint/capture/save.py"
 ROLLBACK = "orchestrator/operations/rollback/story.py"
 DELETE = "orchestrator/operations/delete/story.py"
 COLLAPSE = "orchestrator/operations/collapse/story.py"
@@ -111,18 +110,18 @@ BUGS = (
         "commit before the persistent repoint",
         CHECKPOINT,
         """\
-            *repointed,
+            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
             Step("committed", self._commit, self._is_committed, nothing),
 """,
         """\
             Step("committed", self._commit, self._is_committed, nothing),
-            *repointed,
+            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
 """,
         (ORDER_OF_CHECKPOINT,),
     ),
     Bug(
         "commit before the image is whole",
-        CAPTURE,
+        CHECKPOINT,
         "return header if image.physical > saveimage.HEADER_LENGTH + header.data_length else None",
         "return header",
         (CUT_IMAGE,),
@@ -314,15 +313,15 @@ BUGS = (
     ),
     Bug(
         "pair an image with disks that were written to since",
-        CAPTURE,
+        CHECKPOINT,
         "        if ran:\n",
         "        if False:\n",
         (FOREIGN,),
     ),
     Bug(
         "delete an image that may be all that is left",
-        CAPTURE,
-        "            if self._whole_header(self._hypervisor.storage.facts(self._plan.memory_path)) is not None:\n",
+        CHECKPOINT,
+        "            if self._whole_header(self._hypervisor.storage.facts(self.plan.memory_path)) is not None:\n",
         "            if False:\n",
         (FOREIGN, KILLED_CHECKPOINT),
     ),
@@ -358,7 +357,7 @@ BUGS = (
     Bug(
         "run the emulator that an image names",
         FILES,
-        "            or _xml_problem(checkpoint.origin.domain_xml, saveimage.domain_xml(head))\n",
+        "            or _xml_problem(checkpoint.domain_xml, saveimage.domain_xml(head))\n",
         "",
         ("tests/unit/test_planning_files.py", VERIFY),
     ),
@@ -507,7 +506,7 @@ BUGS = (
     Bug(
         "prune what was protected meanwhile",
         DELETE,
-        " or (plan.sparing and checkpoint and checkpoint.labels.protected)",
+        " or (plan.sparing and checkpoint and checkpoint.protected)",
         "",
         ("tests/story/test_retention.py", "tests/unit/test_coordinator.py"),
     ),
