@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
-from orchestrator.catalog import SqlCatalog
+from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.catalog.database import Database
-from orchestrator.catalog.leases import LeaseTimes
 from orchestrator.model import (
     ArtifactKind,
     CaptureMode,
@@ -74,27 +73,37 @@ INSERT INTO head_disk VALUES ('h', 'd', 'vda', 5), ('h', 'd', 'vdb', 6)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    """Of the schema before, with all those rows."""
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "sqlite":
-        database = Database(f"sqlite:///{tmp_path}/catalog.db", foreign_keys=False)
-        database.make_file()
-        yield from _filled(database)
+        yield f"sqlite:///{tmp_path}/catalog.db"
         return
     binaries = postgresql.programs()
     if binaries is None:
         pytest.skip("this machine has no PostgreSQL: apt-get install postgresql")
     with postgresql.server(binaries) as url:
-        yield from _filled(Database(url))
+        yield url
 
 
-def _filled(database: Database) -> Iterator[Database]:
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    """Of the schema before, with all those rows."""
+    database = Database(url, foreign_keys=False)
+    database.make_file()
     go_to(database, "0004")
     with database.write() as session:
         for statement in ROWS.split(";\n"):
             session.execute(text(statement.replace(":", r"\:")))
     yield database
     database.close()
+
+
+@pytest.fixture
+def catalog(url: str, database: Database) -> Iterator[SqlCatalog]:
+    """The same, upgraded."""
+    go_to(database, "0005")
+    catalog = open_catalog(url, HOST)
+    yield catalog
+    catalog.close_connection()
 
 
 def rows_of(database: Database) -> dict[str, list[str]]:
@@ -116,10 +125,7 @@ def _checkpoint(catalog: SqlCatalog, name: str) -> Checkpoint:
     return found
 
 
-def test_everything_is_there_after_an_upgrade(database: Database) -> None:
-    go_to(database, "0005")
-    catalog = SqlCatalog(database, HOST, LeaseTimes())
-
+def test_everything_is_there_after_an_upgrade(catalog: SqlCatalog) -> None:
     first, second = _checkpoint(catalog, "first"), _checkpoint(catalog, "second")
     assert [(each.id, each.operation_id, each.directory) for each in (first, second)] == [
         ("a", "a", "/s/d/a"),
@@ -163,10 +169,7 @@ def test_everything_is_there_after_an_upgrade(database: Database) -> None:
     assert (going.state, going.layers) == (CheckpointState.DELETING, {})
 
 
-def test_every_layer_knows_what_it_is_after_an_upgrade(database: Database) -> None:
-    go_to(database, "0005")
-    catalog = SqlCatalog(database, HOST, LeaseTimes())
-
+def test_every_layer_knows_what_it_is_after_an_upgrade(catalog: SqlCatalog) -> None:
     def layer(path: str) -> Layer:
         found = catalog.layer(path)
         assert found is not None
@@ -180,10 +183,7 @@ def test_every_layer_knows_what_it_is_after_an_upgrade(database: Database) -> No
     assert catalog.chain("/s/d/b/vdb.qcow2").paths == ("/s/d/b/vdb.qcow2", "/s/d/a/vdb.qcow2", "/dev/vg/data")
 
 
-def test_lists_and_questions_about_files_work_after_an_upgrade(database: Database) -> None:
-    go_to(database, "0005")
-    catalog = SqlCatalog(database, HOST, LeaseTimes())
-
+def test_lists_and_questions_about_files_work_after_an_upgrade(catalog: SqlCatalog) -> None:
     assert [(each.name, each.state, each.memory_bytes) for each in catalog.summaries("d")] == [
         ("first", "ready", 5),
         ("second", "damaged", 6),
