@@ -87,11 +87,11 @@ def is_plain(path: str) -> bool:
 
 def is_made_by(path: object, domain_uuid: str, operation_id: str) -> bool:
     """Whether a path is where that operation would have put a file, in whatever store it was."""
-    if not isinstance(path, str) or not path.startswith("/") or normpath(path) != path:
+    if not isinstance(path, str) or not is_plain(path):
         return False
     return path.split("/")[-3:-1] == [domain_uuid, operation_id]
 
 
 def is_directory_of(path: object, domain_uuid: str, operation_id: str) -> bool:
     """Whether a path is where that operation would have made its directory."""
-    return isinstance(path, str) and is_made_by(manifest_path(path), domain_uuid, operation_id)
+    return isinstance(path, str) and is_plain(path) and is_made_by(manifest_path(path), domain_uuid, operation_id)

@@ -144,7 +144,13 @@ def test_rows_survive_going_up_and_down(database: Database) -> None:
         assert session.scalar(text("SELECT name FROM checkpoint WHERE damage IS NULL")) == "clean"
         assert session.execute(text("SELECT expires, protected FROM checkpoint")).all() == [(None, 0)]
         assert session.execute(text("SELECT checkpoint_id, kept_id FROM head")).all() == [("c", None)]
-        assert session.scalar(text("SELECT layer_id FROM checkpoint_disk")) == 7  # no cascade from the rebuilt table
+        artifacts = text("SELECT position, kind, path, layer_id FROM artifact ORDER BY position")
+        assert session.execute(artifacts).all() == [
+            (0, "memory", "/store/d/c/memory.save", None),
+            (1, "disk", "/base", 7),  # no cascade from the rebuilt table
+        ]
+        assert session.execute(text("SELECT operation_id, directory FROM checkpoint")).all() == [("c", "/store/d/c")]
+        assert session.execute(text("SELECT id, kind FROM layer ORDER BY id")).all() == [(7, "file"), (8, "file")]
         assert session.execute(text("PRAGMA foreign_key_check")).all() == []
     go_to(database, "0001")
 

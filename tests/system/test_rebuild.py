@@ -136,8 +136,5 @@ def manifests(box: Box) -> list[dict[str, str]]:
     """Checkpoint and memory image of each directory that has one."""
     text = box.run_inside("sh", "-c", f"for f in {STORE}/*/*/manifest.json; do cat $f; printf '\\036'; done").stdout
     found = [json.loads(part) for part in text.split("\x1e") if part.strip()]
-    return [
-        {"checkpoint": each["record"]["checkpoint"]["name"], "memory": each["record"]["checkpoint"]["memory"]["path"]}
-        for each in found
-        if each["record"]
-    ]
+    recorded = [each["record"]["checkpoint"] for each in found if each["record"]]
+    return [{"checkpoint": each["labels"]["name"], "memory": each["memory"]["path"]} for each in recorded]
