@@ -83,6 +83,15 @@ def test_rebuild_damaged_store_tells_what_is_left_out(run: Run, station: Worksta
     assert (headless, whole) == ("web01 stands on none of its checkpoints: roll it back to one", WHOLE)
 
 
+def test_rebuild_one_checkpoint_is_told_in_the_singular(run: Run, station: Workstation) -> None:
+    files = station.world.files
+    for path in [path for path in files.files if path.startswith(f"{STORE}/{station.machine().uuid}/")]:
+        files.remove(path)
+    del station.world.machines[station.machine().uuid]
+    station.catalog.unlink()
+    assert run("catalog", "rebuild").out == "catalog rebuilt: 1 checkpoint of db\n"
+
+
 def test_rebuild_empty_store_tells_so(run: Run, station: Workstation) -> None:
     station.world = World()
     station.catalog.unlink()

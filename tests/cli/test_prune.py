@@ -53,8 +53,9 @@ def test_prune_all_decides_for_each_domain_by_itself(run: Run) -> None:
 def scattered(run: Run, station: Workstation) -> None:
     """Each in a month of its own, with a tag; one has expired."""
     assert run("edit", "web01", "patched", "--tag", "x", "--expires", "1m").code == 0
+    assert run("checkpoint", "web01", "new").code == 0
     now = datetime.now(UTC)
-    for number, name in enumerate(["before-test", "experiment-2", "experiment", "base", "patched"]):
+    for number, name in enumerate(["new", "before-test", "experiment-2", "experiment", "base", "patched"]):
         created = now - timedelta(days=40 * number)
         station.sql(
             "UPDATE checkpoint SET created = ? WHERE name = ?", created.isoformat(timespec="microseconds"), name
@@ -72,12 +73,12 @@ def reasons(run: Run, *options: str) -> dict[str, list[str]]:
 
 @pytest.mark.usefixtures("scattered")
 def test_prune_every_rule_keeps_as_many_as_its_option_says(run: Run) -> None:
-    options = "--keep-last 4 --keep-hourly 1 --keep-daily 2 --keep-weekly 3 --keep-monthly 1 --keep-within 2w --expired"
+    options = "--keep-last 5 --keep-hourly 1 --keep-daily 2 --keep-weekly 3 --keep-monthly 4 --keep-within 2w --expired"
     found = reasons(run, *options.split(), "--keep-tag", "base", "--keep-tag", "x")
     told = [reason for own in found.values() for reason in own]
     dated = Counter(reason.split()[0] for reason in told)
-    assert [dated[rule] for rule in ("last", "hourly", "daily", "weekly", "monthly")] == [4, 1, 2, 3, 1]
-    assert [name for name, own in found.items() if "within 2w" in own] == ["before-test"]
+    assert [dated[rule] for rule in ("last", "hourly", "daily", "weekly", "monthly")] == [5, 1, 2, 3, 4]
+    assert [name for name, own in found.items() if "within 2w" in own] == ["new"]
     assert "tag x" in found["experiment-2"] and "tag base" in found["base"]
     assert found["patched"] == ["expired 5 hours ago"]
 
@@ -88,14 +89,16 @@ def test_prune_option_overrides_the_configured_rule_of_its_name_only(run: Run, s
     station.configure(f'catalog = "sqlite:///{station.catalog}"\n[store]\npath = "/store"\n{rules}')
     here = "you are here"
     assert reasons(run) == {
-        "before-test": [here, "last 1 of 3", "within 3d"],
-        "experiment-2": ["last 2 of 3"],
-        "experiment": ["last 3 of 3"],
+        "new": [here, "last 1 of 3", "within 3d"],
+        "before-test": ["last 2 of 3"],
+        "experiment-2": ["last 3 of 3"],
+        "experiment": ["no rule keeps it"],
         "base": ["tag base"],
         "patched": ["expired 5 hours ago"],
     }
     assert reasons(run, "--keep-last", "0", "--keep-tag", "x", "--no-expired") == {
-        "before-test": [here, "within 3d"],
+        "new": [here, "within 3d"],
+        "before-test": ["no rule keeps it"],
         "experiment-2": ["tag x"],
         "experiment": ["no rule keeps it"],
         "base": ["no rule keeps it"],
