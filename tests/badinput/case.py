@@ -6,15 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from .bench import Bench
+from tests.workstation import Workstation
 
-Provocation: TypeAlias = Callable[[Bench], object]
+Provocation: TypeAlias = Callable[[Workstation], object]
 
 FAILED, USAGE, ENVIRONMENT, BUSY, INTEGRITY, REFUSED, UNFINISHED = 1, 2, 3, 4, 5, 6, 7
 """Exit codes."""
 
 
-def nothing(bench: Bench) -> None:
+def nothing(station: Workstation) -> None:
     """The arguments alone are bad."""
 
 

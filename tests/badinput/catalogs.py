@@ -14,8 +14,8 @@ import msgspec
 from orchestrator.errors import HypervisorError
 from orchestrator.model import Host
 from orchestrator.operations.delete.plan import DeletePlan
+from tests.workstation import Workstation
 
-from .bench import Bench
 from .case import ENVIRONMENT, FAILED, INTEGRITY, REFUSED, USAGE, Case, Elsewhere, Provocation, Row, Unconcerned
 
 CHECKPOINT = ("checkpoint", "web01", "new")
@@ -27,20 +27,20 @@ LIST = ("list",)
 
 
 def file_of(content: bytes) -> Provocation:
-    return lambda bench: bench.catalog.write_bytes(content)
+    return lambda station: station.catalog.write_bytes(content)
 
 
 def edited(edit: Callable[[bytes], bytes]) -> Provocation:
-    return lambda bench: bench.catalog.write_bytes(edit(bench.catalog.read_bytes()))
+    return lambda station: station.catalog.write_bytes(edit(station.catalog.read_bytes()))
 
 
-def of_something_else(bench: Bench) -> None:
-    bench.catalog.unlink()
-    bench.sql("CREATE TABLE bookmarks (url TEXT)")
+def of_something_else(station: Workstation) -> None:
+    station.catalog.unlink()
+    station.sql("CREATE TABLE bookmarks (url TEXT)")
 
 
 def of_version(revision: str) -> Provocation:
-    return lambda bench: bench.sql("UPDATE alembic_version SET version_num = ?", revision)
+    return lambda station: station.sql("UPDATE alembic_version SET version_num = ?", revision)
 
 
 FILES: tuple[tuple[str, Provocation, str], ...] = (
@@ -58,7 +58,7 @@ FILES: tuple[tuple[str, Provocation, str], ...] = (
 
 def row(statement: str, *values: object) -> Provocation:
     """A change of rows by somebody who may write to the file. No foreign key is checked."""
-    return lambda bench: bench.sql(statement, *values)
+    return lambda station: station.sql(statement, *values)
 
 
 MISPLACED = "is not where snapctl puts a file"
@@ -161,19 +161,19 @@ FOREIGN_PLAN = msgspec.json.encode(
 def unfinished(plan: str) -> Provocation:
     """A deletion that a crash left, with that plan; CHECKPOINT in it stands for the id of one of web01's."""
 
-    def provoke(bench: Bench) -> None:
-        ((checkpoint,),) = bench.sql("SELECT id FROM checkpoint WHERE name = 'work'")
-        bench.sql(
+    def provoke(station: Workstation) -> None:
+        ((checkpoint,),) = station.sql("SELECT id FROM checkpoint WHERE name = 'work'")
+        station.sql(
             "INSERT INTO operation (id, kind, host_uuid, state, version, token, owner_user, owner_host, owner_boot_id,"
             " owner_pid, owner_pid_start, opened, lease_until) SELECT 'left', 'delete', host_uuid, 'open', version, 1,"
             " owner_user, owner_host, owner_boot_id, owner_pid, owner_pid_start, opened, opened"
             " FROM operation ORDER BY opened LIMIT 1"
         )
-        bench.sql(
+        station.sql(
             "INSERT INTO operation_member (operation_id, domain_uuid, host_uuid, position, open, step, completed, plan,"
             " results) SELECT 'left', domain_uuid, host_uuid, 0, 1, '', '[]', ?, '{}'"
             " FROM operation_member ORDER BY rowid LIMIT 1",
-            plan.replace("CHECKPOINT", checkpoint).replace("DOMAIN", bench.machine().uuid),
+            plan.replace("CHECKPOINT", checkpoint).replace("DOMAIN", station.machine().uuid),
         )
 
     return provoke
@@ -182,66 +182,66 @@ def unfinished(plan: str) -> Provocation:
 # --------------------------------------------------------------------------- an old one
 
 
-def older_copy(change: Callable[[Bench], object]) -> Provocation:
+def older_copy(change: Callable[[Workstation], object]) -> Provocation:
     """The catalog as it was before a change that the hypervisor has seen."""
 
-    def provoke(bench: Bench) -> None:
-        old = bench.catalog.read_bytes()
-        change(bench)
-        bench.changes.clear()
-        bench.catalog.write_bytes(old)
+    def provoke(station: Workstation) -> None:
+        old = station.catalog.read_bytes()
+        change(station)
+        station.changes.clear()
+        station.catalog.write_bytes(old)
 
     return provoke
 
 
-def one_more(bench: Bench) -> None:
+def one_more(station: Workstation) -> None:
     """work is rolled back to and `more` is made on it, so that the guest's disks stand on work's layers."""
-    with bench.session() as session:
+    with station.session() as session:
         session.rollback("web01", "work")
         session.checkpoint("web01", "more")
 
 
-def one_more_and_off(bench: Bench) -> None:
-    one_more(bench)
-    bench.guest().shut_down()
+def one_more_and_off(station: Workstation) -> None:
+    one_more(station)
+    station.guest().shut_down()
 
 
-def copied_alive(bench: Bench) -> None:
+def copied_alive(station: Workstation) -> None:
     """What `cp` makes of a catalog in use: the file without its log, where the last transactions are."""
-    copy = bench.home / "copy.sqlite"
-    with closing(sqlite3.connect(bench.catalog)) as reader:
+    copy = station.home / "copy.sqlite"
+    with closing(sqlite3.connect(station.catalog)) as reader:
         reader.execute("PRAGMA wal_autocheckpoint = 0")
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM checkpoint")
-        one_more(bench)
-        shutil.copyfile(bench.catalog, copy)
-    bench.changes.clear()
-    copy.replace(bench.catalog)
+        one_more(station)
+        shutil.copyfile(station.catalog, copy)
+    station.changes.clear()
+    copy.replace(station.catalog)
 
 
 # --------------------------------------------------------------------------- what the system lacks
 
 
-def no_space(bench: Bench) -> None:
-    bench.world.files.free = 1 << 20
+def no_space(station: Workstation) -> None:
+    station.world.files.free = 1 << 20
 
 
 def daemon_says(problem: str) -> Provocation:
     """The daemon's mkdir fails."""
 
-    def provoke(bench: Bench) -> None:
+    def provoke(station: Workstation) -> None:
         def fail(path: str) -> None:
             raise HypervisorError(f"cannot create path '{path}': {problem}")
 
-        bench.world.files.make_directory = fail  # type: ignore[method-assign]
+        station.world.files.make_directory = fail  # type: ignore[method-assign]
 
     return provoke
 
 
-def no_room_for_the_journal(bench: Bench) -> None:
+def no_room_for_the_journal(station: Workstation) -> None:
     """No file of this process may grow beyond 16 KiB: there is no room for what SQLite writes beside the catalog."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    bench.ending.callback(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
+    station.ending.callback(resource.setrlimit, resource.RLIMIT_FSIZE, limits)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16384, limits[1]))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .bench import Bench
+from tests.workstation import Workstation
+
 from .case import ENVIRONMENT, USAGE, Case, Elsewhere, Provocation, Row, Unconcerned
 
 FILE = "bad.toml"
@@ -10,16 +11,16 @@ LIST = ("--config", FILE, "list")
 
 
 def holding(content: str | bytes, mode: int = 0o600) -> Provocation:
-    def provoke(bench: Bench) -> None:
-        file = bench.home / FILE
+    def provoke(station: Workstation) -> None:
+        file = station.home / FILE
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
         file.chmod(mode)
 
     return provoke
 
 
-def a_directory(bench: Bench) -> None:
-    (bench.home / FILE).mkdir()
+def a_directory(station: Workstation) -> None:
+    (station.home / FILE).mkdir()
 
 
 BAD: tuple[tuple[int, str, str, str | bytes], ...] = (

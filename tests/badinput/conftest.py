@@ -1,4 +1,4 @@
-"""A bench for each bad input, away from this machine's configuration."""
+"""A workstation for each bad input, away from this machine's configuration."""
 
 from __future__ import annotations
 
@@ -7,23 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import settings
+from tests.workstation import Workstation, live_in
 
-from .bench import Bench
+from .prepared import prepared
 
 
 @pytest.fixture(scope="session")
-def original(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench.prepared(tmp_path_factory.mktemp("badinput"))
+def original(tmp_path_factory: pytest.TempPathFactory) -> Workstation:
+    return prepared(tmp_path_factory.mktemp("badinput"))
 
 
 @pytest.fixture
-def bench(original: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    for name in ("SNAPCTL_URI", "LIBVIRT_DEFAULT_URI"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(settings, "SYSTEM_CONFIG", tmp_path / "etc" / "snapctl.toml")
+def station(original: Workstation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workstation]:
+    live_in(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     copied = original.copied(tmp_path)
     with copied.ending:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
 
-from .bench import Bench
+from tests.workstation import Workstation
+
 from .case import ENVIRONMENT, USAGE, Case, Elsewhere, Provocation, Row
 
 SOCKET = "daemon.sock"
@@ -39,15 +40,15 @@ REFUSED: tuple[tuple[int, str, str, str], ...] = (
 """Never connected to."""
 
 
-def a_directory(bench: Bench) -> None:
-    (bench.home / SOCKET).mkdir()
+def a_directory(station: Workstation) -> None:
+    (station.home / SOCKET).mkdir()
 
 
-def a_plain_file(bench: Bench) -> None:
-    (bench.home / SOCKET).write_bytes(b"")
+def a_plain_file(station: Workstation) -> None:
+    (station.home / SOCKET).write_bytes(b"")
 
 
-def nobody_listens(bench: Bench) -> None:
+def nobody_listens(station: Workstation) -> None:
     with socket.socket(socket.AF_UNIX) as left_behind:
         left_behind.bind(SOCKET)
 
@@ -55,13 +56,13 @@ def nobody_listens(bench: Bench) -> None:
 def somebody_who(answers: Callable[[socket.socket], None]) -> Provocation:
     """Somebody takes every call, does that, and hangs up."""
 
-    def provoke(bench: Bench) -> None:
-        listening = bench.ending.enter_context(socket.socket(socket.AF_UNIX))
+    def provoke(station: Workstation) -> None:
+        listening = station.ending.enter_context(socket.socket(socket.AF_UNIX))
         listening.bind(SOCKET)
         listening.listen()
-        bench.ending.callback(listening.shutdown, socket.SHUT_RDWR)
+        station.ending.callback(listening.shutdown, socket.SHUT_RDWR)
         Thread(target=_answer_all, args=(listening, answers), daemon=True).start()
-        bench.configure(f"[connection]\ntimeout_s = {PATIENCE}\n")
+        station.configure(f"[connection]\ntimeout_s = {PATIENCE}\n")
 
     return provoke
 
@@ -118,7 +119,7 @@ def _unreachable(
     )
 
 
-def _nothing(bench: Bench) -> None:
+def _nothing(station: Workstation) -> None:
     assert not os.path.exists(SOCKET)
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from tests.twin import qcow2
 from tests.twin.world import CAPACITY, IMAGES
+from tests.workstation import Workstation
 
-from .bench import Bench
 from .case import INTEGRITY, REFUSED, Case, Elsewhere, Provocation, Row
 
 TOP = f"{IMAGES}/web03-vda.qcow2"
@@ -63,22 +63,22 @@ CUT: tuple[tuple[int, str, Edit, str], ...] = (
 
 def of_a_guest(edit: Edit) -> Provocation:
     """The disk that web03 brings to its first checkpoint."""
-    return lambda bench: _spoil(bench, TOP, edit)
+    return lambda station: _spoil(station, TOP, edit)
 
 
 def of_a_checkpoint(edit: Edit) -> Provocation:
     """A frozen layer; its time of last change is set back."""
-    return lambda bench: _spoil(bench, bench.layer(), edit)
+    return lambda station: _spoil(station, station.layer(), edit)
 
 
-def _spoil(bench: Bench, path: str, edit: Edit) -> None:
-    image = bench.world.files.image(path)
-    bench.forge(path, edit(image.bytes(), image.backing or ""))
+def _spoil(station: Workstation, path: str, edit: Edit) -> None:
+    image = station.world.files.image(path)
+    station.forge(path, edit(image.bytes(), image.backing or ""))
 
 
-def without_its_base(bench: Bench) -> None:
-    bench.guest().shut_down()
-    bench.world.files.remove(f"{IMAGES}/web01-vda.qcow2")
+def without_its_base(station: Workstation) -> None:
+    station.guest().shut_down()
+    station.world.files.remove(f"{IMAGES}/web01-vda.qcow2")
 
 
 CASES: tuple[Row, ...] = (

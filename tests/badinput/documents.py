@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.formats import saveimage, xmltree
+from tests.workstation import Workstation
 
-from .bench import Bench
 from .case import ENVIRONMENT, INTEGRITY, Case, Elsewhere, Provocation, Row
 
 LAUGHS = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 10))
@@ -45,8 +45,8 @@ HOSTILE: tuple[tuple[int, str, str, str], ...] = (
 
 
 def told_by_the_hypervisor(xml: str) -> Provocation:
-    def provoke(bench: Bench) -> None:
-        bench.machine().running_xml = xml
+    def provoke(station: Workstation) -> None:
+        station.machine().running_xml = xml
 
     return provoke
 
@@ -54,27 +54,27 @@ def told_by_the_hypervisor(xml: str) -> Provocation:
 def in_the_image(xml: str) -> Provocation:
     """In the place of the XML in the memory image, of the same length."""
 
-    def provoke(bench: Bench) -> None:
-        image = bench.content(bench.memory())
+    def provoke(station: Workstation) -> None:
+        image = station.content(station.memory())
         header = saveimage.parse_header(image)
         data = xml.encode()[: header.data_length - 1].ljust(header.data_length, b"\0")
         end = saveimage.HEADER_LENGTH + header.data_length
-        bench.forge(bench.memory(), image[: saveimage.HEADER_LENGTH] + data + image[end:])
+        station.forge(station.memory(), image[: saveimage.HEADER_LENGTH] + data + image[end:])
 
     return provoke
 
 
 def in_the_catalog(xml: str) -> Provocation:
-    def provoke(bench: Bench) -> None:
-        bench.sql("UPDATE checkpoint_document SET domain_xml = ?", xml)
+    def provoke(station: Workstation) -> None:
+        station.sql("UPDATE checkpoint_document SET domain_xml = ?", xml)
 
     return provoke
 
 
-def with_other_memory(bench: Bench) -> None:
+def with_other_memory(station: Workstation) -> None:
     """An image whose guest is to have another amount of memory."""
-    image = bench.content(bench.memory())
-    bench.forge(bench.memory(), image.replace(b"131072", b"131073"))
+    image = station.content(station.memory())
+    station.forge(station.memory(), image.replace(b"131072", b"131073"))
 
 
 CASES: tuple[Row, ...] = (

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from orchestrator.formats import saveimage
 from orchestrator.formats.saveimage import HEADER_LENGTH
+from tests.workstation import Workstation
 
-from .bench import Bench
 from .case import INTEGRITY, Case, Elsewhere, Provocation, Row
 
 ROLLBACK = ("rollback", "web01", "work", "-y")
@@ -17,11 +17,11 @@ Edit = Callable[[bytes], bytes]
 def edited(edit: Edit) -> Provocation:
     """Somebody had the image, and set its time of last change back."""
 
-    def provoke(bench: Bench) -> None:
-        before = bench.content(bench.memory())
+    def provoke(station: Workstation) -> None:
+        before = station.content(station.memory())
         after = edit(before)
         assert after != before
-        bench.forge(bench.memory(), after)
+        station.forge(station.memory(), after)
 
     return provoke
 
@@ -58,24 +58,24 @@ def in_the_padding(image: bytes) -> bytes:
     return bit_at(image.index(b"\0" * 64, 1000) + 8)(image)
 
 
-def of_another_domain(bench: Bench) -> None:
-    bench.forge(bench.memory(), bench.content(bench.memory("its")))
+def of_another_domain(station: Workstation) -> None:
+    station.forge(station.memory(), station.content(station.memory("its")))
 
 
-def of_another_domain_at_length(bench: Bench) -> None:
+def of_another_domain_at_length(station: Workstation) -> None:
     """As long as the image whose place it takes, and with its header."""
-    own, other = bench.content(bench.memory()), bench.content(bench.memory("its"))
+    own, other = station.content(station.memory()), station.content(station.memory("its"))
     length = len(own) - HEADER_LENGTH
-    bench.forge(bench.memory(), own[:HEADER_LENGTH] + other[HEADER_LENGTH:].ljust(length, b"\0")[:length])
+    station.forge(station.memory(), own[:HEADER_LENGTH] + other[HEADER_LENGTH:].ljust(length, b"\0")[:length])
 
 
-def of_another_checkpoint(bench: Bench) -> None:
-    own, other = bench.content(bench.memory()), bench.content(bench.memory("other"))
-    bench.forge(bench.memory(), other.ljust(len(own), b"\0")[: len(own)])
+def of_another_checkpoint(station: Workstation) -> None:
+    own, other = station.content(station.memory()), station.content(station.memory("other"))
+    station.forge(station.memory(), other.ljust(len(own), b"\0")[: len(own)])
 
 
-def missing(bench: Bench) -> None:
-    bench.world.files.remove(bench.memory())
+def missing(station: Workstation) -> None:
+    station.world.files.remove(station.memory())
 
 
 QUICK: tuple[tuple[int, str, Edit, str], ...] = (

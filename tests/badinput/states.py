@@ -12,80 +12,81 @@ from tests.twin.files import Image
 from tests.twin.machine import Job
 from tests.twin.world import CAPACITY, IMAGES
 from tests.twin.xml import domain_xml
+from tests.workstation import Workstation
 
-from .bench import BASE, Bench
 from .case import BUSY, FAILED, REFUSED, Case, Elsewhere, Provocation, Row
+from .prepared import BASE
 
 CHECKPOINT = ("checkpoint", "web01", "new")
 ROLLBACK = ("rollback", "web01", "work", "-y")
 
 
 def in_state(state: GuestState) -> Provocation:
-    def provoke(bench: Bench) -> None:
-        bench.machine().state = state
+    def provoke(station: Workstation) -> None:
+        station.machine().state = state
 
     return provoke
 
 
-def shut_down(bench: Bench) -> None:
-    bench.guest().shut_down()
+def shut_down(station: Workstation) -> None:
+    station.guest().shut_down()
 
 
 def with_job(name: str) -> Provocation:
-    def provoke(bench: Bench) -> None:
-        bench.machine().job = Job(name, "/tmp/image", GuestState.RUNNING)
+    def provoke(station: Workstation) -> None:
+        station.machine().job = Job(name, "/tmp/image", GuestState.RUNNING)
 
     return provoke
 
 
-def with_block_job(bench: Bench) -> None:
-    bench.machine().block_jobs = ("vdb",)
+def with_block_job(station: Workstation) -> None:
+    station.machine().block_jobs = ("vdb",)
 
 
-def with_managed_save(bench: Bench) -> None:
-    bench.machine().managed_save = True
+def with_managed_save(station: Workstation) -> None:
+    station.machine().managed_save = True
 
 
-def with_snapshot(bench: Bench) -> None:
-    bench.machine().libvirt_snapshots = ("theirs",)
+def with_snapshot(station: Workstation) -> None:
+    station.machine().libvirt_snapshots = ("theirs",)
 
 
-def with_bitmaps(bench: Bench) -> None:
-    bench.machine().libvirt_checkpoints = ("theirs",)
+def with_bitmaps(station: Workstation) -> None:
+    station.machine().libvirt_checkpoints = ("theirs",)
 
 
-def namesake(bench: Bench) -> None:
+def namesake(station: Workstation) -> None:
     """Somebody deleted web01 and made another one."""
-    bench.guest().shut_down()
-    del bench.world.machines[bench.machine().uuid]
-    bench.world.add("web01").start()
+    station.guest().shut_down()
+    del station.world.machines[station.machine().uuid]
+    station.world.add("web01").start()
 
 
-def undefined(bench: Bench) -> None:
-    bench.guest().shut_down()
-    del bench.world.machines[bench.machine().uuid]
+def undefined(station: Workstation) -> None:
+    station.guest().shut_down()
+    del station.world.machines[station.machine().uuid]
 
 
-def renamed(bench: Bench) -> None:
-    machine = bench.machine()
-    bench.guest().shut_down()
+def renamed(station: Workstation) -> None:
+    machine = station.machine()
+    station.guest().shut_down()
     machine.name, machine.persistent_xml = "web99", (machine.persistent_xml or "").replace(">web01<", ">web99<")
 
 
 def on_disks(edit: Callable[[list[Disk]], list[Disk]], *, running: bool = True, machine: str = "web01") -> Provocation:
     """Other disks from the next start on; `running`: and started so."""
 
-    def provoke(bench: Bench) -> None:
-        found = bench.machine(machine)
+    def provoke(station: Workstation) -> None:
+        found = station.machine(machine)
         definition = domainxml.definition(found.persistent_xml or "")
         disks = edit([replace(disk, backing=()) for disk in definition.disks])
         for disk in disks:
-            if disk.path and disk.path not in bench.world.files.files:
-                bench.world.files.put(disk.path, Image(capacity=CAPACITY, format="qcow2"))
+            if disk.path and disk.path not in station.world.files.files:
+                station.world.files.put(disk.path, Image(capacity=CAPACITY, format="qcow2"))
         found.persistent_xml = domain_xml(definition.name, definition.uuid, disks)
         if running:
-            bench.guest(machine).shut_down()
-            bench.guest(machine).start()
+            station.guest(machine).shut_down()
+            station.guest(machine).start()
 
     return provoke
 
@@ -109,23 +110,25 @@ def all_read_only(disks: list[Disk]) -> list[Disk]:
     return [replace(disk, readonly=True) for disk in disks]
 
 
-def shared_with_web02(path: Callable[[Bench], str]) -> Provocation:
+def shared_with_web02(path: Callable[[Workstation], str]) -> Provocation:
     """web02 is to have the same file as its disk, from its next start on."""
 
-    def provoke(bench: Bench) -> None:
-        source = Source(path=path(bench), format="qcow2")
-        on_disks(lambda disks: [replace(disk, source=source) for disk in disks], running=False, machine="web02")(bench)
+    def provoke(station: Workstation) -> None:
+        source = Source(path=path(station), format="qcow2")
+        on_disks(lambda disks: [replace(disk, source=source) for disk in disks], running=False, machine="web02")(
+            station
+        )
 
     return provoke
 
 
-def unsavable(bench: Bench) -> None:
+def unsavable(station: Workstation) -> None:
     """libvirt looks at the devices before it begins, and knows best which of them it can save."""
 
     def refuse(*arguments: object) -> None:
         raise HypervisorError("cannot migrate a domain with <hostdev mode='subsystem' type='mdev'>")
 
-    bench.world.begin_save = refuse  # type: ignore[assignment, method-assign]
+    station.world.begin_save = refuse  # type: ignore[assignment, method-assign]
 
 
 CASES: tuple[Row, ...] = (
@@ -253,7 +256,7 @@ CASES: tuple[Row, ...] = (
         argv=CHECKPOINT,
         code=REFUSED,
         says="web02 has it as its disk vda",
-        provoke=shared_with_web02(lambda bench: bench.machine().tops()["vda"]),
+        provoke=shared_with_web02(lambda station: station.machine().tops()["vda"]),
     ),
     Case(
         number=36,

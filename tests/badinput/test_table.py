@@ -13,10 +13,10 @@ import pytest
 from orchestrator.cli import main
 from orchestrator.errors import LONGEST_LINE
 from orchestrator.ports import Domains, Storage
+from tests.recorder import CHANGING, READING
+from tests.workstation import Workstation
 
-from .bench import Bench
 from .case import FAILED, Case, Elsewhere, Unconcerned
-from .recorder import CHANGING, READING
 from .table import LISTED, TABLE
 
 ROOT = Path(__file__).parents[2]
@@ -31,13 +31,13 @@ LONGEST_TIME = 20.0
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.number} {case.what}".encode("unicode_escape").decode())
-def test_a_bad_input(case: Case, bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
-    case.provoke(bench)
+def test_a_bad_input(case: Case, station: Workstation, capsys: pytest.CaptureFixture[str]) -> None:
+    case.provoke(station)
     legitimate = MARKS if case.marks else JOURNAL if case.code == FAILED else ()
-    before = bench.seen(but=legitimate)
+    before = station.seen(but=legitimate)
     began = monotonic()
 
-    code = main(case.argv, connect=None if case.over_libvirt else bench.connect)
+    code = main(case.argv, connect=None if case.over_libvirt else station.connect)
 
     took = monotonic() - began
     out, err = capsys.readouterr()
@@ -47,12 +47,12 @@ def test_a_bad_input(case: Case, bench: Bench, capsys: pytest.CaptureFixture[str
     assert line.isprintable() and len(line) <= LONGEST_LINE
     assert "hunter2" not in line
     assert out == "" or case.marks  # what a verify found is a result, too
-    assert bench.seen(but=legitimate) == before
-    assert not bench.changes or code == FAILED
+    assert station.seen(but=legitimate) == before
+    assert not station.changes or code == FAILED
     assert took < LONGEST_TIME
 
 
-def test_the_bench_is_sound(bench: Bench) -> None:
+def test_the_bench_is_sound(station: Workstation) -> None:
     """What the table has refused is refused for its one reason: without that all of it works."""
     for argv in (
         ("verify", "--deep"),
@@ -62,11 +62,11 @@ def test_the_bench_is_sound(bench: Bench) -> None:
         ("rollback", "web01", "clean", "-y"),
         ("delete", "web01", "new", "-y"),
     ):
-        bench.changes.clear()
-        before = bench.seen()
-        assert main(argv, connect=bench.connect) == 0
-        assert bool(bench.changes) == (argv[0] != "verify")
-        assert bench.seen() != before
+        station.changes.clear()
+        before = station.seen()
+        assert main(argv, connect=station.connect) == 0
+        assert bool(station.changes) == (argv[0] != "verify")
+        assert station.seen() != before
 
 
 def test_every_call_is_known_for_changing_or_not() -> None:

@@ -1,7 +1,8 @@
-"""Runs the command in this process, on the stand-in, away from this machine's configuration."""
+"""Runs the command in this process, on a copy of the sample, away from this machine's configuration."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any, TypeAlias
 import msgspec
 import pytest
 
-from orchestrator import settings
-from orchestrator.cli import main
+from tests.workstation import Workstation, live_in
 
-from .standin import StandIn, sample
+from .sample import age, sample
+
+SECONDS = re.compile(r"\d+\.\d\d s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,31 +32,46 @@ class Result:
     def error(self) -> Any:
         return msgspec.json.decode(self.err)
 
+    @property
+    def timeless(self) -> str:
+        """stdout with `N s` for each time that something took."""
+        return SECONDS.sub("N s", self.out)
+
 
 Run: TypeAlias = Callable[..., Result]
 
 
+@pytest.fixture(scope="session")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Workstation:
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("cli")
+        live_in(home, patch)
+        return sample(home)
+
+
 @pytest.fixture(autouse=True)
-def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty configuration, data directory and environment; returns the user's configuration file."""
-    for name in ("SNAPCTL_URI", "LIBVIRT_DEFAULT_URI", "COLUMNS"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(settings, "SYSTEM_CONFIG", tmp_path / "etc" / "snapctl.toml")
-    return tmp_path / "config" / "snapctl" / "snapctl.toml"
+def station(original: Workstation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workstation:
+    live_in(tmp_path, monkeypatch)
+    copied = original.copied(tmp_path)
+    age(copied)
+    return copied
 
 
 @pytest.fixture
-def world() -> StandIn:
-    return sample()
-
-
-@pytest.fixture
-def run(world: StandIn, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(station: Workstation, capsys: pytest.CaptureFixture[str]) -> Run:
     def run(*argv: str) -> Result:
-        code = main(argv, connect=world.connect)
+        code = station.main(*argv)
         out, err = capsys.readouterr()
         return Result(code, out, err)
 
     return run
+
+
+def names(run: Run, domain: str = "web01") -> list[str]:
+    """The checkpoints there are."""
+    return [each["name"] for each in run("list", domain, "-o", "json").json]
+
+
+def current(run: Run) -> str:
+    """The checkpoint that web01 stands on."""
+    return next(str(each["name"]) for each in run("list", "web01", "-o", "json").json if each["current"])

@@ -1,76 +1,87 @@
-"""checkpoint, rollback, delete, recover: what they pass on, and what they say."""
+"""checkpoint, rollback, delete, collapse, flatten, recover: what they do, and what they say."""
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from orchestrator.model import After, OperationKind, OperationState, Recovered
+from tests.twin.world import IMAGES
+from tests.workstation import Workstation
 
-from .conftest import Run
-from .standin import StandIn
+from .conftest import Run, current, names
 
-MADE = "web01: checkpoint clean made in 0.84 s (guest stopped for 0.61 s)\n"
-
-
-def current(world: StandIn) -> str:
-    return next(each.name for each in world.list("web01") if each.current)
+MADE = "web01: checkpoint clean made in N s (guest stopped for N s)\n"
+GENERATED = r"\d{8}-\d{6}-[0-9a-f]{8}"
+STEPS = ["prepared", "saved", "repointed", "restored", "committed", "resumed", "hashed", "described"]
+DRY = "this was a dry run: nothing was changed\n"
 
 
-def test_checkpoint_says_what_it_did_on_stdout(run: Run) -> None:
+def test_checkpoint_made_is_told_on_stdout(run: Run, station: Workstation) -> None:
+    station.world.pace = 0.005  # a save and a hash take 50 ms each; the guest stands still for the first
     result = run("checkpoint", "web01", "clean")
-    assert (result.code, result.out, result.err) == (0, MADE, "")
+    assert (result.code, result.timeless, result.err) == (0, MADE, "")
+    took, stopped = map(float, re.findall(r"(\d\.\d\d) s", result.out))
+    assert took - 0.04 > stopped >= 0.05
 
 
-def test_checkpoint_passes_everything_on(run: Run, world: StandIn) -> None:
+def test_checkpoint_all_options_are_passed_on(run: Run, station: Workstation) -> None:
     assert run("checkpoint", "web01", "clean", "-d", "a text", "-t", "one", "-t", "two", "--after", "stop").code == 0
-    made = world.checkpoints[-1]
-    assert (made.name, made.description, made.tags, made.current) == ("clean", "a text", ("one", "two"), True)
-    assert world.afters == [After.STOP]
+    made = run("show", "web01", "clean", "-o", "json").json
+    assert (made["name"], made["description"], made["tags"]) == ("clean", "a text", ["one", "two"])
+    assert (made["current"], station.machine().active) == (True, False)
 
 
-def test_checkpoint_without_a_name_prints_the_one_it_got(run: Run) -> None:
-    assert run("checkpoint", "web01").out.startswith("web01: checkpoint generated-7 made")
+def test_checkpoint_without_a_name_tells_the_generated_one(run: Run) -> None:
+    name = re.match(f"web01: checkpoint ({GENERATED}) made", run("checkpoint", "web01").out)
+    assert name and name[1] == current(run)
 
 
-def test_verbose_adds_the_time_of_each_step(run: Run) -> None:
-    assert run("checkpoint", "web01", "clean", "-v").out == MADE + "  prepared  0.050 s\n  saved     0.350 s\n"
+def test_checkpoint_verbose_adds_the_time_of_each_step(run: Run, station: Workstation) -> None:
+    station.world.pace = 0.005
+    made, *steps = run("checkpoint", "web01", "clean", "-v").out.splitlines()
+    assert made.startswith("web01: checkpoint clean made in ")
+    told = [re.fullmatch(r"  ([a-z]+) +(\d\.\d{3}) s", line) for line in steps]
+    seconds = {each[1]: float(each[2]) for each in told if each}
+    assert sorted(seconds) == sorted(STEPS) and len(steps) == len(STEPS)
+    assert len({len(line) for line in steps}) == 1
+    assert {name for name, took in seconds.items() if took >= 0.05} == {"saved", "hashed"}
 
 
-def test_quiet_leaves_only_the_effect(run: Run, world: StandIn) -> None:
+def test_checkpoint_quiet_says_nothing(run: Run) -> None:
     result = run("checkpoint", "web01", "clean", "-q")
     assert (result.code, result.out, result.err) == (0, "", "")
-    assert current(world) == "clean"
+    assert current(run) == "clean"
 
 
-def test_an_outcome_as_json(run: Run) -> None:
+def test_checkpoint_json_has_the_outcome(run: Run, station: Workstation) -> None:
+    station.world.pace = 0.005
     document = run("-q", "checkpoint", "web01", "clean", "-o", "json").json
     assert (document["operation"], document["domain"], document["checkpoint"]) == ("checkpoint", "web01", "clean")
-    assert (document["duration_s"], document["downtime_s"]) == (0.84, 0.61)
-    assert document["steps"][0] == {"name": "prepared", "seconds": 0.05}
+    assert document["duration_s"] - 0.05 > document["downtime_s"] >= 0.05
+    assert document["steps"][0].keys() == {"name", "seconds"}
+    assert {each["name"]: each["seconds"] for each in document["steps"]}["saved"] >= 0.05
 
 
-def test_what_had_to_be_settled_first_is_a_note(run: Run, world: StandIn) -> None:
-    left = Recovered(
-        operation=OperationKind.ROLLBACK, domain="web01", id="x", state=OperationState.DONE, detail="it had stopped"
-    )
-    world.left.append(left)
+def test_checkpoint_unfinished_operation_is_settled_and_noted(run: Run, station: Workstation) -> None:
+    station.killed("repointed.before", "rollback", "web01", "patched", "-y")
     result = run("checkpoint", "web01", "clean")
-    assert result.out == MADE
-    assert result.err == "web01: unfinished rollback done: it had stopped\n"
+    assert result.timeless == MADE
+    assert result.err == "web01: unfinished rollback done: it had stopped at step repointed\n"
 
 
-@pytest.mark.parametrize("verb", [["checkpoint", "web01", "x"], ["rollback", "web01"], ["delete", "web01", "patched"]])
-def test_a_dry_run_changes_nothing(run: Run, world: StandIn, verb: list[str]) -> None:
-    if verb[0] == "delete":
-        verb = ["delete", "web01", "before-test"]
-    before = world.list()
+@pytest.mark.parametrize(
+    "verb", [["checkpoint", "web01", "x"], ["rollback", "web01"], ["delete", "web01", "before-test"]]
+)
+def test_dry_run_changes_nothing(run: Run, station: Workstation, verb: list[str]) -> None:
+    before = station.seen()
     result = run(*verb, "--dry-run")
-    assert (result.code, world.list()) == (0, before)
+    assert (result.code, station.seen()) == (0, before)
     assert "/memory.save" in result.out
-    assert result.err == "this was a dry run: nothing was changed\n"
+    assert result.err == DRY
 
 
-def test_a_plan_as_json(run: Run) -> None:
+def test_dry_run_json_has_the_plan(run: Run) -> None:
     plan = run("checkpoint", "web01", "x", "--dry-run", "-o", "json")
     assert (plan.json["name"], plan.json["overlays"][0]["target"], plan.err) == ("x", "vda", "")
     assert plan.json["estimated_bytes"] < plan.json["needed_bytes"] < plan.json["free_bytes"]
@@ -83,94 +94,130 @@ def test_a_plan_as_json(run: Run) -> None:
     [
         (["-y"], "before-test", None),
         (["patched", "-y"], "patched", None),
-        (["patched", "--keep-current"], "patched", "generated-7"),
+        (["patched", "--keep-current"], "patched", GENERATED),
         (["patched", "--keep-current", "mine"], "patched", "mine"),
         (["patched", "--keep-current=mine"], "patched", "mine"),
         (["--keep-current", "mine"], "before-test", "mine"),
-        (["--keep-current", "-v", "patched"], "patched", "generated-7"),
+        (["--keep-current", "-v", "patched"], "patched", GENERATED),
     ],
 )
-def test_rollback_and_what_it_keeps(
-    run: Run, world: StandIn, arguments: list[str], target: str, kept: str | None
+def test_rollback_goes_to_the_target_and_keeps_what_it_is_told(
+    run: Run, arguments: list[str], target: str, kept: str | None
 ) -> None:
     document = run("rollback", "web01", *arguments, "-o", "json").json
-    assert (document["checkpoint"], document["kept"], current(world)) == (target, kept, target)
+    assert (document["checkpoint"], current(run)) == (target, target)
+    assert (document["kept"] is None) if kept is None else re.fullmatch(kept, document["kept"])
+    assert names(run)[5:] == [each for each in [document["kept"]] if each]
 
 
-def test_a_target_mistaken_for_the_kept_one_s_name_is_refused(run: Run, world: StandIn) -> None:
+def test_rollback_target_taken_for_the_name_to_keep_exit_6(run: Run) -> None:
     result = run("rollback", "web01", "--keep-current", "patched")
-    assert (result.code, current(world)) == (6, "before-test")
+    assert (result.code, current(run)) == (6, "before-test")
     assert "already has a checkpoint patched" in result.err
 
 
-def test_rollback_says_what_it_kept(run: Run) -> None:
-    said = "web01: rolled back to patched in 0.84 s (guest stopped for 0.61 s); the state before is kept as mine\n"
-    assert run("rollback", "web01", "patched", "--keep-current=mine").out == said
+def test_rollback_keeping_tells_the_name(run: Run) -> None:
+    said = "web01: rolled back to patched in N s (guest stopped for N s); the state before is kept as mine\n"
+    assert run("rollback", "web01", "patched", "--keep-current=mine").timeless == said
 
 
-@pytest.mark.parametrize("after", ["as-saved", "resume", "pause"])
-def test_after_a_rollback(run: Run, world: StandIn, after: str) -> None:
-    run("rollback", "web01", "-y", "--after", after)
-    assert world.afters == [After(after)]
+@pytest.mark.parametrize(
+    ("saved", "after", "becomes"),
+    [
+        ("running", "as-saved", "running"),
+        ("running", "resume", "running"),
+        ("running", "pause", "paused"),
+        ("paused", "as-saved", "paused"),
+        ("paused", "resume", "running"),
+    ],
+)
+def test_rollback_after_says_what_becomes_of_the_guest(
+    run: Run, station: Workstation, saved: str, after: str, becomes: str
+) -> None:
+    guest = station.guest()
+    if saved == "paused":
+        guest.suspend()
+    assert run("checkpoint", "web01", "x").code == 0
+    (guest.resume if saved == "paused" else guest.suspend)()  # its present state is not what counts
+    assert run("rollback", "web01", "-y", "--after", after).code == 0
+    assert guest.machine.state == becomes
 
 
-def test_delete(run: Run, world: StandIn) -> None:
+def test_delete_tells_what_each_freed(run: Run) -> None:
     result = run("delete", "web01", "experiment-2", "experiment", "-y")
-    assert result.out.splitlines() == [
-        "web01: checkpoint experiment-2 deleted in 0.84 s, 95.0 MiB freed",
-        "web01: checkpoint experiment deleted in 0.84 s, 95.0 MiB freed",
+    assert result.timeless.splitlines() == [
+        "web01: checkpoint experiment-2 deleted in N s, 352.0 KiB freed",
+        "web01: checkpoint experiment deleted in N s, 1.6 MiB freed",
     ]
-    assert [each.name for each in world.list("web01")] == ["base", "patched", "before-test"]
+    assert names(run) == ["base", "patched", "before-test"]
 
 
-def test_delete_with_all_that_descends(run: Run, world: StandIn) -> None:
+def test_delete_recursive_takes_all_that_descends(run: Run) -> None:
     assert run("delete", "web01", "experiment", "-r", "-y").code == 0
-    assert world.recursive
+    assert names(run) == ["base", "patched", "before-test"]
 
 
-def test_collapse_tells_what_was_done_and_what_waits(run: Run) -> None:
+@pytest.mark.parametrize("verb", [["rollback", "web01"], ["delete", "web01", "before-test"]])
+def test_destructive_verb_without_terminal_or_yes_exit_2(run: Run, station: Workstation, verb: list[str]) -> None:
+    before = station.seen()
+    result = run(*verb)
+    assert (result.code, result.out, station.seen()) == (2, "", before)
+    assert "no terminal to ask on" in result.err and "-y" in result.err
+    assert not station.settings, "it must refuse before it connects"
+
+
+# --------------------------------------------------------------------------- collapse, flatten
+
+
+@pytest.fixture
+def gaps(run: Run, station: Workstation) -> tuple[str, str]:
+    """The layers of two deleted checkpoints: the one into which the first can be pulled, and one that is in use."""
+    waits = station.layer("before-test")
+    for name in ("experiment", "patched"):
+        assert run("delete", "web01", name, "--no-collapse", "-y").code == 0
+    return station.layer("experiment-2"), waits
+
+
+def test_collapse_tells_what_was_done_and_what_waits(run: Run, gaps: tuple[str, str]) -> None:
+    into, waits = gaps
     result = run("collapse", "web01")
-    assert result.out == "web01: layers pulled into /store/op/vda.qcow2 in 0.84 s\n"
-    assert result.err == "waits: /store/op2/vda.qcow2 is in use; later\n"
+    assert result.timeless == f"web01: layers pulled into {into} in N s\n"
+    assert re.fullmatch(f"waits: {waits} is in use below a disk of web01, which runs; when .*\n", result.err)
 
 
-def test_flatten(run: Run) -> None:
-    assert run("flatten", "web01").out == "web01: /store/op/vda.qcow2 made to stand on nothing in 0.84 s\n"
+def test_flatten_tells_what_was_done(run: Run, station: Workstation) -> None:
+    (top,) = station.machine().tops().values()
+    assert run("flatten", "web01").timeless == f"web01: {top} made to stand on nothing in N s\n"
 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
-def test_a_flatten_with_nothing_to_do_says_so(
-    run: Run, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
-) -> None:
-    for method in ("flatten", "plan_flatten"):
-        monkeypatch.setattr(StandIn, method, lambda *_: [])
+def test_flatten_nothing_to_do_is_noted(run: Run, options: tuple[str, ...]) -> None:
+    assert run("flatten", "web01").code == 0
     result = run("flatten", "web01", *options)
     assert (result.code, result.out) == (0, "")
     assert result.err.endswith("the disks of web01 stand on nothing already\n")
 
 
-@pytest.mark.parametrize("verb", ["collapse", "flatten"])
-def test_a_dry_run_of_either_shows_the_steps(run: Run, verb: str) -> None:
-    result = run(verb, "web01", "--dry-run")
-    assert result.out.splitlines()[0] == "pull up to 4 MiB into /store/op/vda.qcow2, and let it stand on nothing"
+def test_collapse_dry_run_shows_the_steps(run: Run, gaps: tuple[str, str]) -> None:
+    into, _ = gaps
+    result = run("collapse", "web01", "--dry-run")
+    assert result.out.splitlines()[0] == f"pull up to 1 MiB into {into}, and let it stand on {IMAGES}/web01-vda.qcow2"
     assert "dry run" in result.err
 
 
-@pytest.mark.parametrize("verb", [["rollback", "web01"], ["delete", "web01", "before-test"]])
-def test_nothing_is_lost_without_a_yes(run: Run, world: StandIn, verb: list[str]) -> None:
-    before = world.list()
-    result = run(*verb)
-    assert (result.code, result.out, world.list()) == (2, "", before)
-    assert "no terminal to ask on" in result.err and "-y" in result.err
-    assert not world.settings, "it must refuse before it connects"
+def test_flatten_dry_run_shows_the_steps(run: Run, station: Workstation) -> None:
+    (top,) = station.machine().tops().values()
+    result = run("flatten", "web01", "--dry-run")
+    assert result.out.splitlines()[0] == f"pull up to 0 MiB into {top}, and let it stand on nothing"
+    assert "dry run" in result.err
 
 
-def test_recover(run: Run, world: StandIn) -> None:
-    left = Recovered(
-        operation=OperationKind.CHECKPOINT, domain="web01", id="x", state=OperationState.UNDONE, detail="as asked"
-    )
-    world.left.append(left)
-    assert run("recover").out == "web01: unfinished checkpoint undone: as asked\n"
+# --------------------------------------------------------------------------- recover
+
+
+def test_recover_tells_what_was_settled(run: Run, station: Workstation) -> None:
+    station.killed("saved.before", "checkpoint", "web01", "x")
+    assert run("recover").out == "web01: unfinished checkpoint undone: it had stopped at step saved\n"
     again = run("recover")
     assert (again.code, again.out, again.err) == (0, "", "nothing was left unfinished\n")
     assert run("recover", "-o", "json").json == []

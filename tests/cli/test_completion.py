@@ -8,17 +8,17 @@ from orchestrator.cli import COMPLETE_VARIABLE
 from orchestrator.errors import EnvironmentLacks
 from orchestrator.ports import Progress
 from orchestrator.settings import Settings
+from tests.workstation import Workstation
 
 from .conftest import Run
-from .standin import StandIn
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_asks_snapctl_itself(run: Run, world: StandIn, shell: str) -> None:
+def test_completion_script_asks_snapctl(run: Run, station: Workstation, shell: str) -> None:
     result = run("completion", shell)
     assert result.code == 0
     assert f"{COMPLETE_VARIABLE}={shell}_complete" in result.out
-    assert not world.settings
+    assert not station.settings
 
 
 def candidates(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str]:
@@ -51,18 +51,20 @@ def candidates(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> list[str
         ("snapctl pop web01 --dr", ["--dry-run"]),
     ],
 )
-def test_candidates(run: Run, monkeypatch: pytest.MonkeyPatch, line: str, expected: list[str]) -> None:
+def test_completion_gives_candidates(run: Run, monkeypatch: pytest.MonkeyPatch, line: str, expected: list[str]) -> None:
     assert candidates(run, monkeypatch, line) == expected
 
 
-def test_the_options_before_the_verb_count(run: Run, world: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_completion_options_before_the_verb_count(
+    run: Run, station: Workstation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     candidates(run, monkeypatch, "snapctl -c qemu:///session show ")
-    assert world.settings[0].uri == "qemu:///session"
+    assert station.settings[0].uri == "qemu:///session"
 
 
-def test_a_failing_tab_is_silent(run: Run, world: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_completion_no_connection_is_silent(run: Run, station: Workstation, monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(settings: Settings, *, progress: Progress) -> None:
         raise EnvironmentLacks("no hypervisor here")
 
-    monkeypatch.setattr(world, "connect", unreachable)
+    monkeypatch.setattr(station, "connect", unreachable)
     assert candidates(run, monkeypatch, "snapctl show ") == []

@@ -1,46 +1,69 @@
-"""edit, protect, push, pop, undo: what they pass on, what they say, and when they ask; and what list shows of it."""
+"""edit, protect, push, pop, undo: what they do, what they say, and when they ask; and what list shows of it."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from msgspec import UNSET
 
-from orchestrator.operations.edit.plan import Edits
+from tests.workstation import Workstation
 
-from .conftest import Run
-from .standin import StandIn
+from .conftest import Run, current
 
 SLACK = timedelta(minutes=1)
+DRY = "this was a dry run: nothing was changed\n"
+PUSHED = r"push-\d{8}-\d{6}-[0-9a-f]{8}"
+LABELS = ("name", "description", "tags", "expires", "protected")
 
 
-def test_edit_passes_everything_on(run: Run, world: StandIn) -> None:
+def labels(run: Run, name: str) -> dict[str, Any]:
+    shown = run("show", "web01", name, "-o", "json").json
+    return {key: shown[key] for key in LABELS}
+
+
+def expires_in(run: Run, name: str) -> timedelta:
+    return datetime.fromisoformat(labels(run, name)["expires"]) - datetime.now(UTC)
+
+
+# --------------------------------------------------------------------------- edit, protect
+
+
+def test_edit_all_options_are_passed_on(run: Run) -> None:
+    assert run("edit", "web01", "base", "--expires", "3d").code == 0
     options = ["--name", "new", "-d", "a text", "--tag", "a", "-t", "b", "--untag", "base", "--expires", "never"]
     result = run("edit", "web01", "base", *options)
     assert (result.code, result.out) == (0, "web01: checkpoint new edited\n")
-    edits = Edits(name="new", description="a text", tags=("a", "b"), untags=("base",), expires=None)
-    assert world.edits == [("base", edits)]
+    assert labels(run, "new") == {
+        "name": "new",
+        "description": "a text",
+        "tags": ["debian", "a", "b"],
+        "expires": None,
+        "protected": False,
+    }
 
 
-def test_what_is_not_given_stays(run: Run, world: StandIn) -> None:
-    run("edit", "web01", "base", "--description", "")
-    assert world.edits == [("base", Edits(description="", expires=UNSET))]
+def test_edit_what_is_not_given_stays(run: Run) -> None:
+    assert run("edit", "web01", "base", "--expires", "3d").code == 0
+    assert run("protect", "web01", "base").code == 0
+    before = labels(run, "base")
+    assert run("edit", "web01", "base", "--description", "").code == 0
+    assert labels(run, "base") == before | {"description": ""}
+    assert before["description"] and before["expires"] and before["tags"]
 
 
 @pytest.mark.parametrize("verb", [["edit", "web01", "base"], ["checkpoint", "web01", "new"]])
-def test_an_expiry_is_reckoned_from_now(run: Run, world: StandIn, verb: list[str]) -> None:
+def test_expires_is_reckoned_from_now(run: Run, verb: list[str]) -> None:
     assert run(*verb, "--expires", "3d").code == 0
-    expires = world.edits[0][1].expires if world.edits else world.checkpoints[-1].expires
-    assert isinstance(expires, datetime)
-    assert abs(expires - datetime.now(UTC) - timedelta(days=3)) < SLACK
+    assert abs(expires_in(run, verb[-1]) - timedelta(days=3)) < SLACK
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["edit", "web01", "base"], "nothing is to be changed"),
+        (["edit", "web01", "base", "--dry-run"], "nothing is to be changed"),
         (["edit", "web01", "base", "--expires", "soon"], "--expires: 'soon' is no length of time"),
         (["checkpoint", "web01", "--expires", "0d"], "--expires: '0d' is no length of time"),
         (["protect", "web01"], "NAME"),
@@ -48,120 +71,147 @@ def test_an_expiry_is_reckoned_from_now(run: Run, world: StandIn, verb: list[str
         (["undo", "web01"], "no terminal to ask on"),
     ],
 )
-def test_usage(run: Run, world: StandIn, arguments: list[str], said: str) -> None:
+def test_usage_error_is_found_before_it_connects_exit_2(
+    run: Run, station: Workstation, arguments: list[str], said: str
+) -> None:
     result = run(*arguments)
-    assert (result.code, result.out, world.settings) == (2, "", [])
+    assert (result.code, result.out, station.settings) == (2, "", [])
     assert said in result.err
 
 
-def test_protect_and_unprotect(run: Run, world: StandIn) -> None:
+def test_protect_and_unprotect_tell_what_each_is(run: Run) -> None:
     assert run("protect", "web01", "base", "patched").out.splitlines() == [
         "web01: checkpoint base is protected",
         "web01: checkpoint patched is protected",
     ]
+    assert labels(run, "base")["protected"] and labels(run, "patched")["protected"]
     assert run("unprotect", "web01", "base").out == "web01: checkpoint base is not protected any more\n"
-    assert world.edits == [
-        ("base", Edits(protected=True)),
-        ("patched", Edits(protected=True)),
-        ("base", Edits(protected=False)),
-    ]
+    assert [labels(run, name)["protected"] for name in ("base", "patched")] == [False, True]
 
 
-def test_push_and_pop(run: Run, world: StandIn) -> None:
-    assert run("push", "web01", "-d", "first").out.startswith("web01: checkpoint push-6 made")
-    run("push", "web01")
-    run("checkpoint", "web01", "other")
-    assert run("pop", "web01", "--keep", "-y").out.splitlines() == [
-        "web01: rolled back to push-7 in 0.84 s (guest stopped for 0.61 s)"
-    ]
-
-
-def test_nothing_pushed(run: Run) -> None:
-    result = run("pop", "web01", "-y")
-    assert (result.code, result.out) == (6, "")
-    assert "nothing was pushed of web01" in result.err and "run: snapctl push web01" in result.err
-
-
-def test_undo(run: Run, world: StandIn) -> None:
-    assert "only a rollback with --keep-current can be undone" in run("undo", "web01", "-y").err
-    world.kept = "experiment"
-    document = run("undo", "web01", "--keep-current=mine", "-o", "json").json
-    assert (document["checkpoint"], document["kept"]) == ("experiment", "mine")
-
-
-# --------------------------------------------------------------------------- what they would do
-
-
-def test_a_dry_run_of_edit(run: Run, world: StandIn) -> None:
+def test_edit_dry_run_shows_the_changes(run: Run, station: Workstation) -> None:
+    before = station.seen()
     result = run("edit", "web01", "base", "--name", "new", "--tag", "a", "--tag", "b", "--dry-run")
     assert result.out.splitlines() == [
         "record of checkpoint base: its name is new",
-        "record of checkpoint base: its tags are a, b",
-        "write /store/id-base/manifest.json",
+        "record of checkpoint base: its tags are base, debian, a, b",
+        f"write {station.memory('base').replace('memory.save', 'manifest.json')}",
     ]
-    assert (result.code, result.err, world.edits) == (0, "this was a dry run: nothing was changed\n", [])
+    assert (result.code, result.err, station.seen()) == (0, DRY, before)
     document = run("edit", "web01", "base", "--name", "new", "--dry-run", "-o", "json").json
     assert (document["previous"]["name"], document["labels"]["name"]) == ("base", "new")
 
 
-def test_a_dry_run_of_edit_needs_something_to_be_changed(run: Run, world: StandIn) -> None:
-    result = run("edit", "web01", "base", "--dry-run")
-    assert (result.code, world.settings) == (2, [])
-    assert "nothing is to be changed" in result.err
+# --------------------------------------------------------------------------- push, pop, undo
 
 
-def test_a_dry_run_of_undo(run: Run, world: StandIn) -> None:
-    assert run("undo", "web01", "--dry-run").code == 6
-    world.kept = "experiment"
-    before = world.list()
-    result = run("undo", "web01", "--keep-current=mine", "--dry-run")
-    assert result.out == run("rollback", "web01", "experiment", "--dry-run").out
-    assert (result.code, result.err) == (0, "this was a dry run: nothing was changed\n")
-    assert run("undo", "web01", "--dry-run", "-o", "json").json["checkpoint_name"] == "experiment"
-    assert world.list() == before
+def pushed(run: Run, *options: str) -> str:
+    made = re.match(f"web01: checkpoint ({PUSHED}) made", run("push", "web01", *options).out)
+    assert made
+    return made[1]
 
 
-def test_a_dry_run_of_pop(run: Run, world: StandIn) -> None:
-    assert run("pop", "web01", "--dry-run").code == 6
-    run("push", "web01")
-    before = world.list()
+def test_pop_keep_goes_back_to_what_was_pushed_last(run: Run) -> None:
+    first = pushed(run, "-d", "first")
+    assert labels(run, first)["description"] == "first"
+    last = pushed(run)
+    run("checkpoint", "web01", "other")
+    popped = run("pop", "web01", "--keep", "-y")
+    assert popped.timeless == f"web01: rolled back to {last} in N s (guest stopped for N s)\n"
+    assert current(run) == last
+
+
+@pytest.mark.parametrize("options", [("-y",), ("--dry-run",)])
+def test_pop_nothing_pushed_exit_6(run: Run, options: tuple[str, ...]) -> None:
+    result = run("pop", "web01", *options)
+    assert (result.code, result.out) == (6, "")
+    assert "nothing was pushed of web01" in result.err and "run: snapctl push web01" in result.err
+
+
+@pytest.mark.parametrize("options", [("-y",), ("--dry-run",)])
+def test_undo_nothing_kept_exit_6(run: Run, options: tuple[str, ...]) -> None:
+    result = run("undo", "web01", *options)
+    assert (result.code, result.out) == (6, "")
+    assert "only a rollback with --keep-current can be undone" in result.err
+
+
+@pytest.fixture
+def kept(run: Run) -> str:
+    """What a rollback of web01 kept of the state before."""
+    assert run("rollback", "web01", "patched", "--keep-current=before").code == 0
+    return "before"
+
+
+def test_undo_keeping_goes_back_and_keeps(run: Run, kept: str) -> None:
+    document = run("undo", "web01", "--keep-current=mine", "-o", "json").json
+    assert (document["checkpoint"], document["kept"]) == (kept, "mine")
+
+
+def as_template(text: str) -> str:
+    """Without the ids of operations that were only planned."""
+    return re.sub(r"make .*\n(?=make overlay)|(?<=overlay )\S+", "", text)
+
+
+def test_undo_dry_run_is_that_of_the_rollback(run: Run, station: Workstation, kept: str) -> None:
+    before = station.seen()
+    result = run("undo", "web01", "--dry-run")
+    assert as_template(result.out) == as_template(run("rollback", "web01", kept, "--dry-run").out)
+    assert f"record that web01 stands on {kept}" in result.out
+    assert (result.code, result.err) == (0, DRY)
+    both = run("undo", "web01", "--keep-current=mine", "--dry-run")
+    assert (both.code, both.err) == (0, DRY)
+    assert "record checkpoint mine" in both.out and f"record that web01 stands on {kept}" in both.out
+    assert run("undo", "web01", "--dry-run", "-o", "json").json["checkpoint_name"] == kept
+    assert station.seen() == before
+
+
+def test_pop_dry_run_is_that_of_the_rollback(run: Run, station: Workstation) -> None:
+    name = pushed(run)
+    before = station.seen()
     result = run("pop", "web01", "--dry-run")
-    assert result.out == run("rollback", "web01", "push-6", "--dry-run").out
-    assert result.err.splitlines() == [
-        "this was a dry run: nothing was changed",
-        "after that the checkpoint would be deleted; --keep leaves it",
-    ]
-    assert run("pop", "web01", "--keep", "--dry-run").err == "this was a dry run: nothing was changed\n"
-    assert run("pop", "web01", "--dry-run", "-o", "json").json["checkpoint_name"] == "push-6"
-    assert world.list() == before
+    assert as_template(result.out) == as_template(run("rollback", "web01", name, "--dry-run").out)
+    assert f"record that web01 stands on {name}" in result.out
+    assert result.err == DRY + "after that the checkpoint would be deleted; --keep leaves it\n"
+    assert run("pop", "web01", "--keep", "--dry-run").err == DRY
+    assert run("pop", "web01", "--dry-run", "-o", "json").json["checkpoint_name"] == name
+    assert station.seen() == before
 
 
 # --------------------------------------------------------------------------- what is shown of it
 
 
 @pytest.fixture
-def marked(world: StandIn) -> StandIn:
-    now = datetime.now(UTC)
-    world.add("safe", "base", protected=True, expires=now + timedelta(days=2, minutes=1))
-    world.add("over", "safe", expires=now - timedelta(hours=5, minutes=1), state="damaged")
-    return world
+def marked(run: Run, station: Workstation) -> None:
+    """`base` is protected and expires, `experiment-2` has expired and is damaged."""
+    assert run("protect", "web01", "base").code == run("edit", "web01", "base", "--expires", "49h").code == 0
+    assert run("edit", "web01", "experiment-2", "--expires", "1m").code == 0
+    over = datetime.now(UTC) - timedelta(hours=5, minutes=1)
+    station.sql(
+        "UPDATE checkpoint SET expires = ? WHERE name = 'experiment-2'", over.isoformat(timespec="microseconds")
+    )
+    station.world.files.remove(station.memory("experiment-2"))
+    assert run("verify", "web01").code == 5
 
 
-def test_list_and_tree_mark_protection_and_expiry(run: Run, marked: StandIn) -> None:
+@pytest.mark.usefixtures("marked")
+def test_list_and_tree_mark_protection_and_expiry(run: Run) -> None:
     for verb in ("list", "tree"):
         shown = run(verb, "web01").out
         assert "protected, expires in 2 days" in shown
         assert "damaged, expired 5 hours ago" in shown
 
 
-def test_show_tells_both(run: Run, marked: StandIn) -> None:
-    shown = run("show", "web01", "safe").out
+@pytest.mark.usefixtures("marked")
+def test_show_tells_protection_and_expiry(run: Run) -> None:
+    shown = run("show", "web01", "base").out
     assert re.search(r"^  protected +yes$", shown, re.MULTILINE)
     assert " UTC (expires in 2 days)\n" in shown
-    assert "protected" not in run("show", "web01", "base").out
+    assert "protected" not in run("show", "web01", "patched").out
 
 
-def test_both_are_fields_of_every_document(run: Run, marked: StandIn) -> None:
+@pytest.mark.usefixtures("marked")
+def test_documents_have_protection_and_expiry(run: Run) -> None:
     listed = {each["name"]: each for each in run("list", "web01", "-o", "json").json}
-    assert (listed["safe"]["protected"], listed["base"]["protected"], listed["base"]["expires"]) == (True, False, None)
-    assert run("show", "web01", "safe", "-o", "json").json["expires"] == listed["safe"]["expires"]
+    assert (listed["base"]["protected"], listed["patched"]["protected"]) == (True, False)
+    assert listed["patched"]["expires"] is None
+    assert run("show", "web01", "base", "-o", "json").json["expires"] == listed["base"]["expires"] is not None

@@ -1,102 +1,130 @@
-"""`snapctl doctor` and `snapctl catalog rebuild`: what they print, and how they end."""
+"""`snapctl doctor`: what it prints, and how it ends."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import pytest
 
-from orchestrator.model import Advice, Level, Skipped
+from tests.crash.faults import Killed
+from tests.twin import Machine
+from tests.twin.files import File
+from tests.workstation import STORE, Workstation
 
 from .conftest import Run
-from .standin import StandIn
 
-OK = Advice(level=Level.OK, about="hypervisor", what="connected to qemu:///system")
-NOTE = Advice(level=Level.NOTE, about="store", what="not snapctl's: /store/x", advice="move it elsewhere")
-WARNING = Advice(level=Level.WARNING, about="space", what="1 MiB free", advice="delete checkpoints", exit_code=1)
-LOST = Advice(level=Level.ERROR, about="files", what="/a is missing", advice="put it back", exit_code=5)
-OPEN = Advice(level=Level.ERROR, about="operations", what="a rollback", advice="snapctl recover web01", exit_code=7)
+Provocation: TypeAlias = Callable[[Workstation], object]
 
 
-def test_what_was_seen_and_what_to_do(run: Run, world: StandIn) -> None:
-    world.advice = [OK, LOST]
+def a_stray_file(station: Workstation) -> None:
+    """A note."""
+    station.world.files.put(f"{STORE}/x", File())
+
+
+def no_space(station: Workstation) -> None:
+    """A warning."""
+    station.world.files.free = 1 << 20
+
+
+def managed_save(station: Workstation) -> None:
+    """A warning."""
+    station.machine().managed_save = True
+
+
+def a_lost_file(station: Workstation) -> None:
+    """An error, exit code 5."""
+    station.world.files.remove(station.memory("empty"))
+
+
+def unfinished(station: Workstation) -> None:
+    """An error, exit code 7."""
+    station.killed("stopped.before", "rollback", "web01", "-y")
+
+
+def test_doctor_tells_what_was_seen_and_what_to_do(run: Run, station: Workstation) -> None:
+    a_lost_file(station)
     result = run("doctor")
     assert result.out == (
-        "ok     hypervisor  connected to qemu:///system\n"
-        "error  files       /a is missing\n"
-        "                   → put it back\n"
-    )  # fmt: skip
+        "ok     hypervisor   connected to qemu:///system: twin, libvirt 9.0.0, QEMU 7.2.0\n"
+        f"ok     catalog      sqlite:///{station.catalog}: 6 checkpoints of twin\n"
+        "ok     store        /store: closed to others\n"
+        f"ok     space        {station.world.files.free >> 20} MiB free in the store\n"
+        "ok     operations   none is unfinished\n"
+        "ok     domains      2 with checkpoints, all on their disks\n"
+        f"error  files        {station.memory('empty')} is missing: db/empty cannot be restored\n"
+        "                    → put it back, or: snapctl delete db empty\n"
+        "ok     chains       the longest has 5 layers\n"
+        "ok     helpers      no collapse left a domain behind\n"
+        "ok     directories  the catalog knows each one in the store, and each file in them\n"
+    )
     assert "1 error; nothing was changed; follow the advice" in result.err
 
 
-def test_as_json(run: Run, world: StandIn) -> None:
-    world.advice = [OK, WARNING]
+def test_doctor_json_is_an_array_of_advice(run: Run, station: Workstation) -> None:
+    no_space(station)
     result = run("doctor", "-o", "json")
-    assert result.json == [
-        {"level": "ok", "about": "hypervisor", "what": OK.what, "advice": "", "exit_code": 0},
-        {"level": "warning", "about": "space", "what": WARNING.what, "advice": WARNING.advice, "exit_code": 1},
+    connected = "connected to qemu:///system: twin, libvirt 9.0.0, QEMU 7.2.0"
+    assert result.json[0] == {"level": "ok", "about": "hypervisor", "what": connected, "advice": "", "exit_code": 0}
+    assert [each for each in result.json if each["level"] != "ok"] == [
+        {
+            "level": "warning",
+            "about": "space",
+            "what": "1 MiB free in the store: too little even for a rollback",
+            "advice": "delete checkpoints or enlarge the store",
+            "exit_code": 1,
+        }
     ]
     assert (result.code, result.error["exit_code"], result.error["message"]) == (1, 1, "1 warning")
 
 
 @pytest.mark.parametrize(
-    ("advice", "code", "count"),
+    ("amiss", "code", "count"),
     [
-        ([OK], 0, ""),
-        ([OK, NOTE], 0, ""),
-        ([NOTE, WARNING, WARNING], 1, "2 warnings"),
-        ([WARNING, LOST], 5, "1 error and 1 warning"),
-        ([LOST, OPEN, WARNING], 7, "2 errors and 1 warning"),
+        ([], 0, ""),
+        ([a_stray_file], 0, ""),
+        ([a_stray_file, no_space, managed_save], 1, "2 warnings"),
+        ([no_space, a_lost_file], 5, "1 error and 1 warning"),
+        ([a_lost_file, unfinished, no_space], 7, "2 errors and 1 warning"),
     ],
 )
-def test_the_worst_of_it_is_the_exit_code(
-    run: Run, world: StandIn, advice: list[Advice], code: int, count: str
+def test_doctor_exit_code_is_that_of_the_worst(
+    run: Run, station: Workstation, amiss: list[Provocation], code: int, count: str
 ) -> None:
-    world.advice = advice
+    for provoke in amiss:
+        provoke(station)
     result = run("doctor")
     assert result.code == code
     assert count in result.err
     assert bool(result.err) == bool(code)
+    assert ("note  " in result.out) == (a_stray_file in amiss)
 
 
-def test_nothing_is_cleaned_unasked(run: Run, world: StandIn) -> None:
-    world.advice = [OK]
-    run("doctor")
-    run("doctor", "--clean")
-    assert world.cleaned == [False, True]
+def test_doctor_without_clean_removes_nothing(run: Run, station: Workstation) -> None:
+    """A collapse is killed while it copies, and the catalog put back: nobody needs its helper domain."""
+    assert run("delete", "web01", "experiment", "--no-collapse", "-y").code == 0
+    known = station.catalog.read_bytes()
+    station.world.in_mid_job = die
+    with pytest.raises(Killed):
+        run("collapse", "web01")
+    station.catalog.write_bytes(known)
+    (helper,) = [each for each in station.world.machines.values() if each.streams]
+    station.world.finish_stream(helper, *helper.streams)
+    before = station.seen()
+    assert run("doctor").code == 1
+    assert station.seen() == before
+    assert run("doctor", "--clean").code == 0
+    assert before["machines"].keys() - station.world.machines.keys() == {helper.uuid}
 
 
-def test_what_a_file_name_might_do_to_a_terminal_is_shown_escaped(run: Run, world: StandIn) -> None:
-    world.advice = [Advice(level=Level.NOTE, about="store", what="/store/\x1b[31m\n", advice="rm \x07")]
+def die(machine: Machine) -> None:
+    raise Killed
+
+
+def test_doctor_control_characters_are_shown_escaped(run: Run, station: Workstation) -> None:
+    lines = run("doctor").out.splitlines()
+    station.world.files.put(f"{STORE}/\x1b[31m\n\x07", File())
     out = run("doctor").out
     assert "\x1b" not in out and "\x07" not in out
-    assert len(out.splitlines()) == 2
-
-
-# --------------------------------------------------------------------------- catalog rebuild
-
-
-def test_rebuild_says_what_there_is_again(run: Run, world: StandIn) -> None:
-    result = run("catalog", "rebuild")
-    assert (result.code, result.out) == (0, "catalog rebuilt: 6 checkpoints of db, web01\n")
-    assert result.err == "whether their files are whole, tells: snapctl verify\n"
-
-
-def test_rebuild_says_what_is_left_out(run: Run, world: StandIn) -> None:
-    world.skipped = (
-        Skipped(directory="/store/1", checkpoint="clean", reason="its memory image is missing"),
-        Skipped(directory="/store/2", checkpoint=None, reason="its manifest is missing"),
-    )
-    world.checkpoints = [each for each in world.checkpoints if each.domain == "db"]
-    result = run("catalog", "rebuild")
-    assert result.out == "catalog rebuilt: 1 checkpoint of db\n"
-    assert result.err.splitlines()[:3] == [
-        "left out: /store/1 (clean): its memory image is missing",
-        "left out: /store/2: its manifest is missing",
-        "web01 stands on none of its checkpoints: roll it back to one",
-    ]
-
-
-def test_an_empty_store(run: Run, world: StandIn) -> None:
-    world.checkpoints, world.domains = [], ()
-    result = run("catalog", "rebuild")
-    assert (result.out, result.err) == ("the store has no checkpoint\n", "")
-    assert run("catalog", "rebuild", "-o", "json").json == {"checkpoints": [], "headless": [], "skipped": []}
+    assert r"\x1b[31m \x07" in out
+    assert len(out.splitlines()) == len(lines) + 2

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import pytest
 
 from orchestrator import errors
 from orchestrator.errors import SnapctlError, Unfinished
-from orchestrator.ports import Progress
+from tests.twin.domains import TwinDomains
+from tests.workstation import Workstation
 
 from .conftest import Run
-from .standin import StandIn
 
+Fail: TypeAlias = Callable[[BaseException], None]
 CODES: dict[type[SnapctlError], int] = {
     SnapctlError: 1,
     errors.OperationUndone: 1,
@@ -28,21 +32,29 @@ CODES: dict[type[SnapctlError], int] = {
 }
 
 
-def failing(world: StandIn, error: BaseException) -> None:
-    def fail(progress: Progress) -> None:
-        raise error
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
+    """Let the hypervisor raise this when a domain is looked for."""
 
-    world.during = fail
+    def fail(error: BaseException) -> None:
+        def find(domains: TwinDomains, name: str) -> None:
+            raise error
+
+        monkeypatch.setattr(TwinDomains, "find", find)
+
+    return fail
 
 
-def test_every_kind_of_error_is_here() -> None:
+def test_codes_every_kind_of_error_has_one() -> None:
     known = {each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, SnapctlError)}
     assert known == set(CODES)
 
 
 @pytest.mark.parametrize(("kind", "code"), CODES.items(), ids=lambda value: getattr(value, "__name__", str(value)))
-def test_exit_code_line_and_object(run: Run, world: StandIn, kind: type[SnapctlError], code: int) -> None:
-    failing(world, kind("the disk is gone", effect="web01 runs on", hint="look at it"))
+def test_error_of_each_kind_gives_exit_code_line_and_object(
+    run: Run, fail: Fail, kind: type[SnapctlError], code: int
+) -> None:
+    fail(kind("the disk is gone", effect="web01 runs on", hint="look at it"))
     result = run("checkpoint", "web01", "x")
     assert (result.code, result.out) == (code, "")
     assert result.err == "the disk is gone; web01 runs on; look at it\n"
@@ -57,17 +69,15 @@ def test_exit_code_line_and_object(run: Run, world: StandIn, kind: type[SnapctlE
     }
 
 
-def test_an_interrupt_while_nothing_changes(run: Run, world: StandIn) -> None:
-    failing(world, KeyboardInterrupt())
+def test_interrupt_before_any_change_exit_130(run: Run, fail: Fail) -> None:
+    fail(KeyboardInterrupt())
     result = run("checkpoint", "web01", "x")
     assert (result.code, result.err) == (130, "interrupted; nothing was changed; run the command again\n")
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError, BrokenPipeError, PermissionError])
-def test_a_bug_below_is_not_taken_for_success_or_for_a_full_disk(
-    run: Run, world: StandIn, bug: type[Exception]
-) -> None:
-    failing(world, bug())
+def test_bug_below_is_raised(run: Run, fail: Fail, bug: type[Exception]) -> None:
+    fail(bug())
     with pytest.raises(bug):
         run("checkpoint", "web01", "x")
 
@@ -97,17 +107,17 @@ USAGE = {
 
 
 @pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE.keys())
-def test_usage_errors_are_one_short_line(run: Run, world: StandIn, arguments: list[str]) -> None:
+def test_usage_error_is_one_short_line(run: Run, station: Workstation, arguments: list[str]) -> None:
     result = run(*arguments)
     assert (result.code, result.out) == (2, "")
     line, end = result.err[:-1], result.err[-1:]
     assert end == "\n" and line.isprintable() and 0 < len(line) <= 200
-    assert not world.settings
+    assert not station.settings
 
 
 @pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE.keys())
 @pytest.mark.parametrize("first", [True, False], ids=["before", "after"])
-def test_usage_errors_as_json(run: Run, arguments: list[str], first: bool) -> None:
+def test_usage_error_json_is_one_object(run: Run, arguments: list[str], first: bool) -> None:
     if arguments == USAGE["option without value"]:
         first = True  # behind it, -o would be the option's value
     if arguments == USAGE["bad output"]:

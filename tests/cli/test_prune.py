@@ -1,87 +1,109 @@
-"""prune: which policy it passes on, what it shows, and when it asks."""
+"""prune: which rules hold, what it shows, and when it asks."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
-from pathlib import Path
+from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestrator.operations.prune.policy import Policy
+from tests.workstation import Workstation
 
-from .conftest import Run
-from .standin import StandIn
-
-
-def names(world: StandIn, domain: str = "web01") -> list[str]:
-    return [each.name for each in world.list(domain)]
+from .conftest import Run, names
 
 
-def test_a_dry_run_shows_what_becomes_of_each_and_why(run: Run, world: StandIn) -> None:
-    before = world.list()
+def test_prune_dry_run_shows_what_becomes_of_each_and_why(run: Run, station: Workstation) -> None:
+    before = station.seen()
     result = run("prune", "web01", "--keep-last", "2", "--keep-tag", "base", "--dry-run")
-    assert (result.code, world.list()) == (0, before)
+    assert (result.code, station.seen()) == (0, before)
     assert result.err == "this was a dry run: nothing was changed\n"
     assert result.out.splitlines() == [
-        "        NAME          CREATED        SIZE  WHY",
-        "keep    before-test   3 min ago  96.5 MiB  you are here, last 1 of 2",
-        "keep    patched       2 h ago    96.5 MiB  last 2 of 2",
-        "remove  experiment-2  4 h ago    96.5 MiB  no rule keeps it",
-        "remove  experiment    5 h ago    96.5 MiB  no rule keeps it",
-        "keep    base          3 d ago    96.5 MiB  tag base",
-        "2 of 5 checkpoints to be removed (193.0 MiB)",
+        "        NAME          CREATED         SIZE  WHY",
+        "keep    before-test   3 min ago  352.0 KiB  you are here, last 1 of 2",
+        "keep    patched       2 h ago    352.0 KiB  last 2 of 2",
+        "remove  experiment-2  4 h ago    352.0 KiB  no rule keeps it",
+        "remove  experiment    5 h ago      1.6 MiB  no rule keeps it",
+        "keep    base          3 d ago     96.0 KiB  tag base",
+        "2 of 5 checkpoints to be removed (1.9 MiB)",
     ]
 
 
-def test_a_dry_run_as_json(run: Run) -> None:
+def test_prune_dry_run_json_has_the_decisions(run: Run) -> None:
     document = run("prune", "web01", "--keep-last", "1", "--dry-run", "-o", "json").json
     first = document["decisions"][0]
-    assert (first["checkpoint"]["name"], first["kept"], first["reasons"]) == (
-        "before-test",
-        True,
-        ["you are here", "last 1 of 1"],
-    )
+    assert (first["checkpoint"]["name"], first["kept"]) == ("before-test", True)
+    assert first["reasons"] == ["you are here", "last 1 of 1"]
     assert document["outcomes"] == []
 
 
-def test_it_removes_what_no_rule_keeps(run: Run, world: StandIn) -> None:
+def test_prune_removes_what_no_rule_keeps(run: Run) -> None:
     result = run("prune", "web01", "--keep-last", "2", "-y")
-    assert result.out.splitlines()[0] == "web01: checkpoint experiment-2 deleted in 0.84 s"
-    assert (result.code, names(world), names(world, "db")) == (0, ["patched", "before-test"], ["empty"])
+    assert result.timeless.splitlines()[0] == "web01: checkpoint experiment-2 deleted in N s, 352.0 KiB freed"
+    assert (result.code, names(run), names(run, "db")) == (0, ["patched", "before-test"], ["empty"])
     again = run("prune", "web01", "--keep-last", "2", "-y")
     assert (again.code, again.out, again.err) == (0, "", "nothing was to be pruned\n")
 
 
-def test_of_all_domains_each_by_itself(run: Run, world: StandIn) -> None:
+def test_prune_all_decides_for_each_domain_by_itself(run: Run) -> None:
     assert run("prune", "--all", "--keep-last", "1", "-y").code == 0
-    assert [each.name for each in world.list()] == ["before-test", "empty"]
+    assert names(run) + names(run, "db") == ["before-test", "empty"]
 
 
-def test_every_option_is_passed_on(run: Run, world: StandIn) -> None:
-    options = "--keep-last 1 --keep-hourly 2 --keep-daily 3 --keep-weekly 4 --keep-monthly 5 --keep-within 2w --expired"
-    run("prune", "web01", *options.split(), "--keep-tag", "a", "--keep-tag", "b", "--dry-run")
-    assert world.policies == [
-        Policy(
-            keep_last=1,
-            keep_hourly=2,
-            keep_daily=3,
-            keep_weekly=4,
-            keep_monthly=5,
-            keep_tags=("a", "b"),
-            keep_within=timedelta(days=14),
-            expired=True,
+@pytest.fixture
+def scattered(run: Run, station: Workstation) -> None:
+    """Each in a month of its own, with a tag; one has expired."""
+    assert run("edit", "web01", "patched", "--tag", "x", "--expires", "1m").code == 0
+    assert run("checkpoint", "web01", "new").code == 0
+    now = datetime.now(UTC)
+    for number, name in enumerate(["new", "before-test", "experiment-2", "experiment", "base", "patched"]):
+        created = now - timedelta(days=40 * number)
+        station.sql(
+            "UPDATE checkpoint SET created = ? WHERE name = ?", created.isoformat(timespec="microseconds"), name
         )
-    ]
+    expired = (now - timedelta(hours=5)).isoformat(timespec="microseconds")
+    station.sql("UPDATE checkpoint SET expires = ? WHERE name = 'patched'", expired)
+    assert run("edit", "web01", "experiment-2", "--tag", "x").code == 0
 
 
-def test_an_option_overrides_the_configured_rule_of_its_name_only(run: Run, world: StandIn, elsewhere: Path) -> None:
-    elsewhere.parent.mkdir(parents=True)
-    elsewhere.write_text('[prune]\nkeep_last = 3\nkeep_tags = ["base"]\nkeep_within = "3d"\nexpired = true\n')
-    run("prune", "web01", "--dry-run")
-    run("prune", "web01", "--keep-last", "0", "--keep-tag", "x", "--no-expired", "--dry-run")
-    configured = Policy(keep_last=3, keep_tags=("base",), keep_within=timedelta(days=3), expired=True)
-    assert world.policies == [configured, replace(configured, keep_last=0, keep_tags=("x",), expired=False)]
+def reasons(run: Run, *options: str) -> dict[str, list[str]]:
+    """By checkpoint: why it stays or goes."""
+    decided = run("prune", "web01", *options, "--dry-run", "-o", "json").json["decisions"]
+    return {each["checkpoint"]["name"]: each["reasons"] for each in decided}
+
+
+@pytest.mark.usefixtures("scattered")
+def test_prune_every_rule_keeps_as_many_as_its_option_says(run: Run) -> None:
+    options = "--keep-last 5 --keep-hourly 1 --keep-daily 2 --keep-weekly 3 --keep-monthly 4 --keep-within 2w --expired"
+    found = reasons(run, *options.split(), "--keep-tag", "base", "--keep-tag", "x")
+    told = [reason for own in found.values() for reason in own]
+    dated = Counter(reason.split()[0] for reason in told)
+    assert [dated[rule] for rule in ("last", "hourly", "daily", "weekly", "monthly")] == [5, 1, 2, 3, 4]
+    assert [name for name, own in found.items() if "within 2w" in own] == ["new"]
+    assert "tag x" in found["experiment-2"] and "tag base" in found["base"]
+    assert found["patched"] == ["expired 5 hours ago"]
+
+
+@pytest.mark.usefixtures("scattered")
+def test_prune_option_overrides_the_configured_rule_of_its_name_only(run: Run, station: Workstation) -> None:
+    rules = '[prune]\nkeep_last = 3\nkeep_tags = ["base"]\nkeep_within = "3d"\nexpired = true\n'
+    station.configure(f'catalog = "sqlite:///{station.catalog}"\n[store]\npath = "/store"\n{rules}')
+    here = "you are here"
+    assert reasons(run) == {
+        "new": [here, "last 1 of 3", "within 3d"],
+        "before-test": ["last 2 of 3"],
+        "experiment-2": ["last 3 of 3"],
+        "experiment": ["no rule keeps it"],
+        "base": ["tag base"],
+        "patched": ["expired 5 hours ago"],
+    }
+    assert reasons(run, "--keep-last", "0", "--keep-tag", "x", "--no-expired") == {
+        "new": [here, "within 3d"],
+        "before-test": ["no rule keeps it"],
+        "experiment-2": ["tag x"],
+        "experiment": ["no rule keeps it"],
+        "base": ["no rule keeps it"],
+        "patched": ["tag x"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -95,10 +117,10 @@ def test_an_option_overrides_the_configured_rule_of_its_name_only(run: Run, worl
         (["web01", "--keep-last", "1"], "no terminal to ask on"),
     ],
 )
-def test_what_nobody_means_is_refused_before_it_connects(
-    run: Run, world: StandIn, arguments: list[str], said: str
+def test_prune_usage_error_is_found_before_it_connects_exit_2(
+    run: Run, station: Workstation, arguments: list[str], said: str
 ) -> None:
     result = run("prune", *arguments)
     assert (result.code, result.out) == (2, "")
     assert said in result.err
-    assert not world.settings
+    assert not station.settings

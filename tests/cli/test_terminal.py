@@ -5,16 +5,26 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from tests.workstation import Workstation
+
+from .conftest import SECONDS
+from .sample import leave_unfinished
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 30.0
+"""Seconds in which the command must say something, or end."""
 
 
 class Terminal:
@@ -27,7 +37,9 @@ class Terminal:
 
     def until(self, text: str) -> None:
         while text not in self.seen:
-            self.seen += self._read() or f"[the process ended without saying {text!r}]{text}"
+            more = self._read()
+            assert more, f"the process ended without saying {text!r}: {self.seen}"
+            self.seen += more
 
     def type(self, text: str) -> None:
         os.write(self.screen, text.encode())
@@ -35,47 +47,48 @@ class Terminal:
     def finish(self) -> int:
         while more := self._read():
             self.seen += more
-        return self.process.wait(timeout=30)
+        return self.process.wait(timeout=PATIENCE)
 
     def _read(self) -> str:
+        ready, _, _ = select.select([self.screen], [], [], PATIENCE)
+        assert ready, f"nothing was said for {PATIENCE} s after: {self.seen}"
         try:
             return os.read(self.screen, 65536).decode()
         except OSError:  # EIO: the other end is closed
             return ""
 
 
-@contextmanager
-def terminal(*arguments: str, columns: int = 80, piped: bool = False) -> Iterator[Terminal]:
-    screen, inner = pty.openpty()
-    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.cli.standin", *arguments],
-        cwd=ROOT,
-        stdin=inner,
-        stdout=subprocess.PIPE if piped else inner,
-        stderr=inner,
-        env={key: value for key, value in os.environ.items() if key != "COLUMNS"} | {"TERM": "xterm-256color"},
-    )
-    os.close(inner)
-    try:
-        yield Terminal(process, screen)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(screen)
-        if process.stdout:
-            process.stdout.close()
+Open: TypeAlias = Callable[..., AbstractContextManager[Terminal]]
 
 
-def test_prune_asks_and_names_what_would_go() -> None:
-    with terminal("prune", "web01", "--keep-last", "2", "--keep-tag", "base") as screen:
-        screen.until("[y/N] ")
-        assert screen.seen == (
-            "Remove 2 checkpoints (web01/experiment-2, web01/experiment; 193.0 MiB)? There is no way back. [y/N] "
+@pytest.fixture
+def terminal(station: Workstation) -> Open:
+    """Runs the command on a terminal."""
+
+    @contextmanager
+    def terminal(*arguments: str, columns: int = 80, piped: bool = False) -> Iterator[Terminal]:
+        screen, inner = pty.openpty()
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        process = subprocess.Popen(
+            station.process(*arguments),
+            cwd=ROOT,
+            stdin=inner,
+            stdout=subprocess.PIPE if piped else inner,
+            stderr=inner,
+            env=os.environ | {"TERM": "xterm-256color"},
         )
-        screen.type("n\n")
-        assert screen.finish() == 1
-        assert "prune was not confirmed" in screen.seen
+        os.close(inner)
+        try:
+            yield Terminal(process, screen)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(screen)
+            if process.stdout:
+                process.stdout.close()
+        station.load()
+
+    return terminal
 
 
 QUESTION = (
@@ -84,7 +97,18 @@ QUESTION = (
 )
 
 
-def test_rollback_asks_what_may_be_lost_and_goes_on_with_a_yes() -> None:
+def test_prune_asks_and_names_what_would_go(terminal: Open) -> None:
+    with terminal("prune", "web01", "--keep-last", "2", "--keep-tag", "base") as screen:
+        screen.until("[y/N] ")
+        assert screen.seen == (
+            "Remove 2 checkpoints (web01/experiment-2, web01/experiment; 1.9 MiB)? There is no way back. [y/N] "
+        )
+        screen.type("n\n")
+        assert screen.finish() == 1
+        assert "prune was not confirmed" in screen.seen
+
+
+def test_rollback_asks_what_may_be_lost_and_a_yes_goes_on(terminal: Open) -> None:
     with terminal("rollback", "web01", "patched") as screen:
         screen.until("[y/N] ")
         assert screen.seen == QUESTION
@@ -93,17 +117,18 @@ def test_rollback_asks_what_may_be_lost_and_goes_on_with_a_yes() -> None:
         assert "web01: rolled back to patched" in screen.seen
 
 
-def test_anything_else_is_a_no() -> None:
-    for answer in ("n\n", "\n", "yess\n", "\x04"):
-        with terminal("delete", "web01", "before-test") as screen:
-            screen.until("[y/N] ")
-            assert "Delete before-test of web01 (95.0 MiB)? There is no way back." in screen.seen
-            screen.type(answer)
-            assert screen.finish() == 1
-            assert "delete was not confirmed; nothing was changed" in screen.seen
+@pytest.mark.parametrize("answer", ["n\n", "\n", "yess\n", "\x04"])
+def test_question_any_other_answer_is_a_no_exit_1(terminal: Open, station: Workstation, answer: str) -> None:
+    with terminal("delete", "web01", "before-test") as screen:
+        screen.until("[y/N] ")
+        assert "Delete before-test of web01 (96.0 KiB)? There is no way back." in screen.seen
+        screen.type(answer)
+        assert screen.finish() == 1
+        assert "delete was not confirmed; nothing was changed" in screen.seen
+    assert station.memory("before-test") in station.world.files.files
 
 
-def test_ctrl_c_at_the_question() -> None:
+def test_question_interrupted_exit_130(terminal: Open) -> None:
     with terminal("rollback", "web01") as screen:
         screen.until("[y/N] ")
         screen.process.send_signal(signal.SIGINT)
@@ -112,7 +137,7 @@ def test_ctrl_c_at_the_question() -> None:
         assert "Traceback" not in screen.seen
 
 
-def test_a_question_does_not_end_up_in_the_data() -> None:
+def test_question_is_not_in_the_piped_data(terminal: Open) -> None:
     with terminal("rollback", "web01", "patched", "-o", "json", piped=True) as screen:
         screen.until("[y/N] ")
         screen.type("y\n")
@@ -121,24 +146,36 @@ def test_a_question_does_not_end_up_in_the_data() -> None:
         assert screen.finish() == 0
 
 
-def test_a_long_step_shows_bytes_and_rate_and_leaves_nothing_behind() -> None:
+# --------------------------------------------------------------------------- the progress bar
+
+
+@pytest.fixture
+def slow(station: Workstation) -> None:
+    """A save of more than a second, so that it gets a bar."""
+    station.world.pace = 0.12
+
+
+@pytest.mark.usefixtures("slow")
+def test_bar_long_step_shows_bytes_and_rate_and_leaves_nothing_behind(terminal: Open) -> None:
     with terminal("checkpoint", "web01", "x", columns=100) as screen:
-        screen.until("MiB of 300.0 MiB")
+        screen.until("MiB of 128.0 MiB")
         screen.until("MiB/s")
         assert "saving memory" in screen.seen
         assert screen.finish() == 0
         last = screen.seen.rsplit("\x1b[2K", 1)[-1]
-        assert last.strip("\r\n") == "web01: checkpoint x made in 0.84 s (guest stopped for 0.61 s)"
+        assert SECONDS.sub("N s", last).strip("\r\n") == "web01: checkpoint x made in N s (guest stopped for N s)"
 
 
-def test_the_bar_keeps_quiet_when_asked_to() -> None:
-    for option in ("-q", "-ojson"):
-        with terminal("checkpoint", "web01", "x", option) as screen:
-            assert screen.finish() == 0
-            assert "saving memory" not in screen.seen
+@pytest.mark.usefixtures("slow")
+@pytest.mark.parametrize("option", ["-q", "-ojson"])
+def test_bar_quiet_or_json_is_not_drawn(terminal: Open, option: str) -> None:
+    with terminal("checkpoint", "web01", "x", option) as screen:
+        assert screen.finish() == 0
+        assert "saving memory" not in screen.seen
 
 
-def test_ctrl_c_during_a_step_gives_the_cursor_back() -> None:
+@pytest.mark.usefixtures("slow")
+def test_bar_interrupted_gives_the_cursor_back_exit_130(terminal: Open) -> None:
     with terminal("checkpoint", "web01", "x") as screen:
         screen.until("saving memory")
         screen.process.send_signal(signal.SIGINT)
@@ -146,10 +183,11 @@ def test_ctrl_c_during_a_step_gives_the_cursor_back() -> None:
         assert screen.seen.rindex("\x1b[?25h") > screen.seen.rindex("\x1b[?25l")
 
 
-def test_the_width_of_the_terminal_is_kept() -> None:
-    for columns in (66, 80, 200):
-        with terminal("list", columns=columns) as screen:
-            assert screen.finish() == 0
-            lines = [line for line in screen.seen.splitlines() if "unfinished" not in line]
-            assert max(map(len, lines)) <= columns
-            assert ("all updates of May" in screen.seen) == (columns == 200)
+@pytest.mark.parametrize("columns", [66, 80, 200])
+def test_list_keeps_to_the_width_of_the_terminal(terminal: Open, station: Workstation, columns: int) -> None:
+    leave_unfinished(station)
+    with terminal("list", columns=columns) as screen:
+        assert screen.finish() == 0
+        lines = [line for line in screen.seen.splitlines() if "unfinished" not in line]
+        assert max(map(len, lines)) <= columns
+        assert ("all updates of May" in screen.seen) == (columns == 200)

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
 
 import pytest
 
-from orchestrator.model import Finding
+from tests.workstation import Workstation
 
 from .conftest import Run
-from .standin import StandIn
-
-LAYER = Finding(
-    path="/store/old/vda.qcow2",
-    problem="the layer /store/old/vda.qcow2 was changed: its length is 6, not 5",
-    lost=("web01/patched", "web01/before-test"),
-)
-MEMORY = Finding(
-    path="/store/x/memory.save", problem="the memory image /store/x/memory.save is missing", lost=("db/empty",)
-)
 
 SOUND = """\
 web01  base          sound
@@ -26,7 +16,7 @@ web01  experiment    sound
 web01  experiment-2  sound
 web01  patched       sound
 web01  before-test   sound
-5 of 5 checkpoints sound, looked at in 4.00 s
+5 of 5 checkpoints sound, looked at in N s
 """
 
 DAMAGED = """\
@@ -35,93 +25,115 @@ web01  experiment    sound
 web01  experiment-2  sound
 web01  patched       damaged
 web01  before-test   damaged
-the layer /store/old/vda.qcow2 was changed: its length is 6, not 5
+{problem}
   lost by it: web01/patched, web01/before-test
-3 of 5 checkpoints sound, looked at in 4.00 s
-"""
+3 of 5 checkpoints sound, looked at in N s"""
 
 
 @pytest.fixture
-def damage(world: StandIn) -> None:
-    world.findings = {"patched": (LAYER,), "before-test": (LAYER,)}
+def problem(station: Workstation) -> str:
+    """What is wrong with a layer that two checkpoints need: somebody wrote to it."""
+    path, files = station.layer("patched"), station.world.files
+    before = files[path].facts(path)
+    files.write(path, "more", 1)
+    after = files[path].facts(path)
+    return (
+        f"the layer {path} was changed: its length is {after.physical}, not {before.physical}; "
+        f"its time of last change is {after.mtime}, not {before.mtime}"
+    )
 
 
-def test_sound_checkpoints(run: Run) -> None:
+def verified(run: Run, *arguments: str) -> list[str]:
+    return [each["name"] for each in run("verify", *arguments, "-o", "json").json["checkpoints"]]
+
+
+def hashed(run: Run) -> bool:
+    """Whether the layer of `patched` was ever read whole."""
+    vda, _ = run("show", "web01", "patched", "-o", "json").json["disks"]
+    return vda["layer"]["sha256"] is not None
+
+
+def test_verify_sound_exit_0(run: Run) -> None:
     result = run("verify", "web01")
-
-    assert (result.code, result.out, result.err) == (0, SOUND, "")
+    assert (result.code, result.timeless, result.err) == (0, SOUND, "")
     assert run("verify", "web01", "-q").out == ""
 
 
-@pytest.mark.usefixtures("damage")
-def test_damage_is_named_once_a_file_and_ends_with_five(run: Run) -> None:
+def test_verify_damaged_names_each_file_once_exit_5(run: Run, problem: str) -> None:
     result = run("verify", "web01")
-
-    assert (result.code, result.out) == (5, DAMAGED)
+    assert (result.code, result.timeless) == (5, DAMAGED.format(problem=problem) + "\n")
     assert result.err == (
         "2 of 5 checkpoints damaged: web01/patched, web01/before-test; "
         "marked, and refused by rollback; mend the files and verify again, or: snapctl delete\n"
     )
-    assert run("verify", "web01", "-q").out == DAMAGED
+    assert run("verify", "web01", "-q").timeless.startswith(DAMAGED.format(problem=problem))
 
 
-@pytest.mark.usefixtures("damage")
-def test_damage_for_programs(run: Run) -> None:
+def test_verify_json_damaged_has_the_findings_exit_5(run: Run, station: Workstation, problem: str) -> None:
     result = run("verify", "web01", "patched", "-o", "json")
-
     assert (result.code, result.error["exit_code"]) == (5, 5)
-    finding = {"path": LAYER.path, "problem": LAYER.problem, "lost": list(LAYER.lost)}
+    (patched,) = [each for each in run("list", "web01", "-o", "json").json if each["name"] == "patched"]
+    finding = {
+        "path": station.layer("patched"),
+        "problem": problem,
+        "lost": ["web01/patched", "web01/before-test"],
+    }
+    seconds = result.json["seconds"]
     assert result.json == {
         "checkpoints": [
-            {"domain": "web01", "name": "patched", "id": "id-patched", "findings": [finding], "sound": False}
+            {"domain": "web01", "name": "patched", "id": patched["id"], "findings": [finding], "sound": False}
         ],
         "read_bytes": 0,
-        "seconds": 4.0,
+        "seconds": seconds,
     }
+    assert seconds > 0
 
 
-def test_one_checkpoint_all_of_a_domain_or_all_there_are(run: Run, world: StandIn) -> None:
+def test_verify_one_checkpoint_all_of_a_domain_or_all_there_are(run: Run) -> None:
     assert run("verify", "web01", "base").out.startswith("web01  base  sound\n1 of 1 checkpoint sound")
     assert run("verify", "db").code == run("verify").code == 0
-    assert [name for name, _ in world.verified[:2]] == ["base", "empty"]
-    assert len(world.verified) == 8
+    assert verified(run, "web01", "base") == ["base"]
+    assert verified(run, "db") == ["empty"]
+    assert len(verified(run)) == 6
 
 
-def test_a_deep_one_says_how_much_it_read(run: Run, world: StandIn) -> None:
-    last = run("verify", "db", "--deep").out.splitlines()[-1]
-
-    assert last == "1 of 1 checkpoint sound, looked at in 4.00 s, 2.0 GiB read (512.0 MiB/s)"
-    assert world.verified == [("empty", True)]
-
-
-def test_what_does_not_exist(run: Run) -> None:
-    assert run("verify", "web01", "nope").code == 6
-    assert run("verify", "nobody").code == 6
+def test_verify_deep_tells_how_much_it_read(run: Run) -> None:
+    assert not hashed(run)
+    last = run("verify", "web01", "patched", "--deep").timeless.splitlines()[-1]
+    assert re.fullmatch(r"1 of 1 checkpoint sound, looked at in N s, 800\.0 KiB read \(\d+\.\d MiB/s\)", last)
+    assert hashed(run)
 
 
-def test_a_hostile_value_is_shown_escaped(run: Run, world: StandIn) -> None:
-    world.findings = {"empty": (replace(MEMORY, problem="its emulator is \x1b[2J"),)}
-
-    assert "its emulator is \\x1b[2J" in run("verify", "db").out
-
-
-def test_rollback_verifies_first_if_asked(run: Run, world: StandIn) -> None:
-    assert run("rollback", "web01", "base", "-y").code == 0
-    assert world.verified == []
-    assert run("rollback", "web01", "base", "-y", "--verify").code == 0
-    assert world.verified == [("base", True)]
+@pytest.mark.parametrize("arguments", [["web01", "nope"], ["nobody"]])
+def test_verify_unknown_checkpoint_or_domain_exit_6(run: Run, arguments: list[str]) -> None:
+    assert run("verify", *arguments).code == 6
 
 
-def test_a_dry_run_does_not_read_whole_files(run: Run, world: StandIn) -> None:
-    result = run("rollback", "web01", "base", "--dry-run", "--verify")
+def test_verify_control_characters_are_shown_escaped(run: Run, station: Workstation) -> None:
+    image = station.memory("empty")
+    emulator, hostile = b"/usr/bin/qemu-system-x86_64", "/usr/bin/qemu-\u202esystem-x86".encode()
+    assert len(emulator) == len(hostile)
+    station.forge(image, station.content(image).replace(emulator, hostile))
+    out = run("verify", "db").out
+    assert "\u202e" not in out
+    assert r"/usr/bin/qemu-\u202esystem-x86" in out
 
-    assert (result.code, result.out, world.verified) == (2, "", [])
+
+def test_rollback_verify_reads_the_checkpoint_whole_first(run: Run) -> None:
+    assert run("rollback", "web01", "patched", "-y").code == 0
+    assert not hashed(run)
+    assert run("rollback", "web01", "patched", "-y", "--verify").code == 0
+    assert hashed(run)
+
+
+def test_rollback_verify_dry_run_exit_2(run: Run) -> None:
+    result = run("rollback", "web01", "patched", "--dry-run", "--verify")
+    assert (result.code, result.out, hashed(run)) == (2, "", False)
     assert "--dry-run does not read whole files" in result.err
 
 
-def test_show_tells_what_is_wrong(run: Run, world: StandIn) -> None:
-    world.damage = "the layer /x is missing"
-
-    assert "  state        damaged\n  damage       the layer /x is missing\n" in run("show", "web01", "patched").out
+def test_show_damaged_tells_what_is_wrong(run: Run, problem: str) -> None:
+    run("verify")
+    assert f"  state        damaged\n  damage       {problem}\n" in run("show", "web01", "patched").out
     shown = run("show", "web01", "patched", "-o", "json").json
-    assert (shown["state"], shown["damage"]) == ("damaged", "the layer /x is missing")
+    assert (shown["state"], shown["damage"]) == ("damaged", problem)

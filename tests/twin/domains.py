@@ -55,7 +55,7 @@ class TwinDomains:
         self._world.begin_save(machine, path)
         total = machine.domain().memory_bytes
         try:
-            progress("save", 0, total)
+            self._world.take_time(progress, "save", total)
             self._world.in_mid_job(machine)
         except KeyboardInterrupt as error:
             self._world.abort_job(machine)

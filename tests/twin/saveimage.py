@@ -22,13 +22,13 @@ class MemoryImage:
     was_running: bool
     ram: dict[str, int]
 
-    def bytes(self, *, whole: bool = True) -> bytes:
-        """The file; one that is not whole has the other magic and no stream yet."""
+    def bytes(self, *, whole: bool = True, at_least: int = 0) -> bytes:
+        """The file; one that is not whole has the other magic and no stream yet, else it is as long as asked for."""
         xml = self.xml.encode() + b"\0"
         stream = json.dumps(self.ram).encode() + DESCRIPTION
         fields = (VERSION, len(xml) + PADDING, int(self.was_running), RAW, NO_COOKIE)
         header = HEADER.pack(WHOLE if whole else PARTIAL, *fields, *[0] * 14)
-        return header + xml + bytes(PADDING) + (stream if whole else b"")
+        return (header + xml + bytes(PADDING) + (stream if whole else b"")).ljust(at_least)
 
 
 def definition(content: bytes) -> str:

@@ -59,6 +59,8 @@ class TwinStorage:
 
     def sha256(self, path: str, progress: Progress) -> str:
         content = self._bytes(path)
+        if self._world.pace:
+            self._world.take_time(progress, "hash", len(content))
         progress("hash", len(content), len(content))
         return hashlib.sha256(content).hexdigest()
 

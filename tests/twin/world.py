@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
@@ -11,6 +12,7 @@ from uuid import uuid4
 from orchestrator.errors import HypervisorError, NotFound
 from orchestrator.formats import domainxml
 from orchestrator.model import Device, Disk, GuestState, Host, OffReason, Source
+from orchestrator.ports import Progress
 
 from . import saveimage
 from .files import File, FileSystem, Image
@@ -34,7 +36,17 @@ class World:
         self.in_mid_job: Callable[[Machine], None] = _nothing
         """Called when a save or restore has begun and not ended. What it raises reaches the client that asked,
         while the daemon still has the job: the client was killed, or lost its connection."""
+        self.pace = 0.0
+        """Seconds for each tenth of what takes long on a real host, a save or the hash of a file, so that it shows."""
+        self.image_bytes = 0
+        """How long a memory image is at least: that of a real guest does not depend on the length of its XML."""
         self._run_ids = count(1)
+
+    def take_time(self, progress: Progress, what: str, total: int) -> None:
+        """Report how far something is, until it is nearly done."""
+        for tenth in range(10 if self.pace else 1):
+            progress(what, total * tenth // 10, total)
+            time.sleep(self.pace)
 
     # ------------------------------------------------------------------ making machines
 
@@ -148,7 +160,7 @@ class World:
         machine.state = job.before
         if job.name == "save":
             try:
-                self.files.put(job.path, File(_image(machine, job.before).bytes()))
+                self.files.put(job.path, File(_image(machine, job.before).bytes(at_least=self.image_bytes)))
             except HypervisorError:
                 self._give_up_image(job)
                 raise

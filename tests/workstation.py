@@ -1,39 +1,41 @@
-"""A small world for a bad input to meet: guests on the twin, a catalog, a configuration, and what is seen of them.
+"""The whole command line, in process or as a process, over the real coordinator: only the hypervisor is the twin.
 
-web01   two disks and a CD-ROM; stands on `other`, and rolling it back to `work` would succeed
-          clean ─┬─ work
-                 └─ other
-web02   one disk; stands on its only checkpoint, `its`
-web03   one disk on top of a base; never checkpointed
+A workstation is a user's home directory with a configuration and an SQLite catalog, and a connection to a
+`tests.twin.World`. `python -m tests.workstation HOME VERB ...` runs the command in a process of its own, on the
+workstation that was saved in HOME.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import pickle
 import shutil
 import sqlite3
+import sys
 from collections.abc import Collection
 from copy import deepcopy
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from orchestrator import settings
 from orchestrator.catalog import open_catalog
+from orchestrator.cli import main
 from orchestrator.coordinator import Coordinator
-from orchestrator.model import Device, Disk, Source
 from orchestrator.ports import Progress, silent
 from orchestrator.settings import Settings
 from orchestrator.units import MIB
+from tests.crash.faults import Killed
+from tests.recorder import Recorded
 from tests.twin import Guest, Machine, TwinHypervisor, World
 from tests.twin.files import Image
-from tests.twin.world import CAPACITY, IMAGES
 
-from .recorder import Recorded
+if TYPE_CHECKING:
+    import pytest  # a process of its own has no time to load it
 
 STORE = "/store"
-BASE = f"{IMAGES}/base.qcow2"
-CDROM = Disk(target="sda", device=Device.CDROM, source=Source(path="/iso/a.iso", format="raw"), readonly=True)
+VARIABLES = ("SNAPCTL_URI", "LIBVIRT_DEFAULT_URI", "COLUMNS")
 
 
 @dataclass
@@ -46,52 +48,34 @@ class Forged(Image):
         return self.content
 
 
-class Bench:
-    """The world as `prepared` left it, and a home directory with a configuration that leads to it."""
-
+class Workstation:
     def __init__(self, home: Path, world: World) -> None:
         self.home = home
         self.world = world
         self.catalog = home / "catalog.sqlite"
+        self.settings: list[Settings] = []
+        """What each command that connected was given."""
         self.changes: list[str] = []
         """The changing calls that the hypervisor got."""
         self.ending = contextlib.ExitStack()
-        """What a provocation wants to have undone."""
-        self.configure(f'catalog = "sqlite:///{self.catalog}"\n[store]\npath = "{STORE}"\n')
+        """What a test wants to have undone."""
+        self._fatal = ""  # the fault point at which the client is killed
 
-    @classmethod
-    def prepared(cls, home: Path) -> Bench:
-        """All that the module's text says."""
-        bench = cls(home, World())
-        bench._add("web01", disks=2, others=[CDROM])
-        bench._add("web02")
-        bench._add("web03", base=BASE)
-        with bench.session() as session:
-            session.checkpoint("web01", "clean")
-            session.checkpoint("web01", "work")
-            session.rollback("web01", "clean")
-            session.checkpoint("web01", "other")
-            session.checkpoint("web02", "its")
-        bench.changes.clear()
-        return bench
-
-    def copied(self, home: Path) -> Bench:
+    def copied(self, home: Path) -> Workstation:
         """The same again, for somebody to spoil."""
         shutil.copytree(self.home, home, dirs_exist_ok=True)
-        return Bench(home, deepcopy(self.world))
+        copy = Workstation(home, deepcopy(self.world))
+        copy.configure()
+        return copy
 
-    def _add(self, name: str, *, disks: int = 1, others: list[Disk] | None = None, base: str | None = None) -> None:
-        guest = self.world.add(name, disks=disks, others=others or ())
-        if base is not None:
-            self.world.files.put(base, Image(capacity=CAPACITY))
-            top = self.world.files.image(f"{IMAGES}/{name}-vda.qcow2")
-            top.backing, top.backing_format = base, "qcow2"
-        guest.start().tick()
+    # ------------------------------------------------------------------ the command
 
-    # ------------------------------------------------------------------ what the command gets
+    def main(self, *argv: str) -> int:
+        return main(argv, connect=self.connect)
 
     def connect(self, settings: Settings, *, progress: Progress) -> Coordinator:
         """`Coordinator.open`, but for the twin in libvirt's place."""
+        self.settings.append(settings)
         return self._coordinator(settings.catalog, settings.store.path, settings.store.reserve_mib, progress)
 
     def session(self) -> Coordinator:
@@ -106,15 +90,53 @@ class Bench:
             store=store,
             reserve_bytes=reserve_mib * MIB,
             progress=progress,
+            point=self._reach,
         )
 
-    def configure(self, text: str) -> None:
-        """Write this user's own configuration file."""
+    def configure(self, text: str | None = None) -> None:
+        """Write this user's own configuration file; without a text, one that leads to catalog and store."""
         file = self.home / "config" / "snapctl" / "snapctl.toml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
+        own = f'catalog = "sqlite:///{self.catalog}"\n[store]\npath = "{STORE}"\n'
+        file.write_text(own if text is None else text)
 
-    # ------------------------------------------------------------------ what provocations need
+    def killed(self, point: str, *argv: str) -> None:
+        """Run a verb that is killed at this fault point: nobody settles what it leaves, and its lease has ended."""
+        self._fatal = point
+        try:
+            code = self.main(*argv)
+        except Killed:
+            return
+        finally:
+            self._fatal = ""
+        raise AssertionError(f"{argv[0]} never reached {point}, and ended with exit code {code}")
+
+    def _reach(self, point: str) -> None:
+        if point == self._fatal:
+            raise Killed
+
+    # ------------------------------------------------------------------ the command as a process
+
+    def save(self) -> None:
+        """Keep the world, for a process to go on with."""
+        (self.home / "world").write_bytes(pickle.dumps(self.world))
+
+    def process(self, *argv: str) -> list[str]:
+        """The command as the arguments of a process. It begins with the world as it is now; `load` has what became
+        of it."""
+        self.save()
+        return [sys.executable, "-m", "tests.workstation", str(self.home), *argv]
+
+    def load(self) -> None:
+        self.world = pickle.loads((self.home / "world").read_bytes())  # noqa: S301 - our own
+
+    @classmethod
+    def saved(cls, home: Path) -> Workstation:
+        found = cls(home, World())
+        found.load()
+        return found
+
+    # ------------------------------------------------------------------ what lies behind it
 
     def machine(self, name: str = "web01") -> Machine:
         return next(each for each in self.world.machines.values() if each.name == name)
@@ -191,3 +213,26 @@ class Bench:
 
 def _content(path: Path) -> bytes | str:
     return path.read_bytes() if path.is_file() and os.access(path, os.R_OK) else oct(path.lstat().st_mode)
+
+
+def live_in(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take `home` for this user's home directory, and nothing of this machine's configuration."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(home / "data"))
+    monkeypatch.setattr(settings, "SYSTEM_CONFIG", home / "etc" / "snapctl.toml")
+
+
+def _run(home: Path, *argv: str) -> int:
+    """The command in this process, which has the environment of one in which `live_in` was called."""
+    settings.SYSTEM_CONFIG = home / "etc" / "snapctl.toml"
+    station = Workstation.saved(home)
+    try:
+        return station.main(*argv)
+    finally:
+        station.save()
+
+
+if __name__ == "__main__":
+    sys.exit(_run(Path(sys.argv[1]), *sys.argv[2:]))
