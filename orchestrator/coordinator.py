@@ -15,6 +15,7 @@ from typing import Literal, TypeVar, Unpack, overload
 
 from .engine.runner import Runner
 from .engine.story import Plan
+from .errors import Interrupted, SnapctlError
 from .model import (
     After,
     Outcome,
@@ -88,6 +89,19 @@ class Coordinator(Observer):
             self._recovered += recovered
             guest = find(self._site, domain)
         return guest
+
+    def settle_all(self, domain: str | None = None) -> list[Guest]:
+        """The same for all domains that have checkpoints, or for one. What cannot be settled is no error here: it is
+        one when it is that domain's turn."""
+        guests = []
+        for name in catalogued(self._site) if domain is None else [domain]:
+            try:
+                guests.append(self.settle(name))
+            except Interrupted:
+                raise
+            except SnapctlError:
+                guests.append(find(self._site, name))
+        return guests
 
     @overload
     def execute(self, plan: Compound[R]) -> R: ...
@@ -302,7 +316,7 @@ class Coordinator(Observer):
 
     def plan_prune(
         self,
-        domain: str | Guest | None,
+        domain: str | Sequence[Guest] | None,
         policy: Policy,
         *,
         now: datetime | None = None,
@@ -313,11 +327,12 @@ class Coordinator(Observer):
 
         A domain's current checkpoint and those that are protected always stay. Days and the like are those of
         `zone`, of this computer's local time without it. With `collapse`, layers are pulled together as after
-        `delete`. What was left unfinished is settled when it is executed, and what would go since then stays.
+        `delete`. What is left unfinished by then is settled when it is executed, and what would go since stays.
         Raises `UsageError` or `NotFound`.
         """
         options = PruneOptions(policy=policy, now=now or datetime.now(UTC), zone=zone, collapsing=collapse)
-        return prune.plan(self._site, self._guests(domain), options)
+        guests = self._guests(domain) if domain is None or isinstance(domain, str) else domain
+        return prune.plan(self._site, guests, options)
 
     def prune(
         self,
@@ -330,7 +345,7 @@ class Coordinator(Observer):
     ) -> PruneReport:
         """See `plan_prune` and `execute`. A domain that fails does not keep the others from being pruned: its error
         is raised at the end."""
-        return self.execute(self.plan_prune(domain, policy, now=now, zone=zone, collapse=collapse))
+        return self.execute(self.plan_prune(self.settle_all(domain), policy, now=now, zone=zone, collapse=collapse))
 
     # ------------------------------------------------------------------ collapse, flatten
 

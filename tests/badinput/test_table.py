@@ -24,7 +24,7 @@ DOCUMENT = (ROOT / "docs/bad-inputs.md").read_text(encoding="utf-8")
 CASES = [row for row in TABLE if isinstance(row, Case)]
 MARKS = ("damage", "sha256")
 """Columns that a verify fills."""
-JOURNAL = ("operation", "seen")
+JOURNAL = ("operation", "operation_member", "seen")
 """Where an operation that was undone stays on record."""
 LONGEST_TIME = 20.0
 """Seconds until the answer, on a machine that is busy: no bad input may hold anybody up."""

@@ -90,5 +90,7 @@ class Fault:
 class Injector(Protocol):
     """What injects faults into one client: it is told of each fault point, and makes the client's calls."""
 
+    in_transaction: bool  # within one of the catalog's that takes several calls
+
     def reach(self, point: str) -> None: ...
     def call(self, name: str, port_error: type[Exception], act: Callable[[], Any]) -> Any: ...

@@ -39,6 +39,7 @@ class CallInjector:
     fault: Fault | None = None
     calls: list[str] = field(default_factory=list)
     dead: bool = False
+    in_transaction: bool = False
 
     def reach(self, point: str) -> None:
         """These faults are at calls."""
@@ -100,6 +101,7 @@ class PointInjector:
     trace: list[str] = field(default_factory=list)
     injected: bool = False
     qemu_killed: GuestState | None = None
+    in_transaction: bool = False
     _calls_due: int = 0  # the fault is still to be injected into so many calls
     _dead: bool = False
 
@@ -239,10 +241,13 @@ class FaultyPort:
             transaction.__exit__(None, None, None)
 
         transaction.__enter__()
+        self._injector.in_transaction = True
         try:
             yield
+            self._injector.in_transaction = False
             self._injector.call("deciding", self._error, commit)
         except BaseException as error:
+            self._injector.in_transaction = False
             if not ended:
                 with suppress(type(error)):
                     transaction.__exit__(type(error), error, error.__traceback__)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.formats import domainxml
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import HypervisorError, NotFound, Refused, Unfinished
+from orchestrator.formats import domainxml
 from orchestrator.model import GuestState, OffReason, Source
 from tests.crash.faults import Call, Fault, Killed, Kind
 from tests.crash.injectors import CallInjector
@@ -249,7 +249,7 @@ def test_recover_transient_guest_first_checkpoint_killed_restores_it(quick_direc
 
 def test_recover_domain_runs_on_other_disks_is_not_touched(host: TwinHost) -> None:
     """After the commit of a checkpoint the guest is off; somebody edits its disks and starts it."""
-    kill(host, checkpoint_b, after="commit_checkpoint")
+    kill(host, checkpoint_b, after="deciding")
     machine = host.guest.machine
     assert machine.state is GuestState.OFF
     host.world.add("other", disks=2)

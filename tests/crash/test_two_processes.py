@@ -177,7 +177,7 @@ def require_told_who(answer: Answer, owner: Worker, verb: str) -> None:
     told = rf"a {verb} of web01 is under way since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC "
     assert re.match(told, answer.line), answer.line
     assert f"{getpass.getuser()}@" in answer.line
-    assert re.search(rf"process {owner.pid}, (step [a-z]+|in its first step)\)", answer.line), answer.line
+    assert re.search(rf"process {owner.pid}, (at step [a-z]+|in its first step)\)", answer.line), answer.line
 
 
 # --------------------------------------------------------------------------- many at once

@@ -32,6 +32,7 @@ FOREIGN = "tests/crash/test_foreign_acts.py"
 PROCESSES = "tests/crash/test_two_processes.py"
 VERIFY = "tests/crash/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
+MEMBERS = "tests/crash/test_two_members.py"
 
 PULLED = tuple(
     f"tests/crash/{test}[collapse, two disks]"
@@ -282,6 +283,27 @@ BUGS = (
         "if (decided := self._operation.record.decision) is not None:",
         "if (decided := self._operation.record.decision) is Direction.FORWARD:",
         ("tests/unit/test_journal_killed.py", "tests/unit/test_journal_settled.py", KILLED_ROLLBACK),
+    ),
+    Bug(
+        "let one member go ahead of another",
+        JOURNAL,
+        "next((name for name in firsts if all(name not in names[1:] for names in waiting)), None)",
+        "next(iter(firsts), None)",
+        (MEMBERS,),
+    ),
+    Bug(
+        "let some members go forward though others are undone",
+        JOURNAL,
+        "if not beyond or (len(beyond) < len(self._members) and self._retreat(beyond)):",
+        "if not beyond:",
+        (MEMBERS,),
+    ),
+    Bug(
+        "commit each member by itself",
+        "orchestrator/catalog/open_operation.py",
+        "            self._joined = session, operation\n",
+        "            self._joined = None\n",
+        (MEMBERS,),
     ),
     Bug(
         "undo what is decided",

@@ -93,7 +93,8 @@ def prune(
     if asks:
         session.require_terminal("prune", otherwise="add -y, or --dry-run to see what it would remove")
     with session.coordinator() as snapctl:
-        plan = snapctl.plan_prune(domain, policy, now=session.now, collapse=not no_collapse)
+        domains = domain if dry_run else snapctl.settle_all(domain)
+        plan = snapctl.plan_prune(domains, policy, now=session.now, collapse=not no_collapse)
         if dry_run:
             decided = PruneReport(decisions=plan.decisions)
             session.data(decided, lambda: render.decisions(plan.decisions, session.now, with_domain=all_))

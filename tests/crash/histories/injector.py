@@ -64,10 +64,16 @@ class HistoryInjector(CallInjector):
         self._require_connection(port_error)
         result = super().call(name, port_error, act)
         self._follow_lease(name, result)
-        if self._stop is Kind.FROZEN and len(self.calls) - 1 == self._at:
-            self.injected = True
+        if self._freezes_now():
+            self._stop, self.injected = None, True
             self._freeze()
         return result
+
+    def _freezes_now(self) -> bool:
+        """After the call that it is at; not within a transaction, where nobody else could go on: then at its end."""
+        if self._stop is not Kind.FROZEN or self._at is None or self.in_transaction:
+            return False
+        return len(self.calls) > self._at
 
     def _inject(self, kind: Kind, name: str, port_error: type[Exception]) -> None:
         self.injected = True
