@@ -191,10 +191,18 @@ class History:
         self._run(client, [domain], InTurn((Undo(),)), lambda session: session.undo(domain), fault)
 
     def delete(self, client: str, domain: str, names: Sequence[str], fault: Fault | None = None) -> None:
-        known = self.names(domain)
-        children_first = sorted(set(names), key=lambda name: known.index(name) if name in known else 0, reverse=True)
-        acts = InTurn(tuple(Delete(name) for name in children_first))
+        acts = InTurn(tuple(Delete(name) for name in self._children_first(domain, names)))
         self._run(client, [domain], acts, lambda session: session.delete(domain, names), fault)
+
+    def _children_first(self, domain: str, names: Sequence[str]) -> list[str]:
+        """In the order given, but for children, which go before their parents."""
+        parents = {name: mark.parent for name, mark in self.observer.standing(domain).marks.items()}
+
+        def depth(name: str) -> int:
+            above = parents.get(name)
+            return 1 + depth(above) if above in names and above is not None else 0
+
+        return sorted(dict.fromkeys(names), key=depth, reverse=True)
 
     def prune(self, client: str, domain: str, last: int, fault: Fault | None = None) -> None:
         policy = Policy(keep_last=last)
