@@ -1,3 +1,9 @@
 """For all suites: the session's own hypervisor in a box, witness guests in it, and figures at the end."""
 
+import signal
+
 pytest_plugins = ["tests.box.fixtures", "tests.figures"]
+
+# A shell starts what is to run in the background with SIGINT ignored, and children inherit that: a test that sends a
+# command Ctrl-C would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -152,11 +152,17 @@ def test_a_store_without_space(box: Box, web: Witness) -> None:
 
 
 def test_an_unfinished_operation(client: Client, web: Witness, domain: Any) -> None:
-    with client.start("rollback", web.name, "two", "-y") as process:
-        while not any(step for (step,) in open_steps(client)):
-            time.sleep(0.001)
-        process.kill()
-        finish(process)
+    with closing(sqlite3.connect(client.catalog)) as database:
+        # Before the command opens it: SQLite makes its files root's, and gives them to the catalog's owner after that.
+        assert open_steps(database) == []
+        with client.start("rollback", web.name, "two", "-y") as process:
+            deadline = time.monotonic() + 60
+            while not any(step for (step,) in open_steps(database)):
+                assert process.poll() is None, "the command ended before its operation had a step"
+                assert time.monotonic() < deadline, "no step within a minute"
+                time.sleep(0.001)
+            process.kill()
+            finish(process)
     found = findings(client, code=7)
     assert found["operations"]["advice"] == f"snapctl recover {web.name}"
     assert f"a rollback of {web.name} is unfinished" in found["operations"]["what"]
@@ -164,9 +170,8 @@ def test_an_unfinished_operation(client: Client, web: Witness, domain: Any) -> N
     assert findings(client, code=0) == {}
 
 
-def open_steps(client: Client) -> list[tuple[str]]:
-    with closing(sqlite3.connect(client.catalog)) as database:
-        return database.execute("SELECT step FROM operation WHERE state = 'open'").fetchall()
+def open_steps(database: sqlite3.Connection) -> list[tuple[str]]:
+    return database.execute("SELECT step FROM operation_member WHERE open").fetchall()
 
 
 # --------------------------------------------------------------------------- files and domains
