@@ -1,3 +1,3 @@
-"""For all suites: the session's own hypervisor in a box, witness guests in it, and figures at the end."""
+"""For all suites: the session's own hypervisor in a box, witness guests in it, limits of time, figures."""
 
-pytest_plugins = ["tests.box.fixtures", "tests.figures"]
+pytest_plugins = ["tests.box.fixtures", "tests.figures", "tests.timeouts"]

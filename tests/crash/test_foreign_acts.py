@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.formats import domainxml
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import HypervisorError, NotFound, Refused, Unfinished
+from orchestrator.formats import domainxml
 from orchestrator.model import GuestState, OffReason, Source
 from tests.crash.faults import Call, Fault, Killed, Kind
 from tests.crash.injectors import CallInjector

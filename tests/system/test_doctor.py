@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.fixtures import GuestFactory
 from tests.box.witness import Witness
+from tests.waiting import wait_until
 
 from .client import Client, finish, new_client
 from .host_state import files, unchanged
@@ -153,8 +153,7 @@ def test_a_store_without_space(box: Box, web: Witness) -> None:
 
 def test_an_unfinished_operation(client: Client, web: Witness, domain: Any) -> None:
     with client.start("rollback", web.name, "two", "-y") as process:
-        while not any(step for (step,) in open_steps(client)):
-            time.sleep(0.001)
+        wait_until(lambda: any(open_steps(client)), what="the end of a step", process=process, poll=0.001)
         process.kill()
         finish(process)
     found = findings(client, code=7)
@@ -164,9 +163,9 @@ def test_an_unfinished_operation(client: Client, web: Witness, domain: Any) -> N
     assert findings(client, code=0) == {}
 
 
-def open_steps(client: Client) -> list[tuple[str]]:
+def open_steps(client: Client) -> list[str]:
     with closing(sqlite3.connect(client.catalog)) as database:
-        return database.execute("SELECT step FROM operation WHERE state = 'open'").fetchall()
+        return [step for (step,) in database.execute("SELECT step FROM operation_member WHERE open")]
 
 
 # --------------------------------------------------------------------------- files and domains
