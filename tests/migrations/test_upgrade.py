@@ -145,7 +145,7 @@ sys.stdin.readline()
 print(upgrade(sys.argv[1]).before, flush=True)
 """
     with started_together(*[[sys.executable, "-c", code, old]] * 2) as processes:
-        answers = sorted(process.finish().stdout for process in processes)
-    assert answers == ["0001\n", f"{NEWEST}\n"]
+        printed = sorted(process.finish().stdout for process in processes)
+    assert printed == ["ready\n0001\n", f"ready\n{NEWEST}\n"]
     assert version(file) == NEWEST
     assert len(backups(file)) == 1
