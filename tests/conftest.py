@@ -1,8 +1,8 @@
-"""For all suites: the session's own hypervisor in a box, witness guests in it, and figures at the end."""
+"""For all suites: the session's own hypervisor in a box, witness guests in it, limits of time, figures."""
 
 import signal
 
-pytest_plugins = ["tests.box.fixtures", "tests.figures"]
+pytest_plugins = ["tests.box.fixtures", "tests.figures", "tests.timeouts"]
 
 # A shell starts what is to run in the background with SIGINT ignored, and children inherit that: a test that sends a
 # command Ctrl-C would wait for ever.

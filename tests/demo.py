@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.box.box import Box
 from tests.box.layout import State
 from tests.box.witness import Media, Witness
+from tests.waiting import PATIENCE
 
 BOX = "demo"
 DOMAIN = "web01"
@@ -76,7 +77,9 @@ def tell(guest: Witness, command: str) -> str:
 
 def snapctl(box: Box, catalog: Path, *arguments: str) -> None:
     print(f"$ snapctl {shlex.join(arguments)}", flush=True)
-    subprocess.run([SNAPCTL, "--connect", box.uri, "--catalog", f"sqlite:///{catalog}", *arguments], check=True)
+    subprocess.run(
+        [SNAPCTL, "--connect", box.uri, "--catalog", f"sqlite:///{catalog}", *arguments], check=True, timeout=PATIENCE
+    )
 
 
 def display(path: str | Path) -> str:

@@ -1,23 +1,25 @@
 """A box as its users see it: up, down, and a way inside for tests that do damage."""
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from tests.box import layout, privilege
+from tests.box import cache, layout, privilege
 from tests.box.connection import connect
 from tests.box.errors import BoxError
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 UP_TIMEOUT = 60.0
 DOWN_TIMEOUT = 60.0
+INSIDE_TIMEOUT = 60.0
+LOCK_TIMEOUT = 100.0  # for somebody else's `up` or `down`
 
 
 class Box:
@@ -86,7 +88,7 @@ class Box:
             pid = self.pid()
             if pid is not None:
                 # The shell's own kill, as /bin/kill is not on every machine.
-                subprocess.run(privilege.as_root("sh", "-c", f"kill -KILL {pid}"))
+                subprocess.run(privilege.as_root("sh", "-c", f"kill -KILL {pid}"), timeout=DOWN_TIMEOUT)
                 # The kernel lets PID 1 go only after it has ended everything else in there.
                 _wait_until(lambda: not Path(f"/proc/{pid}").exists(), DOWN_TIMEOUT, "the box does not die")
             shutil.rmtree(self.state.directory)
@@ -107,10 +109,14 @@ class Box:
         """Run a command as root inside the box, to inspect or damage what a client cannot see."""
         pid = self.require_up()
         enter = ["nsenter", f"--target={pid}", "--mount", "--pid", "--ipc", "--uts", "--net", "--wd=/"]
-        done = subprocess.run(
-            privilege.as_root(*enter, "--", *argv),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", cwd="/",
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                privilege.as_root(*enter, "--", *argv),
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", cwd="/",
+                timeout=INSIDE_TIMEOUT,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise BoxError(f"in box {self.name}, {argv[0]} did not end within {INSIDE_TIMEOUT:.0f} s") from error
         if check and done.returncode != 0:
             raise BoxError(f"in box {self.name}, {argv[0]} failed: {done.stderr.strip() or done.returncode}")
         return done
@@ -164,7 +170,7 @@ class Box:
         # A session of its own: no Ctrl-C and no hang-up of the caller's terminal may reach the box.
         argv = privilege.as_root("setsid", "--fork", *unshare, "--", *inside)
         with self.state.init_log.open("a") as log:
-            subprocess.run(argv, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            subprocess.run(argv, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log, timeout=UP_TIMEOUT)
         _wait_until(self._is_furnished, UP_TIMEOUT, f"the box does not start; see {self.state.init_log}")
 
     def _is_furnished(self) -> bool:
@@ -193,7 +199,7 @@ class Box:
         while True:
             directory = self._open_state()
             try:
-                fcntl.flock(directory, fcntl.LOCK_EX)
+                _wait_until(partial(cache.try_lock, directory), LOCK_TIMEOUT, "others hold the lock of the box")
                 if not self._is_current(directory):
                     continue  # a `down` removed it while we waited
                 yield
@@ -218,8 +224,7 @@ class Box:
 
 
 def _wait_until(condition: Callable[[], bool], timeout: float, complaint: str) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        if time.monotonic() > deadline:
-            raise BoxError(f"{complaint} (waited {timeout:.0f} s)")
-        time.sleep(0.01)
+    try:
+        wait_until(condition, timeout, poll=0.01)
+    except TimeoutError:
+        raise BoxError(f"{complaint} (waited {timeout:.0f} s)") from None

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.box.errors import BoxError
+from tests.waiting import wait_until
+
+LOCK_TIMEOUT = 100.0
 
 
 def directory() -> Path:
@@ -41,9 +44,18 @@ def get(name: str, make: Callable[[Path], None]) -> Path:
     return path
 
 
+def try_lock(handle: int) -> bool:
+    """Whether the file or directory that is open as `handle` could be locked; the lock goes when that is closed."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 @contextlib.contextmanager
 def lock() -> Iterator[None]:
     """Let one process of this user at a time fill the cache or a box's boot volumes."""
     with (directory() / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        wait_until(lambda: try_lock(handle.fileno()), LOCK_TIMEOUT, what="the end of another process's lock")
         yield

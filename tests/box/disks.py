@@ -34,6 +34,6 @@ def _format(target: Path) -> None:
 def _run(*argv: str) -> None:
     # mkfs.ext4 is in /usr/sbin, which an ordinary user's PATH may lack.
     environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
-    done = subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    done = subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     if done.returncode != 0:
         raise BoxError(f"{argv[0]}: {done.stderr.strip()}")

@@ -3,6 +3,7 @@
 Load them with ``pytest_plugins = ["tests.box.fixtures"]`` in the top conftest.py.
 """
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.box.box import Box
+from tests.box.errors import BoxError
+from tests.box.kernel import kernel
 from tests.box.witness import DEFAULT_MEMORY, ONE_DISK, Media, Witness
 
 PREFIX = "pytest-"
@@ -48,6 +51,14 @@ class GuestFactory:
         self._box.up()
         for witness in self._made:
             witness.remove()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Download the guests' kernel now, once for ever: a slow download must not count as a test that hangs."""
+    wanted = any("box" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        with contextlib.suppress(BoxError):  # the first test that needs it says why it has none
+            kernel()
 
 
 @pytest.fixture(scope="session")

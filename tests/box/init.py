@@ -145,7 +145,7 @@ def _reap_for_ever() -> None:
 
 
 def _run(*argv: str) -> None:
-    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, timeout=60)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ from tests.box import cache
 from tests.box.errors import BoxError
 
 META_PACKAGE = "linux-image-cloud-amd64"
+TIMEOUT = 600.0
+"""Seconds for the download."""
+
 # In the order to load them.  ext4, the serial port and PCI hot-plug are built in.
 MODULES = (
     "virtio_ring",
@@ -71,7 +74,12 @@ def _current_package() -> str:
 
 def _run(*argv: str, cwd: str | None = None) -> str:
     environment = {**os.environ, "LC_ALL": "C"}
-    done = subprocess.run(argv, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    try:
+        done = subprocess.run(
+            argv, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BoxError(f"{' '.join(argv)} did not end within {TIMEOUT:.0f} s") from error
     if done.returncode != 0:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise BoxError(f"{' '.join(argv)}: {reason} ('make setup' or 'apt-get update' may help)")

@@ -7,6 +7,9 @@ import sys
 
 from tests.box.errors import BoxError
 
+PATIENCE = 60.0
+"""Seconds for a person to type a password."""
+
 
 def as_root(*argv: str) -> list[str]:
     """The command line that runs `argv` as root."""
@@ -22,5 +25,5 @@ def announce() -> None:
     prefix = as_root()
     if prefix:
         print("using sudo to make the box's namespaces", file=sys.stderr)
-        if subprocess.run([*prefix, "true"]).returncode != 0:
+        if subprocess.run([*prefix, "true"], timeout=PATIENCE).returncode != 0:
             raise BoxError("a box needs root for its namespaces, and sudo refused")

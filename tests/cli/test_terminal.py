@@ -8,7 +8,6 @@ import pty
 import select
 import signal
 import struct
-import subprocess
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +16,8 @@ from typing import TypeAlias
 
 import pytest
 
+from tests.children import Child
+from tests.waiting import wait_until
 from tests.workstation import Workstation
 
 from .conftest import SECONDS
@@ -27,35 +28,52 @@ PATIENCE = 30.0
 """Seconds in which the command must say something, or end."""
 
 
-class Terminal:
+class Terminal(Child):
     """A process whose stdin and stderr, and stdout unless it is piped, are a terminal."""
 
-    def __init__(self, process: subprocess.Popen[bytes], screen: int) -> None:
-        self.process = process
-        self.screen = screen
+    def __init__(self, argv: list[str], *, columns: int, piped: bool) -> None:
+        self.screen, inner = pty.openpty()
         self.seen = ""
+        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        environment = os.environ | {"TERM": "xterm-256color"}
+        try:
+            stdout = None if piped else inner
+            super().__init__(argv, cwd=ROOT, env=environment, stdin=inner, stdout=stdout, stderr=inner)
+        finally:
+            os.close(inner)
 
     def until(self, text: str) -> None:
-        while text not in self.seen:
-            more = self._read()
-            assert more, f"the process ended without saying {text!r}: {self.seen}"
-            self.seen += more
+        wait_until(lambda: self._shows(text), PATIENCE, what=f"{text!r} on the terminal", process=self)
 
     def type(self, text: str) -> None:
         os.write(self.screen, text.encode())
 
-    def finish(self) -> int:
-        while more := self._read():
-            self.seen += more
-        return self.process.wait(timeout=PATIENCE)
+    def exit_status(self) -> int:
+        """At its end, before which it may have more to say than a terminal holds."""
+        wait_until(self._has_ended_after_reading, PATIENCE, what="the end", process=self)
+        return self.finish(PATIENCE).returncode
 
-    def _read(self) -> str:
-        ready, _, _ = select.select([self.screen], [], [], PATIENCE)
-        assert ready, f"nothing was said for {PATIENCE} s after: {self.seen}"
+    def output(self) -> str:
+        return f"{super().output()}\n[terminal]\n{self.seen}"
+
+    def _shows(self, text: str) -> bool:
+        self._read()
+        return text in self.seen
+
+    def _has_ended_after_reading(self) -> bool:
+        ended = self.has_ended
+        more = self._read()
+        return ended and not more
+
+    def _read(self) -> bool:
+        """Take what there is on the screen; whether there was anything."""
+        ready, _, _ = select.select([self.screen], [], [], 0)
         try:
-            return os.read(self.screen, 65536).decode()
+            more = os.read(self.screen, 65536).decode() if ready else ""
         except OSError:  # EIO: the other end is closed
-            return ""
+            more = ""
+        self.seen += more
+        return bool(more)
 
 
 Open: TypeAlias = Callable[..., AbstractContextManager[Terminal]]
@@ -67,25 +85,12 @@ def terminal(station: Workstation) -> Open:
 
     @contextmanager
     def terminal(*arguments: str, columns: int = 80, piped: bool = False) -> Iterator[Terminal]:
-        screen, inner = pty.openpty()
-        fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        process = subprocess.Popen(
-            station.process(*arguments),
-            cwd=ROOT,
-            stdin=inner,
-            stdout=subprocess.PIPE if piped else inner,
-            stderr=inner,
-            env=os.environ | {"TERM": "xterm-256color"},
-        )
-        os.close(inner)
+        screen = Terminal(station.process(*arguments), columns=columns, piped=piped)
         try:
-            yield Terminal(process, screen)
+            with screen:
+                yield screen
         finally:
-            process.kill()
-            process.wait()
-            os.close(screen)
-            if process.stdout:
-                process.stdout.close()
+            os.close(screen.screen)
         station.load()
 
     return terminal
@@ -104,7 +109,7 @@ def test_prune_asks_and_names_what_would_go(terminal: Open) -> None:
             "Remove 2 checkpoints (web01/experiment-2, web01/experiment; 1.9 MiB)? There is no way back. [y/N] "
         )
         screen.type("n\n")
-        assert screen.finish() == 1
+        assert screen.exit_status() == 1
         assert "prune was not confirmed" in screen.seen
 
 
@@ -113,7 +118,7 @@ def test_rollback_asks_what_may_be_lost_and_a_yes_goes_on(terminal: Open) -> Non
         screen.until("[y/N] ")
         assert screen.seen == QUESTION
         screen.type("y\n")
-        assert screen.finish() == 0
+        assert screen.exit_status() == 0
         assert "web01: rolled back to patched" in screen.seen
 
 
@@ -123,7 +128,7 @@ def test_question_any_other_answer_is_a_no_exit_1(terminal: Open, station: Works
         screen.until("[y/N] ")
         assert "Delete before-test of web01 (96.0 KiB)? There is no way back." in screen.seen
         screen.type(answer)
-        assert screen.finish() == 1
+        assert screen.exit_status() == 1
         assert "delete was not confirmed; nothing was changed" in screen.seen
     assert station.memory("before-test") in station.world.files.files
 
@@ -131,8 +136,8 @@ def test_question_any_other_answer_is_a_no_exit_1(terminal: Open, station: Works
 def test_question_interrupted_exit_130(terminal: Open) -> None:
     with terminal("rollback", "web01") as screen:
         screen.until("[y/N] ")
-        screen.process.send_signal(signal.SIGINT)
-        assert screen.finish() == 130
+        screen.send_signal(signal.SIGINT)
+        assert screen.exit_status() == 130
         assert "interrupted; nothing was changed" in screen.seen
         assert "Traceback" not in screen.seen
 
@@ -141,9 +146,8 @@ def test_question_is_not_in_the_piped_data(terminal: Open) -> None:
     with terminal("rollback", "web01", "patched", "-o", "json", piped=True) as screen:
         screen.until("[y/N] ")
         screen.type("y\n")
-        assert screen.process.stdout is not None
-        assert screen.process.stdout.read().startswith(b'{\n  "operation": "rollback"')
-        assert screen.finish() == 0
+        assert screen.exit_status() == 0
+        assert screen.stdout.startswith('{\n  "operation": "rollback"')
 
 
 # --------------------------------------------------------------------------- the progress bar
@@ -161,7 +165,7 @@ def test_bar_long_step_shows_bytes_and_rate_and_leaves_nothing_behind(terminal: 
         screen.until("MiB of 128.0 MiB")
         screen.until("MiB/s")
         assert "saving memory" in screen.seen
-        assert screen.finish() == 0
+        assert screen.exit_status() == 0
         last = screen.seen.rsplit("\x1b[2K", 1)[-1]
         assert SECONDS.sub("N s", last).strip("\r\n") == "web01: checkpoint x made in N s (guest stopped for N s)"
 
@@ -170,7 +174,7 @@ def test_bar_long_step_shows_bytes_and_rate_and_leaves_nothing_behind(terminal: 
 @pytest.mark.parametrize("option", ["-q", "-ojson"])
 def test_bar_quiet_or_json_is_not_drawn(terminal: Open, option: str) -> None:
     with terminal("checkpoint", "web01", "x", option) as screen:
-        assert screen.finish() == 0
+        assert screen.exit_status() == 0
         assert "saving memory" not in screen.seen
 
 
@@ -178,8 +182,8 @@ def test_bar_quiet_or_json_is_not_drawn(terminal: Open, option: str) -> None:
 def test_bar_interrupted_gives_the_cursor_back_exit_130(terminal: Open) -> None:
     with terminal("checkpoint", "web01", "x") as screen:
         screen.until("saving memory")
-        screen.process.send_signal(signal.SIGINT)
-        assert screen.finish() == 130
+        screen.send_signal(signal.SIGINT)
+        assert screen.exit_status() == 130
         assert screen.seen.rindex("\x1b[?25h") > screen.seen.rindex("\x1b[?25l")
 
 
@@ -187,7 +191,7 @@ def test_bar_interrupted_gives_the_cursor_back_exit_130(terminal: Open) -> None:
 def test_list_keeps_to_the_width_of_the_terminal(terminal: Open, station: Workstation, columns: int) -> None:
     leave_unfinished(station)
     with terminal("list", columns=columns) as screen:
-        assert screen.finish() == 0
+        assert screen.exit_status() == 0
         lines = [line for line in screen.seen.splitlines() if "unfinished" not in line]
         assert max(map(len, lines)) <= columns
         assert ("all updates of May" in screen.seen) == (columns == 200)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 from uuid import uuid4
 
 from orchestrator.hypervisor import connect
 from orchestrator.model import Domain, FileFacts
 from orchestrator.ports import Hypervisor, silent
+from tests import children
 from tests.box.box import Box
 from tests.box.errors import BoxError
 from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
+from tests.children import Child
 from tests.twin import Machine, TwinHypervisor, World
+from tests.waiting import join, wait_until
 
 SMALL = 64 << 10
 """Bytes of the small file system: less than the memory image of any guest."""
@@ -279,21 +280,18 @@ class BoxContractHost:
             release = threading.Timer(1.0, held.close)
             release.start()
             yield
-            release.join()
+            join(release)
 
     @contextlib.contextmanager
     def abandoned_save(self, domain: Domain, path: str) -> Iterator[None]:
         command = [sys.executable, "-c", SAVE, self._box.uri, domain.uuid, path]
         with self._box.hold_saves():
-            with subprocess.Popen(command) as client:
-                try:
-                    wait_until(lambda: self.hypervisor.storage.facts(path) is not None)
-                finally:
-                    client.kill()
+            with Child(command) as client:
+                wait_until(lambda: self.hypervisor.storage.facts(path), what="the save", process=client)
             yield
 
     def _virsh(self, *arguments: str) -> None:
-        subprocess.run(["virsh", "-q", "-c", self._box.uri, *arguments], check=True, stdout=subprocess.DEVNULL)
+        children.run("virsh", "-q", "-c", self._box.uri, *arguments, check=True)
 
 
 SAVE = """
@@ -303,13 +301,6 @@ from orchestrator.ports import silent
 uri, uuid, path = sys.argv[1:]
 connect(uri).domains.save(uuid, path, silent)
 """
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
 
 
 def _found(hypervisor: Hypervisor, name: str) -> Domain:

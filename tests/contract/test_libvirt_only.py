@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 from orchestrator.errors import EnvironmentLacks, HypervisorError, UsageError
 from orchestrator.hypervisor import LibvirtHypervisor, connect
 from orchestrator.model import GuestState
+from tests import children
 from tests.box.box import Box
 from tests.box.fixtures import GuestFactory
 
@@ -213,7 +213,7 @@ def test_an_ordinary_user_who_sees_no_files_can_do_it_all(box: Box, user: str, d
         "h.storage.remove_directory(sys.argv[2]); h.close()"
     )
     command = ["setpriv", "--reuid", user, "--regid", "nogroup", "--clear-groups", sys.executable, "-c", script]
-    done = subprocess.run([*command, box.uri, directory], capture_output=True, text=True, check=True)
+    done = children.run(*command, box.uri, directory, check=True)
     assert done.stdout.startswith("[] ") and done.stderr == ""
 
 

@@ -15,6 +15,7 @@ from tests.crash.faults import HYPERVISOR_EFFECTS
 from tests.crash.served import ServedWorld
 from tests.crash.twin_host import TwinHost
 from tests.crash.workers import Answer, Place, Worker
+from tests.waiting import PATIENCE, wait_until
 
 
 @dataclass
@@ -46,7 +47,18 @@ class Team:
                 self._workers[worker] = len(self.served.calls)
                 worker.begin(*self._some_verb())
 
-    def wait(self) -> None:
+    def work_until(self, done: int, *, code: int = 0, timeout: float = PATIENCE) -> None:
+        """Until so many verbs have ended with that exit code."""
+
+        def enough() -> bool:
+            if self.exit_codes()[code] >= done:
+                return True
+            self.turn()
+            return False
+
+        wait_until(enough, timeout, what=f"the end of {done} verbs with exit code {code}", poll=0)
+
+    def complete(self) -> None:
         """Until all have ended what they began."""
         for worker, began in self._workers.items():
             if began is not None:

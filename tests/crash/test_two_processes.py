@@ -26,6 +26,7 @@ from tests.crash.team import Team
 from tests.crash.twin_host import TwinHost
 from tests.crash.workers import Answer, Place, Worker
 from tests.twin import saveimage
+from tests.waiting import wait_until
 
 DONE, BUSY, REFUSED = 0, 4, 6
 AT_ONCE = 15.0
@@ -140,11 +141,13 @@ def test_recover_owner_stopped_takes_over_when_lease_ends(host: TwinHost, served
         served.stop_after = Call(owner.pid, "create_overlay")
         owner.begin(*VERBS["rollback"])
         owner.wait_until_stopped()
-        stopped = time.monotonic()
-        answers = [other.do("recover", "web01")]
-        while answers[-1].exit_code == BUSY and time.monotonic() < stopped + AT_ONCE:
-            time.sleep(0.1)
+        answers: list[Answer] = []
+
+        def has_recovered() -> bool:
             answers.append(other.do("recover", "web01"))
+            return answers[-1].exit_code != BUSY
+
+        wait_until(has_recovered, AT_ONCE, what="the end of the lease", poll=0.1)
         assert len(answers) > 1 and answers[-1] == Answer(DONE)
         host.check()
         require_no_more(host, served, owner)
@@ -188,9 +191,8 @@ def test_many_processes_one_domain_act_one_at_a_time(host: TwinHost, served: Ser
         team = Team(host, served, place, Random(1))
         for _ in range(4):
             team.hire(stack)
-        while team.exit_codes()[DONE] < 15:
-            team.turn()
-        team.wait()
+        team.work_until(15)
+        team.complete()
     require_expected(team)
     assert team.exit_codes()[BUSY]
     require_one_at_a_time(team)
@@ -203,11 +205,10 @@ def hammer(team: Team, *, kills: int) -> None:
         for _ in range(4):
             team.hire(stack)
         for killed in range(1, kills + 1):
-            while team.exit_codes()[DONE] < 3 * killed:
-                team.turn()
+            team.work_until(3 * killed)
             team.kill_one()
             team.hire(stack)
-        team.wait()
+        team.complete()
 
 
 def test_recover_some_of_many_processes_killed_is_settled(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -17,9 +16,7 @@ from orchestrator.coordinator import Coordinator
 from orchestrator.errors import SnapctlError
 from tests.crash.served import RemoteHypervisor
 from tests.crash.twin_host import STORE
-
-PATIENCE = 120.0
-"""Seconds to wait for a process before the test is given up."""
+from tests.waiting import PATIENCE, POLL, EndedTooSoon, wait_until
 
 
 @dataclass(frozen=True)
@@ -75,8 +72,11 @@ class Worker:
         self._pipe.send((verb, arguments))
 
     def answer(self) -> Answer:
-        assert self._pipe.poll(PATIENCE), "no answer"
-        answer: Answer = self._pipe.recv()
+        wait_until(lambda: self._pipe.poll(POLL), what="an answer", process=self, poll=0)
+        try:
+            answer: Answer = self._pipe.recv()
+        except EOFError:  # what a pipe has for us when its other end is closed
+            raise EndedTooSoon(f"no answer:\n{self.output()}") from None
         return answer
 
     @property
@@ -84,10 +84,7 @@ class Worker:
         return self._pipe.poll()
 
     def wait_until_stopped(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not self._is_stopped:
-            assert time.monotonic() < deadline, "it was not stopped"
-            time.sleep(0.01)
+        wait_until(lambda: self._is_stopped, what="the stop", process=self)
 
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
@@ -95,7 +92,16 @@ class Worker:
     def kill(self) -> None:
         """SIGKILL. Harmless when it was killed."""
         self._process.kill()
-        self._process.join()
+        self._process.join(PATIENCE)
+        assert self.has_ended, self.output()
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.exitcode is not None
+
+    def output(self) -> str:
+        """What it prints goes where this process's output goes."""
+        return f"[worker {self.pid}: exit status {self._process.exitcode}]"
 
     @property
     def _is_stopped(self) -> bool:

@@ -13,8 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 600.0
-"""Seconds to wait for the process before the test is given up."""
+from tests.waiting import PATIENCE, EndedTooSoon
 
 
 def growth(act: Callable[[Any], object], refusals: tuple[type[Exception], ...], inputs: Sequence[Any]) -> int:
@@ -27,11 +26,14 @@ def growth(act: Callable[[Any], object], refusals: tuple[type[Exception], ...], 
     try:
         ours.send((act, refusals, inputs))
         assert ours.poll(PATIENCE), "no answer"
-        answer: int = ours.recv()
+        try:
+            answer: int = ours.recv()
+        except EOFError:
+            raise EndedTooSoon("the process ended without an answer") from None
         return answer
     finally:
         process.kill()
-        process.join()
+        process.join(PATIENCE)
         process.close()
         ours.close()
 

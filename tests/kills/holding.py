@@ -7,8 +7,7 @@ program of ours; here it is one that can be held on the way back, too.
 from __future__ import annotations
 
 import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import libvirt
@@ -16,8 +15,8 @@ import libvirt
 from tests.box import layout
 from tests.box.box import Box
 from tests.box.connection import connect
+from tests.waiting import Awaited, wait_until
 
-PATIENCE = 60.0
 STARTING = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP]
 SAVING = libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE
 
@@ -48,10 +47,10 @@ class HoldingBox(Box):
         finally:
             self._hold_restores.unlink()
 
-    def wait_for(self, job: str, domain: str) -> None:
-        """Return when such a job of the domain is under way."""
+    def wait_for(self, job: str, domain: str, process: Awaited) -> None:
+        """Return when such a job of the domain, which `process` begins, is under way."""
         begun = {"save": self._saves, "restore": self._restores}[job]
-        wait_until(lambda: begun(domain))
+        wait_until(lambda: begun(domain), what=f"the {job}", process=process)
 
     def _saves(self, name: str) -> bool:
         with connect(self.uri) as connection:
@@ -67,10 +66,3 @@ class HoldingBox(Box):
     @property
     def _hold_restores(self) -> Path:
         return self.state.directory / "hold-restores"
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.system.client import Result
 from tests.system.host_state import rows
+from tests.waiting import wait_until
 
 from .client import SignalledClient, go_on
 from .guest_under_test import GuestUnderTest
@@ -19,9 +18,12 @@ BUSY = 4
 
 def recover_when_permitted(client: SignalledClient) -> Result:
     """Nobody else may, for as long as the lease lasts."""
-    while (result := client.run("-o", "json", "recover")).code == BUSY:
-        time.sleep(0.2)
-    return result
+
+    def recover() -> Result | None:
+        result = client.run("-o", "json", "recover")
+        return None if result.code == BUSY else result
+
+    return wait_until(recover, what="the end of the lease", poll=0.2)
 
 
 def freeze_at(subject: GuestUnderTest, verb: str, point: str) -> None:

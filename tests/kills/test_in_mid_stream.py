@@ -7,7 +7,6 @@ depends on it sees the same bytes, and the guest goes on.
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -21,10 +20,11 @@ from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.fixtures import GuestFactory
 from tests.box.witness import Witness
+from tests.children import Child
 from tests.system.chains import depth, digest, layers
 from tests.system.client import BECOME_NOBODY, Client, finish, new_client
 from tests.system.moments import moment, say_everywhere, write_notes
-from tests.system.waiting import wait_until
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -78,17 +78,11 @@ class Stream(ABC):
         return [digest(self.box, layer) for layer in self._layers]
 
     @contextmanager
-    def under_way(self) -> Iterator[subprocess.Popen[str]]:
-        process = subprocess.Popen(
-            [*BECOME_NOBODY, sys.executable, "-P", SLOWLY, self.verb, self.guest.name],
-            cwd=self.client.home, env=self.client.environment, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            wait_until(self._is_under_way)
+    def under_way(self) -> Iterator[Child]:
+        command = [*BECOME_NOBODY, sys.executable, "-P", SLOWLY, self.verb, self.guest.name]
+        with Child(command, cwd=self.client.home, env=self.client.environment) as process:
+            wait_until(self._is_under_way, what="the middle of the stream", process=process)
             yield process
-        finally:
-            process.kill()
 
     def _is_under_way(self) -> bool:
         with connect(self.box.uri) as connection:

@@ -56,7 +56,7 @@ def test_the_daemon_is_killed_in_the_midst_of_a_job(
     attempt = subject.attempt(verb)
     with box.hold(job):
         process = subject.client.start(*subject.arguments(attempt))
-        box.wait_for(job, subject.guest.name)
+        box.wait_for(job, subject.guest.name, process)
         if snapctl_too:
             process.kill()
         restart_daemon(box)
@@ -113,7 +113,7 @@ def test_a_guest_whose_qemu_is_killed_in_the_midst_of_a_save_keeps_its_disks(
     attempt = subject.attempt("checkpoint")
     with box.hold("save"):
         process = subject.client.start(*subject.arguments(attempt))
-        box.wait_for("save", subject.guest.name)
+        box.wait_for("save", subject.guest.name, process)
         box.kill_qemu(subject.guest.name)
     assert "went off before its memory was saved" in finish(process).error(1)
     assert subject.client.do("recover") == []

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from tests.system.client import Result, finish
+from tests.waiting import PATIENCE
 
 from . import catalogued
 from .guest_under_test import MOST, Attempt, GuestUnderTest
@@ -36,9 +37,10 @@ class Killer:
         began = time.monotonic()
         with self.subject.client.start(*arguments) as process:
             try:
-                process.wait(due)
+                process.wait(PATIENCE if due is None else due)
                 self._took[verb] = time.monotonic() - began
             except subprocess.TimeoutExpired:
+                assert due is not None, process.output()
                 process.kill()
             return self.subject.count(finish(process))
 

@@ -7,14 +7,14 @@ so that no git history is needed.
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tarfile
 from pathlib import Path
 
+from tests import children
+
 FIXTURES = Path(__file__).with_name("fixtures")
 ARCHIVE = FIXTURES / "f92f7f5.tar.xz"
-TIMEOUT = 60.0
 
 
 def unpack(folder: Path) -> Path:
@@ -47,13 +47,4 @@ def environment(root: Path, base: dict[str, str] | None = None) -> dict[str, str
 
 def run(root: Path, *arguments: str | Path, base: dict[str, str] | None = None) -> str:
     """Run a script by the current interpreter on the old code; what it printed."""
-    done = subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        env=environment(root, base),
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return children.run(sys.executable, *arguments, check=True, env=environment(root, base), cwd=root).stdout

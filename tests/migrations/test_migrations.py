@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from orchestrator.catalog import open_catalog
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.schema import NEWEST, migrations
 from orchestrator.catalog.tables import Base
+from tests import children
 from tests.unit.catalog_samples import HOST
 
 ROOT = Path(__file__).parents[2]
@@ -172,19 +172,11 @@ def test_alembics_command_line_works_from_a_checkout(tmp_path: Path, arguments: 
     url = f"sqlite:///{tmp_path}/catalog.db"
     open_catalog(url, HOST).close_connection()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-m", "alembic", "-x", f"url={url}", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    alembic = [sys.executable, "-m", "alembic", "-x", f"url={url}"]
+    children.run(*alembic, *arguments, check=True, cwd=ROOT, env=environment)
 
 
 def test_alembics_command_line_asks_which_catalog() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "alembic", "upgrade", "head"], cwd=ROOT, capture_output=True, text=True
-    )
+    done = children.run(sys.executable, "-m", "alembic", "upgrade", "head", cwd=ROOT)
     assert done.returncode != 0
     assert "say which catalog" in done.stdout + done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sqlite3
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -18,6 +17,7 @@ from orchestrator.catalog import backup, info, open_catalog, upgrade
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.schema import NEWEST
 from orchestrator.errors import CatalogError
+from tests.children import started_together
 from tests.unit.catalog_samples import HOST
 
 from .test_migrations import OLD_ROWS, go_to
@@ -144,17 +144,8 @@ print("ready", flush=True)
 sys.stdin.readline()
 print(upgrade(sys.argv[1]).before, flush=True)
 """
-    processes = [
-        subprocess.Popen([sys.executable, "-c", code, old], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    for process in processes:
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    answers = sorted(process.communicate()[0] for process in processes)
-    assert answers == ["0001\n", f"{NEWEST}\n"]
+    with started_together(*[[sys.executable, "-c", code, old]] * 2) as processes:
+        printed = sorted(process.finish().stdout for process in processes)
+    assert printed == ["ready\n0001\n", f"ready\n{NEWEST}\n"]
     assert version(file) == NEWEST
     assert len(backups(file)) == 1

@@ -15,13 +15,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests import children
+
 from .bugs import Bug
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "build", "*.egg-info")
 PACKAGES = ("orchestrator", "orchestrator.catalog", "orchestrator.migrations.versions", "tests.twin")
 PATIENCE = 300.0
-"""Seconds until a run of tests is given up: a bug may make one wait for ever, and that is no proof."""
+"""Seconds until a run of tests is given up: a bug may make one wait for ever, and that is no proof.
+
+Hence no time limit for its tests: one that exceeded it would have failed, as if it had noticed the bug."""
 
 PASSED, FAILED = 0, 1
 """What pytest exits with. All else (a file that is not there, one that cannot be imported) proves nothing."""
@@ -47,7 +51,7 @@ class TreeCopy:
 
     def test(self, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run these tests up to the first that fails."""
-        return self._run("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not long", *tests)
+        return self._run("-m", "pytest", "-x", "-q", "--timeout=0", "-p", "no:cacheprovider", "-m", "not long", *tests)
 
     def origins(self) -> list[Path]:
         """Where the packages come from that the tests of the copy import."""
@@ -57,7 +61,4 @@ class TreeCopy:
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """No byte code is kept: a bug as long as what it replaces, planted within a second, would not be seen."""
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(self.directory)}
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.directory, env=environment, capture_output=True, text=True, timeout=PATIENCE,
-        )  # fmt: skip
+        return children.run(sys.executable, *arguments, cwd=self.directory, env=environment, timeout=PATIENCE)

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -17,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.children import Child
+from tests.waiting import PATIENCE
+
 SNAPCTL = Path(sys.executable).with_name("snapctl")
 BECOME_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups") if os.geteuid() == 0 else ()
 LONGEST_ERROR = 200
-TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,9 @@ class Client:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str) -> Child:
         """Start the command and return at once; signals to the process reach snapctl itself."""
-        return subprocess.Popen(
-            [*BECOME_NOBODY, SNAPCTL, *arguments],
-            cwd=self.home, env=self.environment, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+        return Child([*BECOME_NOBODY, SNAPCTL, *arguments], cwd=self.home, env=self.environment)
 
     def run(self, *arguments: str) -> Result:
         """Run the command, however it ends."""
@@ -85,14 +82,10 @@ class Client:
         return self.run(*arguments).error(code)
 
 
-def finish(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> Result:
+def finish(process: Child, timeout: float = PATIENCE) -> Result:
     """Wait for the end of a command that `Client.start` began; one that takes too long is killed."""
-    try:
-        stdout, stderr = process.communicate(timeout=timeout)
-    except BaseException:
-        process.kill()
-        raise
-    return Result(process.returncode, stdout, stderr)
+    done = process.finish(timeout)
+    return Result(done.returncode, done.stdout, done.stderr)
 
 
 @contextlib.contextmanager

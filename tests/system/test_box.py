@@ -16,12 +16,14 @@ import libvirt
 import pytest
 from lxml import etree
 
+from tests import children
 from tests.box import cache
 from tests.box.box import REPOSITORY, Box
 from tests.box.connection import connect
 from tests.box.errors import BoxError
 from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
+from tests.waiting import join, wait_until
 
 pytestmark = pytest.mark.system
 
@@ -45,7 +47,7 @@ def another_box(name: str, *, slow_save: bool = False) -> Iterator[Box]:
 def by_hand(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run ``python -m tests.box`` as a person would."""
     argv = [sys.executable, "-m", "tests.box", *arguments]
-    return subprocess.run(argv, cwd=REPOSITORY, capture_output=True, text=True, timeout=90)
+    return children.run(*argv, cwd=REPOSITORY, timeout=90)
 
 
 def processes_of(box: Box) -> set[int]:
@@ -120,8 +122,7 @@ class TestBox:
         with another_box("killed") as box:
             first = box.require_up()
             os.kill(first, signal.SIGKILL)
-            while box.pid() is not None:
-                time.sleep(0.01)
+            wait_until(lambda: box.pid() is None)
             assert f"{box.name}  dead" in by_hand("list").stdout
             assert box.up().require_up() != first
 
@@ -135,13 +136,13 @@ class TestBox:
         with another_box("slow", slow_save=True) as box, connect(box.uri) as connection:
             Witness.define(box.uri, "sleepy").start(paused=True)
             domain = connection.lookupByName("sleepy")
-            saving = threading.Thread(target=domain.save, args=["/var/lib/libvirt/images/image"])
+            saving = threading.Thread(target=domain.save, args=["/var/lib/libvirt/images/image"], daemon=True)
             with box.hold_saves():
                 saving.start()
                 saving.join(1)
                 assert saving.is_alive()
                 assert domain.isActive()
-            saving.join(60)
+            join(saving)
             assert not domain.isActive()
 
 
@@ -197,10 +198,7 @@ class TestGuest:
         with connect(box.uri) as connection:
             domain = connection.lookupByName(witness.name)
             domain.shutdown()
-            deadline = time.monotonic() + 60
-            while domain.isActive():
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            wait_until(lambda: not domain.isActive())
 
 
 class TestWitness:
@@ -242,10 +240,7 @@ class TestWitness:
         box.kill_qemu(witness.name)
         with connect(box.uri) as connection:
             domain = connection.lookupByName(witness.name)
-            deadline = time.monotonic() + 60
-            while domain.isActive():
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
+            wait_until(lambda: not domain.isActive())
 
 
 class TestConsole:
@@ -303,9 +298,7 @@ def test_a_client_without_any_rights_makes_and_uses_a_guest(box: Box, nobodys_ca
         "guest = Witness.define(sys.argv[1], 'nobodys'); guest.boot(); print(guest.sh('id -u')); guest.remove()"
     )
     unprivileged = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
-    done = subprocess.run(
-        [*unprivileged, sys.executable, "-B", "-c", script, box.uri],
-        cwd=REPOSITORY, env={**os.environ, "XDG_CACHE_HOME": str(nobodys_cache)},
-        capture_output=True, text=True, timeout=90,
-    )  # fmt: skip
+    environment = {**os.environ, "XDG_CACHE_HOME": str(nobodys_cache)}
+    command = [*unprivileged, sys.executable, "-B", "-c", script, box.uri]
+    done = children.run(*command, cwd=REPOSITORY, env=environment, timeout=90)
     assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr

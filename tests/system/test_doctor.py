@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.fixtures import GuestFactory
 from tests.box.witness import Witness
+from tests.waiting import wait_until
 
 from .client import Client, finish, new_client
 from .host_state import files, unchanged
@@ -156,11 +156,7 @@ def test_an_unfinished_operation(client: Client, web: Witness, domain: Any) -> N
         # Before the command opens it: SQLite makes its files root's, and gives them to the catalog's owner after that.
         assert open_steps(database) == []
         with client.start("rollback", web.name, "two", "-y") as process:
-            deadline = time.monotonic() + 60
-            while not any(step for (step,) in open_steps(database)):
-                assert process.poll() is None, "the command ended before its operation had a step"
-                assert time.monotonic() < deadline, "no step within a minute"
-                time.sleep(0.001)
+            wait_until(lambda: any(open_steps(database)), what="the end of a step", process=process, poll=0.001)
             process.kill()
             finish(process)
     found = findings(client, code=7)
@@ -170,8 +166,8 @@ def test_an_unfinished_operation(client: Client, web: Witness, domain: Any) -> N
     assert findings(client, code=0) == {}
 
 
-def open_steps(database: sqlite3.Connection) -> list[tuple[str]]:
-    return database.execute("SELECT step FROM operation_member WHERE open").fetchall()
+def open_steps(database: sqlite3.Connection) -> list[str]:
+    return [step for (step,) in database.execute("SELECT step FROM operation_member WHERE open")]
 
 
 # --------------------------------------------------------------------------- files and domains

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from tests.box.box import Box
 from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
+from tests.children import Child
 from tests.migrations import old
 
 from .client import BECOME_NOBODY, Client, new_client
@@ -28,12 +28,9 @@ class OldClient(Client):
         super().__init__(uri, home)
         self._code = old.unpack(home)
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [*BECOME_NOBODY, *old.command(*arguments)],
-            cwd=self.home, env=old.environment(self._code, self.environment), text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
+    def start(self, *arguments: str) -> Child:
+        environment = old.environment(self._code, self.environment)
+        return Child([*BECOME_NOBODY, *old.command(*arguments)], cwd=self.home, env=environment)
 
 
 @pytest.fixture

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from tests import children
 from tests.box.box import REPOSITORY, Box
 
 pytestmark = pytest.mark.system
+
+PATIENCE = 300.0
+"""Seconds: pip builds libvirt-python."""
 
 NOT_SOURCE = shutil.ignore_patterns(".git", ".venv", ".*_cache", "__pycache__", "build", "*.egg-info")
 
@@ -28,9 +31,7 @@ def snapctl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(*argv: str) -> str:
-    done = subprocess.run(argv, cwd="/", capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return children.run(*argv, check=True, cwd="/", timeout=PATIENCE).stdout
 
 
 def test_every_package_is_shipped() -> None:

@@ -19,11 +19,12 @@ from tests.box import layout
 from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.witness import Media, Witness
+from tests.children import Child
+from tests.waiting import wait_until
 
 from .client import Client, finish, new_client
 from .host_state import files, observe
 from .moments import say_everywhere, write_notes
-from .waiting import wait_until
 
 pytestmark = pytest.mark.system
 
@@ -62,17 +63,20 @@ def stranger(slow: Box) -> Iterator[Client]:
 
 
 @contextlib.contextmanager
-def saving(box: Box, client: Client, guest: Witness, name: str) -> Iterator[subprocess.Popen[str]]:
+def saving(box: Box, client: Client, guest: Witness, name: str) -> Iterator[Child]:
     """`snapctl checkpoint`, in the middle of its save for as long as the block lasts."""
     with connect(box.uri) as connection, box.hold_saves():
         domain = connection.lookupByName(guest.name)
         process = client.start("checkpoint", guest.name, name)
         try:
-            wait_until(lambda: domain.jobStats().get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE)
+            wait_until(
+                lambda: domain.jobStats().get("operation") == libvirt.VIR_DOMAIN_JOB_OPERATION_SAVE,
+                what="the save",
+                process=process,
+            )
             yield process
         except BaseException:
-            process.kill()
-            process.communicate()
+            process.end()
             raise
 
 
@@ -122,7 +126,7 @@ def test_a_killed_checkpoint_is_finished(slow: Box, client: Client, web: Witness
     write_notes(web, "killed")
     with saving(slow, client, web, "killed") as process:
         process.kill()
-        process.communicate()
+        finish(process)
         assert f"{web.name}: unfinished checkpoint" in client.run("list").stderr
         recovery = client.start("-o", "json", "recover", web.name)
         with pytest.raises(subprocess.TimeoutExpired):
@@ -144,7 +148,7 @@ def test_a_killed_checkpoint_is_undone_if_the_save_was_aborted(slow: Box, client
     before = files(slow, layout.IMAGES)
     with saving(slow, client, web, "never") as process:
         process.kill()
-        process.communicate()
+        finish(process)
         with connect(slow.uri) as connection:
             connection.lookupByName(web.name).abortJob()
         wait_for_cancelling(slow, web)
@@ -161,7 +165,7 @@ def test_a_guest_that_ran_since_its_save_is_left_to_its_owner(slow: Box, client:
     client.do("checkpoint", web.name, "whole")
     with saving(slow, client, web, "never") as process:
         process.kill()
-        process.communicate()
+        finish(process)
     with connect(slow.uri) as connection:
         domain = connection.lookupByName(web.name)
         wait_until(lambda: not domain.isActive())
@@ -183,7 +187,7 @@ def test_a_guest_that_ran_since_its_save_is_left_to_its_owner(slow: Box, client:
 def test_the_next_verb_settles_what_was_left(slow: Box, client: Client, web: Witness) -> None:
     with saving(slow, client, web, "first") as process:
         process.kill()
-        process.communicate()
+        finish(process)
     done = client.do("checkpoint", web.name, "second")
     assert [(each["operation"], each["state"]) for each in done["recovered"]] == [("checkpoint", "done")]
     assert [each["name"] for each in client.do("list")] == ["first", "second"]

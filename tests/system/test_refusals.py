@@ -15,12 +15,12 @@ from tests.box.box import Box
 from tests.box.connection import connect
 from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media
+from tests.waiting import wait_until
 
 from . import troubles
 from .client import Client, new_client
 from .host_state import unchanged
 from .troubles import Trouble
-from .waiting import wait_until
 
 pytestmark = pytest.mark.system
 

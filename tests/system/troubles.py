@@ -7,7 +7,6 @@ guest that does not run cannot itself be what changed a file. `restart_as` takes
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -17,6 +16,7 @@ import libvirt
 from tests.box import layout
 from tests.box.storage import default_pool
 from tests.box.witness import UNDEFINE_ALL
+from tests.waiting import wait_until
 
 Trouble = Callable[[Any], None]
 """Is given the domain."""
@@ -79,8 +79,7 @@ def block_job(domain: Any) -> None:
     """A copy of the first disk, which nobody has ended yet."""
     copy = f"<disk type='file'><source file='/tmp/{uuid4()}.qcow2'/><driver type='qcow2'/></disk>"
     domain.blockCopy("vda", copy, flags=libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB)
-    while "ready='yes'" not in domain.XMLDesc():
-        time.sleep(0.01)
+    wait_until(lambda: "ready='yes'" in domain.XMLDesc(), what="the whole copy")
 
 
 def backup_job(domain: Any) -> None:

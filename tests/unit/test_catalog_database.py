@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -18,6 +17,8 @@ from orchestrator.catalog import LeaseTimes, info, open_catalog
 from orchestrator.catalog.database import Database, parse, shown
 from orchestrator.errors import CatalogError, EnvironmentLacks, UsageError
 from orchestrator.model import OperationKind
+from tests import children
+from tests.children import started_together
 from tests.unit.catalog_samples import HOST
 
 from .catalog_samples import SampleDomain
@@ -101,23 +102,9 @@ open_catalog(sys.argv[1], HOST).close_connection()
 def test_processes_that_make_the_catalog_at_the_same_time_all_succeed(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/deep/er/catalog.db"
     for _ in range(2):
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-c", CREATE, url],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for _ in range(4)
-        ]
-        for process in processes:
-            assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        assert [(process.communicate()[1], process.returncode) for process in processes] == [("", 0)] * 4
+        with started_together(*[[sys.executable, "-c", CREATE, url]] * 4) as processes:
+            ends = [process.finish() for process in processes]
+        assert [(each.stderr, each.returncode) for each in ends] == [("", 0)] * 4
         found = info(url)
         assert found.revision == found.newest_revision
         for path in (tmp_path / "deep/er").iterdir():
@@ -128,7 +115,7 @@ def test_making_an_empty_catalog_does_without_alembic(tmp_path: Path) -> None:
     code = "import sys; from orchestrator.catalog import open_catalog; from tests.unit.catalog_samples import HOST; "
     code += "open_catalog(sys.argv[1], HOST).close_connection()"
     code += "; assert 'alembic' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code, f"sqlite:///{tmp_path}/catalog.db"], check=True)
+    children.run(sys.executable, "-c", code, f"sqlite:///{tmp_path}/catalog.db", check=True)
 
 
 # --------------------------------------------------------------------------- what is refused

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +14,7 @@ from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import Busy, CatalogError
 from orchestrator.model import Direction, MemberRecord, OperationKind, OperationRecord, OperationState
 from orchestrator.ports import OpenOperation
+from tests.children import started_together
 from tests.unit.catalog_samples import VERSION, of_another_host
 
 from .catalog_samples import HOST, SampleDomain
@@ -165,28 +165,10 @@ sys.stdin.readline()
 
 
 def test_of_several_processes_one_gets_the_domain(catalog: SqlCatalog, file: Path) -> None:
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACE, f"sqlite:///{file}", f"op{number}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(6)
-    ]
-    try:
-        for process in processes:
-            assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        answers = [process.stdout.readline() for process in processes if process.stdout]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    assert sorted(answers) == ["busy 4\n"] * 5 + ["won\n"]
+    commands = [[sys.executable, "-c", RACE, f"sqlite:///{file}", f"op{number}"] for number in range(6)]
+    with started_together(*commands) as processes:
+        answers = [process.hear() for process in processes]
+    assert sorted(answers) == ["busy 4"] * 5 + ["won"]
     assert len(catalog.unsettled()) == 1
 
 

@@ -13,6 +13,7 @@ from orchestrator.catalog.database import Database
 from orchestrator.catalog.schema import NEWEST
 from orchestrator.errors import Busy, CatalogError, Refused
 from orchestrator.model import MemberRecord, OperationKind, OperationState
+from tests.waiting import PATIENCE, join
 
 from ..migrations.test_migrations import go_to, structure
 from . import postgresql
@@ -53,17 +54,17 @@ def at_once(what: Callable[[int], str]) -> list[str]:
     barrier = Barrier(SEVERAL)
 
     def run(number: int) -> None:
-        barrier.wait()
+        barrier.wait(PATIENCE)
         try:
             answers.append(what(number))
         except Exception as error:  # noqa: BLE001 - the test looks at it
             answers.append(f"{type(error).__name__}: {error}")
 
-    threads = [Thread(target=run, args=[number]) for number in range(SEVERAL)]
+    threads = [Thread(target=run, args=[number], daemon=True) for number in range(SEVERAL)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        join(thread)
     return sorted(answers)
 
 

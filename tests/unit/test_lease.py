@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ import pytest
 from orchestrator.catalog import LeaseTimes, SqlCatalog, open_catalog
 from orchestrator.errors import Busy, CatalogError
 from orchestrator.model import OperationRecord, OperationState
+from tests.children import Child, started_together
+from tests.waiting import wait_until
 
 from .catalog_samples import HOST, SampleDomain
 
@@ -68,9 +69,7 @@ def test_the_heart_beats(file: Path) -> None:
     with opened(file, LeaseTimes(ttl=60, beat=0.05, lost=45)) as catalog:
         lease = SampleDomain(catalog).open()
         first = lease.record.lease_until
-        deadline = time.monotonic() + 60
-        while the_operation(catalog).lease_until == first and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: the_operation(catalog).lease_until != first, what="a beat")
         assert the_operation(catalog).lease_until > first
 
 
@@ -81,9 +80,7 @@ def test_the_heart_goes_on_beating_after_a_time_without_a_catalog(file: Path) ->
         time.sleep(0.3)
         tamper(file, "ALTER TABLE hidden RENAME TO operation")
         before = the_operation(catalog).lease_until
-        deadline = time.monotonic() + 60
-        while the_operation(catalog).lease_until == before and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: the_operation(catalog).lease_until != before, what="a beat")
         assert the_operation(catalog).lease_until > before
 
 
@@ -218,14 +215,11 @@ sys.stdin.readline()
 
 
 @contextmanager
-def another_holder(file: Path) -> Iterator[subprocess.Popen[str]]:
+def another_holder(file: Path) -> Iterator[Child]:
     command = [sys.executable, "-c", HOLD, f"sqlite:///{file}"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None and process.stdout.readline() == "held\n"
-            yield process
-        finally:
-            process.kill()
+    with Child(command, listens=True) as process:
+        assert process.hear() == "held"
+        yield process
 
 
 def test_the_operation_of_a_killed_process_is_taken_over_at_once(catalog: SqlCatalog, file: Path) -> None:
@@ -238,7 +232,7 @@ def test_the_operation_of_a_killed_process_is_taken_over_at_once(catalog: SqlCat
 
         os.kill(holder.pid, signal.SIGKILL)
         # A zombie until its parent has waited for it: gone all the same.
-        os.waitid(os.P_PID, holder.pid, os.WEXITED | os.WNOWAIT)
+        wait_until(lambda: holder.is_zombie)
         with pytest.raises(Busy, match="run: snapctl recover web"):
             SampleDomain(catalog).open()
         lease = catalog.take_over(the_operation(catalog))
@@ -265,23 +259,7 @@ except Busy:
     print("busy", flush=True)
 sys.stdin.readline()
 """
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", code, f"sqlite:///{file}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
-    try:
-        for process in processes:
-            assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        for process in processes:
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        answers = [process.stdout.readline() for process in processes if process.stdout]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    assert sorted(answers) == ["busy\n"] * 3 + ["won\n"]
+    with started_together(*[[sys.executable, "-c", code, f"sqlite:///{file}"]] * 4) as processes:
+        answers = [process.hear() for process in processes]
+    assert sorted(answers) == ["busy"] * 3 + ["won"]
     assert seen.token == 1

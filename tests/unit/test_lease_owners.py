@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from dataclasses import replace
 
 from orchestrator.catalog.owners import is_gone, this_process
+from tests.children import Child
+from tests.waiting import wait_until
 
 
 def test_this_process_lives() -> None:
@@ -18,14 +19,11 @@ def test_this_process_lives() -> None:
 
 def test_an_ended_process_is_gone_even_before_it_is_reaped() -> None:
     code = "from orchestrator.catalog.owners import this_process; print(this_process().pid_start, flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        them = replace(this_process(), pid=process.pid, pid_start=process.stdout.readline().strip())
+    with Child([sys.executable, "-c", code], listens=True) as process:
+        them = replace(this_process(), pid=process.pid, pid_start=process.hear())
         assert not is_gone(them)
         process.kill()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        wait_until(lambda: process.is_zombie)
         assert is_gone(them)
     assert is_gone(them)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestrator.formats.qcow2 import HEAD_LENGTH, BadHeader, Header, parse_header
+from tests import children
 
 MIB = 1024 * 1024
 BACKING_FORMAT, FEATURE_NAMES, UNKNOWN = 0xE2792ACA, 0x6803F857, 0x12345678
@@ -144,10 +144,7 @@ CREATED: dict[str, tuple[list[str], dict[str, object]]] = {
 @pytest.mark.parametrize(("options", "expected"), CREATED.values(), ids=CREATED)
 def test_what_qemu_img_makes_is_understood(tmp_path: Path, options: list[str], expected: dict[str, object]) -> None:
     (tmp_path / "base.raw").write_bytes(bytes(MIB))
-    subprocess.run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", *options, "new.qcow2", "64M"],
-        cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
+    children.run("qemu-img", "create", "-q", "-f", "qcow2", *options, "new.qcow2", "64M", check=True, cwd=tmp_path)
     with (tmp_path / "new.qcow2").open("rb") as file:
         header = parse_header(file.read(HEAD_LENGTH))
 

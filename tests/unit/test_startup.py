@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from sqlalchemy import create_mock_engine
 from orchestrator.catalog.tables import Base
 from orchestrator.cli.session import Session
 from orchestrator.coordinator import Coordinator
+from tests import children
 
 
 def test_an_sqlite_catalog_loads_no_other_databases_dialect(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ def test_an_sqlite_catalog_loads_no_other_databases_dialect(tmp_path: Path) -> N
         f"open_catalog('sqlite:///{tmp_path}/catalog.sqlite', HOST).close_connection(); "
         "print(*(name for name in sys.modules if 'dialects.postgresql' in name))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = children.run(sys.executable, "-c", script, check=True)
     assert done.stdout.split() == []
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from tools.bench.statistics import Measurement
 
+PATIENCE = 600.0
+"""Seconds until a command that does not end is given up; the slowest that is measured takes a few."""
+
 LAUNCHER = (sys.executable, "-I", "-S", str(Path(__file__).with_name("launcher.py")))
 
 
@@ -23,7 +26,9 @@ class CommandFailed(Exception):
 def measured(*argv: str | Path) -> Measurement:
     """Run a command; raises `CommandFailed` unless its exit status is 0."""
     command = [str(part) for part in argv]
-    done = subprocess.run([*LAUNCHER, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [*LAUNCHER, *command], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
     seconds, peak_bytes, status = done.stdout.split()
     if status != "0":
         said = done.stderr.strip().splitlines()[-1:] or [f"exit status {status}"]

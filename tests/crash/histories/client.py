@@ -18,6 +18,7 @@ from tests.crash.histories.injector import HistoryInjector
 from tests.crash.injectors import faulty_catalog, faulty_hypervisor
 from tests.crash.twin_host import STORE
 from tests.twin import TwinHypervisor, World
+from tests.waiting import PATIENCE, join
 
 Verb = Callable[[Coordinator], object]
 
@@ -60,7 +61,7 @@ class FreezableClient:
             faulty_catalog(self._catalog, self.injector),
             store=STORE,
         )
-        self._thread = Thread(target=self._work, args=(verb, coordinator), name=self.name)
+        self._thread = Thread(target=self._work, args=(verb, coordinator), name=self.name, daemon=True)
         self._thread.start()
         return self._wait()
 
@@ -84,9 +85,11 @@ class FreezableClient:
     # ------------------------------------------------------------------ hand in hand
 
     def _wait(self) -> Outcome:
-        self._asker_may_run.acquire()
-        if not self.frozen and self._thread is not None:
-            self._thread.join()
+        assert self._thread is not None
+        if not self._asker_may_run.acquire(timeout=PATIENCE):
+            join(self._thread, 0)  # which tells where it is
+        if not self.frozen:
+            join(self._thread)
         return Outcome(frozen=True) if self.frozen else self._outcome
 
     def _work(self, verb: Verb, coordinator: Any) -> None:
@@ -101,5 +104,6 @@ class FreezableClient:
     def _freeze(self) -> None:
         self.frozen = True
         self._asker_may_run.release()
-        self._client_may_run.acquire()
+        if not self._client_may_run.acquire(timeout=PATIENCE):
+            raise TimeoutError(f"{self.name} was not thawed within {PATIENCE:g} s")
         self.frozen = False
