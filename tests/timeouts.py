@@ -31,6 +31,9 @@ GRACE = 60.0
 LAST = 15.0
 """Seconds after that in which the thread must have ended the process."""
 
+LONG = 1800.0
+"""Seconds that a test of `make test-long` has."""
+
 STDERR = pytest.StashKey[int]()
 TIMER = pytest.StashKey[Timer]()
 
@@ -42,6 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """What may still take long is the exit of the interpreter, which waits for threads and child processes."""
     faulthandler.dump_traceback_later(GRACE, exit=True, file=config.stash[STDERR])
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is marked as long is: it gets half an hour, unless it says otherwise itself."""
+    for item in items:
+        if item.get_closest_marker("long") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(LONG))
 
 
 @pytest.hookimpl(wrapper=True)
