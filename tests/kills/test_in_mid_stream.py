@@ -181,7 +181,9 @@ def kill_the_helper(stream: Stream) -> None:
         return  # it would be the guest's memory that is lost
     with stream.under_way() as process:
         stream.box.kill_qemu(stream.qemu)
-        assert "is gone; undone: " in finish(process).error(FAILED)
+        # The look finds no helper, or libvirt has not yet noticed that its monitor is closed.
+        error = finish(process).error(FAILED)
+        assert "is gone; undone: " in error or "monitor: Connection reset by peer; undone: " in error
 
 
 INTERRUPTIONS = (press_ctrl_c, kill_the_helper, restart_the_daemon, kill_snapctl_and_restart_the_daemon)
