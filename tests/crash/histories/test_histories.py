@@ -43,5 +43,6 @@ def test_histories(figure: Figure) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(7200)  # some 75,000 steps, of which 1000 were measured to take 25 s
 def test_many_histories(figure: Figure, seed: str) -> None:
     play(2000, 50, seed, figure)
