@@ -1,15 +1,16 @@
 """What is left to do when a test fails or exceeds its time limit, beside what pytest-timeout does.
 
 pytest-timeout sends SIGALRM (pyproject.toml says why). Here is added: the report of a failed test shows what its
-child processes printed; they are killed before the fixtures are torn down; and where the signal does not help, the
-run as a whole is ended:
+child processes printed; they are killed before the fixtures are torn down; and what a signal that raises an exception
+does not end is ended all the same:
 
+- Hypothesis takes pytest's own exception for one more failing example, and goes on; `TimedOut` it lets pass.
 - A signal handler runs only between two instructions of Python in the main thread. In a call into libvirt that never
   returns (libvirt resumes its poll after a signal) there is none.
 - pytest-timeout cancels its timer at the first failure of a test, so what is torn down after that has no limit.
 
-A thread can do no more for those than to say where they are and exit: hence a `GRACE` during which the better way
-can work, and no sooner. Should even the thread not get to run, since a C function keeps the interpreter's lock, or
+For the last two a thread can do no more than to say where they are and exit: hence a `GRACE` during which the better
+way can work, and no sooner. Should even the thread not get to run, since a C function keeps the interpreter's lock, or
 should the interpreter not exit at the end, faulthandler's own timer ends the process.
 """
 
@@ -17,8 +18,11 @@ from __future__ import annotations
 
 import faulthandler
 import os
-from collections.abc import Generator
+import signal
+from collections.abc import Callable, Generator
+from functools import partial
 from threading import Timer
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -36,6 +40,10 @@ LONG = 1800.0
 
 STDERR = pytest.StashKey[int]()
 TIMER = pytest.StashKey[Timer]()
+
+
+class TimedOut(BaseException):
+    """A test exceeded its time limit. No `Exception`: nobody is to handle it."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -88,12 +96,24 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Generator[None
         timer.daemon = True
         timer.start()
         faulthandler.dump_traceback_later(limit + LAST, exit=True, file=item.config.stash[STDERR])
-    return (yield)
+    done = yield
+    if callable(handler := signal.getsignal(signal.SIGALRM)):
+        signal.signal(signal.SIGALRM, partial(_time_out, handler))
+    return done
 
 
 def pytest_enter_pdb(config: pytest.Config) -> None:
     """A person has all the time that there is."""
     _cancel(config)
+
+
+def _time_out(handler: Callable[[int, FrameType | None], Any], number: int, frame: FrameType | None) -> None:
+    """Let pytest-timeout say where everybody is, and raise what it says as an exception of our own."""
+    __tracebackhide__ = True
+    try:
+        handler(number, frame)
+    except pytest.fail.Exception as failed:
+        raise TimedOut(failed.msg) from None
 
 
 def _cancel(config: pytest.Config) -> None:

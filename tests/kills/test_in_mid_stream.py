@@ -196,6 +196,7 @@ def stream(box: Box, guest: GuestFactory, request: pytest.FixtureRequest) -> Ite
         yield kind(box, user, guest())
 
 
+@pytest.mark.timeout(300)  # 112 s on a machine with other work to do
 def test_interrupted_again_and_again_and_then_carried_to_its_end(stream: Stream) -> None:
     for interrupt in INTERRUPTIONS:
         interrupt(stream)

@@ -186,6 +186,44 @@ def test_timeout_shows_the_output_of_children_kills_them_and_goes_on(tmp_path: P
     assert not Path("/proc", (tmp_path / "pid").read_text().strip()).exists()
 
 
+DRAWS_EXAMPLES = """
+import time
+from hypothesis import given, settings, strategies as st
+@settings(deadline=None, database=None)
+@given(st.integers())
+def test_it(number):
+    time.sleep(50 if number else 0)
+"""
+
+
+def test_timeout_hypothesis_does_not_go_on_with_other_examples(tmp_path: Path) -> None:
+    done = run_pytest(tmp_path, DRAWS_EXAMPLES, "--timeout=1")
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "TimedOut: Timeout (>1.0s) from pytest-timeout" in done.stdout
+    assert "1 failed" in done.stdout
+
+
+TEARS_DOWN_AT_LENGTH = """
+import time
+import pytest
+import tests.timeouts
+tests.timeouts.GRACE = 1.0
+@pytest.fixture
+def guest():
+    yield
+    time.sleep(50)
+def test_it(guest):
+    raise AssertionError
+"""
+
+
+def test_timeout_tear_down_of_a_failed_test_ends_the_run(tmp_path: Path) -> None:
+    """pytest-timeout has no limit for that."""
+    done = run_pytest(tmp_path, TEARS_DOWN_AT_LENGTH, "--timeout=1")
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "test_it is stuck, 1 + 1 s after it began" in done.stderr
+
+
 def test_failure_shows_the_output_of_children(tmp_path: Path) -> None:
     source = "from tests import children\ndef test_it():\n    assert not children.run('echo', 'a hint').returncode == 0"
     done = run_pytest(tmp_path, source)

@@ -37,10 +37,12 @@ def play(histories: int, steps: int, drawn_with: str | int, figure: Figure) -> N
         )
 
 
+@pytest.mark.timeout(600)  # 30 s; but 430 s were measured when one failed: Hypothesis then looks for a shorter one
 def test_histories(figure: Figure) -> None:
     play(40, 30, SAME_EACH_TIME, figure)
 
 
 @pytest.mark.long
+@pytest.mark.timeout(7200)  # some 75,000 steps, of which 1000 were measured to take 25 s
 def test_many_histories(figure: Figure, seed: str) -> None:
     play(2000, 50, seed, figure)
