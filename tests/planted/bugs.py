@@ -74,10 +74,10 @@ BUGS = (
         ROLLBACK,
         """\
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
-            Step("restored", self._restore, self._is_restored),
+            Step("restored", self._rewind.restore, self._rewind.is_restored),
 """,
         """\
-            Step("restored", self._restore, self._is_restored),
+            Step("restored", self._rewind.restore, self._rewind.is_restored),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
 """,
         (ORDER_OF_ROLLBACK,),
@@ -86,12 +86,12 @@ BUGS = (
         "stop before the overlays are made",
         ROLLBACK,
         """\
-            Step("prepared", self._prepare, self._is_prepared, self._unprepare),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
             Step("stopped", self._stop, self._is_stopped, nothing),
 """,
         """\
             Step("stopped", self._stop, self._is_stopped, nothing),
-            Step("prepared", self._prepare, self._is_prepared, self._unprepare),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
 """,
         (KILLED_ROLLBACK,),
     ),

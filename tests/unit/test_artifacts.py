@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import IntegrityError, Refused
 from orchestrator.integrity.damage import check_files, damage, relied_on
-from orchestrator.model import After, Artifact, ArtifactKind, Chain, Checkpoint, OperationKind
+from orchestrator.model import After, Artifact, ArtifactKind, Chain, Checkpoint
 from orchestrator.operations.checkpoint.plan import plan_checkpoint
 from orchestrator.operations.delete.plan import plan_delete
 from orchestrator.operations.rollback.plan import plan_rollback
@@ -135,7 +135,7 @@ def _directory(made: manifest.Manifest, *names: str) -> Directory:
 
 def _begun(stands_on: str) -> manifest.Manifest:
     plan = plan_checkpoint(checkpoint_request(operation_id=CLEAN), checkpoint_facts())
-    return begun_manifest(plan, OperationKind.CHECKPOINT, stands_on, CREATED)
+    return begun_manifest(plan, stands_on, CREATED)
 
 
 @pytest.mark.parametrize("made", [WITH_SIDECAR, OF_DISKS, checkpoint(id=NEXT, operation_id=CLEAN)])

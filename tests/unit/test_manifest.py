@@ -101,7 +101,7 @@ def test_the_same_manifest_is_the_same_bytes() -> None:
 
 def test_a_checkpoint_marks_its_directory() -> None:
     plan = plan_checkpoint(checkpoint_request(), checkpoint_facts())
-    marked = begun_manifest(plan, OperationKind.CHECKPOINT, plan.operation_id, CREATED)
+    marked = begun_manifest(plan, plan.operation_id, CREATED)
     assert (marked.kind, marked.operation_id, marked.stands_on) == (OperationKind.CHECKPOINT, NEXT, NEXT)
     assert (marked.overlays, marked.created, marked.record) == (plan.overlays, CREATED, None)
     assert manifest.decode(manifest.encode(marked), plan.directory) == marked
@@ -109,7 +109,7 @@ def test_a_checkpoint_marks_its_directory() -> None:
 
 def test_a_rollback_says_what_it_goes_back_to() -> None:
     plan = plan_rollback(NEXT, After.AS_SAVED, rollback_facts())
-    marked = begun_manifest(plan, OperationKind.ROLLBACK, plan.checkpoint_id, CREATED)
+    marked = begun_manifest(plan, plan.checkpoint_id, CREATED)
     assert (marked.kind, marked.operation_id, marked.stands_on) == (OperationKind.ROLLBACK, NEXT, CLEAN)
     assert manifest.decode(manifest.encode(marked), plan.directory) == marked
 

@@ -12,12 +12,13 @@ from typing import Any
 
 from ...engine.story import Commit, Step, in_words, undone
 from ...errors import GuestLost, Refused, SnapctlError, Unfinished
-from ...model import After, Head, OperationKind, Source, runs_after
+from ...model import After, Head, Source, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.manifest import Manifest
-from ...store.workspace import describe, discard_overlays, is_described, make_overlays, new_layers, see_overlays
+from ...store.workspace import describe, is_described, new_layers
 from ..shared.base import PlannedStory
 from ..shared.manifests import begun_manifest, whole_manifest
+from ..shared.prepared import prepared
 from ..shared.rewind import Rewind, define_sources
 from . import record
 from .capture import capture_of
@@ -39,19 +40,19 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         progress: Progress,
     ) -> None:
         super().__init__(plan, hypervisor, catalog, operation, facts, progress)
-        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays)
+        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts)
         self._capture = capture_of(plan, hypervisor, facts, progress)
-        self._manifest = begun_manifest(plan, OperationKind.CHECKPOINT, plan.checkpoint_id, operation.record.opened)
+        self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
 
     @property
     def steps(self) -> tuple[Step, ...]:
         stopped = self._capture.stops_guest
         restores, runs = stopped and self.plan.after is not After.STOP, stopped and self._runs_after
         repointed = (Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),) if stopped else ()
-        restored = (Step("restored", self._restore, self._is_restored),) if restores else ()
-        resumed = (Step("resumed", self._resume, self._is_resumed),) if runs else ()
+        restored = (Step("restored", self._rewind.restore, self._rewind.is_restored),) if restores else ()
+        resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
         return (
-            Step("prepared", self._prepare, self._is_prepared, self._unprepare),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
             self._capture.step,
             *repointed,
             Commit("committed", self._commit, self._is_committed, prepare=self._gather),
@@ -73,23 +74,6 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
             raise Refused(
                 f"{plan.domain_name} has got a checkpoint {plan.labels.name} meanwhile", hint="take another name"
             )
-
-    # ------------------------------------------------------------------ prepared
-
-    def _prepare(self) -> None:
-        make_overlays(self._hypervisor, self.plan.directory, self._manifest)
-
-    def _is_prepared(self) -> Evidence | None:
-        return see_overlays(self._hypervisor, self.plan.directory, self._manifest)
-
-    def _unprepare(self) -> None:
-        discard_overlays(
-            self._hypervisor,
-            self.plan.domain_uuid,
-            self.plan.directory,
-            self._manifest,
-            self.facts.get("overlay_lengths", {}),
-        )
 
     # ------------------------------------------------------------------ repointed, committed
 
@@ -119,19 +103,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     def _is_committed(self) -> Evidence | None:
         return {} if self._catalog.checkpoint_by_id(self.plan.checkpoint_id) is not None else None
 
-    # ------------------------------------------------------------------ restored, resumed, hashed, described
-
-    def _restore(self) -> None:
-        self._rewind.restore(self.facts["overlay_lengths"])
-
-    def _is_restored(self) -> Evidence | None:
-        return self._rewind.is_restored(self.facts["overlay_lengths"])
-
-    def _resume(self) -> None:
-        self._rewind.resume(self.facts["overlay_lengths"])
-
-    def _is_resumed(self) -> Evidence | None:
-        return self._rewind.is_resumed(self.facts["overlay_lengths"])
+    # ------------------------------------------------------------------ hashed, described
 
     def _hash(self) -> None:
         digest = self._hypervisor.storage.sha256(self.plan.memory_path, self._progress)

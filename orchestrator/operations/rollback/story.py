@@ -14,20 +14,18 @@ import msgspec
 
 from ...engine.story import Commit, Step, nothing
 from ...errors import Refused, Unfinished
-from ...model import CheckpointState, Head, OperationKind, runs_after
+from ...model import CheckpointState, Head, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.workspace import (
-    discard_overlays,
-    make_overlays,
     new_layers,
     nothing_discarded,
     read_tops,
     remove_discarded,
-    see_overlays,
     written_since,
 )
 from ..shared.base import PlannedStory
 from ..shared.manifests import begun_manifest
+from ..shared.prepared import prepared
 from ..shared.rewind import Rewind, define_sources, require_sources
 from .plan import RollbackPlan
 
@@ -46,18 +44,18 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         progress: Progress,
     ) -> None:
         super().__init__(plan, hypervisor, catalog, operation, facts, progress)
-        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays)
-        self._manifest = begun_manifest(plan, OperationKind.ROLLBACK, plan.checkpoint_id, operation.record.opened)
+        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts)
+        self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
 
     @property
     def steps(self) -> tuple[Step, ...]:
         runs = runs_after(self.plan.after, self.plan.was_running)
-        resumed = (Step("resumed", self._resume, self._is_resumed),) if runs else ()
+        resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
         return (
-            Step("prepared", self._prepare, self._is_prepared, self._unprepare),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
             Step("stopped", self._stop, self._is_stopped, nothing),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
-            Step("restored", self._restore, self._is_restored),
+            Step("restored", self._rewind.restore, self._rewind.is_restored),
             Commit("committed", self._commit, self._is_committed),
             *resumed,
             Step("cleaned", self._clean, self._is_cleaned),
@@ -70,23 +68,6 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             raise Refused(f"{plan.domain_name} was rolled back or checkpointed meanwhile", hint="try again")
         if checkpoint is None or checkpoint.state is not CheckpointState.READY:
             raise Refused(f"checkpoint {plan.checkpoint_name} was deleted meanwhile", hint="take another one")
-
-    # ------------------------------------------------------------------ prepared
-
-    def _prepare(self) -> None:
-        make_overlays(self._hypervisor, self.plan.directory, self._manifest)
-
-    def _is_prepared(self) -> Evidence | None:
-        return see_overlays(self._hypervisor, self.plan.directory, self._manifest)
-
-    def _unprepare(self) -> None:
-        discard_overlays(
-            self._hypervisor,
-            self.plan.domain_uuid,
-            self.plan.directory,
-            self._manifest,
-            self.facts.get("overlay_lengths", {}),
-        )
 
     # ------------------------------------------------------------------ stopped: the point of no return
 
@@ -106,23 +87,11 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             return None
         return {"stopped_on": msgspec.to_builtins(read_tops(self._hypervisor, self.plan.previous))}
 
-    # ------------------------------------------------------------------ repointed, restored
+    # ------------------------------------------------------------------ repointed
 
     def _point_back(self) -> None:
         previous = {disk.target: disk.source for disk in self.plan.defined if disk.source is not None}
         define_sources(self._hypervisor, self.plan.domain_uuid, previous)
-
-    def _restore(self) -> None:
-        self._rewind.restore(self.facts["overlay_lengths"])
-
-    def _is_restored(self) -> Evidence | None:
-        return self._rewind.is_restored(self.facts["overlay_lengths"])
-
-    def _resume(self) -> None:
-        self._rewind.resume(self.facts["overlay_lengths"])
-
-    def _is_resumed(self) -> Evidence | None:
-        return self._rewind.is_resumed(self.facts["overlay_lengths"])
 
     # ------------------------------------------------------------------ committed, cleaned
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Protocol
 
+from ...engine.story import Plan
 from ...model import Checkpoint, Host, Layer, NewOverlay, OperationKind
 from ...ports import Catalog
 from ...store import manifest
@@ -53,22 +54,14 @@ def _as_made(layer: Layer, frozen: Layer) -> NewOverlay:
     )
 
 
-class MakesOverlays(Protocol):
+class MakesOverlays(Plan, Protocol):
     """A plan of an operation that makes overlays in a directory of its own."""
 
-    @property
-    def operation_id(self) -> str: ...
-    @property
-    def host(self) -> Host: ...
-    @property
-    def domain_uuid(self) -> str: ...
-    @property
-    def domain_name(self) -> str: ...
     @property
     def overlays(self) -> tuple[NewOverlay, ...]: ...
 
 
-def begun_manifest(plan: MakesOverlays, kind: OperationKind, stands_on: str, opened: datetime) -> Manifest:
+def begun_manifest(plan: MakesOverlays, stands_on: str, opened: datetime) -> Manifest:
     """The manifest with which an operation marks its directory; `opened` is when its journal row was."""
     return Manifest(
         host_uuid=plan.host.uuid,
@@ -76,7 +69,7 @@ def begun_manifest(plan: MakesOverlays, kind: OperationKind, stands_on: str, ope
         domain_uuid=plan.domain_uuid,
         domain_name=plan.domain_name,
         operation_id=plan.operation_id,
-        kind=kind,
+        kind=plan.kind,
         created=opened,
         stands_on=stands_on,
         overlays=plan.overlays,

@@ -8,6 +8,7 @@ first guest instruction may run.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ...errors import HypervisorError, Refused, Unfinished
 from ...formats import domainxml
@@ -20,13 +21,21 @@ ATTEMPTS = 2
 
 
 class Rewind:
-    """One domain, one memory image, and the disks to bring it back on."""
+    """One domain, one memory image, and the disks to bring it back on; `facts` tell their lengths as made."""
 
-    def __init__(self, hypervisor: Hypervisor, domain_uuid: str, memory_path: str, overlays: Sequence[NewOverlay]):
+    def __init__(
+        self,
+        hypervisor: Hypervisor,
+        domain_uuid: str,
+        memory_path: str,
+        overlays: Sequence[NewOverlay],
+        facts: Mapping[str, Any],
+    ) -> None:
         self._hypervisor = hypervisor
         self._uuid = domain_uuid
         self._memory_path = memory_path
         self._overlays = overlays
+        self._facts = facts
         self._sources = {overlay.target: Source(path=overlay.path, format="qcow2") for overlay in overlays}
 
     # ------------------------------------------------------------------ the persistent XML
@@ -44,23 +53,23 @@ class Rewind:
 
     # ------------------------------------------------------------------ the memory
 
-    def restore(self, lengths: Mapping[str, int]) -> None:
-        """Restore the memory, paused, onto the overlays. `lengths` are theirs when they were made.
+    def restore(self) -> None:
+        """Restore the memory, paused, onto the overlays.
 
         Raises `HypervisorError` when libvirt cannot; nothing is deleted then.
         """
         for attempt in range(ATTEMPTS):
-            renew_overlays(self._hypervisor, self._overlays, lengths, opened=attempt > 0)
+            renew_overlays(self._hypervisor, self._overlays, self._lengths, opened=attempt > 0)
             try:
                 self._restore_onto(self._sources)
             except HypervisorError:
                 # Unknown, not failed. Only a domain that is off may be tried again.
-                if attempt + 1 == ATTEMPTS or self.is_restored(lengths) is not None:
+                if attempt + 1 == ATTEMPTS or self.is_restored() is not None:
                     raise
             else:
                 return
 
-    def is_restored(self, lengths: Mapping[str, int]) -> Evidence | None:
+    def is_restored(self) -> Evidence | None:
         """Whether the guest stands on the overlays, or stood on them and was shut down since.
 
         Raises `Unfinished` when somebody started it on other disks.
@@ -68,7 +77,7 @@ class Rewind:
         self._hypervisor.domains.wait_for_job(self._uuid)
         domain = self._hypervisor.domains.get(self._uuid)
         if domain is None or not domain.active:
-            return None if self._are_empty(lengths) else {"ran_meanwhile": True}
+            return None if self._are_empty() else {"ran_meanwhile": True}
         if all(domain.sources().get(overlay.target) == overlay.path for overlay in self._overlays):
             return {}
         raise Unfinished(
@@ -77,21 +86,21 @@ class Rewind:
             hint=f"shut it down (virsh destroy {domain.name}), then: snapctl recover {domain.name}",
         )
 
-    def resume(self, lengths: Mapping[str, int]) -> None:
+    def resume(self) -> None:
         """Let the guest run; one whose QEMU died before its first instruction is restored again."""
         try:
             self._hypervisor.domains.resume(self._uuid)
         except HypervisorError:
-            if self.is_restored(lengths) is not None:
+            if self.is_restored() is not None:
                 raise
-            self.restore(lengths)
+            self.restore()
             self._hypervisor.domains.resume(self._uuid)
 
-    def is_resumed(self, lengths: Mapping[str, int]) -> Evidence | None:
+    def is_resumed(self) -> Evidence | None:
         """Whether the guest runs, or ran and went off since."""
         domain = self._hypervisor.domains.get(self._uuid)
         if domain is None or not domain.active:
-            return None if self._are_empty(lengths) else {}
+            return None if self._are_empty() else {}
         return None if domain.state is GuestState.PAUSED else {}
 
     def restore_back(self, tops: Mapping[str, Source]) -> None:
@@ -108,9 +117,14 @@ class Rewind:
         xml = self._hypervisor.domains.saved_definition(self._memory_path)
         self._hypervisor.domains.restore(self._memory_path, domainxml.on_disks(xml, sources))
 
-    def _are_empty(self, lengths: Mapping[str, int]) -> bool:
+    @property
+    def _lengths(self) -> Mapping[str, int]:
+        lengths: Mapping[str, int] = self._facts["overlay_lengths"]
+        return lengths
+
+    def _are_empty(self) -> bool:
         return all(
-            is_empty(facts, lengths[overlay.target])
+            is_empty(facts, self._lengths[overlay.target])
             for overlay in self._overlays
             if (facts := self._hypervisor.storage.facts(overlay.path)) is not None
         )

@@ -1,0 +1,26 @@
+"""The first step of an operation that makes overlays: its directory, with a manifest, and the overlays in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...engine.story import Step
+from ...ports import Evidence, Hypervisor
+from ...store.manifest import Manifest
+from ...store.workspace import discard_overlays, make_overlays, see_overlays
+
+
+def prepared(hypervisor: Hypervisor, directory: str, manifest: Manifest, facts: Mapping[str, Any]) -> Step:
+    """The guest does not notice it. Its evidence, `overlay_lengths`, tells later whether a guest wrote to them."""
+
+    def make() -> None:
+        make_overlays(hypervisor, directory, manifest)
+
+    def look() -> Evidence | None:
+        return see_overlays(hypervisor, directory, manifest)
+
+    def undo() -> None:
+        discard_overlays(hypervisor, manifest.domain_uuid, directory, manifest, facts.get("overlay_lengths", {}))
+
+    return Step("prepared", make, look, undo)
