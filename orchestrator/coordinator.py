@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
+from math import inf
 from time import monotonic
 from typing import Literal, TypeVar, Unpack, overload
 
@@ -121,7 +122,7 @@ class Coordinator(Observer):
 
     def _require_as_planned(self, plan: Plan) -> None:
         """Of what nobody looks at again under the lease: a rollback's files, after somebody has thought for a while."""
-        if isinstance(plan, RollbackPlan) and monotonic() - self._planned.pop(plan.operation_id, monotonic()) > FRESH_S:
+        if isinstance(plan, RollbackPlan) and monotonic() - self._planned.pop(plan.operation_id, -inf) > FRESH_S:
             rollback.require_as_planned(self._site, find(self._site, plan.domain_uuid), plan)
 
     def _telling(self, result: R) -> R:

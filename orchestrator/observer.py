@@ -20,7 +20,7 @@ from .model import (
     VerifyReport,
 )
 from .operations.shared.depth import SOFT_LIMIT
-from .operations.shared.guest import Guest, catalogued, checkpoint_of, find, wanted_checkpoint
+from .operations.shared.guest import Guest, catalogued, checkpoint_of, find, fresh, wanted_checkpoint
 from .operations.shared.site import Site
 from .ports import Catalog, Hypervisor, Progress, silent
 from .reports.doctor import examine
@@ -97,14 +97,16 @@ class Observer:
         self.close()
 
     def _guest(self, domain: str | Guest) -> Guest:
-        return domain if isinstance(domain, Guest) else find(self._site, domain)
+        return fresh(self._site, domain) if isinstance(domain, Guest) else find(self._site, domain)
 
     def _guests(self, domain: str | Guest | None) -> builtins.list[Guest]:
         """That domain, or all that have checkpoints."""
         return [self._guest(each) for each in (catalogued(self._site) if domain is None else [domain])]
 
     def _uuid(self, domain: str | Guest | None) -> str | None:
-        return self._guest(domain).uuid if domain is not None else None
+        if domain is None or isinstance(domain, Guest):
+            return domain.uuid if domain else None
+        return find(self._site, domain).uuid
 
     # ------------------------------------------------------------------ reading
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ..coordinator import Coordinator
     from ..operations.rollback.plan import RollbackPlan
     from ..operations.rollback.verb import KeepingRollback
+    from ..operations.shared.guest import Guest
     from ..operations.stack.verb import Pop
 
 GENERATED = ""
@@ -18,7 +19,12 @@ KEEPING = "add -y, or --keep-current to checkpoint the present state first"
 
 
 def confirm_loss(
-    session: Session, snapctl: Coordinator, verb: str, plan: RollbackPlan | KeepingRollback | Pop, besides: str = ""
+    session: Session,
+    snapctl: Coordinator,
+    guest: Guest | str,
+    verb: str,
+    plan: RollbackPlan | KeepingRollback | Pop,
+    besides: str = "",
 ) -> None:
     """Ask whether this very plan is to be carried out; `besides` is what the question adds. Raises unless it is."""
     from ..operations.shared.compound import Compound
@@ -26,5 +32,5 @@ def confirm_loss(
 
     back = plan.rollback if isinstance(plan, Compound) else plan
     current = back.head.checkpoint_id if back.head else None
-    here = next((each for each in snapctl.list(back.domain_uuid) if each.id == current), None) if current else None
+    here = next((each for each in snapctl.list(guest) if each.id == current), None) if current else None
     session.agree(verb, loss(back, here, session.now) + besides)

@@ -29,13 +29,14 @@ def pop(session: Session, domain: str, keep: bool, yes: bool, dry_run: bool) -> 
     if asks:
         session.require_terminal("pop", otherwise="add -y")
     with session.coordinator() as snapctl:
-        plan = snapctl.plan_pop(domain if dry_run else snapctl.settle(domain), keep=keep)
+        guest = domain if dry_run else snapctl.settle(domain)
+        plan = snapctl.plan_pop(guest, keep=keep)
         if dry_run:
             report_plans(session, plan)
             if not keep:
                 session.note("after that the checkpoint would be deleted; --keep leaves it")
             return
         if asks:
-            confirm_loss(session, snapctl, "pop", plan, "" if keep else " The checkpoint is deleted, too.")
+            confirm_loss(session, snapctl, guest, "pop", plan, "" if keep else " The checkpoint is deleted, too.")
         outcomes = snapctl.execute(plan)
     report(session, outcomes)

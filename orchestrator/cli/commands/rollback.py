@@ -73,6 +73,6 @@ def rollback(
             report_plans(session, plan)
             return
         if asks:
-            confirm_loss(session, snapctl, "rollback", plan)
+            confirm_loss(session, snapctl, guest, "rollback", plan)
         outcome = snapctl.execute(plan)
     report(session, outcome)

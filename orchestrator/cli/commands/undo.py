@@ -43,6 +43,6 @@ def undo(session: Session, domain: str, keep: str | None, yes: bool, dry_run: bo
             report_plans(session, plan)
             return
         if asks:
-            confirm_loss(session, snapctl, "undo", plan)
+            confirm_loss(session, snapctl, guest, "undo", plan)
         outcome = snapctl.execute(plan)
     report(session, outcome)

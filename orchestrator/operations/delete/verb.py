@@ -10,7 +10,7 @@ from ...errors import Refused, telling
 from ...model import Checkpoint, CheckpointSummary, Layer, Outcome
 from ..collapse import verb as collapse
 from ..shared.compound import Compound
-from ..shared.guest import Guest, again, checkpoint_of, fresh
+from ..shared.guest import Guest, again, agreed_checkpoint, checkpoint_of, fresh
 from ..shared.ids import new_id
 from ..shared.site import Site
 from .facts import gather
@@ -24,19 +24,32 @@ def plan(
     *,
     recursive: bool = False,
     collapsing: bool = True,
+    explain: bool = False,
+) -> Deletion:
+    """One plan a checkpoint, children before their parents; with `recursive` all that descend from them, too."""
+    checkpoints = _named(site, guest, names, recursive=recursive)
+    return plan_of(site, guest, checkpoints, collapsing=collapsing, explain=explain)
+
+
+def plan_of(
+    site: Site,
+    guest: Guest,
+    checkpoints: Sequence[Checkpoint],
+    *,
+    collapsing: bool = True,
     sparing: bool = False,
     explain: bool = False,
 ) -> Deletion:
-    """One plan a checkpoint, children before their parents; with `recursive` all that descend from them, too.
+    """The same of these checkpoints.
 
     With `collapsing`, layers that only one layer needs afterwards are collapsed. `sparing` says that a prune asks:
     what came to be needed since stays. `explain` says that somebody wants to know what needs the layers that stay.
     """
-    checkpoints = _in_order(site, guest, names, recursive=recursive)
-    freed = _freed(site, checkpoints)
+    ordered = _children_first(checkpoints)
+    freed = _freed(site, ordered)
     plans = (
         plan_delete(new_id(), gather(site, guest, each, freed[each.id], explain=explain, sparing=sparing))
-        for each in checkpoints
+        for each in ordered
     )
     return Deletion(guest, tuple(plans), collapsing)
 
@@ -73,19 +86,21 @@ class Deletion(Compound[list[Outcome]]):
 
 
 def _as_it_is_now(site: Site, guest: Guest, agreed: DeletePlan) -> DeletePlan:
-    checkpoint = site.catalog.checkpoint_by_id(agreed.checkpoint_id)
-    if checkpoint is None:
-        raise Refused(f"checkpoint {agreed.checkpoint_name} of {guest.name} was deleted meanwhile", hint="try again")
+    checkpoint = agreed_checkpoint(site, guest, agreed.checkpoint_id, agreed.checkpoint_name)
     return plan_delete(agreed.operation_id, gather(site, guest, checkpoint, sparing=agreed.sparing))
 
 
-def _in_order(site: Site, guest: Guest, names: Sequence[str], *, recursive: bool) -> list[Checkpoint]:
-    """Children first."""
+def _named(site: Site, guest: Guest, names: Sequence[str], *, recursive: bool) -> list[Checkpoint]:
     found = {each.id: each for name in names if (each := checkpoint_of(site, guest, name))}
     if recursive:
         for summary in _descendants(site.catalog.summaries(guest.uuid), found):
             found.setdefault(summary.id, checkpoint_of(site, guest, summary.name))
-    return sorted(found.values(), key=lambda checkpoint: _depth(checkpoint, found), reverse=True)
+    return list(found.values())
+
+
+def _children_first(checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:
+    among = {each.id: each for each in checkpoints}
+    return sorted(among.values(), key=lambda checkpoint: _depth(checkpoint, among), reverse=True)
 
 
 def _freed(site: Site, checkpoints: Sequence[Checkpoint]) -> dict[str, list[Layer]]:

@@ -8,11 +8,11 @@ from datetime import datetime, tzinfo
 
 from ...engine.runner import Runner
 from ...errors import Interrupted, SnapctlError, telling
-from ...model import CheckpointState, Decision, Outcome, PruneReport, Recovered
+from ...model import CheckpointState, CheckpointSummary, Decision, Outcome, PruneReport, Recovered
 from ..delete import verb as delete
 from ..delete.plan import DeletePlan
 from ..shared.compound import Compound
-from ..shared.guest import Guest, again, fresh
+from ..shared.guest import Guest, again, agreed_checkpoint, fresh
 from ..shared.site import Site
 from .policy import Policy, check_policy, decide
 
@@ -50,8 +50,8 @@ class Pruning(Compound[PruneReport]):
         return ()  # what a deletion takes with it depends on those before it: the decisions say enough
 
     def carry_out(self, site: Site, runner: Runner) -> PruneReport:
-        """Remove what was agreed to go and still is to go. A domain that fails does not keep the others from being
-        pruned: its error is raised at the end."""
+        """Remove what was agreed to go and still is to go, as things are now: what was given a tag that keeps it
+        stays. A domain that fails does not keep the others from being pruned: its error is raised at the end."""
         decisions: list[Decision] = []
         outcomes: list[Outcome] = []
         recovered: list[Recovered] = []
@@ -60,12 +60,13 @@ class Pruning(Compound[PruneReport]):
             try:
                 settled = runner.recover(guest.uuid)
                 recovered += settled
-                decided = _decide(site, guest, self.options) if settled else agreed
+                decided = _decide(site, guest, self.options)
                 decisions += decided
-                names = _going(decided, {each.checkpoint.id for each in agreed if not each.kept})
-                if names:
+                going = _going(decided, {each.checkpoint.id for each in agreed if not each.kept})
+                if going:
                     now = again(site, guest) if settled else fresh(site, guest)
-                    deletion = delete.plan(site, now, names, collapsing=self.options.collapsing, sparing=True)
+                    checkpoints = [agreed_checkpoint(site, now, each.id, each.name) for each in going]
+                    deletion = delete.plan_of(site, now, checkpoints, collapsing=self.options.collapsing, sparing=True)
                     outcomes += deletion.carry_out(site, runner)
             except Interrupted:
                 raise
@@ -84,5 +85,5 @@ def _decide(site: Site, guest: Guest, options: PruneOptions) -> tuple[Decision, 
     return tuple(decide(living, options.policy, options.now, options.zone))
 
 
-def _going(decided: Sequence[Decision], agreed: set[str]) -> list[str]:
-    return [each.checkpoint.name for each in decided if not each.kept and each.checkpoint.id in agreed]
+def _going(decided: Sequence[Decision], agreed: set[str]) -> list[CheckpointSummary]:
+    return [each.checkpoint for each in decided if not each.kept and each.checkpoint.id in agreed]

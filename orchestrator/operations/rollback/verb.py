@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from time import monotonic
 
 from ...engine.runner import Runner
 from ...engine.story import Plan
@@ -11,7 +12,7 @@ from ...model import After, Checkpoint, Outcome
 from ..checkpoint import verb as checkpointing
 from ..checkpoint.plan import CheckpointPlan
 from ..shared.compound import Compound
-from ..shared.guest import Guest, again, checkpoint_of, require_not_deleted
+from ..shared.guest import FRESH_S, Guest, again, agreed_checkpoint, require_not_deleted
 from ..shared.ids import new_id
 from ..shared.site import Site
 from .facts import gather
@@ -51,6 +52,12 @@ def require_as_planned(site: Site, guest: Guest, planned: RollbackPlan) -> None:
         )
 
 
+def require_as_planned_since(site: Site, guest: Guest, planned: RollbackPlan, since: float) -> None:
+    """The same, unless it was planned just now; `since` is when, by a clock that never jumps."""
+    if monotonic() - since > FRESH_S:
+        require_as_planned(site, again(site, guest), planned)
+
+
 def kept_checkpoint(site: Site, guest: Guest) -> Checkpoint:
     """The checkpoint in which the last rollback kept the state before. Raises `Refused` when it kept nothing."""
     head = site.catalog.head(guest.uuid)
@@ -68,6 +75,7 @@ class KeepingRollback(Compound[Outcome]):
     guest: Guest
     keep: CheckpointPlan
     rollback: RollbackPlan
+    planned: float = field(default_factory=monotonic, compare=False)
 
     @property
     def shown(self) -> tuple[Plan, ...]:
@@ -75,10 +83,11 @@ class KeepingRollback(Compound[Outcome]):
 
     def carry_out(self, site: Site, runner: Runner) -> Outcome:
         with telling("the rollback was not begun"):
+            require_as_planned_since(site, self.guest, self.rollback, self.planned)
             runner.run(self.keep)
         with telling(f"checkpoint {self.keep.labels.name} was made"):
             guest = again(site, self.guest)
-            checkpoint = checkpoint_of(site, guest, self.rollback.checkpoint_name)
+            checkpoint = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, self.rollback.checkpoint_name)
             back = plan(site, guest, checkpoint, self.rollback.after, self.rollback.operation_id)
             (outcome,) = runner.run(replace(back, kept_id=self.keep.checkpoint_id))
         return replace(outcome, kept=self.keep.labels.name)

@@ -89,6 +89,17 @@ def wanted_checkpoint(site: Site, guest: Guest, name: str | None) -> Checkpoint:
     return current_checkpoint(site, guest) if name is None else checkpoint_of(site, guest, name)
 
 
+def agreed_checkpoint(site: Site, guest: Guest, checkpoint_id: str, name: str) -> Checkpoint:
+    """The checkpoint that a plan is for: by its id, as another one may be called `name` by now.
+
+    Raises `Refused` when it is gone.
+    """
+    checkpoint = site.catalog.checkpoint_by_id(checkpoint_id)
+    if checkpoint is None:
+        raise Refused(f"checkpoint {name} of {guest.name} was deleted meanwhile", hint="try again")
+    return checkpoint
+
+
 def require_not_deleted(site: Site, guest: Guest, checkpoint: Checkpoint) -> None:
     """Raise `Busy` or `NotFound` when a file may lack since somebody deletes, or has deleted, the checkpoint."""
     open_ = site.catalog.unsettled(guest.uuid)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from time import monotonic
 
 from ...engine.runner import Runner
 from ...errors import Refused, telling
@@ -12,7 +13,7 @@ from ..delete import verb as delete
 from ..rollback import verb as rollback
 from ..rollback.plan import RollbackPlan
 from ..shared.compound import Compound
-from ..shared.guest import Guest, again, checkpoint_of
+from ..shared.guest import Guest, again, agreed_checkpoint, checkpoint_of
 from ..shared.ids import generated_name, new_id
 from ..shared.site import Site
 
@@ -42,15 +43,19 @@ class Pop(Compound[list[Outcome]]):
     guest: Guest
     rollback: RollbackPlan
     keep: bool  # do not delete the checkpoint afterwards
+    planned: float = field(default_factory=monotonic, compare=False)
 
     @property
     def shown(self) -> tuple[RollbackPlan, ...]:
         return (self.rollback,)
 
     def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
+        rollback.require_as_planned_since(site, self.guest, self.rollback, self.planned)
         outcomes = runner.run(self.rollback)
         if self.keep:
             return outcomes
         name = self.rollback.checkpoint_name
         with telling(f"{self.rollback.domain_name} was rolled back to {name}"):
-            return [*outcomes, *delete.plan(site, again(site, self.guest), [name]).carry_out(site, runner)]
+            guest = again(site, self.guest)
+            popped = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, name)
+            return [*outcomes, *delete.plan_of(site, guest, [popped]).carry_out(site, runner)]
