@@ -20,7 +20,7 @@ from .copying import copy
 from .database import Database
 from .tables import Base
 
-NEWEST = "0005"
+NEWEST = "0006"
 """The revision that `tables` describes. Revisions are numbered, so that older and newer can be told apart."""
 
 JOURNALED = "0002"

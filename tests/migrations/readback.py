@@ -125,6 +125,7 @@ def _operation(operation: OperationRecord, closed: str | None) -> Values:
     decided = {"done": Direction.FORWARD, "undone": Direction.UNDO}
     assert values.pop("decision") is decided[operation.state]
     assert values.pop("version") == 1
+    assert values["owner"].pop("machine_id") == ""
     return _fields({**values, **member, "closed": closed})
 
 
