@@ -104,5 +104,5 @@ def _layer(session: Session, row: LayerRow) -> Layer:
 def _row(session: Session, operation: OperationRow, path: str) -> LayerRow:
     row = session.scalar(select(LayerRow).where(LayerRow.host_uuid == operation.host_uuid, LayerRow.path == path))
     if row is None or session.get(MemberRow, (operation.id, row.domain_uuid)) is None:
-        raise CatalogError(f"layer {path} is not one of this domain's", effect="nothing was recorded")
+        raise CatalogError(f"layer {path} does not belong to this domain", effect="nothing was recorded")
     return row

@@ -140,7 +140,9 @@ def complete(row: MemberRow, step: str, results: Mapping[str, Any], entered: str
 def decide(row: OperationRow, direction: Direction) -> None:
     """Raises `CatalogError` when it was decided otherwise."""
     if row.decision not in (None, direction):
-        raise CatalogError(f"operation {row.id} was decided otherwise: {row.decision}", effect="nothing was recorded")
+        raise CatalogError(
+            f"operation {row.id} was already decided differently: {row.decision}", effect="nothing was recorded"
+        )
     row.decision = direction
 
 
@@ -197,7 +199,7 @@ def busy(operation: OperationRecord, effect: str = UNCHANGED) -> Busy:
     owner, name = operation.owner, operation.domains
     since = operation.opened.strftime("%Y-%m-%d %H:%M:%S UTC")
     holder = f"{owner.user}@{owner.host}, process {owner.pid}"
-    problem = f"a {operation.kind} of {name} is under way since {since} ({holder}, {operation.progress})"
+    problem = f"a {operation.kind} of {name} is in progress since {since} ({holder}, {operation.progress})"
     hint = (
         f"run: snapctl recover {operation.members[0].domain_name}" if is_abandoned(operation) else "wait until it ends"
     )
@@ -209,5 +211,5 @@ def lost(current: OperationRecord, ours: OperationRecord) -> Busy:
     effect = "nothing more was changed"
     if current.state is OperationState.OPEN and current.token != ours.token:
         return busy(current, effect)
-    problem = f"this {ours.kind} of {ours.domains} is not ours any more"
+    problem = f"this {ours.kind} of {ours.domains} was taken over by another process"
     return Busy(problem, effect=effect, hint=f"see: snapctl list {ours.members[0].domain_name}")

@@ -52,7 +52,7 @@ def chain(session: Session, host_uuid: str, path: str) -> Chain[Layer]:
     chain = chain_of(path, {row.path: rows.layer(row, backing) for row, backing in found})
     lowest = chain.layers[-1]
     if lowest.backing is not None:  # it is in the chain already: a foreign key has every backing file catalogued
-        raise CatalogError(f"the catalog's row of layer {lowest.path} is damaged: it stands on itself")
+        raise CatalogError(f"the catalog's row of layer {lowest.path} is damaged: it is in its own backing chain")
     return chain
 
 
@@ -86,7 +86,7 @@ def ids(session: Session, host_uuid: str, paths: Collection[str]) -> dict[str, i
     found = dict(session.execute(query).all())
     for path in paths:
         if path not in found:
-            raise CatalogError(f"layer {path} is not catalogued", effect="nothing was recorded")
+            raise CatalogError(f"layer {path} is not in the catalog", effect="nothing was recorded")
     return found
 
 

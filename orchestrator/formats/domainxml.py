@@ -168,7 +168,7 @@ def _replace_source(disk: Element, new: Source) -> None:
     for child in source:
         # Encryption, slices and reservations describe the very file that goes.
         if isinstance(child.tag, str) and child.tag != "seclabel":
-            raise Refused(f"disk {_target(disk)}: its source has <{child.tag}>, which an overlay would not have")
+            raise Refused(f"disk {_target(disk)}: its source has <{child.tag}>, which an overlay cannot have")
     for attribute in (*PATH_ATTRIBUTES.values(), "index"):
         if attribute in source.attrib:
             del source.attrib[attribute]

@@ -35,7 +35,7 @@ class LibvirtDomains:
         if "\0" in name or not _encodable(name):
             return None  # which the binding would raise something of its own for
         handle = self._connection.handle
-        with reading(f"look for domain {name}"):
+        with reading(f"look up domain {name}"):
             domain = _unless_gone(lambda: handle.lookupByName(name))
             if domain is None and _is_uuid(name):
                 domain = _unless_gone(lambda: handle.lookupByUUIDString(name))
@@ -114,12 +114,12 @@ class LibvirtDomains:
             handle.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY)
 
     def stream(self, uuid: str, target: str, base: str | None, progress: Progress) -> None:
-        with changing(f"pull layers into disk {target} of domain {uuid}"):
+        with changing(f"copy backing data into disk {target} of domain {uuid}"):
             blockjobs.stream(self._lookup(uuid), target, base, progress)
 
     def stop_streaming(self, uuid: str, target: str) -> None:
         handle = self._connection.handle
-        with changing(f"stop pulling layers into disk {target} of domain {uuid}"):
+        with changing(f"stop copying backing data into disk {target} of domain {uuid}"):
             _unless_gone(lambda: blockjobs.abort(handle.lookupByUUIDString(uuid), target))
 
     def wait_for_job(self, uuid: str) -> None:

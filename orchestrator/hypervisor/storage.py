@@ -38,7 +38,7 @@ class LibvirtStorage:
 
     def make_directory(self, path: str) -> None:
         path = _checked(path)
-        with changing(f"make the directory {path}"):
+        with changing(f"create the directory {path}"):
             for missing in self._missing(path):
                 self._pools.build(missing)
 
@@ -63,7 +63,7 @@ class LibvirtStorage:
 
     def create_overlay(self, overlay: NewOverlay) -> None:
         path = _checked(overlay.path)
-        with changing(f"make the overlay {path}"):
+        with changing(f"create the overlay {path}"):
             self._pools.use(dirname(path), lambda pool: pool.createXML(storagexml.overlay(overlay), 0))
 
     def write(self, path: str, content: bytes) -> None:
@@ -80,7 +80,7 @@ class LibvirtStorage:
 
     def facts(self, path: str) -> FileFacts | None:
         path = _checked(path)
-        with reading(f"read the facts of {path}"):
+        with reading(f"read the file information of {path}"):
             return self._on_volume(path, _facts, fresh=True)
 
     def facts_of(self, paths: Sequence[str]) -> dict[str, FileFacts | None]:
@@ -90,7 +90,7 @@ class LibvirtStorage:
             directories.setdefault(dirname(plain), {})[path] = basename(plain)
         found: dict[str, FileFacts | None] = {}
         for directory, names in directories.items():
-            with reading(f"read the facts of files in {directory}"):
+            with reading(f"read the file information of {directory}"):
                 told = _unless_absent(partial(self._pools.use, directory, partial(_facts_each, names), fresh=True))
             found |= told or dict.fromkeys(names)
         return found
@@ -154,7 +154,7 @@ class LibvirtStorage:
     def _space(self, path: str) -> tuple[int, int]:
         """Size and free bytes of the file system where `path` is or would be."""
         path = _checked(path)
-        with reading(f"ask for the free space at {path}"):
+        with reading(f"query the free space at {path}"):
             while (space := self._space_in(path)) is None:
                 path = dirname(path)
         return space
@@ -232,5 +232,5 @@ def _checked(path: str) -> str:
         raise UsageError(f"{path!r} is not an absolute path")
     plain = "/" + normpath(path).lstrip("/")
     if f"{plain}/".startswith(NO_STORAGE):
-        raise UsageError(f"{plain} is the kernel's: no image can be there")
+        raise UsageError(f"{plain} is a kernel file system: no image can be there")
     return plain

@@ -40,12 +40,12 @@ def qcow2_layers(layers: Iterable[Layer]) -> list[str]:
 
 def check_files(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> None:
     """Raise `IntegrityError` unless every file is what the catalog says, and stays so."""
-    effect = f"{checkpoint.name} cannot be restored and nothing was changed"
+    effect = f"{checkpoint.name} cannot be restored; nothing was changed"
     for found in damage(checkpoint, chains, seen):
-        hint = f"put the file back, or: snapctl delete {checkpoint.domain_name} {checkpoint.name}"
+        hint = f"restore the file, or: snapctl delete {checkpoint.domain_name} {checkpoint.name}"
         raise IntegrityError(found.problem, effect=effect, hint=hint)
     for found in dangers(chains, seen):
-        raise IntegrityError(found.problem, effect=effect, hint="give that domain another disk: virsh edit")
+        raise IntegrityError(found.problem, effect=effect, hint="give that domain a different disk: virsh edit")
 
 
 # --------------------------------------------------------------------------- damage
@@ -115,7 +115,7 @@ def _header_problem(memory: MemoryImage, header: saveimage.Header) -> str | None
         return "is incomplete"
     seen = (header.version, header.data_length, header.was_running, header.compression)
     if seen != (memory.version, memory.data_length, memory.was_running, memory.compression):
-        return "has another header than the catalog says"
+        return "has a different header than the catalog says"
     return None
 
 
@@ -126,7 +126,7 @@ def _xml_problem(catalogued: str, inside: str | None) -> str | None:
     try:
         differences = imagexml.differences(imagexml.named(inside), imagexml.named(catalogued))
     except HypervisorError:
-        return "and the catalog do not both have a domain XML that can be read"
+        return "cannot be compared with the catalog: one of their domain XMLs is unreadable"
     return f"was changed: {'; '.join(differences)}" if differences else None
 
 
@@ -163,7 +163,7 @@ def _head_problem(layer: Layer, below: Layer | None, head: bytes) -> str | None:
     if header.virtual_size != layer.capacity:
         return f"has a virtual size of {header.virtual_size} in its header, not {layer.capacity}"
     if header.internal_snapshots and layer.operation_id is not None:
-        return "has snapshots inside that snapctl did not make"
+        return "has internal snapshots that snapctl did not create"
     return None
 
 

@@ -171,9 +171,9 @@ def what_becomes(domain: str, after: After, was_running: bool) -> str:
         case After.PAUSE:
             return f"leave {domain} paused"
         case After.RESUME:
-            return f"let {domain} run"
+            return f"resume {domain}"
         case After.AS_SAVED:
-            return f"let {domain} run" if was_running else f"leave {domain} paused, as it was"
+            return f"resume {domain}" if was_running else f"leave {domain} paused, as it was"
 
 
 def runs_after(after: After, was_running: bool) -> bool:

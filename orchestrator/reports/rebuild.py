@@ -94,12 +94,12 @@ def assemble(facts: RebuildFacts) -> tuple[list[RebuiltDomain], list[Skipped]]:
         if by_name[checkpoint.domain_uuid, checkpoint.name] is record:
             by_domain.setdefault(checkpoint.domain_uuid, []).append(record)
         else:
-            skipped.append(_skipped(checkpoint.directory, record, "a newer checkpoint has its name"))
+            skipped.append(_skipped(checkpoint.directory, record, "a newer checkpoint has the same name"))
     return [_domain(records, facts, collapsed) for records in by_domain.values()], skipped
 
 
 def _collapsed(store: StoreContents) -> dict[str, Layer]:
-    """By path: the layers that others were pulled into, as they are since: earlier records of them are outdated."""
+    """By path: the layers that others were collapsed into, as they are since: earlier records of them are outdated."""
     manifests = (directory.manifest for directory in store.directories if directory.manifest)
     return {layer.path: layer for found in manifests for layer in found.collapsed}
 
@@ -132,14 +132,14 @@ def _fault(directory: Directory, facts: RebuildFacts) -> str:
         return f"its manifest {directory.problem}"
     if directory.record is None:
         others = directory.paths - {overlay.path for overlay in directory.manifest.overlays}
-        return f"no checkpoint was recorded of {', '.join(sorted(others))}" if others else ""
+        return f"no manifest describes a checkpoint for {', '.join(sorted(others))}" if others else ""
     checkpoint = directory.record.checkpoint
     if checkpoint.memory is not None and directory.memory is None:
         return "its memory image is missing"
     missing = sorted(directory.record.files & facts.missing)
     if missing:
         return f"{missing[0]} is missing"
-    return "" if _is_its_domain(directory.record, facts) else "its memory image is not that of its domain"
+    return "" if _is_its_domain(directory.record, facts) else "its memory image is of another domain"
 
 
 def _is_its_domain(record: Record, facts: RebuildFacts) -> bool:

@@ -120,5 +120,5 @@ def _manifest(storage: Storage, directory: str, files: list[FileFacts], host_uui
     except NotFound:
         raise BadManifest("is missing") from None
     if found.host_uuid != host_uuid:
-        raise BadManifest(f"is of another host, {found.host_name}")
+        raise BadManifest(f"belongs to another host, {found.host_name}")
     return found

@@ -40,7 +40,7 @@ def see_overlays(hypervisor: Hypervisor, directory: str, described: Manifest) ->
         if facts is None:
             return None
         if (facts.format, facts.backing, facts.capacity) != ("qcow2", overlay.backing, overlay.capacity):
-            raise IntegrityError(f"the new overlay {overlay.path} is not on top of {overlay.backing}")
+            raise IntegrityError(f"the new overlay {overlay.path} is not backed by {overlay.backing}")
         lengths[overlay.target] = facts.physical
     return {"overlay_lengths": lengths}
 
@@ -101,7 +101,7 @@ def renew_overlays(
     for overlay in overlays:
         facts = hypervisor.storage.facts(overlay.path)
         if facts is not None and not is_empty(facts, lengths[overlay.target]):
-            raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was left as it is")
+            raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was not changed")
         if opened or facts is None:
             hypervisor.storage.remove(overlay.path)
             hypervisor.storage.create_overlay(overlay)
@@ -118,7 +118,7 @@ def discard_overlays(
     for overlay in overlays:
         facts = hypervisor.storage.facts(overlay.path)
         if facts is not None and not is_empty(facts, lengths.get(overlay.target, facts.physical)):
-            raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was left as it is")
+            raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was not changed")
     remove_files(hypervisor, domain_uuid, [overlay.path for overlay in overlays])
     remove_if_empty(hypervisor, directory)
 
@@ -144,7 +144,7 @@ def remove_files(hypervisor: Hypervisor, domain_uuid: str, paths: Iterable[str])
     in_use = _in_use(domain)
     for path in paths:
         if path in in_use:
-            raise IntegrityError(f"{path} is a disk of the domain and is not deleted", effect="it was left as it is")
+            raise IntegrityError(f"{path} is a disk of the domain and was not removed", effect="it was not changed")
         hypervisor.storage.remove(path)
 
 

@@ -61,7 +61,7 @@ def row(statement: str, *values: object) -> Provocation:
     return lambda station: station.sql(statement, *values)
 
 
-MISPLACED = "is not where snapctl puts a file"
+MISPLACED = "is not a path that snapctl gives a file"
 
 ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
     (
@@ -76,12 +76,18 @@ ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
         *("guest's own disk as one of snapctl's", ROLLBACK, ENVIRONMENT, MISPLACED),
         "UPDATE layer SET operation_id = 'x' WHERE operation_id IS NULL",
     ),
-    ("layer that stands on itself", ROLLBACK, ENVIRONMENT, "it stands on itself", "UPDATE layer SET backing_id = id"),
+    (
+        "layer that stands on itself",
+        ROLLBACK,
+        ENVIRONMENT,
+        "it is in its own backing chain",
+        "UPDATE layer SET backing_id = id",
+    ),
     (
         *("layer without what it stands on", ROLLBACK, INTEGRITY, "was changed: its backing file is"),
         "UPDATE layer SET backing_id = NULL",
     ),
-    ("unknown state", LIST, ENVIRONMENT, "'frozen' is no state", "UPDATE checkpoint SET state = 'frozen'"),
+    ("unknown state", LIST, ENVIRONMENT, "'frozen' is not a state", "UPDATE checkpoint SET state = 'frozen'"),
     (
         *("unknown device", ROLLBACK, ENVIRONMENT, "is damaged: Invalid enum value 'tape'"),
         "UPDATE artifact SET device = 'tape' WHERE kind = 'disk'",
@@ -288,7 +294,7 @@ CASES: tuple[Row, ...] = (
             what=f"{what}, delete",
             argv=DELETE,
             code=REFUSED,
-            says="web01 needs it for its disk",
+            says="web01 uses it for its disk",
             provoke=provoke,
         )
         for what, provoke in (
@@ -309,7 +315,11 @@ CASES: tuple[Row, ...] = (
         for what, plan, says in (
             ("without a plan", "{}", "the plan of operation left is damaged"),
             ("whose plan is no JSON", "{", "row of operation left is damaged"),
-            ("that would delete what is not ours", FOREIGN_PLAN, "'/etc/shadow' is not where snapctl puts a file"),
+            (
+                "that would delete what is not ours",
+                FOREIGN_PLAN,
+                "'/etc/shadow' is not a path that snapctl gives a file",
+            ),
         )
         for argv in (("recover",), CHECKPOINT)
     ),
@@ -318,14 +328,14 @@ CASES: tuple[Row, ...] = (
         what="backup without a name",
         argv=("catalog", "backup", ""),
         code=USAGE,
-        says="the backup has no name",
+        says="the backup needs a file name",
     ),
     Case(
         number=87,
         what="backup onto the catalog itself",
         argv=("catalog", "backup", "catalog.sqlite"),
         code=REFUSED,
-        says="catalog.sqlite exists already",
+        says="catalog.sqlite already exists",
     ),
     Case(
         number=87,

@@ -208,7 +208,7 @@ def test_rollback_guest_restarted_since_planned_is_refused(host: TwinHost) -> No
         host.guest.shut_down()
         host.guest.start().tick(100)
 
-    with pytest.raises(Refused, match="was changed by somebody"):
+    with pytest.raises(Refused, match="was changed outside snapctl"):
         rollback_a(host.session(ActAtPoint("stopped.before", start_anew)))
 
     assert host.guest.read("vda") == host.counter
@@ -229,7 +229,7 @@ def test_rollback_checkpoint_deleted_during_inspection_is_not_found_rather_than_
                 host.session().delete("web01", ["b"])
             return super().call(name, port_error, act)
 
-    with pytest.raises(NotFound, match=r"has no checkpoint b|was deleted meanwhile"):
+    with pytest.raises(NotFound, match=r"has no checkpoint b|was deleted after the plan was made"):
         host.session(Deleted()).rollback("web01", "b")
     host.check()
 

@@ -52,7 +52,7 @@ def restart_daemon(box: HoldingBox) -> None:
 def test_the_daemon_is_killed_in_the_midst_of_a_job(
     subject: GuestUnderTest, box: HoldingBox, verb: str, job: str, snapctl_too: bool
 ) -> None:
-    """A save comes to nothing, and the guest goes on; a restore is tried again."""
+    """A save comes to nothing, and the guest keeps running; a restore is tried again."""
     attempt = subject.attempt(verb)
     with box.hold(job):
         process = subject.client.start(*subject.arguments(attempt))

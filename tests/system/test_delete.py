@@ -129,7 +129,7 @@ def test_what_a_running_guest_has_below_its_disk_waits(client: Client, web: Witn
     done = client.do("delete", web.name, "middle", "-y")
     assert [each["operation"] for each in done] == ["delete"]
     result = client.run("collapse", web.name)
-    assert result.code == 0 and "waits: " in result.stderr
+    assert result.code == 0 and "deferred: " in result.stderr
     client.do("rollback", web.name, "root", "-y")
     assert [each["operation"] for each in client.do("collapse", web.name)] == ["collapse", "collapse"]
 

@@ -211,7 +211,7 @@ def test_a_domain_that_is_gone(client: Client, web: Witness, domain: Any) -> Non
         found = findings(client, code=1)
     finally:
         connection.defineXML(definition)
-    assert f"{web.name} is not defined any more" in found["domains"]["what"]
+    assert f"{web.name} is no longer defined" in found["domains"]["what"]
     client.do("rollback", web.name, "two", "-y")
     assert findings(client, code=0) == {}
 

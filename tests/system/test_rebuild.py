@@ -124,7 +124,7 @@ def test_what_is_incomplete_is_left_out_with_a_note(box: Box, another: Client, g
         assert sorted(each["name"] for each in another.do("list")) == ["a1", "root"]
         left_out = [line for line in done.stderr.splitlines() if line.startswith("left out: ")]
         assert sorted(line.partition(" (")[2] for line in left_out) == [
-            "a): its memory image is not that of its domain",
+            "a): its memory image is of another domain",
             "b): its memory image is missing",
         ]
     finally:

@@ -51,7 +51,7 @@ BOTH: list[tuple[Trouble, int, str]] = [
     (troubles.libvirt_snapshot, REFUSED, "has libvirt snapshots of its own: theirs"),
     (troubles.libvirt_checkpoint, REFUSED, "has libvirt checkpoints (dirty bitmaps) of its own: theirs"),
     (troubles.block_job, BUSY, "has a block job on vda"),
-    (troubles.backup_job, BUSY, "has a job under way (backup)"),
+    (troubles.backup_job, BUSY, "has a job in progress (backup)"),
     (troubles.other_disk, REFUSED, "disk-vda.qcow2, the catalog says "),
 ]
 """(what is wrong, exit code, what is said of it)"""
@@ -84,7 +84,7 @@ def test_a_checkpoint_is_refused(
         (troubles.volume_disk, REFUSED, "has disk vdz, which checkpoint base does not have"),
         (troubles.namesake, REFUSED, "another domain"),
         (troubles.renamed, REFUSED, "was called"),
-        (troubles.undefined, REFUSED, "is not defined any more"),
+        (troubles.undefined, REFUSED, "is no longer defined"),
     ],
 )
 def test_a_rollback_is_refused(box: Box, client: Client, troubled: Any, trouble: Trouble, code: int, said: str) -> None:

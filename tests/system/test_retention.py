@@ -75,7 +75,7 @@ def test_a_branching_tree_is_pruned(box: Box, user: User) -> None:
     with unchanged(box, user.client):
         told = user.client.run("prune", user.guest.name, "--keep-last", "1", "--dry-run").stdout.splitlines()
     assert [tuple(re.split(r"\s{2,}", line)[::4]) for line in told[1:-1]] == [
-        ("keep", "you are here, last 1 of 1"),
+        ("keep", "current, last 1 of 1"),
         ("keep", "protected"),
         ("remove", "no rule keeps it"),
         ("remove", "no rule keeps it"),

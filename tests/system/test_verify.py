@@ -195,7 +195,7 @@ def test_a_rollback_may_read_first(box: Box, client: Client, guest: GuestFactory
     with damaged(box, memory, "printf '\\377' | dd of=$1 bs=1 seek=300000 conv=notrunc"):
         line = client.refusal(INTEGRITY, "rollback", web.name, "clean", "-y", "--verify")
         assert line.startswith("checkpoint clean is marked as damaged: the memory image …/")
-        assert line.endswith(f"nothing was changed; mend it, then: snapctl verify {web.name} clean")
+        assert line.endswith(f"nothing was changed; repair it, then: snapctl verify {web.name} clean")
         assert (web.report()["boot"], say_everywhere(web, "now")) == (boot, True)
         assert client.run("verify", web.name).code == INTEGRITY
     client.do("verify", web.name, "clean")
@@ -260,7 +260,7 @@ def test_a_disk_whose_data_nobody_could_watch_is_refused(box: Box, client: Clien
     web.start(paused=True)
 
     line = client.refusal(REFUSED, "checkpoint", web.name, "clean")
-    assert "which keeps its data in another file, which nobody watches" in line
+    assert "which keeps its data in another file (data_file), which snapctl cannot check" in line
     assert client.do("list", web.name) == []
 
 

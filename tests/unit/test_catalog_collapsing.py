@@ -131,5 +131,5 @@ def test_only_layers_of_the_domain_are_rewritten(web: SampleDomain, our_catalog:
     db.checkpoint("theirs")
     lease = web.open(OperationKind.COLLAPSE)
     for foreign in (db.tops["vda"].path, "/nowhere"):
-        with pytest.raises(CatalogError, match="is not one of this domain's"):
+        with pytest.raises(CatalogError, match="does not belong to this domain"):
             lease.begin_rewrite(foreign)

@@ -84,7 +84,7 @@ def test_a_layer_on_something_uncatalogued_is_refused_whole(catalog: SqlCatalog,
     lease = web.open()
     made = web.value(lease, "clean")
     overlays = web.overlays(made.id, list(made.layers.values()))
-    with pytest.raises(CatalogError, match=r"/images/unknown\.raw is not catalogued"):
+    with pytest.raises(CatalogError, match=r"/images/unknown\.raw is not in the catalog"):
         lease.commit_checkpoint(made, list(made.layers.values()), web.head(overlays, made.id), overlays)
     assert catalog.checkpoint_by_id(made.id) is None
     assert catalog.layer(base().path) is None
@@ -120,9 +120,9 @@ def test_a_hash_is_recorded_once(catalog: SqlCatalog, web: SampleDomain) -> None
     lease = web.open()
     lease.record_sha256(made.id, "ab")
     lease.record_sha256(made.id, "ab")
-    with pytest.raises(CatalogError, match="another SHA-256"):
+    with pytest.raises(CatalogError, match="a different SHA-256"):
         lease.record_sha256(made.id, "cd")
-    with pytest.raises(CatalogError, match="not catalogued"):
+    with pytest.raises(CatalogError, match="not in the catalog"):
         lease.record_sha256("nobody", "ab")
     found = catalog.checkpoint_by_id(made.id)
     assert found is not None and memory_of(found).sha256 == "ab"
@@ -291,7 +291,7 @@ def test_neither_a_hidden_nor_a_foreign_nor_an_unknown_one_is_edited(catalog: Sq
     lease = web.open(OperationKind.DELETE)
     lease.hide_checkpoint(made.id)
     for identifier in (made.id, "nonesuch"):
-        with pytest.raises(CatalogError, match=f"there is no checkpoint {identifier} to be edited"):
+        with pytest.raises(CatalogError, match=f"there is no checkpoint {identifier} to edit"):
             lease.edit_checkpoint(identifier, LABELS)
     other = SampleDomain(catalog, name="db", uuid="dom-2")
     with pytest.raises(ValueError, match="is not on domain"):

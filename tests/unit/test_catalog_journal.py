@@ -110,7 +110,7 @@ def test_the_second_operation_on_a_domain_is_told_who_has_it(catalog: SqlCatalog
 
     owner = lease.record.owner
     assert f"{owner.user}@{owner.host}, process {owner.pid}, at step saved" in refusal.value.problem
-    assert "a checkpoint of web is under way since 20" in refusal.value.problem
+    assert "a checkpoint of web is in progress since 20" in refusal.value.problem
     assert refusal.value.hint == "wait until it ends"
     assert len(str(refusal.value)) <= 200
     assert catalog.unsettled() == [lease.record]
@@ -210,7 +210,7 @@ def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog, web: SampleDoma
         connection.execute("UPDATE operation SET token = token + 1 WHERE id = ?", [stale.record.id])
     before = contents(file)
 
-    with pytest.raises(Busy, match="is under way since") as busy:
+    with pytest.raises(Busy, match="is in progress since") as busy:
         CHANGES[change](web, stale)
 
     assert busy.value.effect == "nothing more was changed"
@@ -224,7 +224,7 @@ def test_a_settled_operation_changes_nothing(catalog: SqlCatalog, web: SampleDom
     web.close(lease)
     before = contents(file)
 
-    with pytest.raises(Busy, match="is not ours any more") as busy:
+    with pytest.raises(Busy, match="was taken over by another process") as busy:
         CHANGES[change](web, lease)
 
     assert busy.value.effect == "nothing more was changed"
@@ -255,7 +255,7 @@ def test_settling_an_operation_that_its_new_owner_settled_is_refused(
     catalog.take_over(record).close(OperationState.DONE)
     before = contents(file)
 
-    with pytest.raises(Busy, match="is not ours any more"):
+    with pytest.raises(Busy, match="was taken over by another process"):
         stale.close(OperationState.DONE)
 
     assert contents(file) == before

@@ -115,7 +115,7 @@ def test_one_gets_the_domain(url: str, database: Database) -> None:
 
     answers = at_once(take)
     assert sum(answer == "won with token 1" for answer in answers) == 1
-    assert sum(answer.startswith("Busy: a checkpoint of web is under way") for answer in answers) == SEVERAL - 1
+    assert sum(answer.startswith("Busy: a checkpoint of web is in progress") for answer in answers) == SEVERAL - 1
     for catalog in catalogs:
         catalog.close_connection()
 

@@ -116,7 +116,7 @@ def test_a_helper_whose_qemu_dies_was_in_vain(
     family.delete("web01", ["child"], collapse=False)
     with monkeypatch.context() as patch:
         patch.setattr(world, "in_mid_job", lambda helper: world.kill_qemu(helper.name))
-        with pytest.raises(OperationUndone, match=r"the QEMU that pulled layers into .* is gone; undone: web01"):
+        with pytest.raises(OperationUndone, match=r"the QEMU process that copied data into .* ended; undone: web01"):
             family.collapse("web01")
     assert len(family.collapse("web01")) == 1
 
@@ -150,7 +150,7 @@ def test_recovery_goes_on_when_one_operation_is_another_process_s(
     )
     kill_after_save(web01, "clean")
 
-    with pytest.raises(Busy, match="a delete of db01 is under way"):
+    with pytest.raises(Busy, match="a delete of db01 is in progress"):
         snapctl.recover()
 
     assert names(snapctl, "web01") == ["clean"]
@@ -220,7 +220,7 @@ def test_a_checkpoint_from_before_a_renaming_says_what_to_do(snapctl: Coordinato
     rename(web01, "www")
     snapctl.checkpoint("www", "after")
 
-    with pytest.raises(Refused, match=r"www was called web01 when before was made.* virsh domrename www web01"):
+    with pytest.raises(Refused, match=r"www was named web01 when before was created.* virsh domrename www web01"):
         snapctl.rollback("www", "before")
 
 

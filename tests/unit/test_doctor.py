@@ -361,20 +361,20 @@ def test_no_helper_is_left() -> None:
 def test_a_helper_that_is_left_is_warned_of_until_it_is_ended() -> None:
     advice = said_of(helper())
     assert (advice.level, advice.about, advice.exit_code) == (Level.WARNING, "helpers", 1)
-    assert f"the domain snapctl-helper-{NEXT} behind, which has {BASE} open" in advice.what
+    assert f"the helper domain snapctl-helper-{NEXT} is left over from a collapse, and has {BASE} open" in advice.what
     assert advice.advice == f"snapctl doctor --clean, or: virsh destroy snapctl-helper-{NEXT}"
     after = said_of(helper(), cleaned=True)
-    assert (after.level, after.exit_code, after.what.startswith("ended ")) == (Level.OK, 0, True)
+    assert (after.level, after.exit_code, after.what.startswith("stopped ")) == (Level.OK, 0, True)
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"xml": domain().xml}, "not the mark"),
-        ({"name": f"snapctl-helper-{CLEAN}"}, "not the mark"),
-        ({"block_jobs": ("vda",)}, "layers are being pulled"),
-        ({"state": GuestState.RUNNING}, "somebody made another domain of it"),
-        ({"persistent": True}, "somebody made another domain of it"),
+        ({"xml": domain().xml}, "not its metadata"),
+        ({"name": f"snapctl-helper-{CLEAN}"}, "not its metadata"),
+        ({"block_jobs": ("vda",)}, "a block job is running in it"),
+        ({"state": GuestState.RUNNING}, "its definition was changed outside snapctl"),
+        ({"persistent": True}, "its definition was changed outside snapctl"),
     ],
     ids=["no mark", "not its name", "at work", "resumed", "defined"],
 )
@@ -385,7 +385,7 @@ def test_a_helper_that_is_left_alone(changes: dict[str, Any], reason: str) -> No
         advice = said_of(left, cleaned=cleaned)
         assert (advice.level, advice.exit_code) == (Level.NOTE, 0)
         assert reason in advice.what
-        assert advice.advice == f"if nobody needs it: virsh destroy {left.name}"
+        assert advice.advice == f"if it is not in use: virsh destroy {left.name}"
 
 
 def test_a_helper_is_no_danger_to_the_layer_that_it_has() -> None:

@@ -150,7 +150,7 @@ def test_a_file_that_the_manifest_does_not_name_keeps_all(name: str) -> None:
 
 def test_what_is_young_may_be_at_work() -> None:
     now = CREATED + SETTLED_AFTER - timedelta(seconds=1)
-    assert "younger than an hour" in kept(directory(OLD), now=now)
+    assert "less than an hour old" in kept(directory(OLD), now=now)
     assert removable(directory(OLD), now=CREATED + SETTLED_AFTER) == [OLD]
 
 
@@ -221,7 +221,7 @@ def test_an_orphan_is_warned_of_until_it_is_removed() -> None:
 def test_lost_checkpoints_are_counted_and_named() -> None:
     ((level, code, what),) = said(with_checkpoint(OLD, "memory.save"), with_checkpoint(OTHER, "memory.save"))
     assert (level, code) == (Level.WARNING, 1)
-    assert what == "the store has 2 checkpoints that the catalog does not know: web01/lost, web01/lost"
+    assert what == "the store has 2 checkpoints that are not in the catalog: web01/lost, web01/lost"
 
 
 def test_what_is_left_alone_is_only_noted() -> None:

@@ -70,11 +70,11 @@ def test_a_program_reads_the_parts_uncut() -> None:
 
 def test_long_paths_are_shortened_when_the_line_is_too_long() -> None:
     other = in_store(NEXT, "vda.qcow2")
-    error = Refused(f"disk vda of web01 is {other}, the catalog says {ACTIVE}", hint="put it back: virsh edit web01")
+    error = Refused(f"disk vda of web01 is {other}, the catalog says {ACTIVE}", hint="change it back: virsh edit web01")
 
     assert str(error) == (
         f"disk vda of web01 is …/{NEXT[:8]}…/vda.qcow2, the catalog says …/{CLEAN[:8]}…/vda.qcow2; "
-        "nothing was changed; put it back: virsh edit web01"
+        "nothing was changed; change it back: virsh edit web01"
     )
     assert other in error.problem
     assert ACTIVE in error.problem

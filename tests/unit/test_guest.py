@@ -119,7 +119,7 @@ def test_a_rollback_names_the_domain_that_has_the_checkpoint(snapctl: Coordinato
 
 
 def test_a_checkpoint_of_such_a_domain_is_refused(snapctl: Coordinator, web01: Guest, remade: Guest) -> None:
-    with pytest.raises(Refused, match=f"the catalog knows web01 as another domain, {web01.uuid}"):
+    with pytest.raises(Refused, match=f"the catalog has checkpoints of another domain named web01, {web01.uuid}"):
         snapctl.checkpoint("web01", "clean")
 
 

@@ -31,9 +31,9 @@ def test_run_without_fault_does_and_records_steps_in_order(harness: JournalHarne
 
 
 def test_run_premises_fail_has_no_effect(harness: JournalHarness) -> None:
-    harness.fail("premises", Refused("somebody was faster", hint="try again"))
+    harness.fail("premises", Refused("another process was faster", hint="try again"))
 
-    with pytest.raises(Refused, match="somebody was faster; undone"):
+    with pytest.raises(Refused, match="another process was faster; undone"):
         harness.carry_out()
 
     harness.assert_undone()
@@ -145,7 +145,7 @@ def test_run_step_without_effect_fails(harness: JournalHarness, monkeypatch: pyt
 
 
 def test_run_refused_midway_keeps_class_and_exit_code(harness: JournalHarness) -> None:
-    harness.fail("turned.do", Refused("web01 was changed by somebody", hint="try again"))
+    harness.fail("turned.do", Refused("web01 was changed outside snapctl", hint="try again"))
 
     with pytest.raises(Refused) as refused:
         harness.carry_out()

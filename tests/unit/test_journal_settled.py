@@ -62,7 +62,7 @@ def test_undo_fails_stays_open_until_recovered(harness: JournalHarness) -> None:
 
 
 def test_settle_story_raises_unfinished_keeps_its_words(harness: JournalHarness) -> None:
-    own = Unfinished("web01 was started by somebody", effect="nothing more was changed", hint="shut it down")
+    own = Unfinished("web01 was started outside snapctl", effect="nothing more was changed", hint="shut it down")
     harness.fail("kept.do", own, own)
 
     with pytest.raises(Unfinished) as failed:

@@ -161,19 +161,19 @@ def test_layer_of_schema_1_without_a_length_is_on_a_block_device_unless_it_is_ou
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
-        (written(stands_on=NEXT), "overlays that stand on the wrong checkpoint"),
-        (written(stands_on=NEXT, record=None), "overlays that stand on the wrong checkpoint"),
-        (written(kind="rollback"), "overlays that stand on the wrong checkpoint"),
-        (written(operation_id=NEXT, stands_on=NEXT), "another directory's ids"),
-        (with_checkpoint(id=NEXT), "overlays that stand on the wrong checkpoint"),
-        (with_checkpoint(domain_uuid=NEXT), "another directory's checkpoint"),
+        (written(stands_on=NEXT), "overlays that are backed by the wrong checkpoint"),
+        (written(stands_on=NEXT, record=None), "overlays that are backed by the wrong checkpoint"),
+        (written(kind="rollback"), "overlays that are backed by the wrong checkpoint"),
+        (written(operation_id=NEXT, stands_on=NEXT), "the ids of another directory"),
+        (with_checkpoint(id=NEXT), "overlays that are backed by the wrong checkpoint"),
+        (with_checkpoint(domain_uuid=NEXT), "the checkpoint of another directory"),
         (with_checkpoint(domain_xml="<domain/>"), "a domain XML"),
-        (with_checkpoint(name="../x"), "a wrong name"),
-        (with_checkpoint(tags=["a b"]), "a wrong name"),
+        (with_checkpoint(name="../x"), "an invalid name"),
+        (with_checkpoint(tags=["a b"]), "an invalid name"),
         (with_checkpoint(state="deleting"), "a checkpoint that is not ready"),
         (with_checkpoint(memory={**checkpoint()["memory"], "path": "/etc/shadow"}), "a memory image of another"),
-        (with_checkpoint(memory=None), "is not one"),
-        (with_checkpoint(mode="live"), "is not one"),
+        (with_checkpoint(memory=None), "is not valid"),
+        (with_checkpoint(mode="live"), "is not valid"),
     ],
 )
 def test_what_does_not_fit_in_schema_1_is_refused(document: dict[str, Any], problem: str) -> None:
@@ -190,5 +190,5 @@ def _without(name: str) -> Callable[[dict[str, Any]], object]:
 def test_schema_1_without_one_of_its_keys_is_refused(name: str) -> None:
     document = written()
     _without(name)(document)
-    with pytest.raises(BadManifest, match="is not one"):
+    with pytest.raises(BadManifest, match="is not valid"):
         read(document)

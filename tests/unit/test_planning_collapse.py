@@ -60,8 +60,8 @@ def test_a_plan_names_all_that_goes_and_who_does_it() -> None:
     made = plan()
     assert made.drops == (MIDDLE,) and made.base == Source(path=BASE, format="qcow2")
     assert made.lines() == [
-        f"pull up to 4 MiB into {TOP}, and let it stand on {BASE}",
-        f"delete {MIDDLE} unless something needs it",
+        f"copy up to 4 MiB into {TOP}, and set its backing file to {BASE}",
+        f"remove {MIDDLE} unless something else needs it",
     ]
     assert misplaced(made) == []
     assert msgspec.convert(msgspec.to_builtins(made), CollapsePlan) == made
@@ -86,7 +86,7 @@ def test_the_helper_has_the_layer_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
-        ({"holders": {TOP: "web01"}}, Refused, "is in use below a disk of web01, which runs"),
+        ({"holders": {TOP: "web01"}}, Refused, "is in the backing chain of web01, which is running"),
         ({"domain": domain(block_jobs=("vda",))}, Busy, "block job"),
         ({"free_bytes": 3 * MIB}, Refused, "may grow by 4 MiB"),
         ({"seen": seen(FOUND.layer, layer(BASE)) | {MIDDLE: None}}, IntegrityError, "is missing"),

@@ -52,10 +52,10 @@ def test_a_plan_holds_all_that_will_go() -> None:
         head=delete_facts().head,
     )
     assert made.lines() == [
-        f"delete {MEMORY}",
-        f"delete {ACTIVE}",
-        f"delete {in_store(CLEAN, 'vdb.qcow2')}",
-        "that frees 708.0 MiB",
+        f"remove {MEMORY}",
+        f"remove {ACTIVE}",
+        f"remove {in_store(CLEAN, 'vdb.qcow2')}",
+        "this frees 708.0 MiB",
     ]
 
 
@@ -84,12 +84,12 @@ def test_a_plan_survives_the_journal() -> None:
     [
         (
             {"is_only_copy": True},
-            "web01 is off and was not started since checkpoint clean: what was in its memory is nowhere else",
-            "bring it back first: snapctl rollback web01 clean",
+            "web01 is shut off and was not started since checkpoint clean, which has the only copy of its memory",
+            "first restore it: snapctl rollback web01 clean",
         ),
         (
             {"checkpoint": checkpoint(state=CheckpointState.DELETING)},
-            "checkpoint clean is being deleted already",
+            "checkpoint clean is already being deleted",
             "see: snapctl list",
         ),
     ],

@@ -102,15 +102,15 @@ MEMORY_HEADS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is cut off after 0 bytes"),
     "of another kind": (b"QFI\xfb".ljust(92, b"\0"), "does not begin as a libvirt save image"),
     "unfinished": (memory_head(XML, magic=b"LibvirtQemudPart"), "is incomplete"),
-    "edited": (memory_head(XML, data_length=70_001), "has another header than the catalog says"),
-    "of a paused guest": (memory_head(XML, was_running=0), "has another header than the catalog says"),
-    "compressed": (memory_head(XML, compression=5), "has another header than the catalog says"),
+    "edited": (memory_head(XML, data_length=70_001), "has a different header than the catalog says"),
+    "of a paused guest": (memory_head(XML, was_running=0), "has a different header than the catalog says"),
+    "compressed": (memory_head(XML, compression=5), "has a different header than the catalog says"),
     "with XML that goes on": (header_bytes() + XML.encode(), "is cut off within its XML"),
     "with XML without an end": (header_bytes() + b"<" * 70_000, "has XML without an end"),
     "with XML that is no text": (header_bytes() + b"\xff\0", "has XML that is no text"),
     "with XML that is none": (
         memory_head("<domain>"),
-        "and the catalog do not both have a domain XML that can be read",
+        "cannot be compared with the catalog: one of their domain XMLs is unreadable",
     ),
     "with another emulator": (
         memory_head(XML.replace(EMULATOR, "/tmp/evil")),
@@ -139,8 +139,8 @@ def test_damage_is_named_with_what_is_lost_and_what_to_do(seen: dict[str, Any], 
 
     assert error.exit_code == 5
     assert error.problem == problem
-    assert error.effect == "clean cannot be restored and nothing was changed"
-    assert error.hint == "put the file back, or: snapctl delete web01 clean"
+    assert error.effect == "clean cannot be restored; nothing was changed"
+    assert error.hint == "restore the file, or: snapctl delete web01 clean"
     assert str(error).endswith(f"; {error.effect}; {error.hint}")
     assert len(str(error)) <= LONGEST_LINE
 

@@ -40,11 +40,11 @@ LAYER_HEADS: dict[str, tuple[bytes, str]] = {
     "marked corrupt": (frozen_head(at=72, value=bytes(7) + b"\x02"), "is marked corrupt by QEMU"),
     "with external data": (
         frozen_head(at=72, value=bytes(7) + b"\x04"),
-        "keeps its data in another file, which nobody watches",
+        "keeps its data in another file (data_file), which snapctl cannot check",
     ),
     "with a snapshot inside": (
         frozen_head(at=60, value=bytes(3) + b"\x01"),
-        "has snapshots inside that snapctl did not make",
+        "has internal snapshots that snapctl did not create",
     ),
     "of another size": (
         frozen_head(capacity=MIB),
@@ -83,8 +83,8 @@ def test_another_header_is_damage_named_with_what_differs(head: bytes, problem: 
         check(heads={FROZEN.path: head})
 
     assert refused.value.problem == f"the layer {FROZEN.path} {problem}"
-    assert refused.value.effect == "clean cannot be restored and nothing was changed"
-    assert refused.value.hint == "put the file back, or: snapctl delete web01 clean"
+    assert refused.value.effect == "clean cannot be restored; nothing was changed"
+    assert refused.value.hint == "restore the file, or: snapctl delete web01 clean"
     assert len(str(refused.value)) <= LONGEST_LINE
 
 

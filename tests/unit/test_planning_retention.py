@@ -115,7 +115,7 @@ def test_tags_and_a_time() -> None:
 def test_every_reason_is_told() -> None:
     some = [made("a", HOUR, tags=("t",), current=True, protected=True)]
     assert kept(some, keep_last=1, keep_daily=1, keep_tags=("t",), keep_within=DAY) == {
-        "a": ("you are here", "protected", "last 1 of 1", "daily 2026-11-25", "tag t", "within 1d")
+        "a": ("current", "protected", "last 1 of 1", "daily 2026-11-25", "tag t", "within 1d")
     }
 
 
@@ -129,7 +129,7 @@ def test_what_the_domain_stands_on_and_what_is_protected_stays() -> None:
     ]
     assert kept(some, keep_last=1, expired=True) == {
         "new": ("last 1 of 1",),
-        "head": ("you are here",),
+        "head": ("current",),
         "safe": ("protected",),
     }
 
@@ -166,7 +166,7 @@ def test_unless_it_is_asked_for_expiry_means_nothing() -> None:
 def test_a_damaged_one_takes_no_sound_one_s_place() -> None:
     some = [made("bad", HOUR, state="damaged"), made("good", 2 * HOUR), made("older", 3 * HOUR)]
     assert kept(some, keep_last=1, keep_daily=1) == {
-        "bad": ("last 1 of 1", "daily 2026-11-25", "damaged, so it does not count"),
+        "bad": ("last 1 of 1", "daily 2026-11-25", "damaged, does not count for a rule"),
         "good": ("last 1 of 1", "daily 2026-11-25"),
     }
     assert list(kept([*some[1:], made("worse", 4 * HOUR, state="damaged")], keep_last=1)) == ["good"]
@@ -178,9 +178,12 @@ def test_a_damaged_one_takes_no_sound_one_s_place() -> None:
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({}, "no rule says what to prune; nothing was changed; add one, such as --keep-last 5 or --expired"),
+        (
+            {},
+            "no rule says what to prune; nothing was changed; add one, such as --keep-last 5 or --expired",
+        ),
         ({"keep_last": -1, "expired": True}, "below 0"),
-        ({"keep_within": timedelta()}, "not more than none"),
+        ({"keep_within": timedelta()}, "not above 0"),
         ({"keep_tags": ("a b",)}, "'a b' is not a valid tag name"),
     ],
 )

@@ -136,13 +136,13 @@ def test_a_dry_run_reads_as_what_will_happen() -> None:
     new = f"{STORE}/{DOMAIN}/{NEXT}"
 
     assert plan().lines() == [
-        f"make {new}",
-        f"make overlay {new}/vda.qcow2 on {BASE}",
-        "stop web01: its present memory is lost",
+        f"create directory {new}",
+        f"create overlay {new}/vda.qcow2, backed by {BASE}",
+        "stop web01; its present memory is lost",
         f"restore the memory of web01 from {MEMORY}",
-        "record that web01 stands on clean",
-        "let web01 run",
-        f"delete {ACTIVE}",
+        "set clean as the current checkpoint of web01",
+        "resume web01",
+        f"remove {ACTIVE}",
     ]
 
 

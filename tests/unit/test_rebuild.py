@@ -197,12 +197,12 @@ def test_a_block_device_is_not_missed() -> None:
 @pytest.mark.parametrize("xml", [None, "", "<network/>", XML.replace("web01", "web02")])
 def test_with_the_memory_image_of_another(xml: str | None) -> None:
     seen = facts(made(A), saved_xml={in_store(A, "memory.save"): xml})
-    assert reasons(seen) == {"a": "its memory image is not that of its domain"}
+    assert reasons(seen) == {"a": "its memory image is of another domain"}
 
 
 def test_of_one_name_the_newest() -> None:
     seen = facts(made(A, name="x", minute=1), made(B, name="x", minute=2), made(C, name="x"))
-    assert reasons(seen) == {"a": "a newer checkpoint has its name", "c": "a newer checkpoint has its name"}
+    assert reasons(seen) == {"a": "a newer checkpoint has the same name", "c": "a newer checkpoint has the same name"}
     assert [each.id for each in assemble(seen)[0][0].checkpoints] == [B]
 
 
@@ -214,7 +214,7 @@ def test_what_has_no_sound_manifest() -> None:
 def test_a_memory_image_of_no_recorded_checkpoint_is_pointed_out() -> None:
     """It may be all there is of a guest that was being checkpointed."""
     unfinished = directory(begun(A, OperationKind.CHECKPOINT, A, BASE, 0), "memory.save", "vda.qcow2")
-    assert reasons(facts(unfinished)) == {"a": f"no checkpoint was recorded of {in_store(A, 'memory.save')}"}
+    assert reasons(facts(unfinished)) == {"a": f"no manifest describes a checkpoint for {in_store(A, 'memory.save')}"}
     assert reasons(facts(rolled_back(A, BASE))) == {}
 
 

@@ -175,7 +175,7 @@ def test_the_same_on_a_wide_one_loses_nothing() -> None:
     drawn = picture(FAMILY, 140)
     assert drawn == list(tree(trees(FAMILY, [unfinished("web01")]), NOW, terminal=None))
     assert drawn[1].endswith("95.0 MiB  + 1.5 MiB  3 d ago   [base, debian-12, of-an-odd-length]  fresh")
-    assert drawn[3].startswith("│ ● patched-again-and-tested-all-night (unhashed) (you are here)  95.0 MiB")
+    assert drawn[3].startswith("│ ● patched-again-and-tested-all-night (unhashed) (current)  95.0 MiB")
 
 
 def test_a_long_domain_name_leaves_room_for_what_is_unfinished() -> None:

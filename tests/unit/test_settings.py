@@ -76,7 +76,7 @@ def test_the_documented_file_holds_every_key_at_its_default() -> None:
 
 def test_a_policy_is_checked_when_it_is_read() -> None:
     assert resolve([document(prune={"keep_within": "3d"})], {}, USER).prune.keep_within == "3d"
-    with pytest.raises(UsageError, match=r"a\.toml: prune\.keep_within: '3 days' is no length of time"):
+    with pytest.raises(UsageError, match=r"a\.toml: prune\.keep_within: '3 days' is not a length of time"):
         resolve([document(prune={"keep_within": "3 days"})], {}, USER)
     with pytest.raises(UsageError, match=r"a\.toml: prune\.keep_last: expected `?int"):
         resolve([document(prune={"keep_last": -1})], {}, USER)

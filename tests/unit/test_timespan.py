@@ -31,7 +31,9 @@ def test_it_is_read(text: str, span: timedelta) -> None:
     ["", "3", "d", "0d", "-3d", "+3d", "1.5h", "3 d", "3days", "3d12h", "3s", "³d", "3d\n\0", "99999999w", "9" * 99],
 )
 def test_what_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--expires: .* is no length of time; .*; write such as 90m, 12h, 3d or 2w"):
+    with pytest.raises(
+        UsageError, match=r"--expires: .* is not a length of time; .*; use a form like 90m, 12h, 3d or 2w"
+    ):
         parse(text, "--expires")
 
 

@@ -111,7 +111,7 @@ def test_an_overlay_on_another_layer_is_no_evidence(
 ) -> None:
     twin.world.files.image(described.overlays[1].path).backing = described.overlays[0].backing
 
-    with pytest.raises(IntegrityError, match=r"vdb\.qcow2 is not on top of"):
+    with pytest.raises(IntegrityError, match=r"vdb\.qcow2 is not backed by"):
         see_overlays(twin, DIRECTORY, described)
 
 
@@ -130,7 +130,7 @@ def test_an_overlay_that_somebody_wrote_to_is_never_made_anew(
         renew_overlays(twin, described.overlays[1:], lengths, opened=opened)
 
     assert refused.value.problem == f"the new overlay {DIRECTORY}/vdb.qcow2 was written to"
-    assert refused.value.effect == "it was left as it is"
+    assert refused.value.effect == "it was not changed"
     assert facts(twin, described) == before
 
 
@@ -197,7 +197,7 @@ def test_an_overlay_that_the_domain_has_for_its_disk_is_not_deleted(
     assert machine.persistent_xml is not None
     machine.persistent_xml = machine.persistent_xml.replace(machine.tops()["vda"], described.overlays[0].path)
 
-    with pytest.raises(IntegrityError, match="is a disk of the domain and is not deleted"):
+    with pytest.raises(IntegrityError, match="is a disk of the domain and was not removed"):
         discard(twin, described, lengths)
 
     assert None not in facts(twin, described)

@@ -20,7 +20,7 @@ def catalog() -> None:
 @global_options(hidden=True)
 @click.pass_obj
 def upgrade(session: Session) -> None:
-    """Bring the catalog to this version's schema, after an automatic backup."""
+    """Upgrade the catalog to this version's schema, after an automatic backup."""
     from ...catalog import upgrade as run
 
     done = run(session.settings.catalog)
@@ -32,7 +32,7 @@ def upgrade(session: Session) -> None:
 @global_options(hidden=True)
 @click.pass_obj
 def backup(session: Session, file: str) -> None:
-    """Copy the catalog to FILE, consistent even while it is in use. It holds secrets: keep it as private."""
+    """Copy the catalog to FILE, even while it is in use. It holds secrets: keep the copy private."""
     from ...catalog import backup as run
 
     run(session.settings.catalog, file)
@@ -43,7 +43,7 @@ def backup(session: Session, file: str) -> None:
 @global_options(hidden=True)
 @click.pass_obj
 def info(session: Session) -> None:
-    """Show where the catalog is, its schema's version, and how much it holds."""
+    """Show where the catalog is, its schema version, and how much it holds."""
     from ...catalog import info as run
 
     found = run(session.settings.catalog)
@@ -54,10 +54,10 @@ def info(session: Session) -> None:
 @global_options(hidden=True)
 @click.pass_obj
 def rebuild(session: Session) -> None:
-    """Make a lost catalog anew, from what the store on the hypervisor says of itself.
+    """Create a lost catalog again from the manifests in the store.
 
-    Every directory of the store has a manifest of what is in it. A catalog that already has
-    checkpoints of this hypervisor is refused: move it away, or name a new one.
+    Every directory of the store has a manifest that describes what it holds. A catalog that already
+    has checkpoints of this hypervisor is refused: move it away, or name a new one with --catalog.
     """
     with session.coordinator() as coordinator:
         rebuilt = coordinator.rebuild_catalog()

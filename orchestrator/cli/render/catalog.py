@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # at run time it would load SQLAlchemy
 
 def info(found: CatalogInfo) -> Iterator[str]:
     """A name and a value a line."""
-    version = found.revision or "none: it is made at first use"
+    version = found.revision or "none: created at first use"
     if found.revision and found.revision != found.newest_revision:
         version += f" (this snapctl works with {found.newest_revision})"
     rows = [
@@ -29,8 +29,8 @@ def info(found: CatalogInfo) -> Iterator[str]:
 
 def upgraded(done: Upgrade) -> str:
     if done.before == done.after:
-        return f"the catalog has the newest schema already, {done.after}"
-    kept = f"; as it was before it is kept in {shown(str(done.backup))}" if done.backup else ""
+        return f"the catalog already has the newest schema, {done.after}"
+    kept = f"; backup of the old one: {shown(str(done.backup))}" if done.backup else ""
     return f"catalog upgraded from schema {done.before} to {done.after}{kept}"
 
 
@@ -38,15 +38,19 @@ def rebuilt(done: Rebuilt) -> Iterator[str]:
     """How much there is again, and of which domains."""
     domains = sorted({shown(each.domain) for each in done.checkpoints})
     checkpoints = counted(len(done.checkpoints), "checkpoint")
-    yield f"catalog rebuilt: {checkpoints} of {', '.join(domains)}" if domains else "the store has no checkpoint"
+    yield (
+        f"catalog rebuilt: {checkpoints} of {', '.join(domains)}"
+        if domains
+        else "catalog rebuilt: the store has no checkpoints"
+    )
 
 
 def left_out(done: Rebuilt) -> Iterator[str]:
-    """What a person should look at."""
+    """What needs a person's attention, a line each."""
     for each in done.skipped:
         name = f" ({shown(each.checkpoint)})" if each.checkpoint else ""
         yield f"left out: {shown(each.directory)}{name}: {shown(each.reason)}"
     for domain in done.headless:
-        yield f"{shown(domain)} stands on none of its checkpoints: roll it back to one"
+        yield f"{shown(domain)} has no current checkpoint: roll it back to one"
     if done.checkpoints:
-        yield "whether their files are whole, tells: snapctl verify"
+        yield "check the files of the checkpoints: snapctl verify"

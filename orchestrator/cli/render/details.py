@@ -38,7 +38,7 @@ def summary(details: CheckpointDetails) -> CheckpointSummary:
 def details(found: CheckpointDetails, now: datetime) -> Iterator[str]:
     """A heading, then a name and a value a line."""
     checkpoint, memory, labels = found.checkpoint, found.checkpoint.memory, found.checkpoint.labels
-    here = " (you are here)" if found.current else ""
+    here = " (current)" if found.current else ""
     yield f"{shown(checkpoint.domain_name)} {shown(checkpoint.name)}{here}"
     rows = [
         ("id", checkpoint.id),
@@ -57,7 +57,7 @@ def details(found: CheckpointDetails, now: datetime) -> Iterator[str]:
         ("space", _space(found)),
         ("machine", shown(checkpoint.origin.machine)),
         ("host", f"{shown(found.host.name)}, {found.host.uuid}"),
-        ("made with", f"libvirt {checkpoint.origin.libvirt_version}, QEMU {checkpoint.origin.qemu_version}"),
+        ("created by", f"libvirt {checkpoint.origin.libvirt_version}, QEMU {checkpoint.origin.qemu_version}"),
     ]
     for line in align((Column(), Column()), [row for row in rows if row[1]], None):
         yield f"  {line}"
@@ -74,7 +74,7 @@ def _expires(expires: datetime, now: datetime) -> str:
 
 
 def _space(found: CheckpointDetails) -> str:
-    frees = f"frees {size(found.exclusive_bytes)} if deleted alone"
+    frees = f"deleting only this checkpoint frees {size(found.exclusive_bytes)}"
     return f"{frees}; {size(found.shared_bytes)} shared with others"
 
 

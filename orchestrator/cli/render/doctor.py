@@ -10,11 +10,11 @@ from .columns import Column, align
 from .units import counted, shown
 
 FAILURES: tuple[type[SnapctlError], ...] = (Unfinished, IntegrityError, SnapctlError)
-"""What the exit codes of advice stand for."""
+"""The error for each exit code of an advice."""
 
 
 def advice(found: Sequence[Advice]) -> Iterator[str]:
-    """A line for each thing that was looked at, and one below it for what to do."""
+    """A line for each thing that was checked, and one below it for what to do."""
     rows = []
     for each in found:
         rows.append((each.level.value, each.about, shown(each.what)))
@@ -24,7 +24,7 @@ def advice(found: Sequence[Advice]) -> Iterator[str]:
 
 
 def failure(found: Sequence[Advice], *, cleaned: bool) -> SnapctlError | None:
-    """The error that doctor ends with; None if there is nothing to see to."""
+    """The error that doctor ends with; None if there are no findings."""
     code = max((each.exit_code for each in found), default=0)
     for kind in FAILURES:
         if kind.exit_code == code:

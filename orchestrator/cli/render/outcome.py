@@ -14,7 +14,7 @@ from .units import age, duration, shown, size
 
 
 def outcomes(done: Sequence[Outcome], *, with_steps: bool) -> Iterator[str]:
-    """`web01: checkpoint clean made in 0.84 s (guest stopped for 0.61 s)`, and the time of each step if asked."""
+    """`web01: checkpoint clean created in 0.84 s (guest stopped for 0.61 s)`, and the time of each step if asked."""
     for outcome in done:
         yield _sentence(outcome)
         if with_steps and outcome.steps:
@@ -26,24 +26,24 @@ def _sentence(outcome: Outcome) -> str:
     name, took = shown(outcome.checkpoint), duration(outcome.duration_s)
     match outcome.operation:
         case OperationKind.CHECKPOINT:
-            told = f"checkpoint {name} made in {took}"
+            said = f"checkpoint {name} created in {took}"
         case OperationKind.ROLLBACK:
-            told = f"rolled back to {name} in {took}"
+            said = f"rolled back to {name} in {took}"
         case OperationKind.DELETE:
-            told = f"checkpoint {name} deleted in {took}"
+            said = f"checkpoint {name} deleted in {took}"
         case OperationKind.COLLAPSE:
-            told = f"layers pulled into {shown(outcome.layer or '')} in {took}"
+            said = f"layers collapsed into {shown(outcome.layer or '')} in {took}"
         case OperationKind.FLATTEN:
-            told = f"{shown(outcome.layer or '')} made to stand on nothing in {took}"
+            said = f"{shown(outcome.layer or '')} flattened in {took}"
         case OperationKind.EDIT:
-            told = f"checkpoint {name} edited"
+            said = f"checkpoint {name} edited"
     if outcome.downtime_s is not None:
-        told += f" (guest stopped for {duration(outcome.downtime_s)})"
+        said += f" (guest stopped for {duration(outcome.downtime_s)})"
     if outcome.freed_bytes is not None:
-        told += f", {size(outcome.freed_bytes)} freed"
+        said += f", {size(outcome.freed_bytes)} freed"
     if outcome.kept is not None:
-        told += f"; the state before is kept as {shown(outcome.kept)}"
-    return f"{shown(outcome.domain)}: {told}"
+        said += f"; the state before is checkpoint {shown(outcome.kept)}"
+    return f"{shown(outcome.domain)}: {said}"
 
 
 def edits(done: Iterable[Outcome], became: str) -> Iterator[str]:
@@ -58,28 +58,28 @@ def plans(planned: Iterable[Plan]) -> Iterator[str]:
 
 
 def loss(plan: RollbackPlan, here: CheckpointSummary | None, now: datetime) -> str:
-    """The question before a rollback: what will be lost, since when. `here` is where the domain stands."""
+    """The question before a rollback: what will be lost, since when. `here` is the current checkpoint."""
     domain = shown(plan.domain_name)
     lost = "memory and disks" if plan.run_id is not None else "disks"
-    since = f" since checkpoint {shown(here.name)} (made {age(here.created, now)})" if here else ""
-    return f"Roll {domain} back to {shown(plan.checkpoint_name)}? What its {lost} became{since} is lost."
+    since = f" since checkpoint {shown(here.name)} (created {age(here.created, now)})" if here else ""
+    return f"Roll {domain} back to {shown(plan.checkpoint_name)}? All changes to its {lost}{since} will be lost."
 
 
 def removal(domain: str, planned: Sequence[DeletePlan]) -> str:
     """The question before a delete."""
     names = ", ".join(shown(plan.checkpoint_name) for plan in planned)
     freed = size(sum(plan.freed_bytes for plan in planned))
-    return f"Delete {names} of {shown(domain)} ({freed})? There is no way back."
+    return f"Delete {names} of {shown(domain)} ({freed})? This cannot be undone."
 
 
 def postponed(waiting: Iterable[Postponed]) -> Iterator[str]:
     """What could be collapsed, but not now."""
     for each in waiting:
-        yield shown(f"waits: {each.reason}" + (f"; {each.advice}" if each.advice else ""))
+        yield shown(f"deferred: {each.reason}" + (f"; {each.advice}" if each.advice else ""))
 
 
 def settled(recovered: Iterable[Recovered]) -> Iterator[str]:
-    """What was left unfinished, and how it ended; each once, though several outcomes may tell of it."""
+    """What was left unfinished, and how it ended; each once, though several outcomes may contain it."""
     for each in dict.fromkeys(recovered):
         yield f"{shown(each.domain)}: unfinished {each.operation} {each.state}: {shown(each.detail)}"
 
@@ -90,5 +90,5 @@ def unfinished(operations: Iterable[OperationRecord], now: datetime) -> Iterator
         domain, owner = shown(each.domains), shown(f"{each.owner.user}@{each.owner.host}")
         yield (
             f"{domain}: unfinished {each.kind} ({each.progress}, begun {age(each.opened, now)} by {owner}, "
-            f"pid {each.owner.pid}); settle it: snapctl recover {domain}"
+            f"pid {each.owner.pid}); to finish or undo it: snapctl recover {domain}"
         )

@@ -51,7 +51,7 @@ def question(removed: Sequence[Decision]) -> str:
     names = [f"{each.checkpoint.domain}/{each.checkpoint.name}" for each in removed[:MOST_NAMES]]
     more = f" and {len(removed) - MOST_NAMES} more" if len(removed) > MOST_NAMES else ""
     what = shown(", ".join(names)) + more
-    return f"Remove {counted(len(removed), 'checkpoint')} ({what}; {size(_bytes(removed))})? There is no way back."
+    return f"Remove {counted(len(removed), 'checkpoint')} ({what}; {size(_bytes(removed))})? This cannot be undone."
 
 
 def settled(report: PruneReport) -> Iterator[str]:

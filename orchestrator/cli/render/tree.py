@@ -7,7 +7,7 @@ turn right::
     ○ base
     ├─○ experiment
     │ ○ experiment-2
-    ● patched (you are here)
+    ● patched (current)
 
 A branch that turns right holds at most half of what is below its parent, so n checkpoints are never
 indented more than 2·log2(n) columns: a chain of any depth stays in one column. On a terminal the drawing
@@ -38,7 +38,7 @@ COLUMNS = (
     Column(shrinks_to=LEAST_OF_TAGS),
     Column(shrinks_to=8),
 )
-HERE = " (you are here)"
+HERE = " (current)"
 
 
 class Glyphs(NamedTuple):

@@ -24,8 +24,8 @@ def document(usage: Usage) -> dict[str, Any]:
     import msgspec
 
     fields: dict[str, Any] = msgspec.to_builtins(usage)
-    for domain, told in zip(usage.domains, fields["domains"], strict=True):
-        told["bytes"] = domain.bytes
+    for domain, fields_of in zip(usage.domains, fields["domains"], strict=True):
+        fields_of["bytes"] = domain.bytes
     return fields
 
 
@@ -49,7 +49,7 @@ def usage(found: Usage, *, terminal: int | None, with_domain: bool) -> Iterator[
         yield from _domain(domain)
     yield f"store {shown(found.store)}: {size(found.free_bytes)} of {size(found.total_bytes)} free"
     if found.uncatalogued_bytes:
-        yield f"  {size(found.uncatalogued_bytes)} in it not catalogued; see: snapctl doctor"
+        yield f"  {size(found.uncatalogued_bytes)} of it not in the catalog; see: snapctl doctor"
 
 
 def _domain(domain: DomainUsage) -> Iterator[str]:
@@ -59,4 +59,4 @@ def _domain(domain: DomainUsage) -> Iterator[str]:
         f"manifests {size(domain.manifest_bytes)})"
     )
     if domain.own_bytes:
-        yield f"  stands on files of your own, {size(domain.own_bytes)}: not counted"
+        yield f"  backed by files outside the store, {size(domain.own_bytes)}: not counted"

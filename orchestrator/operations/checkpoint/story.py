@@ -69,10 +69,13 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     def premises(self) -> None:
         plan = self.plan
         if self._catalog.head(plan.domain_uuid) != plan.head:
-            raise Refused(f"{plan.domain_name} was rolled back or checkpointed meanwhile", hint="try again")
+            raise Refused(
+                f"{plan.domain_name} was rolled back or checkpointed after the plan was made", hint="try again"
+            )
         if self._catalog.checkpoint(plan.domain_uuid, plan.labels.name) is not None:
             raise Refused(
-                f"{plan.domain_name} has got a checkpoint {plan.labels.name} meanwhile", hint="take another name"
+                f"a checkpoint named {plan.labels.name} of {plan.domain_name} was created in the meantime",
+                hint="choose another name",
             )
 
     # ------------------------------------------------------------------ repointed, committed
@@ -145,8 +148,8 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is None or not domain.active:
             return GuestLost(
-                f"{self.plan.domain_name} went off before its memory was saved ({in_words(cause)})",
-                effect="its disks are as it left them, no checkpoint was made",
+                f"{self.plan.domain_name} was shut off before its memory was saved ({in_words(cause)})",
+                effect="its disks are as it left them; no checkpoint was created",
                 hint=f"start it: virsh start {self.plan.domain_name}",
             )
         return undone(cause, self.plan.domain_name)

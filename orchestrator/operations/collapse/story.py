@@ -39,7 +39,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
 
     def premises(self) -> None:
         if self._catalog.layer(self.plan.layer.path) != self.plan.layer:
-            raise Refused(f"{self.plan.layer.path} was changed meanwhile", hint="try again")
+            raise Refused(f"{self.plan.layer.path} was changed after the plan was made", hint="try again")
 
     # ------------------------------------------------------------------ marked
 
@@ -71,8 +71,8 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         try:
             self._hypervisor.domains.stream(uuid, target, self.plan.base_path, self._progress)
         except NotFound as gone:  # a transient domain goes with its QEMU
-            problem = f"the QEMU that pulled layers into {self.plan.layer.path} is gone"
-            raise HypervisorError(problem, effect="how far it came is not known") from gone
+            problem = f"the QEMU process that copied data into {self.plan.layer.path} ended"
+            raise HypervisorError(problem, effect="how much was copied is unknown") from gone
 
     def _is_streamed(self) -> Evidence | None:
         return {} if self._stands_on_base() and self._helper() is None and not self._job_of_guest() else None
@@ -130,7 +130,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
     def _catalogued(self) -> Layer:
         layer = self._catalog.layer(self.plan.layer.path)
         if layer is None:
-            raise Refused(f"{self.plan.layer.path} is not catalogued any more")
+            raise Refused(f"{self.plan.layer.path} is no longer in the catalog")
         return layer
 
     # ------------------------------------------------------------------ described, removed
@@ -159,7 +159,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
 
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(
-            f"pulling layers into {self.plan.layer.path} is not finished: {problem}",
-            effect="every disk shows what it did",
+            f"collapsing layers into {self.plan.layer.path} is not finished: {problem}",
+            effect="the contents of all disks are unchanged",
             hint=f"run: snapctl recover {self.plan.domain_name}",
         )

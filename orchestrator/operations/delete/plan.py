@@ -29,20 +29,20 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
     """Raises `Refused` when the guest itself would be lost, or a domain needs what is taken for unneeded."""
     checkpoint, domain = facts.checkpoint, facts.domain_name
     if checkpoint.state is not CheckpointState.READY:
-        raise Refused(f"checkpoint {checkpoint.name} is being deleted already", hint="see: snapctl list")
+        raise Refused(f"checkpoint {checkpoint.name} is already being deleted", hint="see: snapctl list")
     if facts.sparing and (checkpoint.labels.protected or (facts.head and facts.head.checkpoint_id == checkpoint.id)):
-        raise Refused(f"checkpoint {checkpoint.name} came to be needed meanwhile", hint="prune again")
+        raise Refused(f"checkpoint {checkpoint.name} is now current or protected", hint="run prune again")
     if facts.is_only_copy:
         raise Refused(
-            f"{domain} is off and was not started since checkpoint {checkpoint.name}: "
-            "what was in its memory is nowhere else",
-            hint=f"bring it back first: snapctl rollback {domain} {checkpoint.name}",
+            f"{domain} is shut off and was not started since checkpoint {checkpoint.name}, "
+            "which has the only copy of its memory",
+            hint=f"first restore it: snapctl rollback {domain} {checkpoint.name}",
         )
     for path in (*checkpoint.own_files, *(layer.path for layer in facts.layers)):
         if user := facts.users.get(normpath(path)):
             raise Refused(
-                f"{path} would go with checkpoint {checkpoint.name}, and {user}",
-                hint="is this catalog an old copy? See: snapctl doctor",
+                f"{path} would be removed with checkpoint {checkpoint.name}, and {user}",
+                hint="the catalog may be an old copy; see: snapctl doctor",
             )
     return DeletePlan(
         operation_id=operation_id,
@@ -110,9 +110,9 @@ class DeletePlan:
         return self.maker_id, list(self.files)
 
     def lines(self) -> list[str]:
-        reason = f"needed by {some(self.needed_by)}" if self.needed_by else "something else stands on it"
+        reason = f"needed by {some(self.needed_by)}" if self.needed_by else "another layer is backed by it"
         return [
-            *(f"delete {path}" for path in (*self.files, *self.layers)),
+            *(f"remove {path}" for path in (*self.files, *self.layers)),
             *(f"keep {path}: {reason}" for path in self.stays),
-            f"that frees {self.freed_bytes / MIB:.1f} MiB",
+            f"this frees {self.freed_bytes / MIB:.1f} MiB",
         ]

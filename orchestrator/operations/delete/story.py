@@ -34,7 +34,8 @@ class DeleteStory(PlannedStory[DeletePlan]):
         gone = checkpoint is None or checkpoint.state is not CheckpointState.READY
         if gone or head != plan.head or (plan.sparing and checkpoint and checkpoint.labels.protected):
             raise Refused(
-                f"{plan.domain_name} or checkpoint {plan.checkpoint_name} changed meanwhile", hint="try again"
+                f"{plan.domain_name} or checkpoint {plan.checkpoint_name} changed after the plan was made",
+                hint="try again",
             )
 
     def _hide(self) -> None:

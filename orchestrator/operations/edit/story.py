@@ -30,12 +30,17 @@ class EditStory(PlannedStory[EditPlan]):
         plan, name = self.plan, self.plan.labels.name
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         if checkpoint is None or checkpoint.state is not CheckpointState.READY:
-            raise Refused(f"checkpoint {plan.previous.name} was deleted meanwhile", hint="take another one")
+            raise Refused(
+                f"checkpoint {plan.previous.name} was deleted after the plan was made", hint="choose another one"
+            )
         if checkpoint.labels != plan.previous:
-            raise Refused(f"checkpoint {plan.previous.name} was edited meanwhile", hint="try again")
+            raise Refused(f"checkpoint {plan.previous.name} was edited after the plan was made", hint="try again")
         holder = self._catalog.checkpoint(plan.domain_uuid, name)
         if holder is not None and holder.id != plan.checkpoint_id:
-            raise Refused(f"{plan.domain_name} has got a checkpoint {name} meanwhile", hint="take another name")
+            raise Refused(
+                f"a checkpoint named {name} of {plan.domain_name} was created in the meantime",
+                hint="choose another name",
+            )
 
     def _record(self) -> None:
         self._operation.edit_checkpoint(self.plan.checkpoint_id, self.plan.labels)
@@ -65,6 +70,6 @@ class EditStory(PlannedStory[EditPlan]):
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(
             f"editing checkpoint {self.plan.previous.name} of {self.plan.domain_name} is not finished: {problem}",
-            effect="the catalog has it, the manifest in the store perhaps not",
+            effect="the catalog has the change, the manifest in the store may not have it yet",
             hint=f"run: snapctl recover {self.plan.domain_name}",
         )

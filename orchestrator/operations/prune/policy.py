@@ -15,9 +15,9 @@ from ...errors import UsageError
 from ...model import CheckpointSummary, Decision, check_name
 from ...timespan import brief, rough
 
-HERE = "you are here"
+HERE = "current"
 PROTECTED = "protected"
-DAMAGED = "damaged, so it does not count"
+DAMAGED = "damaged, does not count for a rule"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ def check_policy(policy: Policy) -> None:
     if min(policy.counts) < 0:
         raise UsageError("a number of checkpoints to keep is below 0", hint="0 switches a rule off")
     if policy.keep_within is not None and policy.keep_within <= timedelta():
-        raise UsageError("the time within which to keep checkpoints is not more than none", hint="leave it out")
+        raise UsageError("the time within which to keep checkpoints is not above 0", hint="leave it out")
     for tag in policy.keep_tags:
         check_name(tag, "tag")
     if not (policy.keeps or policy.expired):

@@ -15,7 +15,9 @@ def gather(site: Site, guest: Guest, checkpoint: Checkpoint) -> RollbackFacts:
     head = site.catalog.head(guest.uuid)
     chains = {target: site.catalog.chain(layer.path) for target, layer in checkpoint.layers.items()}
     if not all(chains.values()):  # a foreign key has them there for as long as it is there itself
-        raise NotFound(f"checkpoint {checkpoint.name} of {guest.name} was deleted meanwhile", hint="take another")
+        raise NotFound(
+            f"checkpoint {checkpoint.name} of {guest.name} was deleted in the meantime", hint="choose another"
+        )
     return RollbackFacts(
         host=site.hypervisor.host,
         domain=guest.domain,

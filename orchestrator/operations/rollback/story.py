@@ -65,9 +65,13 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         if self._catalog.head(plan.domain_uuid) != plan.head:
-            raise Refused(f"{plan.domain_name} was rolled back or checkpointed meanwhile", hint="try again")
+            raise Refused(
+                f"{plan.domain_name} was rolled back or checkpointed after the plan was made", hint="try again"
+            )
         if checkpoint is None or checkpoint.state is not CheckpointState.READY:
-            raise Refused(f"checkpoint {plan.checkpoint_name} was deleted meanwhile", hint="take another one")
+            raise Refused(
+                f"checkpoint {plan.checkpoint_name} was deleted after the plan was made", hint="choose another one"
+            )
 
     # ------------------------------------------------------------------ stopped: the point of no return
 
@@ -137,6 +141,6 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(
             f"the rollback of {self.plan.domain_name} to {self.plan.checkpoint_name} is not finished: {problem}",
-            effect="nothing of the checkpoint is lost",
+            effect="the checkpoint is unchanged",
             hint=f"run: snapctl recover {self.plan.domain_name}",
         )

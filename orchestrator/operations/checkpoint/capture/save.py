@@ -93,8 +93,8 @@ class SaveCapture:
         return header if image.physical > saveimage.HEADER_LENGTH + header.data_length else None
 
     def _unsave(self) -> None:
-        """Give the guest its run state back, then drop what was saved of it: a partial image, or a
-        whole one that is stale because the guest went on without it.
+        """Give the guest its run state back, then remove its memory image: a partial one, or a
+        whole one that is stale because the guest kept running.
 
         Raises `Unfinished` when the guest is off and the image is whole: it may be all that is left of it.
         """
@@ -113,7 +113,7 @@ class SaveCapture:
         """
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is not None and domain.active and domain.sources() != self._plan.new_sources:
-            raise Refused(f"{domain.name} was started by somebody after its memory was saved", hint="try again")
+            raise Refused(f"{domain.name} was started outside snapctl after its memory was saved", hint="try again")
         if written_since(self._facts["frozen"], read_tops(self._hypervisor, self._plan.disks)):
             raise self._doubtful()
 
@@ -122,7 +122,7 @@ class SaveCapture:
         return Unfinished(
             f"{name} may have run after its memory was saved to {self._plan.memory_path}",
             effect="nothing more was changed",
-            hint=f"give that memory up (virsh start {name}), then: snapctl recover {name}",
+            hint=f"to discard the saved memory: virsh start {name}, then: snapctl recover {name}",
         )
 
 
