@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
-from math import inf
-from time import monotonic
 from typing import Literal, TypeVar, Unpack, overload
 
 from .engine.runner import Runner
@@ -41,7 +39,7 @@ from .operations.rollback import verb as rollback
 from .operations.rollback.plan import RollbackPlan
 from .operations.rollback.verb import KeepingRollback
 from .operations.shared.compound import Compound
-from .operations.shared.guest import FRESH_S, Guest, catalogued, find, wanted_checkpoint
+from .operations.shared.guest import Guest, catalogued, find, wanted_checkpoint
 from .operations.stack import verb as stack
 from .operations.stack.verb import Pop
 from .ports import Catalog, Hypervisor
@@ -75,7 +73,6 @@ class Coordinator(Observer):
         super().__init__(hypervisor, catalog, **options)
         point = options.get("point", no_point)
         self._runner = Runner(hypervisor, catalog, Operations(), progress=self._progress, point=point)
-        self._planned: dict[str, float] = {}  # when a rollback was planned, by its operation
         self._recovered: list[Recovered] = []  # what was settled, and is to be told with the next outcome
 
     # ------------------------------------------------------------------ whose turn it is
@@ -104,6 +101,15 @@ class Coordinator(Observer):
                 guests.append(find(self._site, name))
         return guests
 
+    def verify_whole(self, plan: RollbackPlan | KeepingRollback) -> None:
+        """Read the files of the checkpoint of a rollback whole: a deep `verify` of it, which marks what is damaged.
+
+        As that may take hours, `execute` looks again at all that the plan was made from, that mark included.
+        """
+        back = plan.rollback if isinstance(plan, KeepingRollback) else plan
+        self.verify(back.domain_uuid, back.checkpoint_name, deep=True)
+        self._site.planned.pop(back.operation_id, None)
+
     @overload
     def execute(self, plan: Compound[R]) -> R: ...
     @overload
@@ -116,14 +122,11 @@ class Coordinator(Observer):
         """
         if isinstance(plan, Compound):
             return self._telling(plan.carry_out(self._site, self._runner))
-        self._require_as_planned(plan)
-        (outcome,) = self._runner.run(plan)
+        if isinstance(plan, RollbackPlan):
+            (outcome,) = rollback.run(self._site, self._runner, plan)
+        else:
+            (outcome,) = self._runner.run(plan)
         return self._telling(outcome)
-
-    def _require_as_planned(self, plan: Plan) -> None:
-        """Of what nobody looks at again under the lease: a rollback's files, after somebody has thought for a while."""
-        if isinstance(plan, RollbackPlan) and monotonic() - self._planned.pop(plan.operation_id, -inf) > FRESH_S:
-            rollback.require_as_planned(self._site, find(self._site, plan.domain_uuid), plan)
 
     def _telling(self, result: R) -> R:
         """With what had to be settled first, so that nobody misses it."""
@@ -208,9 +211,7 @@ class Coordinator(Observer):
         wanted = wanted_checkpoint(self._site, guest, name)
         if keep_current:
             return rollback.plan_keeping(self._site, guest, wanted, after, keep_name)
-        plan = rollback.plan(self._site, guest, wanted, after)
-        self._planned[plan.operation_id] = monotonic()
-        return plan
+        return rollback.plan(self._site, guest, wanted, after)
 
     def rollback(
         self,
@@ -222,8 +223,11 @@ class Coordinator(Observer):
         keep_name: str | None = None,
         verify: bool = False,
     ) -> Outcome:
-        """See `plan_rollback` and `execute`. With `verify` the checkpoint's files are read whole first (a deep `verify`
-        of this checkpoint: what is wrong is marked, too)."""
+        """See `plan_rollback` and `execute`.
+
+        With `verify` the checkpoint's files are read whole first: a deep `verify`, which marks it as damaged, or as
+        sound again.
+        """
         guest = self.settle(domain)
         if verify:
             self.verify(guest, name or self.current(guest), deep=True)
@@ -354,13 +358,14 @@ class Coordinator(Observer):
         """Pull layers that no checkpoint needs into the only one that needs them, as far as can be now.
 
         Of a domain, or of each that has checkpoints. What cannot be now, because a running guest has it
-        below its disk, is left alone, and named in the plan. Raises `Busy` or `IntegrityError`.
+        below its disk, is left alone, and named in the plan. A busy domain or a damaged layer does not keep the others
+        from their turn: it is the plan's `failure`, which is raised at the end.
         """
         return collapse.plan(self._site, self._guests(domain))
 
     def collapse(self, domain: str | None = None) -> list[Outcome]:
         """See `plan_collapse` and `execute`."""
-        guests = [self.settle(each) for each in (catalogued(self._site) if domain is None else [domain])]
+        guests = self.settle_all() if domain is None else [self.settle(domain)]
         return self.execute(collapse.plan(self._site, guests))
 
     def plan_flatten(self, domain: str | Guest) -> Collapsing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..errors import SnapctlError
+from ..errors import Refused, SnapctlError
 from ..model import MemberRecord, OperationRecord, Outcome, Recovered
 from ..ports import Catalog, Hypervisor, OpenOperation, Progress
 from .fence import Fenced
@@ -27,9 +27,15 @@ class Runner:
     def run(self, *plans: Plan) -> list[Outcome]:
         """Carry the plans of one operation out, one for each of its domains; an outcome each.
 
-        Raises what their stories do; `Busy` when somebody else is at one of the domains.
+        Raises what their stories do; `Busy` when somebody else is at one of the domains, `Refused` when they were
+        planned on another host: a domain that migrates keeps its UUID.
         """
-        kind = plans[0].kind
+        kind, here = plans[0].kind, self._hypervisor.host
+        for plan in plans:
+            if plan.host.uuid != here.uuid:
+                raise Refused(
+                    f"this was planned on {plan.host.name}, and this is {here.name}", hint="plan it again on this host"
+                )
         operation = self._catalog.open_operation(
             operation_id=plans[0].operation_id,
             kind=kind,

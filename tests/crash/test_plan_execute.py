@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import coordinator
 from orchestrator.cli import session as command_line
 from orchestrator.cli.confirm import confirm_loss
 from orchestrator.coordinator import Coordinator
@@ -114,8 +113,7 @@ def test_plan_of_a_guest_looked_up_a_while_ago_looks_again(host: TwinHost, monke
 @pytest.fixture
 def thought_about(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every plan is one that somebody has looked at for a while."""
-    for module in (coordinator, rollback, guest):
-        monkeypatch.setattr(module, "FRESH_S", -1.0)
+    monkeypatch.setattr(guest, "FRESH_S", -1.0)
 
 
 def identity(snapctl: Coordinator, name: str) -> str:

@@ -34,8 +34,10 @@ def collapse(session: Session, domain: str | None, dry_run: bool) -> None:
         report(session, outcomes)
     for line in postponed(left.postponed):
         session.note(line)
-    if not (outcomes or left.plans or left.postponed):
+    if not (outcomes or left.plans or left.postponed or left.failure):
         session.note(f"{domain or 'no domain'} has {'no' if domain else 'a'} layer to collapse")
+    if left.failure is not None:
+        raise left.failure
 
 
 @click.command(epilog=examples("snapctl flatten web01"))

@@ -64,7 +64,7 @@ def rollback(
         session.require_terminal("rollback", otherwise=KEEPING)
     with session.coordinator() as snapctl:
         guest = domain if dry_run else snapctl.settle(domain)
-        if verify:
+        if verify and not asks:  # it may turn out to be sound again, and be planned with
             snapctl.verify(guest, name or snapctl.current(guest), deep=True)
         plan = snapctl.plan_rollback(
             guest, name, after=After(after), keep_current=keep is not None, keep_name=keep or None
@@ -74,5 +74,7 @@ def rollback(
             return
         if asks:
             confirm_loss(session, snapctl, guest, "rollback", plan)
+            if verify:  # after the question: it may take hours to be answered
+                snapctl.verify_whole(plan)
         outcome = snapctl.execute(plan)
     report(session, outcome)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from ...engine.runner import Runner
-from ...errors import Interrupted, SnapctlError, telling
 from ...model import CheckpointState, CheckpointSummary, Decision, Outcome, PruneReport, Recovered
 from ..delete import verb as delete
 from ..delete.plan import DeletePlan
 from ..shared.compound import Compound
 from ..shared.guest import Guest, again, agreed_checkpoint, fresh
 from ..shared.site import Site
+from ..shared.turns import Turns
 from .policy import Policy, check_policy, decide
 
 
@@ -55,9 +55,9 @@ class Pruning(Compound[PruneReport]):
         decisions: list[Decision] = []
         outcomes: list[Outcome] = []
         recovered: list[Recovered] = []
-        failure: SnapctlError | None = None
+        turns = Turns()
         for guest, agreed in self.by_domain:
-            try:
+            with turns.turn():
                 settled = runner.recover(guest.uuid)
                 recovered += settled
                 decided = _decide(site, guest, self.options)
@@ -68,14 +68,7 @@ class Pruning(Compound[PruneReport]):
                     checkpoints = [agreed_checkpoint(site, now, each.id, each.name) for each in going]
                     deletion = delete.plan_of(site, now, checkpoints, collapsing=self.options.collapsing, sparing=True)
                     outcomes += deletion.carry_out(site, runner)
-            except Interrupted:
-                raise
-            except SnapctlError as error:
-                failure = failure or error
-        if failure is not None:
-            gone = ", ".join(f"{each.domain}/{each.checkpoint}" for each in outcomes)
-            with telling(f"pruned: {gone}" if gone else ""):
-                raise failure
+        turns.end(done="pruned", what=[f"{each.domain}/{each.checkpoint}" for each in outcomes])
         return PruneReport(decisions=tuple(decisions), outcomes=tuple(outcomes), recovered=tuple(recovered))
 
 

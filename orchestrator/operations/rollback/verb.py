@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from math import inf
 from time import monotonic
 
 from ...engine.runner import Runner
@@ -10,9 +11,9 @@ from ...engine.story import Plan
 from ...errors import IntegrityError, Refused, UsageError, telling
 from ...model import After, Checkpoint, Outcome
 from ..checkpoint import verb as checkpointing
-from ..checkpoint.plan import CheckpointPlan
+from ..checkpoint.plan import CheckpointPlan, CheckpointRequest
 from ..shared.compound import Compound
-from ..shared.guest import FRESH_S, Guest, again, agreed_checkpoint, require_not_deleted
+from ..shared.guest import Guest, again, agreed_checkpoint, find, is_recent, require_not_deleted
 from ..shared.ids import new_id
 from ..shared.site import Site
 from .facts import gather
@@ -25,10 +26,12 @@ def plan(
     if after is After.STOP:
         raise UsageError("a rollback ends with the guest running or paused, not stopped")
     try:
-        return plan_rollback(operation_id or new_id(), after, gather(site, guest, checkpoint))
+        planned = plan_rollback(operation_id or new_id(), after, gather(site, guest, checkpoint))
     except IntegrityError:
         require_not_deleted(site, guest, checkpoint)
         raise
+    site.planned[planned.operation_id] = monotonic()
+    return planned
 
 
 def plan_keeping(
@@ -38,11 +41,18 @@ def plan_keeping(
     back = plan(site, guest, checkpoint, after)
     with telling("the rollback was not begun"):
         asked = checkpointing.request(keep_name, {"description": f"before rollback to {checkpoint.name}"})
-        return KeepingRollback(guest, checkpointing.plan(site, guest, asked), back)
+        return KeepingRollback(guest, asked, checkpointing.plan(site, guest, asked), back)
+
+
+def run(site: Site, runner: Runner, planned: RollbackPlan) -> list[Outcome]:
+    """Carry a plan out. Unless it was made here just now, all that it was made from is looked at again first."""
+    if not _was_just_made(site, planned):
+        require_as_planned(site, find(site, planned.domain_uuid), planned)
+    return runner.run(planned)
 
 
 def require_as_planned(site: Site, guest: Guest, planned: RollbackPlan) -> None:
-    """Raise unless all that a plan was made from is still so. For one that was made some time ago."""
+    """Raise `Refused` unless all that the plan was made from is still so, or what a plan made now would."""
     checkpoint = site.catalog.checkpoint_by_id(planned.checkpoint_id)
     now = plan(site, guest, checkpoint, planned.after, planned.operation_id) if checkpoint is not None else None
     if now != planned:
@@ -52,10 +62,9 @@ def require_as_planned(site: Site, guest: Guest, planned: RollbackPlan) -> None:
         )
 
 
-def require_as_planned_since(site: Site, guest: Guest, planned: RollbackPlan, since: float) -> None:
-    """The same, unless it was planned just now; `since` is when, by a clock that never jumps."""
-    if monotonic() - since > FRESH_S:
-        require_as_planned(site, again(site, guest), planned)
+def _was_just_made(site: Site, planned: RollbackPlan) -> bool:
+    """Only once: whoever was refused may come back in an hour."""
+    return is_recent(site.planned.pop(planned.operation_id, -inf))
 
 
 def kept_checkpoint(site: Site, guest: Guest) -> Checkpoint:
@@ -73,9 +82,9 @@ def kept_checkpoint(site: Site, guest: Guest) -> Checkpoint:
 @dataclass(frozen=True, slots=True)
 class KeepingRollback(Compound[Outcome]):
     guest: Guest
+    asked: CheckpointRequest
     keep: CheckpointPlan
     rollback: RollbackPlan
-    planned: float = field(default_factory=monotonic, compare=False)
 
     @property
     def shown(self) -> tuple[Plan, ...]:
@@ -83,8 +92,12 @@ class KeepingRollback(Compound[Outcome]):
 
     def carry_out(self, site: Site, runner: Runner) -> Outcome:
         with telling("the rollback was not begun"):
-            require_as_planned_since(site, self.guest, self.rollback, self.planned)
-            runner.run(self.keep)
+            keep = self.keep
+            if not _was_just_made(site, self.rollback):
+                guest = again(site, self.guest)
+                require_as_planned(site, guest, self.rollback)
+                keep = checkpointing.plan(site, guest, self.asked)  # of the guest as it is now, whatever it was then
+            runner.run(keep)
         with telling(f"checkpoint {self.keep.labels.name} was made"):
             guest = again(site, self.guest)
             checkpoint = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, self.rollback.checkpoint_name)

@@ -50,9 +50,14 @@ def again(site: Site, guest: Guest) -> Guest:
     return Guest(guest.uuid, guest.name, site.hypervisor.domains.get(guest.uuid))
 
 
+def is_recent(when: float) -> bool:
+    """Whether what was seen then, by a clock that never jumps, is taken to be so now."""
+    return monotonic() - when < FRESH_S
+
+
 def fresh(site: Site, guest: Guest) -> Guest:
-    """The same domain; looked up again if somebody has thought about a question since."""
-    return guest if monotonic() - guest.looked_up < FRESH_S else again(site, guest)
+    """The same domain; looked up again unless that was done just now."""
+    return guest if is_recent(guest.looked_up) else again(site, guest)
 
 
 def catalogued(site: Site) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
 
 from ...ports import Catalog, Hypervisor
 from .depth import SOFT_LIMIT
@@ -15,3 +16,5 @@ class Site:
     store: str  # the directory on the hypervisor
     reserve_bytes: int = 0  # free space to leave there
     soft_limit: int = SOFT_LIMIT  # layers of a disk from which on a checkpoint warns
+    planned: MutableMapping[str, float] = field(default_factory=dict)
+    """When operations were planned here, by their id, by a clock that never jumps. What is not in it is old."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from time import monotonic
+from dataclasses import dataclass
 
 from ...engine.runner import Runner
 from ...errors import Refused, telling
@@ -43,15 +42,13 @@ class Pop(Compound[list[Outcome]]):
     guest: Guest
     rollback: RollbackPlan
     keep: bool  # do not delete the checkpoint afterwards
-    planned: float = field(default_factory=monotonic, compare=False)
 
     @property
     def shown(self) -> tuple[RollbackPlan, ...]:
         return (self.rollback,)
 
     def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
-        rollback.require_as_planned_since(site, self.guest, self.rollback, self.planned)
-        outcomes = runner.run(self.rollback)
+        outcomes = rollback.run(site, runner, self.rollback)
         if self.keep:
             return outcomes
         name = self.rollback.checkpoint_name

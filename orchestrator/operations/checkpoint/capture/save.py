@@ -14,7 +14,7 @@ import msgspec
 
 from ....engine.story import Step
 from ....errors import Refused, Unfinished
-from ....formats import saveimage
+from ....formats import imagexml, saveimage
 from ....model import Domain, FileFacts, GuestState, MemoryImage, OffReason
 from ....ports import Evidence, Hypervisor, Progress
 from ....store.workspace import read_tops, written_since
@@ -45,6 +45,7 @@ class SaveCapture:
     def _save(self) -> None:
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         require_sources(domain, self._plan.tops, self._plan.run_id)
+        self._require_same_definition(domain.xml if domain else "")
         self._hypervisor.domains.save(self._plan.domain_uuid, self._plan.memory_path, self._progress)
 
     def is_captured(self) -> Evidence | None:
@@ -109,13 +110,24 @@ class SaveCapture:
     def require_pair(self) -> None:
         """Raise unless image and disks still are of one instant, which they are until the guest runs on those disks.
 
-        `Refused` when it does, `Unfinished` when it did and is off again.
+        `Refused` when it does, or when the image is of another definition than was planned (a medium may be changed
+        until the very moment of the save); `Unfinished` when it did and is off again.
         """
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is not None and domain.active and domain.sources() != self._plan.new_sources:
             raise Refused(f"{domain.name} was started outside snapctl after its memory was saved", hint="try again")
         if written_since(self._facts["frozen"], read_tops(self._hypervisor, self._plan.disks)):
             raise self._doubtful()
+        self._require_same_definition(self._hypervisor.domains.saved_definition(self._plan.memory_path))
+
+    def _require_same_definition(self, xml: str) -> None:
+        """What is catalogued is the definition that was planned with: an image that names anything else of the host
+        would be taken for a forged one at the first rollback."""
+        planned = imagexml.named(self._plan.origin.domain_xml)
+        if differences := imagexml.differences(imagexml.named(xml), planned):
+            raise Refused(
+                f"{self._plan.domain_name} changed after this was planned: {differences[0]}", hint="try again"
+            )
 
     def _doubtful(self) -> Unfinished:
         name = self._plan.domain_name
