@@ -142,7 +142,7 @@ class Observer:
         """
         if domain is None:
             if name is not None:
-                raise UsageError(f"checkpoint {name} of which domain?")
+                raise UsageError(f"checkpoint {name} was given without its domain")
             return self._verified(None, None, deep=deep)
         guest = self._guest(domain)
         report = self._verified(guest.uuid, name, deep=deep)

@@ -56,14 +56,14 @@ def revision(connection: Connection) -> str | None:
         return None
     if connection.dialect.name == "sqlite" and connection.scalar(_ACTIVE):
         raise CatalogError(
-            "somebody put triggers or views into the catalog, and snapctl has none",
+            "the catalog contains triggers or views, which snapctl never creates",
             hint="restore the catalog from a backup",
         )
     found: list[str] = []
     if _VERSION.name in tables:
         found = list(connection.scalars(select(_VERSION.c.version_num)))
     if len(found) != 1 or not re.fullmatch(r"\d{4}", found[0]):
-        raise CatalogError("the database is no catalog of snapctl's", hint="give another one with --catalog")
+        raise CatalogError("the database is not a snapctl catalog", hint="name another one with --catalog")
     return found[0]
 
 
@@ -98,7 +98,7 @@ def upgrade(url: str) -> Upgrade:
             _wait_for_others(connection)
             found = revision(connection)
             if found is None:
-                raise CatalogError(f"the catalog {database} is empty", hint="it is made at first use")
+                raise CatalogError(f"the catalog {database} is empty", hint="it is created at first use")
             _refuse_newer(database, found)
             if found == NEWEST:
                 return Upgrade(before=found, after=found, backup=None)
@@ -120,7 +120,7 @@ def migrations() -> Path:
 
 def _refuse_newer(database: Database, found: str) -> None:
     if found > NEWEST:
-        problem = f"the catalog {database} has schema {found}, and this snapctl knows {NEWEST}"
+        problem = f"the catalog {database} has schema {found}, and this snapctl supports {NEWEST}"
         raise CatalogError(problem, hint="use a newer snapctl")
 
 
@@ -142,7 +142,7 @@ def _refuse_open_operations(connection: Connection, found: str) -> None:
     open_ = connection.scalar(text("SELECT count(*) FROM operation WHERE state = 'open'"))
     if open_:
         raise Refused(
-            f"the catalog has {open_} unfinished operation{'s' if open_ > 1 else ''}, begun by an older snapctl",
+            f"the catalog has {open_} unfinished operation{'s' if open_ > 1 else ''}, started by an older snapctl",
             hint="finish with that version first: snapctl recover",
         )
 
@@ -184,4 +184,4 @@ def _migrate(connection: Connection) -> None:
     except CommandError as error:
         raise CatalogError(f"the catalog cannot be upgraded: {error}") from error
     if connection.dialect.name == "sqlite" and connection.execute(text("PRAGMA foreign_key_check")).first():
-        raise CatalogError("the catalog cannot be upgraded: a row refers to one that is not there")
+        raise CatalogError("the catalog cannot be upgraded: a row refers to a missing one")

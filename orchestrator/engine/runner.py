@@ -34,7 +34,8 @@ class Runner:
         for plan in plans:
             if plan.host.uuid != here.uuid:
                 raise Refused(
-                    f"this was planned on {plan.host.name}, and this is {here.name}", hint="plan it again on this host"
+                    f"the plan was made for host {plan.host.name}, and this is {here.name}",
+                    hint="plan it again on this host",
                 )
         operation = self._catalog.open_operation(
             operation_id=plans[0].operation_id,
@@ -74,7 +75,11 @@ class Runner:
         finally:
             operation.release()
         return Recovered(
-            operation=left.kind, domain=left.domains, id=left.id, state=state, detail=f"it had stopped {left.progress}"
+            operation=left.kind,
+            domain=left.domains,
+            id=left.id,
+            state=state,
+            detail=f"it was interrupted {left.progress}",
         )
 
     def _begun(self, operation: OpenOperation) -> Run:

@@ -45,12 +45,12 @@ def of_version(revision: str) -> Provocation:
 
 FILES: tuple[tuple[str, Provocation, str], ...] = (
     ("text", file_of(b"not a database\n" * 1000), "file is not a database"),
-    ("database of something else", of_something_else, "the database is no catalog of snapctl's"),
+    ("database of something else", of_something_else, "the database is not a snapctl catalog"),
     ("damaged pages", edited(lambda old: old[:4096] + os.urandom(len(old) - 4096)), "malformed"),
     ("cut in half", edited(lambda old: old[: len(old) // 2]), "malformed"),
-    ("newer schema", of_version("9999"), "has schema 9999, and this snapctl knows"),
+    ("newer schema", of_version("9999"), "has schema 9999, and this snapctl supports"),
     ("older schema", of_version("0001"), "run: snapctl catalog upgrade"),
-    ("schema that is none", of_version("x"), "the database is no catalog of snapctl's"),
+    ("schema that is none", of_version("x"), "the database is not a snapctl catalog"),
 )
 
 # --------------------------------------------------------------------------- rows that somebody wrote
@@ -141,7 +141,7 @@ ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
         *("trigger", ROLLBACK, ENVIRONMENT, "somebody put triggers or views into the catalog"),
         "CREATE TRIGGER t AFTER UPDATE ON head BEGIN DELETE FROM checkpoint; END",
     ),
-    ("no head", ("rollback", "web01", "-y"), REFUSED, "web01 stands on no checkpoint", "DELETE FROM head"),
+    ("no head", ("rollback", "web01", "-y"), REFUSED, "web01 has no current checkpoint", "DELETE FROM head"),
 )
 """What was written, what is asked then, how that ends, and how it was written."""
 

@@ -67,7 +67,7 @@ def test_checkpoint_unfinished_operation_is_settled_and_noted(run: Run, station:
     station.killed("repointed.before", "rollback", "web01", "patched", "-y")
     result = run("checkpoint", "web01", "clean")
     assert result.timeless == MADE
-    assert result.err == "web01: unfinished rollback done: it had stopped at step repointed\n"
+    assert result.err == "web01: unfinished rollback done: it was interrupted at step repointed\n"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_flatten_dry_run_shows_the_steps(run: Run, station: Workstation) -> None
 
 def test_recover_tells_what_was_settled(run: Run, station: Workstation) -> None:
     station.killed("saved.before", "checkpoint", "web01", "x")
-    assert run("recover").out == "web01: unfinished checkpoint undone: it had stopped at step saved\n"
+    assert run("recover").out == "web01: unfinished checkpoint undone: it was interrupted at step saved\n"
     again = run("recover")
     assert (again.code, again.out, again.err) == (0, "", "there was no interrupted operation\n")
     assert run("recover", "-o", "json").json == []

@@ -125,7 +125,7 @@ def test_pop_keep_goes_back_to_what_was_pushed_last(run: Run) -> None:
 def test_pop_nothing_pushed_exit_6(run: Run, options: tuple[str, ...]) -> None:
     result = run("pop", "web01", *options)
     assert (result.code, result.out) == (6, "")
-    assert "nothing was pushed of web01" in result.err and "run: snapctl push web01" in result.err
+    assert "web01 has no pushed checkpoint" in result.err and "run: snapctl push web01" in result.err
 
 
 @pytest.mark.parametrize("options", [("-y",), ("--dry-run",)])

@@ -114,7 +114,7 @@ def test_edit_changed_since_planned_is_refused(host: TwinHost) -> None:
     """Between plan and lease."""
     for meanwhile, message in (
         (Edits(description="x"), "checkpoint a was edited after the plan was made"),
-        (Edits(), "web01 a checkpoint named new meanwhile"),
+        (Edits(), "a checkpoint named new of web01 was created in the meantime"),
     ):
         session = host.session()
         run = session._runner.run
@@ -275,9 +275,9 @@ def test_pop_delete_deletes_the_checkpoint(host: TwinHost) -> None:
 
 
 def test_pop_nothing_pushed_is_refused(host: TwinHost) -> None:
-    with pytest.raises(Refused, match="nothing was pushed of web01; nothing was changed; run: snapctl push web01"):
+    with pytest.raises(Refused, match="web01 has no pushed checkpoint; nothing was changed; run: snapctl push web01"):
         host.session().pop("web01")
-    with pytest.raises(Refused, match="nothing was pushed of web01"):
+    with pytest.raises(Refused, match="web01 has no pushed checkpoint"):
         host.session().plan_pop("web01")
 
 
@@ -296,9 +296,9 @@ def test_undo_twice_returns_to_where_it_was(host: TwinHost) -> None:
     assert (outcome.checkpoint, outcome.kept, host.counter, host.guest.agrees()) == ("kept", "forth", before, True)
     assert host.session().undo("web01").checkpoint == "forth"
     assert (host.counter, host.guest.agrees()) == (after, True)
-    with pytest.raises(Refused, match="the last rollback of web01 kept nothing of the state before"):
+    with pytest.raises(Refused, match="the last rollback of web01 did not keep the state before it"):
         host.session().undo("web01")
-    with pytest.raises(Refused, match="the last rollback of web01 kept nothing of the state before"):
+    with pytest.raises(Refused, match="the last rollback of web01 did not keep the state before it"):
         host.session().plan_undo("web01")
 
 

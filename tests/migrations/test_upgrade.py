@@ -111,7 +111,7 @@ def test_an_upgrade_does_not_bless_what_was_broken(old: str, file: Path) -> None
 @pytest.mark.parametrize("verb", [lambda url: open_catalog(url, HOST), upgrade], ids=["open", "upgrade"])
 def test_a_newer_schema_is_refused(old: str, file: Path, verb: Callable[[str], object]) -> None:
     set_version(file, "0999")
-    with pytest.raises(CatalogError, match=f"has schema 0999, and this snapctl knows {NEWEST}") as refusal:
+    with pytest.raises(CatalogError, match=f"has schema 0999, and this snapctl supports {NEWEST}") as refusal:
         verb(old)
     assert refusal.value.hint == "use a newer snapctl"
     assert backups(file) == []

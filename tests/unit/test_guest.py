@@ -113,7 +113,7 @@ def test_a_rollback_names_the_domain_that_has_the_checkpoint(snapctl: Coordinato
     with pytest.raises(Refused) as refused:
         snapctl.rollback("web01", "clean")
 
-    assert refused.value.problem == f"the checkpoints of web01 are another domain's, {web01.uuid}"
+    assert refused.value.problem == f"the checkpoints under the name web01 belong to another domain, {web01.uuid}"
     assert refused.value.hint == f"see: snapctl list {web01.uuid}"
     assert [each.name for each in snapctl.list(web01.uuid)] == ["clean"]
 

@@ -142,7 +142,7 @@ def test_the_digest_tells_domains_apart_and_not_their_spelling() -> None:
 
 
 def test_a_newer_schema_is_refused_by_its_number() -> None:
-    assert refusal(b'{"schema": 3, "of things": "to come"}') == "has schema 3, and this snapctl knows 2"
+    assert refusal(b'{"schema": 3, "of things": "to come"}') == "has schema 3, and this snapctl supports 2"
 
 
 @pytest.mark.parametrize(

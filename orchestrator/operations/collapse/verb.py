@@ -92,7 +92,7 @@ def _as_it_is_now(site: Site, agreed: PlannedCollapse) -> CollapsePlan | None:
         for found in candidates:
             if _is_that_of(then, found):
                 return plan_collapse(then.operation_id, gather(site, guest, found), then.kind)
-        raise Refused(f"the disks of {guest.name} changed after this was planned", hint="try again")
+        raise Refused(f"the disks of {guest.name} changed after the plan was made", hint="try again")
     except Refused:
         if flattens:
             raise

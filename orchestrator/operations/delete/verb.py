@@ -75,7 +75,7 @@ class Deletion(Compound[list[Outcome]]):
             with telling(_shares(self.plans[:number], self.plans[number + 1 :])):
                 now = _as_it_is_now(site, guest, each)
                 if more := [path for path in (*now.files, *now.layers) if path not in agreed]:
-                    raise Refused(f"{more[0]} came to be unneeded after this was planned", hint="try again")
+                    raise Refused(f"{more[0]} would now be removed, too", hint="try again")
                 outcomes += runner.run(now)
                 kept += now.stays
         if self.collapsing and kept:

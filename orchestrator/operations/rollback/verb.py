@@ -39,7 +39,7 @@ def plan_keeping(
 ) -> KeepingRollback:
     """A rollback that checkpoints the present state first, as `keep_name` or a generated name."""
     back = plan(site, guest, checkpoint, after)
-    with telling("the rollback was not begun"):
+    with telling("the rollback was not started"):
         asked = checkpointing.request(keep_name, {"description": f"before rollback to {checkpoint.name}"})
         return KeepingRollback(guest, asked, checkpointing.plan(site, guest, asked), back)
 
@@ -57,7 +57,7 @@ def require_as_planned(site: Site, guest: Guest, planned: RollbackPlan) -> None:
     now = plan(site, guest, checkpoint, planned.after, planned.operation_id) if checkpoint is not None else None
     if now != planned:
         raise Refused(
-            f"{planned.domain_name} or checkpoint {planned.checkpoint_name} changed after this was planned",
+            f"{planned.domain_name} or checkpoint {planned.checkpoint_name} changed after the plan was made",
             hint="try again",
         )
 
@@ -73,7 +73,7 @@ def kept_checkpoint(site: Site, guest: Guest) -> Checkpoint:
     kept = site.catalog.checkpoint_by_id(head.kept_id) if head and head.kept_id else None
     if kept is None:
         raise Refused(
-            f"there is nothing to undo: the last rollback of {guest.name} kept nothing of the state before",
+            f"there is nothing to undo: the last rollback of {guest.name} did not keep the state before it",
             hint="only a rollback with --keep-current can be undone",
         )
     return kept
@@ -91,14 +91,14 @@ class KeepingRollback(Compound[Outcome]):
         return (self.keep, self.rollback)
 
     def carry_out(self, site: Site, runner: Runner) -> Outcome:
-        with telling("the rollback was not begun"):
+        with telling("the rollback was not started"):
             keep = self.keep
             if not _was_just_made(site, self.rollback):
                 guest = again(site, self.guest)
                 require_as_planned(site, guest, self.rollback)
                 keep = checkpointing.plan(site, guest, self.asked)  # of the guest as it is now, whatever it was then
             runner.run(keep)
-        with telling(f"checkpoint {self.keep.labels.name} was made"):
+        with telling(f"checkpoint {self.keep.labels.name} was created"):
             guest = again(site, self.guest)
             checkpoint = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, self.rollback.checkpoint_name)
             back = plan(site, guest, checkpoint, self.rollback.after, self.rollback.operation_id)

@@ -30,7 +30,7 @@ def last_pushed(site: Site, guest: Guest) -> Checkpoint:
     for name in reversed(site.catalog.ready_names(guest.uuid, PUSH)):
         if PUSHED.fullmatch(name):
             return checkpoint_of(site, guest, name)
-    raise Refused(f"nothing was pushed of {guest.name}", hint=f"run: snapctl push {guest.name}")
+    raise Refused(f"{guest.name} has no pushed checkpoint", hint=f"run: snapctl push {guest.name}")
 
 
 def plan_pop(site: Site, guest: Guest, *, keep: bool) -> Pop:

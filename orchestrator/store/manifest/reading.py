@@ -39,7 +39,7 @@ def decode(content: bytes, directory: str) -> Manifest:
     elif schema == SCHEMA:
         manifest = _decoded(Manifest, content)
     else:
-        raise BadManifest(f"has schema {schema}, and this snapctl knows {SCHEMA}")
+        raise BadManifest(f"has schema {schema}, and this snapctl supports {SCHEMA}")
     _check_values(msgspec.to_builtins(manifest))
     _check_place(manifest, directory)
     _check_overlays(manifest, directory)

@@ -126,7 +126,7 @@ class SaveCapture:
         planned = imagexml.named(self._plan.origin.domain_xml)
         if differences := imagexml.differences(imagexml.named(xml), planned):
             raise Refused(
-                f"{self._plan.domain_name} changed after this was planned: {differences[0]}", hint="try again"
+                f"{self._plan.domain_name} changed after the plan was made: {differences[0]}", hint="try again"
             )
 
     def _doubtful(self) -> Unfinished:
