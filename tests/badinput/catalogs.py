@@ -138,7 +138,7 @@ ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
         "UPDATE layer SET physical = NULL WHERE operation_id IS NOT NULL",
     ),
     (
-        *("trigger", ROLLBACK, ENVIRONMENT, "somebody put triggers or views into the catalog"),
+        *("trigger", ROLLBACK, ENVIRONMENT, "the catalog contains triggers or views"),
         "CREATE TRIGGER t AFTER UPDATE ON head BEGIN DELETE FROM checkpoint; END",
     ),
     ("no head", ("rollback", "web01", "-y"), REFUSED, "web01 has no current checkpoint", "DELETE FROM head"),

@@ -337,5 +337,5 @@ def test_verify_checkpoint_deleted_during_scan_is_skipped(pair: Pair) -> None:
 def test_verify_unknown_checkpoint_or_missing_domain_is_refused(pair: Pair) -> None:
     with pytest.raises(NotFound, match="web01 has no checkpoint nope"):
         pair.verify("nope")
-    with pytest.raises(UsageError, match="checkpoint a of which domain"):
+    with pytest.raises(UsageError, match="checkpoint a was given without its domain"):
         pair.session().verify(None, "a")
