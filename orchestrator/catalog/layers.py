@@ -96,7 +96,7 @@ def ids(session: Session, host_uuid: str, paths: Collection[str]) -> dict[str, i
 def put(session: Session, place: Place, layers: Iterable[Layer]) -> None:
     """Catalogue layers, in any order, with what they stand on.
 
-    A layer that something relies on keeps its facts: they were taken when it froze. Any other one
+    A layer that something relies on keeps its file information: it was taken when the layer was frozen. Any other one
     (new, or an active overlay until now) gets those given.
     """
     for layer in _lowest_first(layers):

@@ -38,7 +38,7 @@ def record_memory_read(session: Session, checkpoint_id: str, sha256: str) -> Non
 
 
 def record_layer_read(session: Session, host_uuid: str, layer: Layer, sha256: str) -> None:
-    """Only where there is none, and only while the catalog has the facts of what was read."""
+    """Only where there is none, and only while the catalog has the file information of what was read."""
     unread = (
         LayerRow.host_uuid == host_uuid,
         LayerRow.path == layer.path,

@@ -16,7 +16,7 @@ from ..ports import Domains, Hypervisor, OpenOperation, Storage
 READS = frozenset(
     {
         *("find", "get", "measured", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
-        *("facts", "facts_of", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
+        *("stat", "stat_all", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
     }
 )
 """The calls that change nothing. Whatever is not among them is fenced."""

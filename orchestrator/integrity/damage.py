@@ -8,7 +8,7 @@ from posixpath import normpath
 
 from ..errors import HypervisorError, IntegrityError
 from ..formats import imagexml, qcow2, saveimage
-from ..model import Artifact, Chain, Checkpoint, FileFacts, Finding, Layer, MemoryImage
+from ..model import Artifact, Chain, Checkpoint, FileInfo, Finding, Layer, MemoryImage
 from .headers import header_problem
 
 Chains = Mapping[str, Chain[Layer]]
@@ -17,10 +17,10 @@ Chains = Mapping[str, Chain[Layer]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What was seen of the files that a checkpoint relies on. `facts` has them all; what the other
-    mappings do not have was not looked at."""
+    """What was read of the files that a checkpoint relies on. `files` has them all; a path that another
+    mapping does not have was not inspected for it."""
 
-    facts: Mapping[str, FileFacts | None]
+    files: Mapping[str, FileInfo | None]
     heads: Mapping[str, bytes]  # the first bytes of memory images and qcow2 layers
     hashes: Mapping[str, str] = field(default_factory=dict)  # SHA-256
     writers: Mapping[str, str] = field(default_factory=dict)  # of files that a domain may write to
@@ -63,7 +63,7 @@ def damage(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> Iterator[Findi
         if problem := _layer_problem(layer, below, seen):
             yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
     for disk in checkpoint.disks:
-        if disk.file is not None and seen.facts[disk.file] is None:
+        if disk.file is not None and seen.files[disk.file] is None:
             yield Finding(path=disk.file, problem=f"the {disk.device} image {disk.file} is missing")
 
 
@@ -85,7 +85,7 @@ def _layers(chains: Chains) -> Iterator[tuple[Layer, Layer | None]]:
 
 
 def _sidecar_problem(sidecar: Artifact, seen: Seen) -> str | None:
-    found = seen.facts[sidecar.path]
+    found = seen.files[sidecar.path]
     if found is None:
         return "is missing"
     if sidecar.size is not None and found.physical != sidecar.size:
@@ -94,7 +94,7 @@ def _sidecar_problem(sidecar: Artifact, seen: Seen) -> str | None:
 
 
 def _memory_problem(checkpoint: Checkpoint, memory: MemoryImage, seen: Seen) -> str | None:
-    found, head = seen.facts[memory.path], seen.heads.get(memory.path, b"")
+    found, head = seen.files[memory.path], seen.heads.get(memory.path, b"")
     if found is None:
         return "is missing"
     if found.physical != memory.size:
@@ -143,7 +143,7 @@ def _pairing_problem(checkpoint: Checkpoint) -> str | None:
 def _layer_problem(layer: Layer, below: Layer | None, seen: Seen) -> str | None:
     if layer.is_block:
         return None  # libvirt's volumes say nothing of it
-    found = seen.facts[layer.path]
+    found = seen.files[layer.path]
     if found is None:
         return "is missing"
     changes = [f"its {what} is {is_now}, not {was}" for what, is_now, was in _compared(layer, found) if is_now != was]
@@ -167,7 +167,7 @@ def _head_problem(layer: Layer, below: Layer | None, head: bytes) -> str | None:
     return None
 
 
-def _compared(layer: Layer, found: FileFacts) -> Iterator[tuple[str, object, object]]:
+def _compared(layer: Layer, found: FileInfo) -> Iterator[tuple[str, object, object]]:
     yield "length", found.physical, layer.physical
     if layer.mtime is not None:
         yield "time of last change", found.mtime, layer.mtime

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ..errors import NotFound
 from ..formats import qcow2, saveimage
-from ..model import Checkpoint, DomainDisks, FileFacts
+from ..model import Checkpoint, DomainDisks, FileInfo
 from ..ports import Hypervisor, Progress, silent
 from .damage import Chains, Seen, relied_on
 from .users import writers
@@ -27,7 +27,7 @@ class Inspection:
 
     def forget(self) -> None:
         """See everything anew from now on."""
-        self._facts: dict[str, FileFacts | None] = {}
+        self._files: dict[str, FileInfo | None] = {}
         self._heads: dict[str, bytes] = {}
         self._hashes: dict[str, str] = {}
         self._domains: list[DomainDisks] | None = None
@@ -39,13 +39,13 @@ class Inspection:
         `but_for` is the UUID of a domain whose own disks are no danger.
         """
         paths = relied_on(checkpoint, chains)
-        self._facts |= self._hypervisor.storage.facts_of([path for path in paths if path not in self._facts])
+        self._files |= self._hypervisor.storage.stat_all([path for path in paths if path not in self._files])
         if checkpoint.memory is not None:
             self._look_into_memory(checkpoint.memory.path)
         for path in into:
             self._look_into(path, qcow2.HEAD_LENGTH)
         return Seen(
-            facts={path: self._facts[path] for path in paths},
+            files={path: self._files[path] for path in paths},
             heads={path: self._heads[path] for path in paths if path in self._heads},
             hashes={path: self._hashes[path] for path in paths if path in self._hashes},
             writers=writers(each for each in self._all_domains() if each.uuid != but_for),
@@ -53,15 +53,15 @@ class Inspection:
 
     def hash(self, path: str) -> None:
         """Read the whole of a file that was seen."""
-        facts = self._facts[path]
-        if facts is None or path in self._hashes:
+        info = self._files[path]
+        if info is None or path in self._hashes:
             return
         try:
             self._hashes[path] = self._hypervisor.storage.sha256(path, self._progress)
         except NotFound:
-            self._facts[path] = None
+            self._files[path] = None
         else:
-            self.read_bytes += facts.physical
+            self.read_bytes += info.physical
 
     # ------------------------------------------------------------------
 
@@ -76,13 +76,13 @@ class Inspection:
 
     def _look_into(self, path: str, length: int) -> None:
         """Read the first bytes, unless that many were read."""
-        facts = self._facts[path]
-        if facts is None or len(self._heads.get(path, b"")) >= min(length, facts.physical):
+        info = self._files[path]
+        if info is None or len(self._heads.get(path, b"")) >= min(length, info.physical):
             return
         try:
             self._heads[path] = self._hypervisor.storage.read(path, 0, length)
         except NotFound:
-            self._facts[path] = None
+            self._files[path] = None
 
     def _all_domains(self) -> list[DomainDisks]:
         if self._domains is None:

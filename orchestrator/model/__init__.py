@@ -28,7 +28,7 @@ from .checkpoint import (
     shown_state,
 )
 from .guest import Device, Disk, Domain, DomainDisks, GuestState, Host, OffReason, Source
-from .layer import Chain, Collapsible, FileFacts, Layer, LayerKind, NewOverlay, chain_of, walk
+from .layer import Chain, Collapsible, FileInfo, Layer, LayerKind, NewOverlay, chain_of, walk
 from .names import LONGEST_DESCRIPTION, NAME, check_description, check_expiry, check_name, some
 from .operation import (
     After,
@@ -91,7 +91,7 @@ __all__ = [
     "DomainDisks",
     "DomainHoldings",
     "DomainUsage",
-    "FileFacts",
+    "FileInfo",
     "Finding",
     "GuestState",
     "Head",

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar, overload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileFacts:
+class FileInfo:
     """What the hypervisor says of a file (libvirt volume XML).
 
     `physical` is its length, `allocation` what it occupies on disk, `capacity` what a guest would
@@ -61,7 +61,7 @@ class Layer:
 
     @property
     def is_block(self) -> bool:
-        """Whether it is a block device, of which no facts are recorded, and which is never frozen by its file."""
+        """Whether it is a block device, which has no file information to compare."""
         return self.kind is LayerKind.BLOCK
 
     @property
@@ -71,7 +71,7 @@ class Layer:
 
     @property
     def is_frozen_file(self) -> bool:
-        """Whether it is a file that nothing may write to any more, and whose facts are recorded."""
+        """Whether it is a file that nothing may write to any more, and whose file information is recorded."""
         return self.kind is LayerKind.FILE and self.physical is not None
 
 

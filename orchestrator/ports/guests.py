@@ -71,7 +71,7 @@ class Domains(Protocol):
         """Pull what the layers above `base` hold (all of them for None) into the disk's active layer,
         which then stands on `base` (virDomainBlockRebase). What the guest sees does not change.
 
-        Blocks until the job has ended, whether it came to its end or not: `facts` of the layer tell.
+        Blocks until the job has ended, completed or not: `stat` of the layer shows which.
         Joins a job on that disk that was left under way. An interrupt aborts it and raises `Interrupted`.
         A kill of the client leaves the job under way, or its domain gone; either leaves a whole chain.
         """

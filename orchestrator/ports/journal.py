@@ -74,10 +74,10 @@ class OpenOperation(Protocol):
         from then on. Repeating it returns the same."""
 
     def begin_rewrite(self, path: str) -> None:
-        """Say that this operation pulls data into a layer: its facts are no longer those recorded."""
+        """Record that this operation copies data into a layer: its file information is no longer that recorded."""
 
     def commit_rewrite(self, layer: Layer) -> list[Layer]:
-        """Record what a layer is after it was rewritten: its backing file and facts.
+        """Record what a layer is after it was rewritten: its backing file and file information.
 
         Returns the layers of ours that nothing needs any more, marked as discarded by this operation.
         Repeating it returns the same.

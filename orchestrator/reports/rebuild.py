@@ -59,7 +59,7 @@ def _missing(hypervisor: Hypervisor, contents: StoreContents) -> Iterator[str]:
     there = {facts.path for facts in contents.files()}
     records = [record for directory in contents.directories if (record := directory.record)]
     for path in {path for record in records for path in record.files} - there:
-        if hypervisor.storage.facts(path) is None:
+        if hypervisor.storage.stat(path) is None:
             yield path
 
 
@@ -67,7 +67,7 @@ def _saved_xml(hypervisor: Hypervisor, path: str) -> str | None:
     try:
         return hypervisor.domains.saved_xml(path)
     except HypervisorError:
-        hypervisor.storage.facts(path)  # raises if it is the hypervisor that is at fault, not the image
+        hypervisor.storage.stat(path)  # raises if it is the hypervisor that is at fault, not the image
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..model import CheckpointUsage, DomainHoldings, DomainUsage, FileFacts, Holding, Holdings, Usage
+from ..model import CheckpointUsage, DomainHoldings, DomainUsage, FileInfo, Holding, Holdings, Usage
 from ..ports import Catalog, Hypervisor, Storage
 from ..store.layout import directory_of, domain_directory, manifest_path
 
@@ -33,7 +33,7 @@ def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, domain_uuid:
     stored = {facts.path: facts.allocation for facts in _stored(storage, store, domain_uuid)}
     holdings = catalog.holdings(domain_uuid)
     elsewhere = sorted(_catalogued(holdings) - stored.keys())
-    seen = (storage.facts(path) for path in elsewhere if not path.startswith(f"{store}/"))
+    seen = (storage.stat(path) for path in elsewhere if not path.startswith(f"{store}/"))
     return UsageFacts(
         store=store,
         total_bytes=storage.total_bytes(store),
@@ -44,7 +44,7 @@ def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, domain_uuid:
     )
 
 
-def _stored(storage: Storage, store: str, domain_uuid: str | None) -> Iterator[FileFacts]:
+def _stored(storage: Storage, store: str, domain_uuid: str | None) -> Iterator[FileInfo]:
     if domain_uuid is None:
         yield from storage.files(store) or ()
         domains = [facts.path for facts in storage.directories(store) or ()]

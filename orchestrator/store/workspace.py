@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ..errors import IntegrityError, NotFound
-from ..model import Disk, Domain, FileFacts, Layer, NewOverlay
+from ..model import Disk, Domain, FileInfo, Layer, NewOverlay
 from ..ports import Catalog, Evidence, Hypervisor, OpenOperation
 from . import layout, manifest
 from .manifest import BadManifest, Manifest
@@ -26,7 +26,7 @@ def make_overlays(hypervisor: Hypervisor, directory: str, described: Manifest) -
     hypervisor.storage.make_directory(directory)
     describe(hypervisor, directory, described)
     for overlay in described.overlays:
-        if hypervisor.storage.facts(overlay.path) is None:
+        if hypervisor.storage.stat(overlay.path) is None:
             hypervisor.storage.create_overlay(overlay)
 
 
@@ -36,12 +36,12 @@ def see_overlays(hypervisor: Hypervisor, directory: str, described: Manifest) ->
         return None
     lengths: dict[str, int] = {}
     for overlay in described.overlays:
-        facts = hypervisor.storage.facts(overlay.path)
-        if facts is None:
+        info = hypervisor.storage.stat(overlay.path)
+        if info is None:
             return None
-        if (facts.format, facts.backing, facts.capacity) != ("qcow2", overlay.backing, overlay.capacity):
+        if (info.format, info.backing, info.capacity) != ("qcow2", overlay.backing, overlay.capacity):
             raise IntegrityError(f"the new overlay {overlay.path} is not backed by {overlay.backing}")
-        lengths[overlay.target] = facts.physical
+        lengths[overlay.target] = info.physical
     return {"overlay_lengths": lengths}
 
 
@@ -86,9 +86,9 @@ def is_described_as(hypervisor: Hypervisor, directory: str, evidence: Mapping[st
     return {} if text is None or _has_manifest(hypervisor, directory, str(text).encode()) else None
 
 
-def is_empty(facts: FileFacts, length: int) -> bool:
+def is_empty(info: FileInfo, length: int) -> bool:
     """Whether no guest wrote to an overlay: a qcow2 file grows with its first data cluster."""
-    return facts.physical == length
+    return info.physical == length
 
 
 def renew_overlays(
@@ -99,10 +99,10 @@ def renew_overlays(
     Only while the domain is off. One that was written to is somebody's data: `IntegrityError`.
     """
     for overlay in overlays:
-        facts = hypervisor.storage.facts(overlay.path)
-        if facts is not None and not is_empty(facts, lengths[overlay.target]):
+        info = hypervisor.storage.stat(overlay.path)
+        if info is not None and not is_empty(info, lengths[overlay.target]):
             raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was not changed")
-        if opened or facts is None:
+        if opened or info is None:
             hypervisor.storage.remove(overlay.path)
             hypervisor.storage.create_overlay(overlay)
 
@@ -116,8 +116,8 @@ def discard_overlays(
     """
     overlays = described.overlays
     for overlay in overlays:
-        facts = hypervisor.storage.facts(overlay.path)
-        if facts is not None and not is_empty(facts, lengths.get(overlay.target, facts.physical)):
+        info = hypervisor.storage.stat(overlay.path)
+        if info is not None and not is_empty(info, lengths.get(overlay.target, info.physical)):
             raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was not changed")
     remove_files(hypervisor, domain_uuid, [overlay.path for overlay in overlays])
     remove_if_empty(hypervisor, directory)
@@ -176,32 +176,32 @@ def nothing_discarded(operation: OpenOperation, domain_uuid: str) -> Evidence | 
 def remove_if_empty(hypervisor: Hypervisor, directory: str) -> None:
     """Delete a directory of ours that holds nothing but its manifest, which goes first."""
     files = hypervisor.storage.files(directory)
-    if files is None or any(facts.path != layout.manifest_path(directory) for facts in files):
+    if files is None or any(info.path != layout.manifest_path(directory) for info in files):
         return
     hypervisor.storage.remove(layout.manifest_path(directory))
     hypervisor.storage.remove_directory(directory)
 
 
-def read_tops(hypervisor: Hypervisor, disks: Iterable[Disk]) -> dict[str, FileFacts | None]:
-    """The facts of the layers that a guest writes to, by target.
+def read_tops(hypervisor: Hypervisor, disks: Iterable[Disk]) -> dict[str, FileInfo | None]:
+    """The file information of the layers that a guest writes to, by target.
 
     None for a block device: libvirt would tell of its node, which says nothing of its content.
     """
     return {
-        disk.target: hypervisor.storage.facts(disk.source.path) if disk.source_type == "file" else None
+        disk.target: hypervisor.storage.stat(disk.source.path) if disk.source_type == "file" else None
         for disk in disks
         if disk.writable and disk.source is not None
     }
 
 
-def written_since(then: object, now: Mapping[str, FileFacts | None]) -> bool:
-    """Whether a layer changed since its facts were recorded in the journal (as `read_tops` gave them)."""
-    recorded = msgspec.convert(then, dict[str, FileFacts | None])
-    return any(_marks(recorded[target]) != _marks(facts) for target, facts in now.items())
+def written_since(then: object, now: Mapping[str, FileInfo | None]) -> bool:
+    """Whether a layer changed since its file information was recorded in the journal (as `read_tops` gave them)."""
+    recorded = msgspec.convert(then, dict[str, FileInfo | None])
+    return any(_marks(recorded[target]) != _marks(info) for target, info in now.items())
 
 
-def _marks(facts: FileFacts | None) -> tuple[int, str] | None:
-    return (facts.physical, facts.mtime) if facts else None
+def _marks(info: FileInfo | None) -> tuple[int, str] | None:
+    return (info.physical, info.mtime) if info else None
 
 
 def _in_use(domain: Domain | None) -> set[str]:

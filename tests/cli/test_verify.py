@@ -34,9 +34,9 @@ web01  before-test   damaged
 def problem(station: Workstation) -> str:
     """What is wrong with a layer that two checkpoints need: somebody wrote to it."""
     path, files = station.layer("patched"), station.world.files
-    before = files[path].facts(path)
+    before = files[path].stat(path)
     files.write(path, "more", 1)
-    after = files[path].facts(path)
+    after = files[path].stat(path)
     return (
         f"the layer {path} was changed: its length is {after.physical}, not {before.physical}; "
         f"its time of last change is {after.mtime}, not {before.mtime}"

@@ -63,7 +63,7 @@ def test_a_domain_is_measured_on_demand_only(host: ContractHost) -> None:
     assert domain == replace(seen, capacities=domain.capacities)
     assert set(domain.capacities) == {"vda", "vdb"}
     for target, path in domain.sources().items():
-        facts = host.hypervisor.storage.facts(path or "")
+        facts = host.hypervisor.storage.stat(path or "")
         assert facts and facts.capacity == domain.capacities[target]
 
 
@@ -134,7 +134,7 @@ def test_a_domain_that_is_off_cannot_be_resumed_or_saved(host: ContractHost) -> 
     path = f"{host.directory()}.save"
     with pytest.raises(HypervisorError):
         host.hypervisor.domains.save(domain.uuid, path, silent)
-    assert host.hypervisor.storage.facts(path) is None
+    assert host.hypervisor.storage.stat(path) is None
 
 
 def test_an_unknown_domain_is_not_found(host: ContractHost) -> None:

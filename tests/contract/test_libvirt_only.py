@@ -83,7 +83,7 @@ def test_a_pool_of_the_users_own_is_used_and_left_alone(
     try:
         before = pools(other)
         box.run_inside("touch", f"{directory}/file")
-        facts = hypervisor.storage.facts(f"{directory}/file")
+        facts = hypervisor.storage.stat(f"{directory}/file")
         assert facts and facts.physical == 0
         assert pools(other) == before
         with pytest.raises(HypervisorError):
@@ -150,7 +150,7 @@ def test_a_hostile_directory_holds_nobody_up(box: Box, hypervisor: LibvirtHyperv
 
 
 def test_a_file_in_any_directory_has_facts_and_bytes(box: Box, hypervisor: LibvirtHypervisor) -> None:
-    facts = hypervisor.storage.facts("/etc/hostname")
+    facts = hypervisor.storage.stat("/etc/hostname")
     assert facts and facts.path == "/etc/hostname"
     assert hypervisor.storage.read("/etc/hostname", 0, 1000) == box.run_inside("cat", "/etc/hostname").stdout.encode()
 
@@ -158,7 +158,7 @@ def test_a_file_in_any_directory_has_facts_and_bytes(box: Box, hypervisor: Libvi
 def test_a_path_is_absolute(hypervisor: LibvirtHypervisor) -> None:
     for path in ("", "vda.qcow2", "../x"):
         with pytest.raises(UsageError):
-            hypervisor.storage.facts(path)
+            hypervisor.storage.stat(path)
 
 
 def test_a_block_job_is_seen(hypervisor: LibvirtHypervisor, guest: GuestFactory, other: Any, directory: str) -> None:

@@ -29,7 +29,7 @@ def chain_on(host: ContractHost, domain: Domain, length: int) -> list[str]:
 
 
 def backing(host: ContractHost, path: str) -> str | None:
-    facts = host.hypervisor.storage.facts(path)
+    facts = host.hypervisor.storage.stat(path)
     assert facts is not None
     return facts.backing
 

@@ -216,7 +216,7 @@ def test_rollback_guest_restarted_since_planned_is_refused(host: TwinHost) -> No
     host.check()
 
 
-@pytest.mark.parametrize("before", ["chain", "facts_of"])
+@pytest.mark.parametrize("before", ["chain", "stat_all"])
 def test_rollback_checkpoint_deleted_during_inspection_is_not_found_rather_than_damaged(
     host: TwinHost, before: str
 ) -> None:

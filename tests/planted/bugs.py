@@ -344,7 +344,7 @@ BUGS = (
     Bug(
         "delete an image that may be all that is left",
         CAPTURE,
-        "            if self._whole_header(self._hypervisor.storage.facts(self._plan.memory_path)) is not None:\n",
+        "            if self._whole_header(self._hypervisor.storage.stat(self._plan.memory_path)) is not None:\n",
         "            if False:\n",
         (FOREIGN, KILLED_CHECKPOINT),
     ),

@@ -17,7 +17,7 @@ from orchestrator.model import (
     Device,
     Disk,
     Domain,
-    FileFacts,
+    FileInfo,
     GuestState,
     Layer,
     Level,
@@ -56,11 +56,11 @@ from tests.unit.file_builders import GIB, MIB, file_facts
 NAMES = [field.name for field in fields(DoctorFacts)]
 
 
-def place(path: str, mode: int = 0o711) -> FileFacts:
+def place(path: str, mode: int = 0o711) -> FileInfo:
     return file_facts(path, format="dir", mode=mode)
 
 
-def directory(operation_id: str, *files: FileFacts, **changes: Any) -> Directory:
+def directory(operation_id: str, *files: FileInfo, **changes: Any) -> Directory:
     return replace(
         Directory(path=f"{STORE}/{DOMAIN}/{operation_id}", mode=0o711, files=files, manifest=None), **changes
     )

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.errors import Busy, IntegrityError, Refused, SnapctlError
 from orchestrator.formats import domainxml
 from orchestrator.integrity.users import holders
-from orchestrator.model import Collapsible, DomainDisks, FileFacts, Layer, Source
+from orchestrator.model import Collapsible, DomainDisks, FileInfo, Layer, Source
 from orchestrator.operations.collapse.plan import CollapseFacts, CollapsePlan, plan_collapse
 from orchestrator.operations.registry import misplaced
 from tests.unit.builders import BASE, CLEAN, DOMAIN, NEXT, STORE, disk, domain, host, in_store, layer
@@ -24,7 +24,7 @@ FOUND = Collapsible(
 )
 
 
-def seen(*layers: Layer) -> dict[str, FileFacts | None]:
+def seen(*layers: Layer) -> dict[str, FileInfo | None]:
     """The files as the catalog has them."""
     return {
         each.path: file_facts(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import LONGEST_LINE, IntegrityError
 from orchestrator.integrity.damage import check_files, damage, relied_on
-from orchestrator.model import Chain, Checkpoint, CheckpointDisk, Device, FileFacts, Layer
+from orchestrator.model import Chain, Checkpoint, CheckpointDisk, Device, FileInfo, Layer
 from tests.unit.builders import (
     BASE,
     CLEAN,
@@ -43,11 +43,11 @@ def check(made: Checkpoint = MADE, chain: Chain[Layer] = CHAIN, **seen: Any) -> 
     check_files(made, {"vda": chain}, seen_of(made, {"vda": chain}, **seen))
 
 
-def memory_facts(**changes: Any) -> FileFacts:
+def memory_facts(**changes: Any) -> FileInfo:
     return file_facts(MEMORY, **{"physical": 700 * MIB, "format": "raw", **changes})
 
 
-def frozen_facts(**changes: Any) -> FileFacts:
+def frozen_facts(**changes: Any) -> FileInfo:
     return file_facts(FROZEN.path, **{"backing": BASE, **changes})
 
 
@@ -55,7 +55,7 @@ def test_undamaged_files_pass() -> None:
     check()
 
 
-FACTS: dict[str, tuple[dict[str, FileFacts | None], str]] = {
+FACTS: dict[str, tuple[dict[str, FileInfo | None], str]] = {
     "memory missing": ({MEMORY: None}, f"the memory image {MEMORY} is missing"),
     "memory one byte short": (
         {MEMORY: memory_facts(physical=700 * MIB - 1)},
@@ -210,7 +210,7 @@ def test_a_layer_that_was_hashed_is_compared() -> None:
     which=st.sampled_from([memory_facts(), frozen_facts(), file_facts(BASE)]),
     physical=st.one_of(st.sampled_from([5 * MIB, 700 * MIB]), st.integers(0, 2**40)),
 )
-def test_a_file_passes_exactly_if_it_is_as_long_as_catalogued(which: FileFacts, physical: int) -> None:
+def test_a_file_passes_exactly_if_it_is_as_long_as_catalogued(which: FileInfo, physical: int) -> None:
     found = replace(which, physical=physical)
     try:
         check(facts={which.path: found})

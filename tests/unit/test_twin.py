@@ -54,11 +54,11 @@ def test_what_a_guest_writes_stays_in_its_top_layer(twin: TwinHypervisor, guest:
     before = twin.storage.sha256(base, silent)
     overlay = NewOverlay(target="vda", path="/images/o.qcow2", backing=base, backing_format="qcow2", capacity=1 << 20)
     twin.storage.create_overlay(overlay)
-    empty = twin.storage.facts(overlay.path)
+    empty = twin.storage.stat(overlay.path)
     twin.domains.destroy(guest.uuid)
     twin.domains.define(twin.domains.definition(guest.uuid).replace(base, overlay.path))
     guest.start().tick()
-    written = twin.storage.facts(overlay.path)
+    written = twin.storage.stat(overlay.path)
     assert twin.storage.sha256(base, silent) == before
     assert empty and written and written.physical > empty.physical and written.mtime > empty.mtime
     assert guest.agrees()

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.catalog import SqlCatalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import NotFound
-from orchestrator.model import DomainHoldings, DomainUsage, FileFacts, Holding, Holdings, Usage
+from orchestrator.model import DomainHoldings, DomainUsage, FileInfo, Holding, Holdings, Usage
 from orchestrator.reports.usage import UsageFacts, sum_up
 from tests.checkpoints import memory_of
 from tests.twin import TwinHypervisor, World
@@ -194,7 +194,7 @@ def test_each_directory_is_listed_once(family: Coordinator, monkeypatch: pytest.
     listed: list[str] = []
     whole = TwinStorage.files
 
-    def files(storage: TwinStorage, directory: str) -> list[FileFacts] | None:
+    def files(storage: TwinStorage, directory: str) -> list[FileInfo] | None:
         listed.append(directory)
         return whole(storage, directory)
 

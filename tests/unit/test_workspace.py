@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from orchestrator.errors import IntegrityError
-from orchestrator.model import Disk, FileFacts, NewOverlay, OperationKind
+from orchestrator.model import Disk, FileInfo, NewOverlay, OperationKind
 from orchestrator.store import layout
 from orchestrator.store.manifest import Manifest
 from orchestrator.store.workspace import (
@@ -69,8 +69,8 @@ def lengths(twin: TwinHypervisor, described: Manifest) -> Mapping[str, int]:
     return found
 
 
-def facts(twin: TwinHypervisor, described: Manifest) -> list[FileFacts | None]:
-    return [twin.storage.facts(overlay.path) for overlay in described.overlays]
+def facts(twin: TwinHypervisor, described: Manifest) -> list[FileInfo | None]:
+    return [twin.storage.stat(overlay.path) for overlay in described.overlays]
 
 
 def write_to(twin: TwinHypervisor, overlay: NewOverlay) -> None:

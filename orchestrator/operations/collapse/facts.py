@@ -19,7 +19,7 @@ def gather(site: Site, guest: Guest, found: Collapsible) -> CollapseFacts:
         domain=guest.domain,
         like=_definition_like(site, guest),
         found=found,
-        seen=site.hypervisor.storage.facts_of([layer.path for layer in layers]),
+        seen=site.hypervisor.storage.stat_all([layer.path for layer in layers]),
         holders=holders(site.hypervisor.domains.disks()),
         free_bytes=site.hypervisor.storage.free_bytes(site.store),
         store=site.store,

@@ -9,7 +9,7 @@ from posixpath import normpath
 from ...errors import IntegrityError, Refused
 from ...formats import domainxml
 from ...integrity.damage import Seen, layer_damage
-from ...model import Chain, Collapsible, Domain, FileFacts, Host, Layer, OperationKind, Outcome, Ran, Source
+from ...model import Chain, Collapsible, Domain, FileInfo, Host, Layer, OperationKind, Outcome, Ran, Source
 from ...units import MIB
 from ..shared.refusals import refuse_busy
 from .helper import HELPER_PREFIX, HELPER_TARGET
@@ -23,7 +23,7 @@ class CollapseFacts:
     domain: Domain | None  # None: the hypervisor does not know it now (it was transient)
     like: str  # a domain XML of it
     found: Collapsible
-    seen: Mapping[str, FileFacts | None]  # of the layers that are found
+    seen: Mapping[str, FileInfo | None]  # of the layers that are found
     holders: Mapping[str, str]  # of files below the disk of a running domain: its name
     free_bytes: int
     store: str
@@ -75,7 +75,7 @@ def _refuse_damaged(facts: CollapseFacts) -> None:
     """What is copied up cannot be checked later: so every layer must be what the catalog says."""
     below = (*facts.found.drops, *([facts.found.base] if facts.found.base else []))
     frozen = () if facts.found.layer.is_active else (facts.found.layer,)
-    for found in layer_damage(Chain((*frozen, *below)), Seen(facts=facts.seen, heads={})):
+    for found in layer_damage(Chain((*frozen, *below)), Seen(files=facts.seen, heads={})):
         raise IntegrityError(found.problem, hint=f"see: snapctl verify {facts.domain_name}")
 
 

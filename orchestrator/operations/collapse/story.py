@@ -97,7 +97,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         return domain is not None and self._disk_of_running_guest() in domain.block_jobs
 
     def _stands_on_base(self) -> bool:
-        found = self._hypervisor.storage.facts(self.plan.layer.path)
+        found = self._hypervisor.storage.stat(self.plan.layer.path)
         return found is not None and found.backing == self.plan.base_path
 
     # ------------------------------------------------------------------ committed
@@ -119,9 +119,9 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         return layer.backing == self.plan.base_path and layer.rewritten_by is None
 
     def _as_it_is(self, backing: str | None) -> Layer:
-        """The layer with the facts that it has now; of an active one none are recorded."""
+        """The layer with the file information that it has now; of an active one none is recorded."""
         layer = replace(self.plan.layer, backing=backing, sha256=None, rewritten_by=None)
-        found = self._hypervisor.storage.facts(layer.path)
+        found = self._hypervisor.storage.stat(layer.path)
         if layer.is_active or found is None:
             return layer
         return replace(layer, physical=found.physical, allocation=found.allocation, mtime=found.mtime)

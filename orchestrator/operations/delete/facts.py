@@ -69,6 +69,6 @@ def _users(site: Site, guest: Guest) -> dict[str, str]:
 
 def _chain(site: Site, path: str | None) -> Iterator[Source]:
     """The layer at `path` and those below it, as the files themselves tell."""
-    facts = site.hypervisor.storage.facts
-    for image in walk(facts(path) if path else None, lambda image: facts(image.backing) if image.backing else None):
+    stat = site.hypervisor.storage.stat
+    for image in walk(stat(path) if path else None, lambda image: stat(image.backing) if image.backing else None):
         yield Source(path=image.path, format=image.format)

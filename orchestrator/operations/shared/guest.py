@@ -119,8 +119,8 @@ def is_only_copy(site: Site, guest: Guest, checkpoint: Checkpoint, head: Head) -
         return False
     if checkpoint.memory is None:
         return False
-    image = site.hypervisor.storage.facts(checkpoint.memory.path)
-    overlays = [site.hypervisor.storage.facts(path) for path in head.overlays.values()]
+    image = site.hypervisor.storage.stat(checkpoint.memory.path)
+    overlays = [site.hypervisor.storage.stat(path) for path in head.overlays.values()]
     return image is not None and all(each and float(each.mtime) <= float(image.mtime) for each in overlays)
 
 

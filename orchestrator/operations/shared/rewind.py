@@ -124,9 +124,9 @@ class Rewind:
 
     def _are_empty(self) -> bool:
         return all(
-            is_empty(facts, self._lengths[overlay.target])
+            is_empty(info, self._lengths[overlay.target])
             for overlay in self._overlays
-            if (facts := self._hypervisor.storage.facts(overlay.path)) is not None
+            if (info := self._hypervisor.storage.stat(overlay.path)) is not None
         )
 
 

@@ -148,7 +148,7 @@ def _missing(
         gone = []
         for path in each.files:
             if path not in there:
-                there[path] = hypervisor.storage.facts(path) is not None
+                there[path] = hypervisor.storage.stat(path) is not None
             if not there[path]:
                 gone.append(path)
         if gone and catalog.checkpoint_by_id(each.checkpoint.id) == each.checkpoint:  # not deleted meanwhile
@@ -172,7 +172,7 @@ def _outside(hypervisor: Hypervisor, facts: DoctorFacts) -> dict[str, str]:
     found: dict[str, str] = {}
 
     def below(path: str) -> str | None:
-        seen = hypervisor.storage.facts(path)
+        seen = hypervisor.storage.stat(path)
         if seen is None or not seen.backing:
             return None
         found[seen.path] = normpath(seen.backing)

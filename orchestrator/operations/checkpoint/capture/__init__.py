@@ -19,7 +19,7 @@ from .save import SaveCapture
 
 class Capture(Protocol):
     """One way to capture a guest. Its step is the point of no return; the evidence that it leaves is "created",
-    "frozen" (the facts of the layers that froze), and "memory" if there is an image."""
+    "frozen" (the file information of the frozen layers), and "memory" if there is an image."""
 
     @property
     def step(self) -> Step: ...

@@ -15,7 +15,7 @@ import msgspec
 from ....engine.story import Step
 from ....errors import Refused, Unfinished
 from ....formats import imagexml, saveimage
-from ....model import Domain, FileFacts, GuestState, MemoryImage, OffReason
+from ....model import Domain, FileInfo, GuestState, MemoryImage, OffReason
 from ....ports import Evidence, Hypervisor, Progress
 from ....store.workspace import read_tops, written_since
 from ...shared.rewind import require_sources
@@ -58,7 +58,7 @@ class SaveCapture:
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is not None and domain.active:
             return None
-        image = self._hypervisor.storage.facts(self._plan.memory_path)
+        image = self._hypervisor.storage.stat(self._plan.memory_path)
         header = self._whole_header(image)
         if image is None or header is None:
             return None
@@ -71,7 +71,7 @@ class SaveCapture:
         }
 
     def _require_no_run_since(
-        self, domain: Domain | None, image: FileFacts, frozen: Mapping[str, FileFacts | None]
+        self, domain: Domain | None, image: FileInfo, frozen: Mapping[str, FileInfo | None]
     ) -> None:
         reason = domain.off_reason if domain else OffReason.UNKNOWN
         if "frozen" in self._facts:
@@ -83,7 +83,7 @@ class SaveCapture:
         if ran:
             raise self._doubtful()
 
-    def _whole_header(self, image: FileFacts | None) -> saveimage.Header | None:
+    def _whole_header(self, image: FileInfo | None) -> saveimage.Header | None:
         """The header of the memory image if libvirt finished writing it and it has a QEMU stream."""
         if image is None:
             return None
@@ -101,7 +101,7 @@ class SaveCapture:
         """
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is None or not domain.active:
-            if self._whole_header(self._hypervisor.storage.facts(self._plan.memory_path)) is not None:
+            if self._whole_header(self._hypervisor.storage.stat(self._plan.memory_path)) is not None:
                 raise self._doubtful()
         elif domain.state is GuestState.PAUSED and self._plan.was_running:
             self._hypervisor.domains.resume(self._plan.domain_uuid)
@@ -138,14 +138,14 @@ class SaveCapture:
         )
 
 
-def _written_after(layer: FileFacts | None, image: FileFacts) -> bool:
+def _written_after(layer: FileInfo | None, image: FileInfo) -> bool:
     return layer is not None and float(layer.mtime) > float(image.mtime) + SETTLING_SECONDS
 
 
-def _memory_image(facts: FileFacts, header: saveimage.Header) -> MemoryImage:
+def _memory_image(info: FileInfo, header: saveimage.Header) -> MemoryImage:
     return MemoryImage(
-        path=facts.path,
-        size=facts.physical,
+        path=info.path,
+        size=info.physical,
         was_running=header.was_running,
         version=header.version,
         compression=header.compression,
