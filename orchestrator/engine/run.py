@@ -223,7 +223,7 @@ class Run:
     def _complete(self, member: Member, step: Step, evidence: Evidence) -> None:
         self._operation.complete(member.story.domain_uuid, step.name, evidence, member.after(step))
         member.completed.append(step.name)
-        member.story.facts.update(evidence)
+        member.story.results.update(evidence)
 
     def _backward(self) -> None:
         """Undo what may have begun, last first. An undo that fails leaves the journal row open."""

@@ -62,7 +62,7 @@ class Plan(Protocol):
 class Story(Protocol):
     """What an operation does, step by step, over the ports. Its plan never changes."""
 
-    facts: MutableMapping[str, Any]
+    results: MutableMapping[str, Any]
     """Evidence of the steps so far, as the journal holds it."""
 
     @property

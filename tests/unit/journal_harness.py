@@ -58,9 +58,9 @@ class FourSteps:
 
     domain_uuid = DOMAIN
 
-    def __init__(self, outside: Outside, facts: MutableMapping[str, Any]) -> None:
+    def __init__(self, outside: Outside, results: MutableMapping[str, Any]) -> None:
         self.outside = outside
-        self.facts = facts
+        self.results = results
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -109,7 +109,7 @@ class JournalHarness:
     def __init__(self, catalog: SqlCatalog) -> None:
         self.catalog = catalog
         self.outside = Outside()
-        self.facts: dict[str, Any] = {}
+        self.results: dict[str, Any] = {}
         self.lease: OpenOperation = catalog.open_operation(
             operation_id=NEXT,
             kind=OperationKind.CHECKPOINT,
@@ -138,9 +138,9 @@ class JournalHarness:
         return seen
 
     def run(self) -> Run:
-        """As the coordinator does it: the story gets its facts from the journal row alone."""
-        self.facts = dict(self.member.results)
-        return Run([FourSteps(self.outside, self.facts)], self.lease, self.outside.reach)
+        """As the coordinator does it: the story gets its results from the journal row alone."""
+        self.results = dict(self.member.results)
+        return Run([FourSteps(self.outside, self.results)], self.lease, self.outside.reach)
 
     def carry_out(self) -> None:
         try:

@@ -146,9 +146,9 @@ def _unversioned(path: Path) -> None:
     [
         (_text_file, "file is not a database"),
         (Path.mkdir, "unable to open database file"),
-        (_foreign_database, "no catalog of snapctl's"),
-        (_foreign_alembic, "no catalog of snapctl's"),
-        (_unversioned, "no catalog of snapctl's"),
+        (_foreign_database, "not a snapctl catalog"),
+        (_foreign_alembic, "not a snapctl catalog"),
+        (_unversioned, "not a snapctl catalog"),
     ],
 )
 def test_what_is_no_catalog_is_refused_and_left_alone(

@@ -26,7 +26,7 @@ def test_run_without_fault_does_and_records_steps_in_order(harness: JournalHarne
     harness.carry_out()
 
     harness.assert_done()
-    assert harness.member.results == harness.facts == dict.fromkeys(STEPS, "seen")
+    assert harness.member.results == harness.results == dict.fromkeys(STEPS, "seen")
     assert [event for event in harness.outside.events if event in POINTS] == POINTS
 
 

@@ -25,7 +25,7 @@ from .plan import CheckpointPlan
 
 
 def checkpoint(plan: CheckpointPlan, evidence: Mapping[str, Any], catalog: Catalog) -> Checkpoint:
-    """`evidence` is that of the capture: when, the memory image if any, and the file information of the frozen layers."""
+    """`evidence` is that of the capture: time, memory image if any, and the file information of the frozen layers."""
     frozen = msgspec.convert(evidence["frozen"], dict[str, FileInfo | None])
     return Checkpoint(
         id=plan.checkpoint_id,

@@ -36,12 +36,12 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         hypervisor: Hypervisor,
         catalog: Catalog,
         operation: OpenOperation,
-        facts: MutableMapping[str, Any],
+        results: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
-        super().__init__(plan, hypervisor, catalog, operation, facts, progress)
-        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts)
-        self._capture = capture_of(plan, hypervisor, facts, progress)
+        super().__init__(plan, hypervisor, catalog, operation, results, progress)
+        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, results)
+        self._capture = capture_of(plan, hypervisor, results, progress)
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
 
     @property
@@ -52,7 +52,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         restored = (Step("restored", self._rewind.restore, self._rewind.is_restored),) if restores else ()
         resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
         return (
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
             self._capture.step,
             *repointed,
             Commit("committed", self._commit, self._is_committed, prepare=self._gather),
@@ -89,7 +89,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
 
     def _gather(self) -> None:
         """What the transaction is to write, so that nothing is asked of the hypervisor within it."""
-        self._checkpoint = record.checkpoint(self.plan, self.facts, self._catalog)
+        self._checkpoint = record.checkpoint(self.plan, self.results, self._catalog)
         self._chains = record.chains(self.plan, self._checkpoint, self._hypervisor)
 
     def _commit(self) -> None:
@@ -132,7 +132,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
             return True
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active and domain.sources() == self.plan.new_sources:
-            return "frozen" in self.facts
+            return "frozen" in self.results
         return self._capture.is_captured() is not None
 
     def may_retreat(self) -> bool:

@@ -137,10 +137,10 @@ class CollapseStory(PlannedStory[CollapsePlan]):
 
     def _describe(self) -> None:
         """So that a catalog rebuilt from the store knows the layer as it is."""
-        describe_as(self._hypervisor, self._directory, self.facts)
+        describe_as(self._hypervisor, self._directory, self.results)
 
     def _is_described(self) -> Evidence | None:
-        return is_described_as(self._hypervisor, self._directory, self.facts)
+        return is_described_as(self._hypervisor, self._directory, self.results)
 
     @property
     def _directory(self) -> str:

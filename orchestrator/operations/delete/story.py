@@ -62,10 +62,10 @@ class DeleteStory(PlannedStory[DeletePlan]):
 
     def _describe(self) -> None:
         """Where layers stay, the manifest no longer tells of a checkpoint: a rebuild would miss its image."""
-        describe_as(self._hypervisor, self.plan.directory, self.facts)
+        describe_as(self._hypervisor, self.plan.directory, self.results)
 
     def _is_described(self) -> Evidence | None:
-        return is_described_as(self._hypervisor, self.plan.directory, self.facts)
+        return is_described_as(self._hypervisor, self.plan.directory, self.results)
 
     def decided(self) -> bool:
         return self._is_hidden() is not None

@@ -40,11 +40,11 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         hypervisor: Hypervisor,
         catalog: Catalog,
         operation: OpenOperation,
-        facts: MutableMapping[str, Any],
+        results: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
-        super().__init__(plan, hypervisor, catalog, operation, facts, progress)
-        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts)
+        super().__init__(plan, hypervisor, catalog, operation, results, progress)
+        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, results)
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
 
     @property
@@ -52,7 +52,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         runs = runs_after(self.plan.after, self.plan.was_running)
         resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
         return (
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
             Step("stopped", self._stop, self._is_stopped, nothing),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
             Step("restored", self._rewind.restore, self._rewind.is_restored),
@@ -129,14 +129,14 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         a present state again that nobody asked us to discard."""
         if self._is_committed() is not None:
             return True
-        if "overlay_lengths" not in self.facts:
+        if "overlay_lengths" not in self.results:
             return False
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active:
-            return "stopped_on" in self.facts and domain.sources() != self.plan.previous_sources
-        if "stopped_on" not in self.facts:
+            return "stopped_on" in self.results and domain.sources() != self.plan.previous_sources
+        if "stopped_on" not in self.results:
             return True
-        return not written_since(self.facts["stopped_on"], read_tops(self._hypervisor, self.plan.previous))
+        return not written_since(self.results["stopped_on"], read_tops(self._hypervisor, self.plan.previous))
 
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(

@@ -19,11 +19,11 @@ class PlannedStory(Story, Generic[P]):
         hypervisor: Hypervisor,
         catalog: Catalog,
         operation: OpenOperation,
-        facts: MutableMapping[str, Any],
+        results: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
         self.plan = plan
-        self.facts = facts
+        self.results = results
         self._hypervisor = hypervisor
         self._catalog = catalog
         self._operation = operation

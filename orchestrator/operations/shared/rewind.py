@@ -21,7 +21,7 @@ ATTEMPTS = 2
 
 
 class Rewind:
-    """One domain, one memory image, and the disks to bring it back on; `facts` tell their lengths as made."""
+    """One domain, one memory image, and the disks to bring it back on; `results` have their lengths when created."""
 
     def __init__(
         self,
@@ -29,13 +29,13 @@ class Rewind:
         domain_uuid: str,
         memory_path: str,
         overlays: Sequence[NewOverlay],
-        facts: Mapping[str, Any],
+        results: Mapping[str, Any],
     ) -> None:
         self._hypervisor = hypervisor
         self._uuid = domain_uuid
         self._memory_path = memory_path
         self._overlays = overlays
-        self._facts = facts
+        self._results = results
         self._sources = {overlay.target: Source(path=overlay.path, format="qcow2") for overlay in overlays}
 
     # ------------------------------------------------------------------ the persistent XML
@@ -119,7 +119,7 @@ class Rewind:
 
     @property
     def _lengths(self) -> Mapping[str, int]:
-        lengths: Mapping[str, int] = self._facts["overlay_lengths"]
+        lengths: Mapping[str, int] = self._results["overlay_lengths"]
         return lengths
 
     def _are_empty(self) -> bool:

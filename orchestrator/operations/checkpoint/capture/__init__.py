@@ -39,10 +39,10 @@ CAPTURES = {CaptureMode.SAVE: SaveCapture}
 
 
 def capture_of(
-    plan: CheckpointPlan, hypervisor: Hypervisor, facts: MutableMapping[str, Any], progress: Progress
+    plan: CheckpointPlan, hypervisor: Hypervisor, results: MutableMapping[str, Any], progress: Progress
 ) -> Capture:
-    """`facts` is the evidence of the steps so far, which grows."""
-    return CAPTURES[plan.mode](plan, hypervisor, facts, progress)
+    """`results` is the evidence of the steps so far, which grows."""
+    return CAPTURES[plan.mode](plan, hypervisor, results, progress)
 
 
 __all__ = ["CAPTURES", "Capture", "SaveCapture", "capture_of"]

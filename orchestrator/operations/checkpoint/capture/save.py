@@ -31,11 +31,11 @@ class SaveCapture:
     stops_guest = True
 
     def __init__(
-        self, plan: CheckpointPlan, hypervisor: Hypervisor, facts: MutableMapping[str, Any], progress: Progress
+        self, plan: CheckpointPlan, hypervisor: Hypervisor, results: MutableMapping[str, Any], progress: Progress
     ) -> None:
         self._plan = plan
         self._hypervisor = hypervisor
-        self._facts = facts
+        self._results = results
         self._progress = progress
 
     @property
@@ -65,7 +65,7 @@ class SaveCapture:
         frozen = read_tops(self._hypervisor, self._plan.disks)
         self._require_no_run_since(domain, image, frozen)
         return {
-            "created": self._facts.get("created") or datetime.now(UTC).isoformat(),
+            "created": self._results.get("created") or datetime.now(UTC).isoformat(),
             "memory": msgspec.to_builtins(_memory_image(image, header)),
             "frozen": msgspec.to_builtins(frozen),
         }
@@ -74,8 +74,8 @@ class SaveCapture:
         self, domain: Domain | None, image: FileInfo, frozen: Mapping[str, FileInfo | None]
     ) -> None:
         reason = domain.off_reason if domain else OffReason.UNKNOWN
-        if "frozen" in self._facts:
-            ran = written_since(self._facts["frozen"], frozen)
+        if "frozen" in self._results:
+            ran = written_since(self._results["frozen"], frozen)
         elif reason is OffReason.SAVED:
             ran = False
         else:
@@ -116,7 +116,7 @@ class SaveCapture:
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is not None and domain.active and domain.sources() != self._plan.new_sources:
             raise Refused(f"{domain.name} was started outside snapctl after its memory was saved", hint="try again")
-        if written_since(self._facts["frozen"], read_tops(self._hypervisor, self._plan.disks)):
+        if written_since(self._results["frozen"], read_tops(self._hypervisor, self._plan.disks)):
             raise self._doubtful()
         self._require_same_definition(self._hypervisor.domains.saved_definition(self._plan.memory_path))
 
