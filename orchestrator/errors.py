@@ -110,7 +110,7 @@ class Interrupted(SnapctlError):
 
 
 @contextmanager
-def telling(what: str) -> Iterator[None]:
+def with_effect(what: str) -> Iterator[None]:
     """Let an error say this, too, of what became of things: for one step of several. "" is nothing to say."""
     try:
         yield

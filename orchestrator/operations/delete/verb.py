@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...engine.runner import Runner
-from ...errors import Refused, telling
+from ...errors import Refused, with_effect
 from ...model import Checkpoint, CheckpointSummary, Layer, Outcome
 from ..collapse import verb as collapse
 from ..shared.compound import Compound
@@ -72,14 +72,14 @@ class Deletion(Compound[list[Outcome]]):
         kept: list[str] = []
         agreed = {path for each in self.plans for path in (*each.files, *each.layers)}
         for number, each in enumerate(self.plans):
-            with telling(_shares(self.plans[:number], self.plans[number + 1 :])):
+            with with_effect(_shares(self.plans[:number], self.plans[number + 1 :])):
                 now = _as_it_is_now(site, guest, each)
                 if more := [path for path in (*now.files, *now.layers) if path not in agreed]:
                     raise Refused(f"{more[0]} would now be removed, too", hint="try again")
                 outcomes += runner.run(now)
                 kept += now.stays
         if self.collapsing and kept:
-            with telling(_shares(self.plans, [])):
+            with with_effect(_shares(self.plans, [])):
                 after = collapse.plan(site, [again(site, guest)], list(dict.fromkeys(kept)))
                 outcomes += after.carry_out(site, runner)
         return outcomes

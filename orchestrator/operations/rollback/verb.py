@@ -8,7 +8,7 @@ from time import monotonic
 
 from ...engine.runner import Runner
 from ...engine.story import Plan
-from ...errors import IntegrityError, Refused, UsageError, telling
+from ...errors import IntegrityError, Refused, UsageError, with_effect
 from ...model import After, Checkpoint, Outcome
 from ..checkpoint import verb as checkpointing
 from ..checkpoint.plan import CheckpointPlan, CheckpointRequest
@@ -39,7 +39,7 @@ def plan_keeping(
 ) -> KeepingRollback:
     """A rollback that checkpoints the present state first, as `keep_name` or a generated name."""
     back = plan(site, guest, checkpoint, after)
-    with telling("the rollback was not started"):
+    with with_effect("the rollback was not started"):
         asked = checkpointing.request(keep_name, {"description": f"before rollback to {checkpoint.name}"})
         return KeepingRollback(guest, asked, checkpointing.plan(site, guest, asked), back)
 
@@ -91,14 +91,14 @@ class KeepingRollback(Compound[Outcome]):
         return (self.keep, self.rollback)
 
     def carry_out(self, site: Site, runner: Runner) -> Outcome:
-        with telling("the rollback was not started"):
+        with with_effect("the rollback was not started"):
             keep = self.keep
             if not _was_just_made(site, self.rollback):
                 guest = again(site, self.guest)
                 require_as_planned(site, guest, self.rollback)
                 keep = checkpointing.plan(site, guest, self.asked)  # of the guest as it is now, whatever it was then
             runner.run(keep)
-        with telling(f"checkpoint {self.keep.labels.name} was created"):
+        with with_effect(f"checkpoint {self.keep.labels.name} was created"):
             guest = again(site, self.guest)
             checkpoint = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, self.rollback.checkpoint_name)
             back = plan(site, guest, checkpoint, self.rollback.after, self.rollback.operation_id)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ...engine.runner import Runner
-from ...errors import Refused, telling
+from ...errors import Refused, with_effect
 from ...model import After, Checkpoint, Outcome
 from ..delete import verb as delete
 from ..rollback import verb as rollback
@@ -52,7 +52,7 @@ class Pop(Compound[list[Outcome]]):
         if self.keep:
             return outcomes
         name = self.rollback.checkpoint_name
-        with telling(f"{self.rollback.domain_name} was rolled back to {name}"):
+        with with_effect(f"{self.rollback.domain_name} was rolled back to {name}"):
             guest = again(site, self.guest)
             popped = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, name)
             return [*outcomes, *delete.plan_of(site, guest, [popped]).carry_out(site, runner)]
