@@ -26,7 +26,7 @@ from time import monotonic
 from ..errors import Busy, CatalogError, HypervisorError, Interrupted, SnapctlError, Unfinished
 from ..model import Direction, OperationState, Ran, StepTime
 from ..ports import Evidence, OpenOperation
-from .story import Commit, FaultPoint, Step, Story, in_words
+from .story import Commit, FaultPoint, Step, Story, problem_of
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ class Run:
                 raise loss from problem
             if isinstance(problem, Unfinished):
                 raise
-            raise self._at.story.unfinished(in_words(problem)) from problem
+            raise self._at.story.unfinished(problem_of(problem)) from problem
         return state
 
     def ran(self) -> Ran:

@@ -111,12 +111,12 @@ def undone(cause: Exception, domain: str) -> SnapctlError:
     """The usual message after an undo: the cause's own class and words, with what became of it."""
     effect = f"undone: {domain} and its disks are as before"
     if not isinstance(cause, SnapctlError):
-        return OperationUndone(in_words(cause), effect=effect)
+        return OperationUndone(problem_of(cause), effect=effect)
     kind = OperationUndone if isinstance(cause, HypervisorError) else type(cause)
     return kind(cause.problem, effect=effect, hint=cause.hint)
 
 
-def in_words(cause: BaseException) -> str:
+def problem_of(cause: BaseException) -> str:
     """What went wrong, without what became of it."""
     if isinstance(cause, SnapctlError):
         return cause.problem

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.engine.story import in_words, undone
+from orchestrator.engine.story import problem_of, undone
 from orchestrator.errors import (
     HypervisorError,
     IntegrityError,
@@ -117,7 +117,7 @@ def test_undone_names_the_cause(cause: SnapctlError, kind: type[SnapctlError], p
     ],
 )
 def test_in_words_names_the_cause(cause: BaseException, words: str) -> None:
-    assert in_words(cause) == words
+    assert problem_of(cause) == words
 
 
 # --------------------------------------------------------------------------- defects

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
-from ...engine.story import Commit, Step, in_words, undone
+from ...engine.story import Commit, Step, problem_of, undone
 from ...errors import GuestLost, Refused, SnapctlError, Unfinished
 from ...model import After, Head, Source, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
@@ -148,7 +148,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is None or not domain.active:
             return GuestLost(
-                f"{self.plan.domain_name} was shut off before its memory was saved ({in_words(cause)})",
+                f"{self.plan.domain_name} was shut off before its memory was saved ({problem_of(cause)})",
                 effect="its disks are as it left them; no checkpoint was created",
                 hint=f"start it: virsh start {self.plan.domain_name}",
             )
