@@ -75,7 +75,7 @@ class Run:
         try:
             for member in self._members:
                 self._at = member
-                member.story.premises()
+                member.story.check_preconditions()
             self._forward(settling=False)
             self._close(OperationState.DONE)
         except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 - settled, then raised
@@ -92,7 +92,7 @@ class Run:
                 raise loss from problem
             if isinstance(problem, Unfinished):
                 raise
-            raise self._at.story.unfinished(problem_of(problem)) from problem
+            raise self._at.story.unfinished_error(problem_of(problem)) from problem
         return state
 
     def ran(self) -> Ran:
@@ -115,7 +115,7 @@ class Run:
         if interrupted:
             raise Interrupted("interrupted", effect=_effect(state)) from cause
         if state is OperationState.UNDONE:
-            raise self._at.story.undone(reason) from cause
+            raise self._at.story.undone_error(reason) from cause
         if not isinstance(cause, SnapctlError):
             raise cause  # a defect of ours: settled, but not to be hidden
 
@@ -124,7 +124,7 @@ class Run:
             try:
                 self._forward(settling=True)
             except Exception as failure:  # a defect of ours, too, must not keep a guest from running
-                if self._loss() or not self._retreat(self._members):
+                if self._loss() or not self._fall_back(self._members):
                     raise
                 cause = failure
             else:
@@ -138,20 +138,20 @@ class Run:
         """The decision that is recorded, or that the world has come to. All members go the same way."""
         if (decided := self._operation.record.decision) is not None:
             return decided
-        beyond = [member for member in self._members if member.story.decided()]
-        if not beyond or (len(beyond) < len(self._members) and self._retreat(beyond)):
+        beyond = [member for member in self._members if member.story.is_past_no_return()]
+        if not beyond or (len(beyond) < len(self._members) and self._fall_back(beyond)):
             return Direction.UNDO
         return Direction.FORWARD
 
-    def _retreat(self, members: Sequence[Member]) -> bool:
+    def _fall_back(self, members: Sequence[Member]) -> bool:
         """Bring all of them back before the point of no return, if every one can still be; say whether."""
-        if not all(member.story.may_retreat() for member in members):
+        if not all(member.story.may_fall_back() for member in members):
             return False
-        self._point("retreat.before")
+        self._point("fall_back.before")
         self._operation.check()
         for member in members:
-            member.story.retreat()
-        self._point("retreat.after")
+            member.story.fall_back()
+        self._point("fall_back.after")
         return True
 
     def _loss(self) -> Busy | None:

@@ -71,22 +71,22 @@ class Story(Protocol):
     @property
     def steps(self) -> tuple[Step, ...]: ...
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         """Raise when what the plan was built on is no longer so; called once the domain is ours."""
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         """Whether the world is beyond the point of no return, so that only forward is safe."""
 
-    def may_retreat(self) -> bool:
+    def may_fall_back(self) -> bool:
         """Whether the world can still be brought back before the point of no return."""
 
-    def retreat(self) -> None:
-        """Bring it back. Called only where `may_retreat` says so."""
+    def fall_back(self) -> None:
+        """Bring it back. Called only where `may_fall_back` says so."""
 
-    def undone(self, cause: Exception) -> SnapctlError:
+    def undone_error(self, cause: Exception) -> SnapctlError:
         """What to tell the user after `cause` led to everything being taken back."""
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         """What to tell the user when `problem` keeps the operation from being settled now."""
 
 
@@ -107,7 +107,7 @@ class Registry(Protocol):
         """The members' stories: the same for a new operation and for one that a crash left behind."""
 
 
-def undone(cause: Exception, domain: str) -> SnapctlError:
+def undone_error(cause: Exception, domain: str) -> SnapctlError:
     """The usual message after an undo: the cause's own class and words, with what became of it."""
     effect = f"undone: {domain} and its disks are as before"
     if not isinstance(cause, SnapctlError):

@@ -294,7 +294,7 @@ BUGS = (
     Bug(
         "let some members go forward though others are undone",
         JOURNAL,
-        "if not beyond or (len(beyond) < len(self._members) and self._retreat(beyond)):",
+        "if not beyond or (len(beyond) < len(self._members) and self._fall_back(beyond)):",
         "if not beyond:",
         (MEMBERS,),
     ),

@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.catalog import SqlCatalog
 from orchestrator.engine.run import Run
-from orchestrator.engine.story import Step, undone
+from orchestrator.engine.story import Step, undone_error
 from orchestrator.errors import HypervisorError, Interrupted, SnapctlError, Unfinished
 from orchestrator.model import MemberRecord, OperationKind, OperationRecord, OperationState
 from orchestrator.ports import Evidence, OpenOperation
@@ -83,23 +83,23 @@ class FourSteps:
         if name in self.outside.effects:
             self.outside.effects.remove(name)
 
-    def premises(self) -> None:
-        self.outside.reach("premises")
+    def check_preconditions(self) -> None:
+        self.outside.reach("check_preconditions")
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         return PIVOT in self.outside.effects
 
-    def may_retreat(self) -> bool:
+    def may_fall_back(self) -> bool:
         return self.outside.retreats
 
-    def retreat(self) -> None:
-        self.outside.reach("retreat")
+    def fall_back(self) -> None:
+        self.outside.reach("fall_back")
         self.outside.effects.remove(PIVOT)
 
-    def undone(self, cause: Exception) -> SnapctlError:
-        return undone(cause, "web01")
+    def undone_error(self, cause: Exception) -> SnapctlError:
+        return undone_error(cause, "web01")
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(f"not finished: {problem}", effect="nothing is lost")
 
 

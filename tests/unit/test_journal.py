@@ -31,7 +31,7 @@ def test_run_without_fault_does_and_records_steps_in_order(harness: JournalHarne
 
 
 def test_run_premises_fail_has_no_effect(harness: JournalHarness) -> None:
-    harness.fail("premises", Refused("another process was faster", hint="try again"))
+    harness.fail("check_preconditions", Refused("another process was faster", hint="try again"))
 
     with pytest.raises(Refused, match="another process was faster; undone"):
         harness.carry_out()

@@ -103,7 +103,7 @@ def frozen(url: str) -> Iterator[JournalHarness]:
 @pytest.mark.parametrize(
     ("stolen_at", "effects"),
     [
-        ("premises", []),
+        ("check_preconditions", []),
         ("made.before", []),
         ("made.after", ["made"]),
         ("turned.before", ["made"]),
@@ -146,6 +146,6 @@ def test_settle_lease_lost_does_not_retreat(frozen: JournalHarness, url: str) ->
     with pytest.raises(Busy, match="nothing more was changed"):
         frozen.run().carry_out()
 
-    assert "retreat" not in frozen.outside.events
+    assert "fall_back" not in frozen.outside.events
     assert frozen.outside.effects == ["made", "turned"]
     assert frozen.recover() is OperationState.DONE

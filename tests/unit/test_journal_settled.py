@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.engine.story import problem_of, undone
+from orchestrator.engine.story import problem_of, undone_error
 from orchestrator.errors import (
     HypervisorError,
     IntegrityError,
@@ -29,7 +29,7 @@ def test_settle_forward_fails_retreats(harness: JournalHarness) -> None:
         harness.carry_out()
 
     harness.assert_undone()
-    retreat = harness.outside.events.index("retreat")
+    retreat = harness.outside.events.index("fall_back")
     assert not [event for event in harness.outside.events[:retreat] if event.endswith(".undo")]
 
 
@@ -83,7 +83,7 @@ def test_undo_fails_after_retreat_stays_open_until_recovered(harness: JournalHar
     assert harness.outside.effects == ["made"]
     assert harness.recover() is OperationState.UNDONE
     harness.assert_undone()
-    assert harness.outside.count("retreat") == 1
+    assert harness.outside.count("fall_back") == 1
 
 
 # --------------------------------------------------------------------------- what is told after an undo
@@ -100,7 +100,7 @@ def test_undo_fails_after_retreat_stays_open_until_recovered(harness: JournalHar
 def test_undone_names_the_cause(cause: SnapctlError, kind: type[SnapctlError], problem: str) -> None:
     effect = cause.effect
 
-    told = undone(cause, "web01")
+    told = undone_error(cause, "web01")
 
     assert type(told) is kind
     assert (told.problem, told.effect, told.hint) == (problem, "undone: web01 and its disks are as before", "look")

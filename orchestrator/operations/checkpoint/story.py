@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
-from ...engine.story import Commit, Step, problem_of, undone
+from ...engine.story import Commit, Step, problem_of, undone_error
 from ...errors import GuestLost, Refused, SnapctlError, Unfinished
 from ...model import After, Head, Source, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
@@ -66,7 +66,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     def _runs_after(self) -> bool:
         return runs_after(self.plan.after, self.plan.was_running)
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         plan = self.plan
         if self._catalog.head(plan.domain_uuid) != plan.head:
             raise Refused(
@@ -125,7 +125,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
 
     # ------------------------------------------------------------------ settling
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         """Committed, or saved and not run since; or started by somebody on the very overlays that its
         persistent XML names by then, which leaves the frozen layers and the image a pair."""
         if self._is_committed() is not None:
@@ -135,16 +135,16 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
             return "frozen" in self.results
         return self._capture.is_captured() is not None
 
-    def may_retreat(self) -> bool:
+    def may_fall_back(self) -> bool:
         """Only while no checkpoint relies on the tops, and they are as they were when the memory was saved."""
         return self._is_committed() is None and self._capture.is_captured() is not None
 
-    def retreat(self) -> None:
+    def fall_back(self) -> None:
         """Restore the guest onto the unchanged tops."""
         define_sources(self._hypervisor, self.plan.domain_uuid, self._tops)
         self._rewind.restore_back(self._tops)
 
-    def undone(self, cause: Exception) -> SnapctlError:
+    def undone_error(self, cause: Exception) -> SnapctlError:
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is None or not domain.active:
             return GuestLost(
@@ -152,9 +152,9 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
                 effect="its disks are as it left them; no checkpoint was created",
                 hint=f"start it: virsh start {self.plan.domain_name}",
             )
-        return undone(cause, self.plan.domain_name)
+        return undone_error(cause, self.plan.domain_name)
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"checkpoint {self.plan.labels.name} of {self.plan.domain_name} is not finished: {problem}",
             effect="nothing is lost",

@@ -37,7 +37,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
             Step("removed", self._remove, self._is_removed),
         )
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         if self._catalog.layer(self.plan.layer.path) != self.plan.layer:
             raise Refused(f"{self.plan.layer.path} was changed after the plan was made", hint="try again")
 
@@ -154,10 +154,10 @@ class CollapseStory(PlannedStory[CollapsePlan]):
 
     # ------------------------------------------------------------------ settling
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         return self._is_committed() or (self._is_marked() is not None and self._stands_on_base())
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"collapsing layers into {self.plan.layer.path} is not finished: {problem}",
             effect="the contents of all disks are unchanged",

@@ -26,7 +26,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
             Step("described", self._describe, self._is_described),
         )
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         """It is still there, and the domain did not come to stand on it since the plan was made."""
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
@@ -67,10 +67,10 @@ class DeleteStory(PlannedStory[DeletePlan]):
     def _is_described(self) -> Evidence | None:
         return is_described_as(self._hypervisor, self.plan.directory, self.results)
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         return self._is_hidden() is not None
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"deleting checkpoint {self.plan.checkpoint_name} of {self.plan.domain_name} is not finished: {problem}",
             effect="nothing else was changed",

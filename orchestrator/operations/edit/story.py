@@ -25,7 +25,7 @@ class EditStory(PlannedStory[EditPlan]):
             Step("described", self._describe, self._is_described),
         )
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         """The checkpoint is still what it was when the plan was made, and the new name is free."""
         plan, name = self.plan, self.plan.labels.name
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
@@ -64,10 +64,10 @@ class EditStory(PlannedStory[EditPlan]):
         assert checkpoint is not None  # noqa: S101 - it is not deleted while we have the domain
         return manifest_anew(self._catalog, self.plan.host, checkpoint)
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         return self._is_recorded() is not None
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"editing checkpoint {self.plan.previous.name} of {self.plan.domain_name} is not finished: {problem}",
             effect="the catalog has the change, the manifest in the store may not have it yet",

@@ -61,7 +61,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             Step("cleaned", self._clean, self._is_cleaned),
         )
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         if self._catalog.head(plan.domain_uuid) != plan.head:
@@ -124,7 +124,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
 
     # ------------------------------------------------------------------ settling
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         """Beyond the stop, unless somebody has started the guest on its former disks since: then it has
         a present state again that nobody asked us to discard."""
         if self._is_committed() is not None:
@@ -138,7 +138,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             return True
         return not written_since(self.results["stopped_on"], read_tops(self._hypervisor, self.plan.previous))
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"the rollback of {self.plan.domain_name} to {self.plan.checkpoint_name} is not finished: {problem}",
             effect="the checkpoint is unchanged",
