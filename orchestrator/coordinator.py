@@ -299,25 +299,27 @@ class Coordinator(Observer):
         *,
         recursive: bool = False,
         collapse: bool = True,
-        explain: bool = True,
+        with_reasons: bool = True,
     ) -> Deletion:
         """Delete checkpoints, with `recursive` all that descend from them, too: one plan a checkpoint, children first.
 
         What descends from a deleted one and stays, checkpoints and the running guest, does not notice: it
-        descends from its parent from then on. Layers go when nothing needs them; those that only one layer
-        needs by then are pulled into it if `collapse` and as far as no running guest is in the way
-        (`plan_collapse` tells what waits). `explain` finds out what needs the layers that stay. Raises `NotFound` or
-        `Refused`.
+        descends from its parent from then on. Layers are removed when nothing needs them; with `collapse`,
+        those that only one layer needs by then are collapsed into it, as far as no running guest uses them
+        (`plan_collapse` has what is deferred). `with_reasons` finds out what needs the layers that are kept.
+        Raises `NotFound` or `Refused`.
         """
         guest = self._guest(domain)
-        return delete.plan(self._site, guest, names, recursive=recursive, collapsing=collapse, explain=explain)
+        return delete.plan(
+            self._site, guest, names, recursive=recursive, collapsing=collapse, with_reasons=with_reasons
+        )
 
     def delete(
         self, domain: str, names: Sequence[str], *, recursive: bool = False, collapse: bool = True
     ) -> list[Outcome]:
         """See `plan_delete` and `execute`."""
         guest = self.settle(domain)
-        return self.execute(self.plan_delete(guest, names, recursive=recursive, collapse=collapse, explain=False))
+        return self.execute(self.plan_delete(guest, names, recursive=recursive, collapse=collapse, with_reasons=False))
 
     def plan_prune(
         self,

@@ -76,11 +76,11 @@ def _only_child(session: Session, row: LayerRow) -> LayerRow | None:
 
 def _from(session: Session, top: LayerRow) -> Collapsible:
     """What is below `top`, down to the first layer that something else needs, too."""
-    drops = list(_passed(session, top))
-    lowest = drops[-1] if drops else top
+    absorbed = list(_passed(session, top))
+    lowest = absorbed[-1] if absorbed else top
     return Collapsible(
         layer=_layer(session, top),
-        drops=tuple(_layer(session, row) for row in drops),
+        absorbed=tuple(_layer(session, row) for row in absorbed),
         base=_layer(session, base) if (base := _below(session, lowest)) is not None else None,
     )
 

@@ -153,10 +153,10 @@ def chain_of(path: str | None, layers: Mapping[str, Layer]) -> Chain[Layer]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collapsible:
-    """A layer, and those below it that only it needs: once their data is in it, it can stand on `base`."""
+    """A layer, and those below it that only it needs: once it has absorbed their data, `base` can be its backing file."""
 
     layer: Layer
-    drops: tuple[Layer, ...]  # nearest first
+    absorbed: tuple[Layer, ...]  # nearest first
     base: Layer | None  # None: nothing is below the last of them
 
 

@@ -37,7 +37,7 @@ def made(web: SampleDomain) -> dict[str, Checkpoint]:
 def found(web: SampleDomain, *among: str) -> list[tuple[str, list[str], str | None]]:
     """The layers that are to be rewritten, what goes for each, and what it will stand on."""
     return [
-        (each.layer.path, paths(each.drops), each.base.path if each.base else None)
+        (each.layer.path, paths(each.absorbed), each.base.path if each.base else None)
         for each in web.catalog.collapsible(web.uuid, among or None)
     ]
 

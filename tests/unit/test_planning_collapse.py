@@ -19,7 +19,7 @@ from tests.unit.file_builders import MIB, file_facts
 TOP, MIDDLE = in_store("b" * 8, "vda.qcow2"), in_store(CLEAN, "vda.qcow2")
 FOUND = Collapsible(
     layer=layer(TOP, operation_id="b" * 8, backing=MIDDLE),
-    drops=(layer(MIDDLE, operation_id=CLEAN, backing=BASE),),
+    absorbed=(layer(MIDDLE, operation_id=CLEAN, backing=BASE),),
     base=layer(BASE),
 )
 
@@ -48,7 +48,7 @@ def plan(**changes: Any) -> CollapsePlan:
         "domain": domain(),
         "like": domain().xml,
         "found": FOUND,
-        "seen": seen(FOUND.layer, *FOUND.drops, layer(BASE)),
+        "seen": seen(FOUND.layer, *FOUND.absorbed, layer(BASE)),
         "holders": {},
         "free_bytes": 1 << 40,
         "store": STORE,
@@ -69,7 +69,7 @@ def test_a_plan_names_all_that_goes_and_who_does_it() -> None:
 
 def test_a_file_of_the_user_s_own_is_not_among_what_goes() -> None:
     """A flatten copies it, too."""
-    flattened = Collapsible(layer=FOUND.layer, drops=(*FOUND.drops, layer(BASE)), base=None)
+    flattened = Collapsible(layer=FOUND.layer, absorbed=(*FOUND.absorbed, layer(BASE)), base=None)
     made = plan(found=flattened)
     assert made.drops == (MIDDLE,)
     assert not [line for line in made.lines() if BASE in line]
@@ -90,7 +90,7 @@ def test_the_helper_has_the_layer_and_nothing_else() -> None:
         ({"domain": domain(block_jobs=("vda",))}, Busy, "block job"),
         ({"free_bytes": 3 * MIB}, Refused, "may grow by 4 MiB"),
         ({"seen": seen(FOUND.layer, layer(BASE)) | {MIDDLE: None}}, IntegrityError, "is missing"),
-        ({"seen": seen(*FOUND.drops, layer(BASE), layer(TOP, backing=BASE))}, IntegrityError, "was changed"),
+        ({"seen": seen(*FOUND.absorbed, layer(BASE), layer(TOP, backing=BASE))}, IntegrityError, "was changed"),
     ],
     ids=["in use", "a block job", "no space", "a layer is missing", "the layer was changed"],
 )

@@ -106,7 +106,7 @@ def test_refused(facts: dict[str, Any], problem: str, hint: str) -> None:
 
 
 def test_what_stays_is_told_with_what_needs_it() -> None:
-    made = plan(stays=["/store/d/a/vda.qcow2"], needed_by=["leaf", "the disks of web01"])
+    made = plan(retained=["/store/d/a/vda.qcow2"], needed_by=["leaf", "the disks of web01"])
     assert made.lines()[-2] == "keep /store/d/a/vda.qcow2: needed by leaf, the disks of web01"
 
 

@@ -40,7 +40,7 @@ def delete(
         session.require_terminal("delete", otherwise="add -y")
     with session.coordinator() as snapctl:
         guest = domain if dry_run else snapctl.settle(domain)
-        plan = snapctl.plan_delete(guest, names, recursive=recursive, collapse=not no_collapse, explain=dry_run)
+        plan = snapctl.plan_delete(guest, names, recursive=recursive, collapse=not no_collapse, with_reasons=dry_run)
         if dry_run:
             report_plans(session, plan.plans)
             return

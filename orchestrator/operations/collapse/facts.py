@@ -11,7 +11,7 @@ from .plan import CollapseFacts
 
 
 def gather(site: Site, guest: Guest, found: Collapsible) -> CollapseFacts:
-    layers = (found.layer, *found.drops, *([found.base] if found.base else []))
+    layers = (found.layer, *found.absorbed, *([found.base] if found.base else []))
     return CollapseFacts(
         host=site.hypervisor.host,
         domain_uuid=guest.uuid,
@@ -43,7 +43,7 @@ def stacks(site: Site, guest: Guest) -> list[Collapsible]:
             hint=f"first restore it: snapctl rollback {guest.name} {checkpoint.name}",
         )
     chains = [site.catalog.chain(path) for path in head.overlays.values()]
-    return [Collapsible(layer=top, drops=tuple(below), base=None) for top, *below in chains if below]
+    return [Collapsible(layer=top, absorbed=tuple(below), base=None) for top, *below in chains if below]
 
 
 def _definition_like(site: Site, guest: Guest) -> str:

@@ -35,7 +35,7 @@ def plan_collapse(
 ) -> CollapsePlan:
     """Raises `Busy`, `IntegrityError`, or `Refused` while a running domain has the layer below its disk:
     QEMU lets nobody write to it then."""
-    layer, drops, base = facts.found.layer, facts.found.drops, facts.found.base
+    layer, drops, base = facts.found.layer, facts.found.absorbed, facts.found.base
     if facts.domain is not None:
         refuse_busy(facts.domain)
     if holder := facts.holders.get(normpath(layer.path)):
@@ -73,7 +73,7 @@ def plan_collapse(
 
 def _refuse_damaged(facts: CollapseFacts) -> None:
     """What is copied up cannot be checked later: so every layer must be what the catalog says."""
-    below = (*facts.found.drops, *([facts.found.base] if facts.found.base else []))
+    below = (*facts.found.absorbed, *([facts.found.base] if facts.found.base else []))
     frozen = () if facts.found.layer.is_active else (facts.found.layer,)
     for found in layer_damage(Chain((*frozen, *below)), Seen(files=facts.seen, heads={})):
         raise IntegrityError(found.problem, hint=f"see: snapctl verify {facts.domain_name}")
@@ -91,7 +91,7 @@ class CollapsePlan:
     domain_uuid: str
     domain_name: str
     layer: Layer
-    drops: tuple[str, ...]  # the layers of ours between it and `base`, nearest first
+    drops: tuple[str, ...]  # the absorbed layers of ours, nearest first; stored in the journal under this name
     base: Source | None  # None: it will have no backing file
     moved_bytes: int  # at most
     helper_xml: str  # of the domain that does it unless the layer is a running guest's own disk

@@ -100,6 +100,6 @@ def _as_it_is_now(site: Site, agreed: PlannedCollapse) -> CollapsePlan | None:
 
 
 def _is_that_of(plan: CollapsePlan, found: Collapsible) -> bool:
-    drops = tuple(each.path for each in found.drops if each.operation_id is not None)
+    drops = tuple(each.path for each in found.absorbed if each.operation_id is not None)
     base = found.base.path if found.base else None
     return (found.layer.path, drops, base) == (plan.layer.path, plan.drops, plan.base_path)

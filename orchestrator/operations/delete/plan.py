@@ -18,10 +18,10 @@ class DeleteFacts:
     checkpoint: Checkpoint
     head: Head | None
     layers: Sequence[Layer]  # what nothing would need any more
-    stays: Sequence[str] = ()  # by disk: the nearest layer that something else needs
+    retained: Sequence[str] = ()  # by disk: the nearest layer that something else needs
     needed_by: Sequence[str] = ()
-    sparing: bool = False  # a prune wants it: what the domain stands on, and what is protected, stays
-    is_only_copy: bool = False  # the domain is off, and its memory is nowhere but in this checkpoint
+    only_if_unneeded: bool = False  # for a prune: refuse the current checkpoint and protected ones
+    is_only_copy: bool = False  # the domain is shut off, and only this checkpoint has its memory
     users: Mapping[str, str] = field(default_factory=dict)  # of files that a domain has for a disk, or below one
 
 
@@ -30,7 +30,9 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
     checkpoint, domain = facts.checkpoint, facts.domain_name
     if checkpoint.state is not CheckpointState.READY:
         raise Refused(f"checkpoint {checkpoint.name} is already being deleted", hint="see: snapctl list")
-    if facts.sparing and (checkpoint.labels.protected or (facts.head and facts.head.checkpoint_id == checkpoint.id)):
+    if facts.only_if_unneeded and (
+        checkpoint.labels.protected or (facts.head and facts.head.checkpoint_id == checkpoint.id)
+    ):
         raise Refused(f"checkpoint {checkpoint.name} is now current or protected", hint="run prune again")
     if facts.is_only_copy:
         raise Refused(
@@ -58,8 +60,8 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
         layers=tuple(layer.path for layer in facts.layers),
         freed_bytes=checkpoint.own_bytes + sum(layer.allocation or 0 for layer in facts.layers),
         head=facts.head,
-        sparing=facts.sparing,
-        stays=tuple(facts.stays),
+        sparing=facts.only_if_unneeded,
+        stays=tuple(facts.retained),
         needed_by=tuple(facts.needed_by),
     )
 
@@ -80,9 +82,9 @@ class DeletePlan:
     sidecars: tuple[str, ...]
     layers: tuple[str, ...]  # layers of ours that nothing needs then
     freed_bytes: int
-    head: Head | None = None  # where the domain stands now
-    sparing: bool = False  # not if it is protected
-    stays: tuple[str, ...] = ()  # by disk: the nearest layer that something else needs, too
+    head: Head | None = None  # of the domain now
+    sparing: bool = False  # only if it is not protected; stored in the journal under this name
+    stays: tuple[str, ...] = ()  # by disk: the nearest layer that something else needs, too; stored under this name
     needed_by: tuple[str, ...] = ()  # what that is
 
     @property

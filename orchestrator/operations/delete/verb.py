@@ -24,11 +24,11 @@ def plan(
     *,
     recursive: bool = False,
     collapsing: bool = True,
-    explain: bool = False,
+    with_reasons: bool = False,
 ) -> Deletion:
     """One plan a checkpoint, children before their parents; with `recursive` all that descend from them, too."""
     checkpoints = _named(site, guest, names, recursive=recursive)
-    return plan_of(site, guest, checkpoints, collapsing=collapsing, explain=explain)
+    return plan_of(site, guest, checkpoints, collapsing=collapsing, with_reasons=with_reasons)
 
 
 def plan_of(
@@ -37,18 +37,21 @@ def plan_of(
     checkpoints: Sequence[Checkpoint],
     *,
     collapsing: bool = True,
-    sparing: bool = False,
-    explain: bool = False,
+    only_if_unneeded: bool = False,
+    with_reasons: bool = False,
 ) -> Deletion:
     """The same of these checkpoints.
 
-    With `collapsing`, layers that only one layer needs afterwards are collapsed. `sparing` says that a prune asks:
-    what came to be needed since stays. `explain` says that somebody wants to know what needs the layers that stay.
+    With `collapsing`, layers that only one layer needs afterwards are collapsed. `only_if_unneeded` is for a prune: a
+    checkpoint that is current or protected by then is kept. `with_reasons` finds out what needs retained layers.
     """
     ordered = _children_first(checkpoints)
     freed = _freed(site, ordered)
     plans = (
-        plan_delete(new_id(), gather(site, guest, each, freed[each.id], explain=explain, sparing=sparing))
+        plan_delete(
+            new_id(),
+            gather(site, guest, each, freed[each.id], with_reasons=with_reasons, only_if_unneeded=only_if_unneeded),
+        )
         for each in ordered
     )
     return Deletion(guest, tuple(plans), collapsing)
@@ -87,7 +90,7 @@ class Deletion(Compound[list[Outcome]]):
 
 def _as_it_is_now(site: Site, guest: Guest, agreed: DeletePlan) -> DeletePlan:
     checkpoint = agreed_checkpoint(site, guest, agreed.checkpoint_id, agreed.checkpoint_name)
-    return plan_delete(agreed.operation_id, gather(site, guest, checkpoint, sparing=agreed.sparing))
+    return plan_delete(agreed.operation_id, gather(site, guest, checkpoint, only_if_unneeded=agreed.sparing))
 
 
 def _named(site: Site, guest: Guest, names: Sequence[str], *, recursive: bool) -> list[Checkpoint]:

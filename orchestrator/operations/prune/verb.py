@@ -66,7 +66,9 @@ class Pruning(Compound[PruneReport]):
                 if going:
                     now = again(site, guest) if settled else fresh(site, guest)
                     checkpoints = [agreed_checkpoint(site, now, each.id, each.name) for each in going]
-                    deletion = delete.plan_of(site, now, checkpoints, collapsing=self.options.collapsing, sparing=True)
+                    deletion = delete.plan_of(
+                        site, now, checkpoints, collapsing=self.options.collapsing, only_if_unneeded=True
+                    )
                     outcomes += deletion.carry_out(site, runner)
         turns.end(done="pruned", what=[f"{each.domain}/{each.checkpoint}" for each in outcomes])
         return PruneReport(decisions=tuple(decisions), outcomes=tuple(outcomes), recovered=tuple(recovered))
