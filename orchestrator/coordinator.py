@@ -121,7 +121,7 @@ class Coordinator(Observer):
         or `Unfinished`, which `recover` settles. `Busy` when somebody else has the domain.
         """
         if isinstance(plan, Compound):
-            return self._telling(plan.carry_out(self._site, self._runner))
+            return self._telling(plan.execute(self._site, self._runner))
         if isinstance(plan, RollbackPlan):
             (outcome,) = rollback.run(self._site, self._runner, plan)
         else:

@@ -70,7 +70,7 @@ class Run:
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}
 
-    def carry_out(self) -> None:
+    def execute(self) -> None:
         """Do all steps. Whatever goes wrong, the operation is settled before the error leaves."""
         try:
             for member in self._members:

@@ -48,7 +48,7 @@ class Runner:
         )
         try:
             run = self._begun(operation)
-            run.carry_out()
+            run.execute()
         finally:
             operation.release()
         return [plan.outcome(run.ran()) for plan in plans]

@@ -125,7 +125,7 @@ class JournalHarness:
         """Carry it out, and be killed there."""
         self.fail(event, Kind.KILLED)
         with pytest.raises(Killed):
-            self.carry_out()
+            self.execute()
 
     def watch(self) -> dict[str, OperationRecord]:
         """From now on: the journal's row as it is at each event, as any other process reads it."""
@@ -142,9 +142,9 @@ class JournalHarness:
         self.results = dict(self.member.results)
         return Run([FourSteps(self.outside, self.results)], self.lease, self.outside.reach)
 
-    def carry_out(self) -> None:
+    def execute(self) -> None:
         try:
-            self.run().carry_out()
+            self.run().execute()
         finally:
             self.lease.release()
 

@@ -82,7 +82,7 @@ def test_undo_is_recorded_before_the_first_undo(harness: JournalHarness) -> None
     harness.fail("turned.do", Kind.ERROR_BEFORE)
 
     with pytest.raises(OperationUndone):
-        harness.carry_out()
+        harness.execute()
 
     assert seen["turned.do"].member(DOMAIN).step == "turned"
     assert seen["turned.do"].decision is None
@@ -128,7 +128,7 @@ def test_recover_killed_in_undo_undoes_again(harness: JournalHarness) -> None:
 
 
 def test_recover_settled_operation_is_not_repeated(harness: JournalHarness) -> None:
-    harness.carry_out()
+    harness.execute()
 
     assert harness.catalog.unsettled(DOMAIN) == []
     with pytest.raises(Busy):

@@ -63,7 +63,7 @@ class FlattenedCheckpoint(Compound[Outcome]):
     def shown(self) -> tuple[Plan, ...]:
         return (*self.flattening.plans, self.checkpoint)
 
-    def carry_out(self, site: Site, runner: Runner) -> Outcome:
-        self.flattening.carry_out(site, runner)
+    def execute(self, site: Site, runner: Runner) -> Outcome:
+        self.flattening.execute(site, runner)
         (outcome,) = runner.run(plan(site, again(site, self.guest), self.asked))
         return outcome

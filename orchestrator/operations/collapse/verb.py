@@ -68,7 +68,7 @@ class Collapsing(Compound[list[Outcome]]):
     def shown(self) -> tuple[CollapsePlan, ...]:
         return self.plans
 
-    def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
+    def execute(self, site: Site, runner: Runner) -> list[Outcome]:
         """Each plan is made anew right before, unless it was made just now: those before it took hours, and space.
         One that fails does not keep the others from their turn: the first error is raised at the end."""
         outcomes: list[Outcome] = []

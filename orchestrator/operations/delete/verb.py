@@ -67,7 +67,7 @@ class Deletion(Compound[list[Outcome]]):
     def shown(self) -> tuple[DeletePlan, ...]:
         return self.plans
 
-    def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
+    def execute(self, site: Site, runner: Runner) -> list[Outcome]:
         """Each plan is made anew right before, as those before it have changed what is needed: it may come to
         delete less than was agreed, and is refused if it came to more."""
         guest = fresh(site, self.guest)
@@ -84,7 +84,7 @@ class Deletion(Compound[list[Outcome]]):
         if self.collapsing and kept:
             with with_effect(_shares(self.plans, [])):
                 after = collapse.plan(site, [again(site, guest)], list(dict.fromkeys(kept)))
-                outcomes += after.carry_out(site, runner)
+                outcomes += after.execute(site, runner)
         return outcomes
 
 

@@ -33,7 +33,7 @@ class SeveralEdits(Compound[list[Outcome]]):
     def shown(self) -> tuple[EditPlan, ...]:
         return self.plans
 
-    def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
+    def execute(self, site: Site, runner: Runner) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for each in self.plans:
             edited = ", ".join(outcome.checkpoint for outcome in outcomes)

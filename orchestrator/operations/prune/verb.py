@@ -49,7 +49,7 @@ class Pruning(Compound[PruneReport]):
     def shown(self) -> tuple[DeletePlan, ...]:
         return ()  # what a deletion takes with it depends on those before it: the decisions say enough
 
-    def carry_out(self, site: Site, runner: Runner) -> PruneReport:
+    def execute(self, site: Site, runner: Runner) -> PruneReport:
         """Remove what was agreed to go and still is to go, as things are now: what was given a tag that keeps it
         stays. A domain that fails does not keep the others from being pruned: its error is raised at the end."""
         decisions: list[Decision] = []
@@ -69,7 +69,7 @@ class Pruning(Compound[PruneReport]):
                     deletion = delete.plan_of(
                         site, now, checkpoints, collapsing=self.options.collapsing, only_if_unneeded=True
                     )
-                    outcomes += deletion.carry_out(site, runner)
+                    outcomes += deletion.execute(site, runner)
         turns.end(done="pruned", what=[f"{each.domain}/{each.checkpoint}" for each in outcomes])
         return PruneReport(decisions=tuple(decisions), outcomes=tuple(outcomes), recovered=tuple(recovered))
 

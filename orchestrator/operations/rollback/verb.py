@@ -90,7 +90,7 @@ class KeepingRollback(Compound[Outcome]):
     def shown(self) -> tuple[Plan, ...]:
         return (self.keep, self.rollback)
 
-    def carry_out(self, site: Site, runner: Runner) -> Outcome:
+    def execute(self, site: Site, runner: Runner) -> Outcome:
         with with_effect("the rollback was not started"):
             keep = self.keep
             if not _was_just_made(site, self.rollback):

@@ -47,7 +47,7 @@ class Pop(Compound[list[Outcome]]):
     def shown(self) -> tuple[RollbackPlan, ...]:
         return (self.rollback,)
 
-    def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
+    def execute(self, site: Site, runner: Runner) -> list[Outcome]:
         outcomes = rollback.run(site, runner, self.rollback)
         if self.keep:
             return outcomes
@@ -55,4 +55,4 @@ class Pop(Compound[list[Outcome]]):
         with with_effect(f"{self.rollback.domain_name} was rolled back to {name}"):
             guest = again(site, self.guest)
             popped = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, name)
-            return [*outcomes, *delete.plan_of(site, guest, [popped]).carry_out(site, runner)]
+            return [*outcomes, *delete.plan_of(site, guest, [popped]).execute(site, runner)]
