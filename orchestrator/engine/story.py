@@ -13,7 +13,7 @@ from ..ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 FaultPoint = Callable[[str], None]
 
 
-def nothing() -> None:
+def no_undo() -> None:
     """The undo of a step that leaves nothing behind."""
 
 
@@ -22,7 +22,7 @@ class Step:
     name: str
     do: Callable[[], None]
     observe: Callable[[], Evidence | None]
-    undo: Callable[[], None] = nothing
+    undo: Callable[[], None] = no_undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Commit(Step):
     It is done for all members in one transaction. `prepare` gathers what `do` writes, before that begins.
     """
 
-    prepare: Callable[[], None] = nothing
+    prepare: Callable[[], None] = no_undo
 
 
 class Plan(Protocol):

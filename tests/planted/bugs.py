@@ -87,10 +87,10 @@ BUGS = (
         ROLLBACK,
         """\
             prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
-            Step("stopped", self._stop, self._is_stopped, nothing),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
 """,
         """\
-            Step("stopped", self._stop, self._is_stopped, nothing),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
             prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
 """,
         (KILLED_ROLLBACK,),

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ...engine.story import Commit, Step, nothing
+from ...engine.story import Commit, Step, no_undo
 from ...errors import Refused, Unfinished
 from ...model import CheckpointState, Head, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
@@ -53,7 +53,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
         return (
             prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
-            Step("stopped", self._stop, self._is_stopped, nothing),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
             Step("restored", self._rewind.restore, self._rewind.is_restored),
             Commit("committed", self._commit, self._is_committed),
