@@ -16,7 +16,7 @@ Chains = Mapping[str, Chain[Layer]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Inspected:
     """What was read of the files that a checkpoint relies on. `files` has them all; a path that another
     mapping does not have was not inspected for it."""
 
@@ -38,7 +38,7 @@ def qcow2_layers(layers: Iterable[Layer]) -> list[str]:
     return [layer.path for layer in layers if layer.format == "qcow2" and layer.is_frozen_file]
 
 
-def check_files(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> None:
+def check_files(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> None:
     """Raise `IntegrityError` unless every file is what the catalog says, and stays so."""
     effect = f"{checkpoint.name} cannot be restored; nothing was changed"
     for found in damage(checkpoint, chains, seen):
@@ -51,7 +51,7 @@ def check_files(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> None:
 # --------------------------------------------------------------------------- damage
 
 
-def damage(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> Iterator[Finding]:
+def damage(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> Iterator[Finding]:
     """The files of a checkpoint that are not what the catalog says: one finding for each."""
     memory = checkpoint.memory
     if memory is not None and (problem := _memory_problem(checkpoint, memory, seen)):
@@ -67,7 +67,7 @@ def damage(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> Iterator[Findi
             yield Finding(path=disk.file, problem=f"the {disk.device} image {disk.file} is missing")
 
 
-def layer_damage(chain: Chain[Layer], seen: Seen) -> Iterator[Finding]:
+def layer_damage(chain: Chain[Layer], seen: Inspected) -> Iterator[Finding]:
     """The same for layers alone, nearest first; the last one's backing file is not looked for."""
     for layer, below in chain.pairs():
         if problem := _layer_problem(layer, below, seen):
@@ -84,7 +84,7 @@ def _layers(chains: Chains) -> Iterator[tuple[Layer, Layer | None]]:
                 yield layer, below
 
 
-def _sidecar_problem(sidecar: Artifact, seen: Seen) -> str | None:
+def _sidecar_problem(sidecar: Artifact, seen: Inspected) -> str | None:
     found = seen.files[sidecar.path]
     if found is None:
         return "is missing"
@@ -93,7 +93,7 @@ def _sidecar_problem(sidecar: Artifact, seen: Seen) -> str | None:
     return _hash_problem(sidecar.sha256, seen.hashes.get(sidecar.path))
 
 
-def _memory_problem(checkpoint: Checkpoint, memory: MemoryImage, seen: Seen) -> str | None:
+def _memory_problem(checkpoint: Checkpoint, memory: MemoryImage, seen: Inspected) -> str | None:
     found, head = seen.files[memory.path], seen.heads.get(memory.path, b"")
     if found is None:
         return "is missing"
@@ -140,7 +140,7 @@ def _pairing_problem(checkpoint: Checkpoint) -> str | None:
     return None
 
 
-def _layer_problem(layer: Layer, below: Layer | None, seen: Seen) -> str | None:
+def _layer_problem(layer: Layer, below: Layer | None, seen: Inspected) -> str | None:
     if layer.is_block:
         return None  # libvirt's volumes say nothing of it
     found = seen.files[layer.path]
@@ -187,7 +187,7 @@ def _hash_problem(was: str | None, is_now: str | None) -> str | None:
 # --------------------------------------------------------------------------- dangers
 
 
-def dangers(chains: Chains, seen: Seen) -> Iterator[Finding]:
+def dangers(chains: Chains, seen: Inspected) -> Iterator[Finding]:
     """The frozen layers that a domain has as its own writable disk."""
     for layer, _ in _layers(chains):
         writer = seen.writers.get(normpath(layer.path))

@@ -8,7 +8,7 @@ from ..errors import NotFound
 from ..formats import qcow2, saveimage
 from ..model import Checkpoint, DomainDisks, FileInfo
 from ..ports import Hypervisor, Progress, silent
-from .damage import Chains, Seen, relied_on
+from .damage import Chains, Inspected, relied_on
 from .users import writers
 
 
@@ -32,23 +32,25 @@ class Inspection:
         self._hashes: dict[str, str] = {}
         self._domains: list[DomainDisks] | None = None
 
-    def look(self, checkpoint: Checkpoint, chains: Chains, *, into: Iterable[str], but_for: str = "") -> Seen:
+    def inspect(
+        self, checkpoint: Checkpoint, chains: Chains, *, into: Iterable[str], exclude_domain: str = ""
+    ) -> Inspected:
         """Facts of all files of a checkpoint, the beginnings of its memory image and of the layers `into`,
         and what was hashed so far.
 
-        `but_for` is the UUID of a domain whose own disks are no danger.
+        `exclude_domain` is the UUID of a domain whose own disks are no danger.
         """
         paths = relied_on(checkpoint, chains)
         self._files |= self._hypervisor.storage.stat_all([path for path in paths if path not in self._files])
         if checkpoint.memory is not None:
-            self._look_into_memory(checkpoint.memory.path)
+            self._read_memory_head(checkpoint.memory.path)
         for path in into:
-            self._look_into(path, qcow2.HEAD_LENGTH)
-        return Seen(
+            self._read_head(path, qcow2.HEAD_LENGTH)
+        return Inspected(
             files={path: self._files[path] for path in paths},
             heads={path: self._heads[path] for path in paths if path in self._heads},
             hashes={path: self._hashes[path] for path in paths if path in self._hashes},
-            writers=writers(each for each in self._all_domains() if each.uuid != but_for),
+            writers=writers(each for each in self._all_domains() if each.uuid != exclude_domain),
         )
 
     def hash(self, path: str) -> None:
@@ -65,16 +67,16 @@ class Inspection:
 
     # ------------------------------------------------------------------
 
-    def _look_into_memory(self, path: str) -> None:
-        self._look_into(path, saveimage.HEAD_LENGTH)
+    def _read_memory_head(self, path: str) -> None:
+        self._read_head(path, saveimage.HEAD_LENGTH)
         try:
             if path in self._heads and saveimage.domain_xml(self._heads[path]) is None:  # an outlandish one
                 header = saveimage.parse_header(self._heads[path])
-                self._look_into(path, saveimage.HEADER_LENGTH + header.data_length)
+                self._read_head(path, saveimage.HEADER_LENGTH + header.data_length)
         except saveimage.BadHeader:
             return  # which is for whoever judges what was seen
 
-    def _look_into(self, path: str, length: int) -> None:
+    def _read_head(self, path: str, length: int) -> None:
         """Read the first bytes, unless that many were read."""
         info = self._files[path]
         if info is None or len(self._heads.get(path, b"")) >= min(length, info.physical):

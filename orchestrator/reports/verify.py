@@ -81,7 +81,7 @@ class Verification:
 
     def _compare(self, checkpoint: Checkpoint, chains: Chains) -> tuple[list[Finding], Mapping[str, str]]:
         """What is wrong, and the SHA-256 of what was read whole."""
-        seen = self._inspection.look(checkpoint, chains, into=qcow2_layers(_layers(chains)))
+        seen = self._inspection.inspect(checkpoint, chains, into=qcow2_layers(_layers(chains)))
         return [*damage(checkpoint, chains, seen), *dangers(chains, seen)], seen.hashes
 
     # ------------------------------------------------------------------ what is recorded

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from orchestrator.integrity.damage import Seen
+from orchestrator.integrity.damage import Inspected
 from orchestrator.model import Chain, Checkpoint, FileInfo, Layer
 from tests.twin import qcow2
 
@@ -81,7 +81,7 @@ def seen_of(
     heads: Mapping[str, bytes] = NOTHING,
     hashes: Mapping[str, str] = NOTHING,
     writers: Mapping[str, str] = NOTHING,
-) -> Seen:
+) -> Inspected:
     """Every file that a checkpoint relies on just as the catalog has it, but for what is given."""
     found: dict[str, FileInfo | None] = {}
     begin: dict[str, bytes] = {}
@@ -99,4 +99,4 @@ def seen_of(
     for disk in checkpoint.disks:
         if disk.file is not None:
             found[disk.file] = file_facts(disk.file, format="raw")
-    return Seen(files={**found, **facts}, heads={**begin, **heads}, hashes=hashes, writers=writers)
+    return Inspected(files={**found, **facts}, heads={**begin, **heads}, hashes=hashes, writers=writers)

@@ -8,7 +8,7 @@ from posixpath import normpath
 
 from ...errors import IntegrityError, Refused
 from ...formats import domainxml
-from ...integrity.damage import Seen, layer_damage
+from ...integrity.damage import Inspected, layer_damage
 from ...model import Chain, Collapsible, Domain, FileInfo, Host, Layer, OperationKind, Outcome, Ran, Source
 from ...units import MIB
 from ..shared.refusals import refuse_busy
@@ -75,7 +75,7 @@ def _refuse_damaged(facts: CollapseFacts) -> None:
     """What is copied up cannot be checked later: so every layer must be what the catalog says."""
     below = (*facts.found.absorbed, *([facts.found.base] if facts.found.base else []))
     frozen = () if facts.found.layer.is_active else (facts.found.layer,)
-    for found in layer_damage(Chain((*frozen, *below)), Seen(files=facts.seen, heads={})):
+    for found in layer_damage(Chain((*frozen, *below)), Inspected(files=facts.seen, heads={})):
         raise IntegrityError(found.problem, hint=f"see: snapctl verify {facts.domain_name}")
 
 

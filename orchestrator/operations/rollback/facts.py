@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import NotFound
-from ...integrity.damage import Chains, Seen, qcow2_layers
+from ...integrity.damage import Chains, Inspected, qcow2_layers
 from ...integrity.inspection import Inspection
 from ...model import Checkpoint
 from ..shared.guest import Guest
@@ -32,10 +32,10 @@ def gather(site: Site, guest: Guest, checkpoint: Checkpoint) -> RollbackFacts:
     )
 
 
-def _inspect(site: Site, checkpoint: Checkpoint, chains: Chains) -> Seen:
+def _inspect(site: Site, checkpoint: Checkpoint, chains: Chains) -> Inspected:
     """All files, but only the checkpoint's own layers are looked into: it is the guest that waits.
 
     Nor does it matter what the domain itself has for disks: the rollback gives it others.
     """
     tops = qcow2_layers(checkpoint.layers.values())
-    return Inspection(site.hypervisor).look(checkpoint, chains, into=tops, but_for=checkpoint.domain_uuid)
+    return Inspection(site.hypervisor).inspect(checkpoint, chains, into=tops, exclude_domain=checkpoint.domain_uuid)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ...errors import IntegrityError, Refused
-from ...integrity.damage import Chains, Seen, check_files
+from ...integrity.damage import Chains, Inspected, check_files
 from ...model import (
     After,
     Checkpoint,
@@ -34,7 +34,7 @@ class RollbackFacts:
     checkpoint: Checkpoint
     head: Head | None
     chains: Chains
-    seen: Seen
+    seen: Inspected
     discards: tuple[str, ...]
     free_bytes: int
     store: str
