@@ -102,7 +102,7 @@ class Rebuilt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class CheckpointFiles:
     """A checkpoint by the files of ours that it has."""
 
     domain: str
@@ -112,26 +112,26 @@ class Holding:
     files: tuple[str, ...]  # paths of those that it alone has: its memory image and its sidecars
     memory: str | None  # which of them is the memory image
     layers: tuple[str, ...]  # paths of its frozen ones
-    alone: tuple[str, ...]  # of the layers that nothing but it needs, frozen by it or further down
+    exclusive: tuple[str, ...]  # of the layers that nothing but it needs, frozen by it or further down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DomainHoldings:
-    """The catalogued layers of one domain, by path. `own` are the user's files that they stand on."""
+class DomainFiles:
+    """The catalogued layers of one domain, by path. `external` are the user's files that they stand on."""
 
     domain: str
     domain_uuid: str
     frozen: tuple[str, ...]  # all of ours but the active overlays
     active: tuple[str, ...]
-    own: tuple[str, ...]
+    external: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holdings:
+class Inventory:
     """All files that the catalog has of some domains."""
 
-    domains: tuple[DomainHoldings, ...]  # by name
-    checkpoints: tuple[Holding, ...]  # oldest first
+    domains: tuple[DomainFiles, ...]  # by name
+    checkpoints: tuple[CheckpointFiles, ...]  # oldest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from ..model import (
     CheckpointSummary,
     Collapsible,
     Head,
-    Holdings,
+    Inventory,
     Layer,
     MemberRecord,
     OperationKind,
@@ -61,7 +61,7 @@ class Catalog(Protocol):
         """The layers of ours that no checkpoint and no head needs, and only one layer stands on, with that
         layer: all of the domain, or those among or next to `paths`."""
 
-    def holdings(self, domain_uuid: str | None = None) -> Holdings:
+    def inventory(self, domain_uuid: str | None = None) -> Inventory:
         """Every catalogued file of a host or domain: as many queries for many checkpoints as for one."""
 
     def known_paths(self, directory: str) -> list[str]:

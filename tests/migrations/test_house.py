@@ -107,7 +107,7 @@ def test_lists_and_questions_about_files_work_after_an_upgrade(catalog: SqlCatal
     assert [each.name for each in catalog.relying_on("/base")] == ["first", "second"]
     assert [each.name for each in catalog.relying_on("/s/d/a/memory.save")] == ["first"]
     assert [each.name for each in catalog.relying_on("/cd.iso")] == ["second"]
-    assert [(each.name, each.memory) for each in catalog.holdings("d").checkpoints] == [
+    assert [(each.name, each.memory) for each in catalog.inventory("d").checkpoints] == [
         ("first", "/s/d/a/memory.save"),
         ("second", "/s/d/b/memory.save"),
         ("going", "/s/d/c/memory.save"),

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.catalog import SqlCatalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import NotFound
-from orchestrator.model import DomainHoldings, DomainUsage, FileInfo, Holding, Holdings, Usage
+from orchestrator.model import CheckpointFiles, DomainFiles, DomainUsage, FileInfo, Inventory, Usage
 from orchestrator.reports.usage import UsageFacts, sum_up
 from tests.checkpoints import memory_of
 from tests.twin import TwinHypervisor, World
@@ -25,7 +25,7 @@ A, B = "/store/web/a", "/store/web/b"
 # --------------------------------------------------------------------------- the sums
 
 
-def holding(name: str, **changes: Any) -> Holding:
+def checkpoint(name: str, **changes: Any) -> CheckpointFiles:
     defaults = {
         "domain": "web01",
         "domain_uuid": "web",
@@ -34,19 +34,19 @@ def holding(name: str, **changes: Any) -> Holding:
         "files": (f"/store/web/{name}/memory.save",),
         "memory": f"/store/web/{name}/memory.save",
         "layers": (),
-        "alone": (),
+        "exclusive": (),
     }
-    return made(Holding, defaults, changes)
+    return made(CheckpointFiles, defaults, changes)
 
 
-def summed(*checkpoints: Holding, files: dict[str, int], others: dict[str, int], **domain: Any) -> Usage:
-    defaults = {"domain": "web01", "domain_uuid": "web", "frozen": (), "active": (), "own": ()}
+def summed(*checkpoints: CheckpointFiles, files: dict[str, int], others: dict[str, int], **domain: Any) -> Usage:
+    defaults = {"domain": "web01", "domain_uuid": "web", "frozen": (), "active": (), "external": ()}
     return sum_up(
         UsageFacts(
             store=STORE,
             total_bytes=1000,
             free_bytes=600,
-            holdings=Holdings(domains=(made(DomainHoldings, defaults, domain),), checkpoints=checkpoints),
+            inventory=Inventory(domains=(made(DomainFiles, defaults, domain),), checkpoints=checkpoints),
             stored=files,
             others=others,
         )
@@ -55,8 +55,8 @@ def summed(*checkpoints: Holding, files: dict[str, int], others: dict[str, int],
 
 def test_each_file_is_counted_once_and_for_what_it_is() -> None:
     found = summed(
-        holding("a"),  # froze the user's own disk
-        holding("b", layers=(f"{A}/vda.qcow2",), alone=()),
+        checkpoint("a"),  # froze the user's own disk
+        checkpoint("b", layers=(f"{A}/vda.qcow2",), exclusive=()),
         files={
             f"{A}/memory.save": 100,
             f"{B}/memory.save": 120,
@@ -70,7 +70,7 @@ def test_each_file_is_counted_once_and_for_what_it_is() -> None:
         others={"/images/web.qcow2": 4000},
         frozen=(f"{A}/vda.qcow2",),
         active=(f"{B}/vda.qcow2",),
-        own=("/images/web.qcow2",),
+        external=("/images/web.qcow2",),
     )
     assert found.domains == (
         DomainUsage(
@@ -91,7 +91,7 @@ def test_each_file_is_counted_once_and_for_what_it_is() -> None:
 
 def test_to_delete_one_alone_frees_what_nothing_else_needs_however_far_down() -> None:
     (found,) = summed(
-        holding("b", layers=(f"{B}/vda.qcow2",), alone=(f"{B}/vda.qcow2", f"{A}/vda.qcow2")),
+        checkpoint("b", layers=(f"{B}/vda.qcow2",), exclusive=(f"{B}/vda.qcow2", f"{A}/vda.qcow2")),
         files={f"{B}/memory.save": 100, f"{B}/vda.qcow2": 5, f"{A}/vda.qcow2": 30},
         others={},
     ).checkpoints
@@ -99,7 +99,7 @@ def test_to_delete_one_alone_frees_what_nothing_else_needs_however_far_down() ->
 
 
 def test_what_is_missing_takes_nothing() -> None:
-    found = summed(holding("a", layers=(f"{A}/vda.qcow2",)), files={}, others={}, active=(f"{A}/vdb.qcow2",))
+    found = summed(checkpoint("a", layers=(f"{A}/vda.qcow2",)), files={}, others={}, active=(f"{A}/vdb.qcow2",))
     assert found.domains[0].bytes == 0
     assert found.checkpoints[0].exclusive_bytes == found.uncatalogued_bytes == 0
 
