@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.cli.render.columns import Column, align
-from orchestrator.cli.render.units import shown, width
+from orchestrator.cli.render.units import escaped, width
 
 COLUMNS = (
     Column(title="NAME"),
@@ -55,5 +55,5 @@ def test_columns_without_titles_have_no_heading() -> None:
 @given(st.lists(st.tuples(st.text(), st.text(), st.text(), st.text()), min_size=1), st.integers(20, 100))
 def test_columns_that_all_shrink_always_fit(rows: list[tuple[str, str, str, str]], terminal: int) -> None:
     columns = [Column(title="ABC", shrinks_to=3)] * 4
-    printable = [tuple(shown(cell) for cell in row) for row in rows]
+    printable = [tuple(escaped(cell) for cell in row) for row in rows]
     assert all(width(line) <= terminal for line in align(columns, printable, terminal))

@@ -6,7 +6,7 @@ import click
 
 from ..options import examples, global_options
 from ..render import catalog as render
-from ..render.units import shown
+from ..render.units import escaped
 from ..session import Session
 
 
@@ -36,7 +36,7 @@ def backup(session: Session, file: str) -> None:
     from ...catalog import backup as run
 
     run(session.settings.catalog, file)
-    session.summary({"file": file}, lambda: [f"catalog backed up to {shown(file)}"])
+    session.summary({"file": file}, lambda: [f"catalog backed up to {escaped(file)}"])
 
 
 @catalog.command(epilog=examples("snapctl catalog info"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...model import Rebuilt
 from .columns import Column, align
-from .units import counted, shown, size
+from .units import counted, escaped, size
 
 if TYPE_CHECKING:  # at run time it would load SQLAlchemy
     from ...catalog import CatalogInfo, Upgrade
@@ -19,10 +19,10 @@ def info(found: CatalogInfo) -> Iterator[str]:
     if found.revision and found.revision != found.newest_revision:
         version += f" (this snapctl works with {found.newest_revision})"
     rows = [
-        ("catalog", shown(found.url)),
+        ("catalog", escaped(found.url)),
         ("schema", version),
         ("size", size(found.size_bytes) if found.size_bytes is not None else ""),
-        *((shown(table), str(count)) for table, count in found.counts.items()),
+        *((escaped(table), str(count)) for table, count in found.counts.items()),
     ]
     return align((Column(), Column()), [row for row in rows if row[1]], None)
 
@@ -30,13 +30,13 @@ def info(found: CatalogInfo) -> Iterator[str]:
 def upgraded(done: Upgrade) -> str:
     if done.before == done.after:
         return f"the catalog already has the newest schema, {done.after}"
-    kept = f"; backup of the old one: {shown(str(done.backup))}" if done.backup else ""
+    kept = f"; backup of the old one: {escaped(str(done.backup))}" if done.backup else ""
     return f"catalog upgraded from schema {done.before} to {done.after}{kept}"
 
 
 def rebuilt(done: Rebuilt) -> Iterator[str]:
     """How much there is again, and of which domains."""
-    domains = sorted({shown(each.domain) for each in done.checkpoints})
+    domains = sorted({escaped(each.domain) for each in done.checkpoints})
     checkpoints = counted(len(done.checkpoints), "checkpoint")
     yield (
         f"catalog rebuilt: {checkpoints} of {', '.join(domains)}"
@@ -48,9 +48,9 @@ def rebuilt(done: Rebuilt) -> Iterator[str]:
 def left_out(done: Rebuilt) -> Iterator[str]:
     """What needs a person's attention, a line each."""
     for each in done.skipped:
-        name = f" ({shown(each.checkpoint)})" if each.checkpoint else ""
-        yield f"left out: {shown(each.directory)}{name}: {shown(each.reason)}"
+        name = f" ({escaped(each.checkpoint)})" if each.checkpoint else ""
+        yield f"left out: {escaped(each.directory)}{name}: {escaped(each.reason)}"
     for domain in done.headless:
-        yield f"{shown(domain)} has no current checkpoint: roll it back to one"
+        yield f"{escaped(domain)} has no current checkpoint: roll it back to one"
     if done.checkpoints:
         yield "check the files of the checkpoints: snapctl verify"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ...errors import UNCHANGED, IntegrityError, SnapctlError, Unfinished
 from ...model import Advice, Level
 from .columns import Column, align
-from .units import counted, shown
+from .units import counted, escaped
 
 FAILURES: tuple[type[SnapctlError], ...] = (Unfinished, IntegrityError, SnapctlError)
 """The error for each exit code of an advice."""
@@ -17,9 +17,9 @@ def advice(found: Sequence[Advice]) -> Iterator[str]:
     """A line for each thing that was checked, and one below it for what to do."""
     rows = []
     for each in found:
-        rows.append((each.level.value, each.about, shown(each.what)))
+        rows.append((each.level.value, each.about, escaped(each.what)))
         if each.advice:
-            rows.append(("", "", f"→ {shown(each.advice)}"))
+            rows.append(("", "", f"→ {escaped(each.advice)}"))
     return align((Column(), Column(), Column()), rows, None)
 
 

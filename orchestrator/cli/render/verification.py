@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import IntegrityError
 from ...model import VerifyReport
 from .columns import Column, align
-from .units import duration, shown, size
+from .units import duration, escaped, size
 
 
 def document(report: VerifyReport) -> dict[str, Any]:
@@ -24,14 +24,14 @@ def document(report: VerifyReport) -> dict[str, Any]:
 def report(report: VerifyReport) -> Iterator[str]:
     """A checkpoint a line; then file by file what is wrong, and which checkpoints that makes unusable."""
     rows = [
-        (shown(verdict.domain), shown(verdict.name), "sound" if verdict.sound else "damaged")
+        (escaped(verdict.domain), escaped(verdict.name), "sound" if verdict.sound else "damaged")
         for verdict in report.checkpoints
     ]
     if rows:
         yield from align((Column(), Column(), Column()), rows, None)
     for finding in dict.fromkeys(finding for verdict in report.checkpoints for finding in verdict.findings):
-        yield shown(finding.problem)
-        yield f"  unusable because of it: {shown(', '.join(finding.lost))}"
+        yield escaped(finding.problem)
+        yield f"  unusable because of it: {escaped(', '.join(finding.lost))}"
     yield _summary(report)
 
 
