@@ -153,7 +153,7 @@ def chain_of(path: str | None, layers: Mapping[str, Layer]) -> Chain[Layer]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collapsible:
-    """A layer, and those below it that only it needs: once it has absorbed their data, `base` can be its backing file."""
+    """A layer, and those below it that only it needs: once it has their data, `base` can be its backing file."""
 
     layer: Layer
     absorbed: tuple[Layer, ...]  # nearest first
