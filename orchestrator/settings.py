@@ -60,7 +60,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckpointDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    after: After  # what becomes of the guest when the verb does not say
+    after: After  # state of the guest when the verb has no --after
 
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]

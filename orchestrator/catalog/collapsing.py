@@ -1,4 +1,4 @@
-"""Which layers can be pulled into the one above them, and what is recorded of a layer that was rewritten."""
+"""Which layers can be collapsed into the one above them, and what is recorded of a layer that was rewritten."""
 
 from __future__ import annotations
 

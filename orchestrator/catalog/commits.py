@@ -67,7 +67,7 @@ def edit_checkpoint(session: Session, operation: OperationRow, checkpoint_id: st
 
 
 def record_sha256(session: Session, operation: OperationRow, checkpoint_id: str, sha256: str) -> None:
-    """Once taken, a hash stays: raises `CatalogError` when there is another one."""
+    """Raises `CatalogError` when a different hash is recorded already."""
     row = _checkpoint_row(session, operation, checkpoint_id)
     its = (ArtifactRow.checkpoint_id == checkpoint_id, ArtifactRow.kind == ArtifactKind.MEMORY)
     image = session.scalar(select(ArtifactRow).where(*its)) if row is not None else None
@@ -129,7 +129,7 @@ def _checkpoint_row(session: Session, operation: OperationRow, checkpoint_id: st
 
 
 def _leave_to_parent(session: Session, row: CheckpointRow) -> None:
-    """What descends from a checkpoint descends from its parent, too; what it kept for an undo goes with it."""
+    """Its children and a head that refers to it get its parent; it is no longer what was kept for an undo."""
     children, heads = update(CheckpointRow), update(HeadRow)
     session.execute(children.where(CheckpointRow.parent_id == row.id).values(parent_id=row.parent_id))
     session.execute(heads.where(HeadRow.checkpoint_id == row.id).values(checkpoint_id=row.parent_id))

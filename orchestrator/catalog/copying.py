@@ -11,7 +11,7 @@ from ..errors import CatalogError, Refused, UsageError
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a database to a new file, 0600, checked and durable; other processes go on meanwhile.
+    """Copy a database to a new file, 0600, checked and durable; other processes can use it at the same time.
 
     Raises `UsageError` when `target` names no file, `Refused` when there is one already. A crash may leave
     an empty `target` and what was copied so far beside it, as `<target>.partial`, but never half a

@@ -1,7 +1,7 @@
 """The connection to the database: engine, transactions, and the translation of its errors.
 
 SQLite is set up so that a committed row survives a power cut and many processes can share the
-file: WAL, synchronous FULL, BEGIN IMMEDIATE for whatever writes (so that nobody is refused half
+file: WAL, synchronous FULL, BEGIN IMMEDIATE for whatever writes (so that no process is refused half
 way), foreign keys on, nothing in the schema trusted. The file is 0600 in a directory of its
 owner, and SQLite gives its -wal and -shm files the mode of the file.
 

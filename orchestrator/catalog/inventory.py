@@ -112,7 +112,7 @@ def _active(session: Session, which: Which) -> Ids:
 
 
 def _graph(session: Session, checkpoints: Which, heads: Which, layers: Which) -> Graph:
-    """What these checkpoints and heads stand on, however far down, and what is discarded and not yet removed."""
+    """The backing chains of these checkpoints and heads, and what is discarded and not yet removed."""
     disks = ArtifactRow
     frozen = select(disks.layer_id).join(CheckpointRow, CheckpointRow.id == disks.checkpoint_id).where(*checkpoints)
     tops = frozen.union(select(HeadDiskRow.layer_id).where(*heads)).subquery("tops")

@@ -18,7 +18,7 @@ from .database import upsert
 from .tables import DomainRow, HostRow, LayerRow, MemberRow, OperationRow
 
 PRUNED_AT_ONCE = 100
-"""Old rows that one new operation drops: it is not to wait for a long clean-up."""
+"""Old rows that opening an operation removes at most, so that it does not wait for a long clean-up."""
 
 
 def now() -> datetime:
@@ -147,7 +147,7 @@ def decide(row: OperationRow, direction: Direction) -> None:
 
 
 def close(session: Session, row: OperationRow, state: OperationState, error: str | None) -> None:
-    """Settle the row and let its domains go; one that is settled stays as it is."""
+    """Settle the row and release its domains; a settled one is not changed."""
     if row.state == OperationState.OPEN:
         session.execute(update(MemberRow).where(MemberRow.operation_id == row.id).values(open=False))
         row.state = state
@@ -190,7 +190,7 @@ def _later(seconds: float) -> str:
 
 
 def is_abandoned(operation: OperationRecord) -> bool:
-    """Whether nobody works on it: its lease ran out or was released, or its process is gone."""
+    """Whether no process works on it: its lease ran out or was released, or its process is gone."""
     return operation.lease_until <= now() or owners.is_gone(operation.owner)
 
 
@@ -207,7 +207,7 @@ def busy(operation: OperationRecord, effect: str = UNCHANGED) -> Busy:
 
 
 def lost(current: OperationRecord, ours: OperationRecord) -> Busy:
-    """The refusal when an operation is not, or not any more, ours to carry on; what we did of it before stands."""
+    """The refusal for an operation that is not, or no longer, ours to continue; what we did of it is kept."""
     effect = "nothing more was changed"
     if current.state is OperationState.OPEN and current.token != ours.token:
         return busy(current, effect)

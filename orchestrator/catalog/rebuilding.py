@@ -1,4 +1,4 @@
-"""A catalog made anew from what the store says of itself, in one transaction: there is no half a rebuild."""
+"""A catalog rebuilt from the manifests in the store, in one transaction: complete or not at all."""
 
 from __future__ import annotations
 

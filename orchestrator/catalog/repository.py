@@ -1,6 +1,6 @@
 """`SqlCatalog`: the port `Catalog` over a SQL database. Each method is one transaction.
 
-What a method asks or writes stands in `reading`, `layers`, `journal` and `commits`; here are only
+What a method reads or writes is in `reading`, `layers`, `journal` and `commits`; here are only
 the transactions, and the lease that those which change something are done under.
 """
 

@@ -50,7 +50,7 @@ class Upgrade:
 
 
 def revision(connection: Connection) -> str | None:
-    """The schema's revision, None for an empty database. Raises `CatalogError` for a foreign one."""
+    """The schema's revision, None for an empty database. Raises `CatalogError` for a database of something else."""
     tables = inspect(connection).get_table_names()
     if not tables:
         return None
@@ -88,7 +88,7 @@ def upgrade(url: str) -> Upgrade:
     snapctl that works with the catalog at the same time opens none between that check and the end of the upgrade.
 
     An SQLite file is first copied to `<file>.backup-<old revision>-<UTC time>`, at a moment when
-    nobody else can write to it. The backup of a database server is its administrator's.
+    no other process can write to it. The backup of a database server is its administrator's.
     """
     database = Database(url, foreign_keys=False)
     database.require()
@@ -125,7 +125,7 @@ def _refuse_newer(database: Database, found: str) -> None:
 
 
 def _wait_for_others(connection: Connection) -> None:
-    """SQLite lets one transaction write at a time; a server is told that we are one that must be alone."""
+    """SQLite lets one transaction write at a time; on a server, an advisory lock does the same."""
     if connection.dialect.name == "postgresql":
         # What others commit while we wait for a lock must be seen afterwards, whatever the server's default is.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))

@@ -32,7 +32,7 @@ def mark_damage(session: Session, checkpoint_id: str, damage: str | None) -> Non
 
 
 def record_memory_read(session: Session, checkpoint_id: str, sha256: str) -> None:
-    """Only where there is none: once taken, a hash stays."""
+    """Only where there is none: a hash, once recorded, is never replaced."""
     image = (ArtifactRow.checkpoint_id == checkpoint_id, ArtifactRow.kind == ArtifactKind.MEMORY)
     session.execute(update(ArtifactRow).where(*image, ArtifactRow.sha256.is_(None)).values(sha256=sha256))
 

@@ -3,17 +3,17 @@
 An operation has one member or several, each a *story* about one domain: a plan and some steps. Members take each
 step together, one after the other. Each step has
 
-    do       its effect, which may be begun anew at any time
+    do       its effect, which may be started again at any time
     observe  "is it done?", asked of the world and not of memory: the evidence, or None
-    undo     its effect taken back; harmless when there was none
+    undo     its effect undone; harmless when there was none
 
 The catalog holds the plans before the first effect, and the evidence of each step, by name, after it. A step
 is thus in one of three states: recorded done, possibly begun (the first one not recorded), not begun.
 
 There is one decision for all members: it is recorded with what they commit, in one transaction, or when undoing
 begins. A failure, a crash and an interrupt all leave by `settle()`. As long as nothing is decided, each story is
-asked whether its part of the world is beyond the point of no return: if all are, or some are that cannot retreat,
-the remaining steps are done, each observed first, as anybody may have acted since; else those that are beyond it
+asked whether its part of the world is beyond the point of no return: if all are, or some are that cannot fall back,
+the remaining steps are done, each observed first, as others may have acted since; else those that are beyond it
 retreat, and the begun steps are undone. Settling is idempotent and may itself be killed anywhere.
 """
 
@@ -59,12 +59,12 @@ class Member:
 
 
 class Run:
-    """One operation under way: its members' stories, the lease on their domains, and how far they came."""
+    """One operation in progress: its members' stories, the lease on their domains, and how far they came."""
 
     def __init__(self, stories: Sequence[Story], operation: OpenOperation, point: FaultPoint) -> None:
         self._operation = operation
         self._members = [Member(story, operation.record.member(story.domain_uuid).completed) for story in stories]
-        self._at = self._members[0]  # the member whose turn it is: what goes wrong is told of it
+        self._at = self._members[0]  # the member whose turn it is: an error is reported for it
         self._point = point
         self._opened = monotonic()
         self._began: dict[str, float] = {}
@@ -155,7 +155,7 @@ class Run:
         return True
 
     def _loss(self) -> Busy | None:
-        """The refusal when somebody else has, or had, the operation: then how things stand is not for us to say."""
+        """The refusal when another process has, or had, the operation: then its state is not ours to report."""
         try:
             self._operation.check()
         except Busy as busy:
@@ -181,7 +181,7 @@ class Run:
             self._ended[name] = monotonic()
 
     def _next(self) -> str | None:
-        """The name of the step to be taken now: nobody takes a step before one that another member has yet to take."""
+        """The name of the step to take now: no member takes a step before one that another has yet to take."""
         waiting = [[step.name for step in member.remaining] for member in self._members]
         firsts = [names[0] for names in waiting if names]
         return next((name for name in firsts if all(name not in names[1:] for names in waiting)), None)

@@ -72,7 +72,7 @@ class Story(Protocol):
     def steps(self) -> tuple[Step, ...]: ...
 
     def check_preconditions(self) -> None:
-        """Raise when what the plan was built on is no longer so; called once the domain is ours."""
+        """Raise when a precondition of the plan no longer holds; called once the domain is leased."""
 
     def is_past_no_return(self) -> bool:
         """Whether the world is beyond the point of no return, so that only forward is safe."""
@@ -84,14 +84,14 @@ class Story(Protocol):
         """Bring it back. Called only where `may_fall_back` says so."""
 
     def undone_error(self, cause: Exception) -> SnapctlError:
-        """What to tell the user after `cause` led to everything being taken back."""
+        """The error to raise after `cause` led to an undo of everything."""
 
     def unfinished_error(self, problem: str) -> Unfinished:
-        """What to tell the user when `problem` keeps the operation from being settled now."""
+        """The error to raise when `problem` keeps the operation from being settled now."""
 
 
 class Registry(Protocol):
-    """All kinds of operations: how each reads its plan, and tells its story."""
+    """All kinds of operations: how each reads its plan and builds its story."""
 
     def version(self, kind: OperationKind) -> int:
         """The version of the plans and steps of that kind. It goes up with every change that an older or newer
@@ -108,7 +108,7 @@ class Registry(Protocol):
 
 
 def undone_error(cause: Exception, domain: str) -> SnapctlError:
-    """The usual message after an undo: the cause's own class and words, with what became of it."""
+    """The usual error after an undo: class and words of the cause, with the effect "undone"."""
     effect = f"undone: {domain} and its disks are as before"
     if not isinstance(cause, SnapctlError):
         return OperationUndone(problem_of(cause), effect=effect)
@@ -117,7 +117,7 @@ def undone_error(cause: Exception, domain: str) -> SnapctlError:
 
 
 def problem_of(cause: BaseException) -> str:
-    """What went wrong, without what became of it."""
+    """What went wrong, without effect and hint."""
     if isinstance(cause, SnapctlError):
         return cause.problem
     if isinstance(cause, KeyboardInterrupt):

@@ -21,7 +21,7 @@ from .observing import capacities, disks_of, job_under_way, observe, resident_by
 
 T = TypeVar("T")
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5  # seconds between two looks at a job
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5  # seconds between two queries of a job
 
 
 class LibvirtDomains:
@@ -48,7 +48,7 @@ class LibvirtDomains:
 
     def measured(self, domain: Domain) -> Domain:
         if domain.state is GuestState.BUSY:
-            return domain  # whom libvirt lets nobody ask
+            return domain  # libvirt answers no queries about it
         handle = self._connection.handle
         with reading(f"measure domain {domain.name}"):
             found = self._lookup(domain.uuid)

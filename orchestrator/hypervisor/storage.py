@@ -173,7 +173,7 @@ class LibvirtStorage:
 
 
 def _facts(volume: Any, seen: Callable[[str], FileInfo | None] = storagexml.file_facts) -> FileInfo | None:
-    """libvirt looks at the file anew for each volume XML (virStorageBackendVolRefreshLocal)."""
+    """libvirt reads the file again for each volume XML (virStorageBackendVolRefreshLocal)."""
     return seen(volume.XMLDesc(0))
 
 

@@ -1,6 +1,6 @@
 """Which libvirt URIs snapctl takes.
 
-A URI may come from a configuration file or an environment variable that somebody else wrote, and
+A URI may come from a configuration file or an environment variable that another user wrote, and
 libvirt lets one name programs to run on this machine or switch off the check of the other side's
 identity. So what a URI may hold is listed here, and all else is refused.
 """

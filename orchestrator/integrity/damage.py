@@ -39,7 +39,7 @@ def qcow2_layers(layers: Iterable[Layer]) -> list[str]:
 
 
 def check_files(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> None:
-    """Raise `IntegrityError` unless every file is what the catalog says, and stays so."""
+    """Raise `IntegrityError` unless every file is what the catalog says, and no domain may write to a frozen one."""
     effect = f"{checkpoint.name} cannot be restored; nothing was changed"
     for found in damage(checkpoint, chains, seen):
         hint = f"restore the file, or: snapctl delete {checkpoint.domain_name} {checkpoint.name}"
@@ -148,7 +148,7 @@ def _layer_problem(layer: Layer, below: Layer | None, seen: Inspected) -> str | 
         return "is missing"
     changes = [f"its {what} is {is_now}, not {was}" for what, is_now, was in _compared(layer, found) if is_now != was]
     if layer.rewritten_by is not None:
-        return None  # what it shows stays the same, all else is on the move until that operation is settled
+        return None  # its content stays the same, all else changes until that operation is settled
     if changes:
         return f"was changed: {'; '.join(changes)}"
     if layer.path in seen.heads and (problem := _head_problem(layer, below, seen.heads[layer.path])):

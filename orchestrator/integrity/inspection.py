@@ -1,4 +1,4 @@
-"""Look at the files that checkpoints rely on: reads only, each file once, through the one door."""
+"""Inspect the files that checkpoints rely on: reads only, each file once, through the one door."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .users import writers
 class Inspection:
     """What was seen is remembered until `forget`, so that a file that many checkpoints share is read once.
 
-    A file that vanishes while it is looked at is seen as missing.
+    A file that vanishes while it is read counts as missing.
     """
 
     def __init__(self, hypervisor: Hypervisor, progress: Progress = silent) -> None:
@@ -26,7 +26,7 @@ class Inspection:
         self.forget()
 
     def forget(self) -> None:
-        """See everything anew from now on."""
+        """Forget what was read: read everything again."""
         self._files: dict[str, FileInfo | None] = {}
         self._heads: dict[str, bytes] = {}
         self._hashes: dict[str, str] = {}
@@ -35,8 +35,8 @@ class Inspection:
     def inspect(
         self, checkpoint: Checkpoint, chains: Chains, *, into: Iterable[str], exclude_domain: str = ""
     ) -> Inspected:
-        """Facts of all files of a checkpoint, the beginnings of its memory image and of the layers `into`,
-        and what was hashed so far.
+        """The file information of all files of a checkpoint, the first bytes of its memory image and of the layers
+        `into`, and what was hashed so far.
 
         `exclude_domain` is the UUID of a domain whose own disks are no danger.
         """

@@ -2,7 +2,7 @@
 
 Pure: nothing here does input or output, knows a clock or makes an id. All sizes are bytes, all
 times are timezone-aware UTC, all paths are names in the **hypervisor's** file system. A value is
-stored in the journal and printed as JSON just as it stands here, so a field's name is a contract.
+stored in the journal and printed as JSON just as it is here, so a field's name is a contract.
 
 guest       what libvirt says of a host, a domain and its disks
 layer       image files: layers, and the chains that they make

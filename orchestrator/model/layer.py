@@ -42,8 +42,8 @@ class Layer:
     `operation_id` names the operation of ours that created it; None for the user's own file,
     which snapctl never deletes. `physical`, `allocation` and `mtime` are those of its file when it froze;
     ask `is_block` and `is_active` rather than whether they are None. `sha256` is None until a deep verify
-    has read the whole of it. `rewritten_by` names the operation that is pulling data from the layers below
-    into it at this time: what the guest sees in it stays the same, its facts do not.
+    has read the whole of it. `rewritten_by` names the operation that is copying data from the layers below
+    into it at this time: its content as the guest sees it does not change, its file information does.
     """
 
     path: str
@@ -81,7 +81,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 def walk(top: K | None, below: Callable[[K], K | None], seen: set[K] | None = None) -> Iterator[K]:
-    """`top` and what is below it, nearest first, as `below` tells.
+    """`top` and what is below it, nearest first, as given by `below`.
 
     Ends where nothing is below, or where it has been before: what is read may go in a circle. Walks that
     share one set of what was `seen` go over each place once.

@@ -197,7 +197,7 @@ def _domain(records: Sequence[Record], facts: RebuildFacts, collapsed: Mapping[s
 
 
 def _adopted(checkpoints: Sequence[Checkpoint], layers: Mapping[str, Layer]) -> Iterator[Checkpoint]:
-    """Where the parent was deleted: with the nearest checkpoint that froze what theirs stands on."""
+    """Where the parent was deleted: with the nearest checkpoint that froze a layer of their chain."""
     known = {checkpoint.id for checkpoint in checkpoints}
     frozen_by = {layer.path: each.id for each in checkpoints for layer in each.layers.values()}
     for each in checkpoints:
@@ -209,7 +209,7 @@ def _adopted(checkpoints: Sequence[Checkpoint], layers: Mapping[str, Layer]) -> 
 
 
 def _made_here(manifests: Iterable[Manifest], store: StoreContents) -> dict[str, Layer]:
-    """The overlays that the domain's manifests tell of, as the store has them now."""
+    """The overlays that the domain's manifests name, as the store has them now."""
     files = {facts.path: facts for facts in store.files()}
     made = [layer for each in manifests for layer in new_layers(each.operation_id, each.overlays)]
     return {
@@ -228,7 +228,7 @@ def _made_here(manifests: Iterable[Manifest], store: StoreContents) -> dict[str,
 def _between(
     overlays: Iterable[Layer], recorded: Mapping[str, Layer], made_here: Mapping[str, Layer]
 ) -> dict[str, Layer]:
-    """The layers of deleted checkpoints that the domain's disks still stand on: no record tells of them."""
+    """The layers of deleted checkpoints that still back the domain's disks: no record has them."""
     chains = (chain_of(overlay.backing, {**made_here, **recorded}) for overlay in overlays)
     return {layer.path: layer for chain in chains for layer in chain if layer.path not in recorded}
 

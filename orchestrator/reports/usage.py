@@ -1,4 +1,4 @@
-"""What checkpoints occupy: which files there are the catalog tells, what they take the hypervisor. Reads only."""
+"""The space that checkpoints take: their files from the catalog, the sizes from the hypervisor. Reads only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..store.layout import directory_of, domain_directory, manifest_path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageFacts:
-    """`stored` are the files in the store, as far as it was looked at, `others` those catalogued elsewhere."""
+    """`stored` are the files in the store, as far as it was listed, `others` those catalogued elsewhere."""
 
     store: str
     total_bytes: int
@@ -25,9 +25,9 @@ class UsageFacts:
 def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, domain_uuid: str | None) -> UsageFacts:
     """Raises `HypervisorError` or `CatalogError`.
 
-    Lists each directory of the domain once (of all that are in the store if it is None), and looks at
-    each catalogued file elsewhere by itself. The store is read first: what an operation makes meanwhile
-    is missing in the sums, and not told as unknown to the catalog.
+    Lists each directory of the domain once (of all that are in the store if it is None), and reads
+    each catalogued file elsewhere by itself. The store is read first: what an operation creates in between
+    is missing in the sums, and not reported as uncatalogued.
     """
     storage = hypervisor.storage
     stored = {facts.path: facts.allocation for facts in _stored(storage, store, domain_uuid)}

@@ -1,4 +1,4 @@
-"""What is in the store, asked of the hypervisor and of nobody else: directories, their files and manifests.
+"""What is in the store, asked of the hypervisor only: directories, their files and manifests.
 
 Reads only. Costs two or three calls a directory.
 """
@@ -97,7 +97,7 @@ def read_store(storage: Storage, store: str, host_uuid: str) -> StoreContents:
 
 
 def _directory(storage: Storage, place: FileInfo, host_uuid: str) -> Directory | None:
-    """None for one that has gone meanwhile: operations may be under way."""
+    """None for one that was removed in between: operations may be in progress."""
     files = storage.files(place.path)
     if files is None:
         return None

@@ -66,7 +66,7 @@ def changed_manifest(
 ) -> dict[str, str | None]:
     """Evidence for the journal: the text that the manifest of a directory is to become.
 
-    None when it has no sound one, as then nobody believes it, or no directory. It is recorded before
+    None when it has no sound one, which is not used then, or no directory. It is recorded before
     anything is written, as a kill in the middle of that loses what there was.
     """
     try:
@@ -96,7 +96,7 @@ def renew_overlays(
 ) -> None:
     """See to it that each overlay is new and empty; `opened` says that a QEMU may have had them open.
 
-    Only while the domain is off. One that was written to is somebody's data: `IntegrityError`.
+    Only while the domain is off. One that was written to holds a user's data: `IntegrityError`.
     """
     for overlay in overlays:
         info = hypervisor.storage.stat(overlay.path)
@@ -185,7 +185,7 @@ def remove_if_empty(hypervisor: Hypervisor, directory: str) -> None:
 def read_tops(hypervisor: Hypervisor, disks: Iterable[Disk]) -> dict[str, FileInfo | None]:
     """The file information of the layers that a guest writes to, by target.
 
-    None for a block device: libvirt would tell of its node, which says nothing of its content.
+    None for a block device: libvirt would report its node, which says nothing of its content.
     """
     return {
         disk.target: hypervisor.storage.stat(disk.source.path) if disk.source_type == "file" else None

@@ -85,7 +85,7 @@ def settled(recovered: Iterable[Recovered]) -> Iterator[str]:
 
 
 def unfinished(operations: Iterable[OperationRecord], now: datetime) -> Iterator[str]:
-    """Operations that are open: under way somewhere, or left behind."""
+    """Operations that are open: in progress, or left behind."""
     for each in operations:
         domain, owner = escaped(each.domains), escaped(f"{each.owner.user}@{each.owner.host}")
         yield (

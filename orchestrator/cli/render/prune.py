@@ -47,7 +47,7 @@ def _bytes(decided: Iterable[Decision]) -> int:
 
 
 def question(removed: Sequence[Decision]) -> str:
-    """The question before a prune. A layer that others still need stays, so the size is a bound."""
+    """The question before a prune. A layer that others still need is kept, so the size is an upper bound."""
     names = [f"{each.checkpoint.domain}/{each.checkpoint.name}" for each in removed[:MOST_NAMES]]
     more = f" and {len(removed) - MOST_NAMES} more" if len(removed) > MOST_NAMES else ""
     what = escaped(", ".join(names)) + more

@@ -45,7 +45,7 @@ class Glyphs(NamedTuple):
     node: str
     head: str
     branch: str
-    beside: str  # what stands left of a branch until its parent's column goes on
+    beside: str  # what is drawn left of a branch until its parent's column continues
 
 
 UNICODE = Glyphs(node="○", head="●", branch="├─", beside="│ ")
@@ -58,7 +58,7 @@ class Placed:
 
     checkpoint: CheckpointSummary
     depth: int
-    indent: int  # columns to its left that go on
+    indent: int  # columns to its left that continue
     branches: bool  # whether it turns right off its parent's column
 
 
@@ -196,7 +196,7 @@ def _named(checkpoint: CheckpointSummary, now: datetime, room: int | None) -> st
     state = f" ({found})" if found else ""
     name, here = escaped(checkpoint.name), HERE if checkpoint.current else ""
     if room is not None and room - width(state + here) < min(width(name), READABLE):
-        here = ""  # the sign before the name tells, too
+        here = ""  # the sign before the name shows it, too
     return _short(name, state + here, room)
 
 

@@ -45,7 +45,7 @@ class CheckpointRequest:
     tags: tuple[str, ...] = ()
     after: After = After.AS_SAVED
     expires: datetime | None = None
-    flatten: bool = False  # its disks will stand on nothing by then, however deep they are now
+    flatten: bool = False  # its disks will have no backing file by then, however deep they are now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +266,7 @@ class CheckpointPlan:
     mode: CaptureMode
     labels: Labels
     origin: Origin
-    head: Head | None  # where the domain stands now
+    head: Head | None  # of the domain now
     directory: str
     memory_path: str
     disks: tuple[Disk, ...]  # all disks as they are now

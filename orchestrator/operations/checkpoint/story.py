@@ -2,7 +2,7 @@
 
 Until a whole memory image exists everything can be undone and the guest does not notice. From then
 on the image *is* the guest, so the story goes forward; if that is impossible it first restores the
-guest onto its unchanged disks and only then drops the image.
+guest onto its unchanged disks and only then removes the image.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     # ------------------------------------------------------------------ settling
 
     def is_past_no_return(self) -> bool:
-        """Committed, or saved and not run since; or started by somebody on the very overlays that its
+        """Committed, or saved and not run since; or started outside snapctl on the very overlays that its
         persistent XML names by then, which leaves the frozen layers and the image a pair."""
         if self._is_committed() is not None:
             return True

@@ -57,7 +57,7 @@ class FlattenedCheckpoint(Compound[Outcome]):
     guest: Guest
     flattening: collapse.Collapsing
     asked: CheckpointRequest
-    checkpoint: CheckpointPlan  # as far as it can be told before
+    checkpoint: CheckpointPlan  # as far as it is known before
 
     @property
     def shown(self) -> tuple[Plan, ...]:

@@ -34,7 +34,7 @@ def plan_collapse(
     operation_id: str, facts: CollapseFacts, kind: OperationKind = OperationKind.COLLAPSE
 ) -> CollapsePlan:
     """Raises `Busy`, `IntegrityError`, or `Refused` while a running domain has the layer below its disk:
-    QEMU lets nobody write to it then."""
+    QEMU refuses to write to it then."""
     layer, drops, base = facts.found.layer, facts.found.absorbed, facts.found.base
     if facts.domain is not None:
         refuse_busy(facts.domain)

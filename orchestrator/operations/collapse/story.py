@@ -1,6 +1,6 @@
 """collapse, flatten: planned → marked → streamed* → committed → described → removed → done.
 
-The data of the layers below a layer is copied up into it; then it stands on the base, and those that
+The data of the layers below a layer is copied up into it; then its backing file is the base, and those that
 nothing else needs go. What a guest sees in the layer is the same at every moment, so a crash leaves
 a whole chain, with more in it than before or with the layer on its new base. A running guest whose own
 disk it is has its QEMU do it (a block job); else a helper domain does, which is paused, has no network
@@ -25,7 +25,7 @@ from .plan import CollapsePlan
 
 class CollapseStory(PlannedStory[CollapsePlan]):
     """States a crash may leave: a layer that the catalog holds for being rewritten; with it a helper domain, or
-    a block job under way; a layer on its new base; the layers that it stood on still there."""
+    a block job in progress; a layer on its new base; its former backing files still there."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -70,7 +70,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
     def _pull(self, uuid: str, target: str) -> None:
         try:
             self._hypervisor.domains.stream(uuid, target, self.plan.base_path, self._progress)
-        except NotFound as gone:  # a transient domain goes with its QEMU
+        except NotFound as gone:  # a transient domain ends with its QEMU
             problem = f"the QEMU process that copied data into {self.plan.layer.path} ended"
             raise HypervisorError(problem, effect="how much was copied is unknown") from gone
 

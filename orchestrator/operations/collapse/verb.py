@@ -69,7 +69,7 @@ class Collapsing(Compound[list[Outcome]]):
         return self.plans
 
     def execute(self, site: Site, runner: Runner) -> list[Outcome]:
-        """Each plan is made anew right before, unless it was made just now: those before it took hours, and space.
+        """Each is planned again right before it, unless that was just now: those before it took hours, and space.
         One that fails does not keep the others from their turn: the first error is raised at the end."""
         outcomes: list[Outcome] = []
         turns = Turns(self.failure)

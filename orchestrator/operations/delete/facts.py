@@ -22,7 +22,7 @@ def gather(
     only_if_unneeded: bool = False,
 ) -> DeleteFacts:
     """`freed` are the layers that go with it, unless it is the only one to be deleted; `with_reasons` says
-    that somebody wants to know what needs the others."""
+    to find out what needs the others."""
     head = site.catalog.head(guest.uuid)
     layers = site.catalog.layers_freed_by(checkpoint.id) if freed is None else freed
     going = {layer.path for layer in layers}
@@ -68,7 +68,7 @@ def _users(site: Site, guest: Guest) -> dict[str, str]:
 
 
 def _chain(site: Site, path: str | None) -> Iterator[Source]:
-    """The layer at `path` and those below it, as the files themselves tell."""
+    """The layer at `path` and those below it, as their headers say."""
     stat = site.hypervisor.storage.stat
     for image in walk(stat(path) if path else None, lambda image: stat(image.backing) if image.backing else None):
         yield Source(path=image.path, format=image.format)

@@ -27,7 +27,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
         )
 
     def check_preconditions(self) -> None:
-        """It is still there, and the domain did not come to stand on it since the plan was made."""
+        """It still exists, and did not become current after the plan was made."""
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         head = self._catalog.head(plan.domain_uuid)
@@ -61,7 +61,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
         return changed_manifest(self._hypervisor, self.plan.directory, manifest.without_checkpoint)
 
     def _describe(self) -> None:
-        """Where layers stay, the manifest no longer tells of a checkpoint: a rebuild would miss its image."""
+        """Where layers are kept, the manifest no longer describes a checkpoint: a rebuild would miss its image."""
         describe_as(self._hypervisor, self.plan.directory, self.results)
 
     def _is_described(self) -> Evidence | None:

@@ -68,7 +68,7 @@ class Deletion(Compound[list[Outcome]]):
         return self.plans
 
     def execute(self, site: Site, runner: Runner) -> list[Outcome]:
-        """Each plan is made anew right before, as those before it have changed what is needed: it may come to
+        """Each is planned again right before it, as those before it have changed what is needed: it may
         delete less than was agreed, and is refused if it came to more."""
         guest = fresh(site, self.guest)
         outcomes: list[Outcome] = []
@@ -119,7 +119,7 @@ def _freed(site: Site, checkpoints: Sequence[Checkpoint]) -> dict[str, list[Laye
 
 
 def _depth(checkpoint: Checkpoint, among: Mapping[str, Checkpoint]) -> int:
-    """How many of them it descends from in a line. When they were made does not tell: clocks are set back."""
+    """How many of them it descends from in a line. Not by their times: clocks are set back."""
     depth = 0
     above = among.get(checkpoint.parent_id or "")
     while above is not None and depth < len(among):  # in a damaged catalog they may go in a circle
@@ -141,6 +141,6 @@ def _descendants(checkpoints: Sequence[CheckpointSummary], ancestors: Container[
 
 
 def _shares(deleted: Sequence[DeletePlan], waiting: Sequence[DeletePlan]) -> str:
-    """What became of the other checkpoints when one of several was not deleted."""
+    """Which of several checkpoints were deleted, and which were not, when one of them failed."""
     parts = (("deleted", deleted), ("not deleted", waiting))
     return "; ".join(f"{what}: {', '.join(each.checkpoint_name for each in some)}" for what, some in parts if some)

@@ -31,7 +31,7 @@ class Edits:
     name: str | None = None
     description: str | None = None
     tags: tuple[str, ...] = ()  # to be added
-    untags: tuple[str, ...] = ()  # to be taken away
+    untags: tuple[str, ...] = ()  # to be removed
     expires: datetime | UnsetType | None = UNSET
     protected: bool | None = None
 

@@ -54,7 +54,7 @@ class EditStory(PlannedStory[EditPlan]):
             describe(self._hypervisor, self.plan.directory, self._manifest())
 
     def _is_described(self) -> Evidence | None:
-        """A directory that somebody removed has nothing to say: that must not keep the domain from going on."""
+        """Done, too, if the directory was removed outside snapctl: that must not block the domain."""
         if self._hypervisor.storage.files(self.plan.directory) is None:
             return {}
         return {} if is_described(self._hypervisor, self.plan.directory, self._manifest()) else None

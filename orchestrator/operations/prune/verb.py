@@ -75,7 +75,7 @@ class Pruning(Compound[PruneReport]):
 
 
 def _decide(site: Site, guest: Guest, options: PruneOptions) -> tuple[Decision, ...]:
-    """What becomes of the checkpoints of a domain that are not being deleted, newest first."""
+    """A decision for each of the checkpoints of a domain that are not being deleted, newest first."""
     living = [each for each in site.catalog.summaries(guest.uuid) if each.state != CheckpointState.DELETING]
     return tuple(decide(living, options.policy, options.now, options.zone))
 

@@ -33,7 +33,7 @@ def gather(site: Site, guest: Guest, checkpoint: Checkpoint) -> RollbackFacts:
 
 
 def _inspect(site: Site, checkpoint: Checkpoint, chains: Chains) -> Inspected:
-    """All files, but only the checkpoint's own layers are looked into: it is the guest that waits.
+    """All files, but only the headers of the checkpoint's own layers are read: the guest waits for it.
 
     Nor does it matter what the domain itself has for disks: the rollback gives it others.
     """

@@ -125,8 +125,8 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     # ------------------------------------------------------------------ settling
 
     def is_past_no_return(self) -> bool:
-        """Beyond the stop, unless somebody has started the guest on its former disks since: then it has
-        a present state again that nobody asked us to discard."""
+        """Beyond the stop, unless the guest was started on its former disks since: then it has
+        a present state again that the user did not agree to discard."""
         if self._is_committed() is not None:
             return True
         if "overlay_lengths" not in self.results:

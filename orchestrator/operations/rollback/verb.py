@@ -45,7 +45,7 @@ def plan_keeping(
 
 
 def run(site: Site, runner: Runner, planned: RollbackPlan) -> list[Outcome]:
-    """Carry a plan out. Unless it was made here just now, all that it was made from is looked at again first."""
+    """Execute a plan. Unless it was made here just now, all that it was made from is checked again first."""
     if not _was_just_made(site, planned):
         require_as_planned(site, find(site, planned.domain_uuid), planned)
     return runner.run(planned)
@@ -96,7 +96,7 @@ class KeepingRollback(Compound[Outcome]):
             if not _was_just_made(site, self.rollback):
                 guest = again(site, self.guest)
                 require_as_planned(site, guest, self.rollback)
-                keep = checkpointing.plan(site, guest, self.asked)  # of the guest as it is now, whatever it was then
+                keep = checkpointing.plan(site, guest, self.asked)  # of the guest as it is now
             runner.run(keep)
         with with_effect(f"checkpoint {self.keep.labels.name} was created"):
             guest = again(site, self.guest)

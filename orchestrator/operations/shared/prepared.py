@@ -12,7 +12,7 @@ from ...store.workspace import discard_overlays, make_overlays, see_overlays
 
 
 def prepared(hypervisor: Hypervisor, directory: str, manifest: Manifest, results: Mapping[str, Any]) -> Step:
-    """The guest does not notice it. Its evidence, `overlay_lengths`, tells later whether a guest wrote to them."""
+    """The guest does not notice it. Its evidence, `overlay_lengths`, later shows whether a guest wrote to them."""
 
     def make() -> None:
         make_overlays(hypervisor, directory, manifest)

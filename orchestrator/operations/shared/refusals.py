@@ -7,7 +7,7 @@ from ...model import Domain, GuestState, Head, some
 
 
 def refuse_busy(domain: Domain) -> None:
-    """Raise `Busy` while anybody's job holds the domain."""
+    """Raise `Busy` while a job holds the domain."""
     name = domain.name
     if domain.job or domain.state is GuestState.BUSY:
         raise Busy(f"{name} has a job in progress ({domain.job or 'unnamed'})", hint="wait until it ends")

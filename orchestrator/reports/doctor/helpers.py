@@ -1,6 +1,6 @@
 """Helper domains that outlived the collapse they were started for, and which of them may be ended. Pure.
 
-One is paused and never boots, so it harms nobody; but it has a layer open for writing, and what stands on
+One is paused and never boots, so it does no harm; but it has a layer open for writing, and what is backed by
 that is not restored until it is gone. Usually it ends with its client's connection. It does not if the
 daemon was killed first.
 """

@@ -52,7 +52,7 @@ def _size(directory: Directory) -> str:
 def _empty(facts: DoctorFacts) -> Iterator[Advice]:
     """Directories directly in the store that are of no domain: a domain's own waits for its next checkpoint.
 
-    Without a manifest nothing tells whose they are, and the hypervisor does not tell of all that may be in them.
+    Without a manifest it is unknown whose they are, and the hypervisor does not list all that may be in them.
     """
     heads = (each.head.domain_uuid for each in facts.standings)
     known = {*facts.domains, *heads, *facts.busy, *(each.checkpoint.domain_uuid for each in facts.checkpoints)}

@@ -1,6 +1,6 @@
 """Which directories of the store no catalogued thing needs, and which of them may go. Pure.
 
-A catalog that does not know a directory is no proof that nobody needs it: the catalog may be new, or old,
+A catalog that does not know a directory is no proof that it is not in use: the catalog may be new, or old,
 or there may be another one. So the store is asked too. What may go is only what an operation of ours on this
 host made, and what neither a domain, nor the catalog, nor a checkpoint recorded in the store, nor any other
 file there stands on. A memory image never goes: it may be all that is left of a guest.
@@ -61,7 +61,7 @@ def _reason_to_keep(directory: Directory, facts: DoctorFacts) -> str:
     return ""
 
 
-# --------------------------------------------------------------------------- who stands on what
+# --------------------------------------------------------------------------- what is backed by what
 
 
 def _unneeded(candidates: list[Directory], checkpoints: Iterable[Directory], facts: DoctorFacts) -> list[Directory]:
