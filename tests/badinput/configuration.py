@@ -111,7 +111,7 @@ CASES: tuple[Row, ...] = (
     Elsewhere(
         number=55,
         what="store where no image can be",
-        test="tests/badinput/test_on_libvirt.py::test_a_store_where_no_image_can_be",
+        test="tests/badinput/test_on_libvirt.py::test_checkpoint_store_in_proc_is_refused",
     ),
     Unconcerned(
         number=56,
@@ -121,9 +121,11 @@ CASES: tuple[Row, ...] = (
     Elsewhere(
         number=57,
         what="store that others may change: doctor warns",
-        test="tests/unit/test_doctor.py::test_what_others_may_read_or_change",
+        test="tests/unit/test_doctor.py::test_judge_store_with_wide_permissions_is_a_warning",
     ),
-    Elsewhere(number=58, what="catalog on NFS: doctor warns", test="tests/unit/test_doctor.py::test_the_catalog"),
+    Elsewhere(
+        number=58, what="catalog on NFS: doctor warns", test="tests/unit/test_doctor.py::test_judge_catalog_condition"
+    ),
     Case(
         number=59,
         what="password that others may read",

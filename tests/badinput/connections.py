@@ -137,7 +137,11 @@ CASES: tuple[Row, ...] = (
     _unreachable(44, "nobody at the socket", "Connection refused", nobody_listens),
     _unreachable(44, "socket is a directory", "Connection refused", a_directory),
     _unreachable(44, "socket is a file", "Connection refused", a_plain_file),
-    Elsewhere(number=45, what="forbidden socket", test="tests/badinput/test_forbidden.py::test_a_forbidden_socket"),
+    Elsewhere(
+        number=45,
+        what="forbidden socket",
+        test="tests/badinput/test_forbidden.py::test_forbidden_socket_is_refused_with_the_rights_needed",
+    ),
     Elsewhere(
         number=46,
         what="read-only connection",

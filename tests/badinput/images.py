@@ -135,6 +135,6 @@ CASES: tuple[Row, ...] = (
     Elsewhere(
         number=86,
         what="FIFO, device, directory or dangling symlink in the image's place",
-        test="tests/badinput/test_on_libvirt.py::test_what_is_no_file_in_the_place_of_an_image",
+        test="tests/badinput/test_on_libvirt.py::test_rollback_no_regular_file_in_place_of_image_is_refused",
     ),
 )

@@ -204,7 +204,7 @@ def test_memory_and_disks_come_back_together(host: ContractHost) -> None:
         hypervisor.domains.destroy(domain.uuid)
 
 
-def test_nothing_stops_a_restore_onto_disks_that_moved_on(host: ContractHost) -> None:
+def test_restore_onto_changed_disks_succeeds(host: ContractHost) -> None:
     """F1: the very reason why there is snapctl."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
@@ -222,7 +222,7 @@ def test_nothing_stops_a_restore_onto_disks_that_moved_on(host: ContractHost) ->
     assert memory == 1
 
 
-def test_nothing_stops_a_restore_of_memory_that_was_altered(host: ContractHost) -> None:
+def test_restore_of_altered_memory_succeeds(host: ContractHost) -> None:
     """F2: the number is in pages of the guest's memory, and one bit of it is flipped."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
@@ -239,7 +239,7 @@ def test_nothing_stops_a_restore_of_memory_that_was_altered(host: ContractHost) 
 
 
 @pytest.mark.parametrize("length", [1, 4096])
-def test_nothing_stops_a_restore_of_memory_that_was_cut(host: ContractHost, length: int) -> None:
+def test_restore_of_truncated_memory_succeeds(host: ContractHost, length: int) -> None:
     """F2."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
@@ -254,7 +254,7 @@ def test_nothing_stops_a_restore_of_memory_that_was_cut(host: ContractHost, leng
     assert operator.recall() == (1, [1])
 
 
-def test_nothing_stops_a_restore_onto_a_layer_that_was_altered(host: ContractHost) -> None:
+def test_restore_onto_altered_layer_succeeds(host: ContractHost) -> None:
     """F9: with its time of last change put back, only reading the whole of it tells."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
@@ -308,7 +308,7 @@ def test_a_restore_without_one_of_its_layers_fails(host: ContractHost) -> None:
     assert (after.state, after.off_reason) == (GuestState.OFF, OffReason.FAILED)
 
 
-def test_another_machine_is_not_restored(host: ContractHost) -> None:
+def test_restore_memory_of_another_domain_is_refused(host: ContractHost) -> None:
     domain, path = host.guest(), f"{host.directory()}.save"
     host.hypervisor.domains.save(domain.uuid, path, silent)
     saved = host.hypervisor.domains.saved_definition(path)

@@ -107,7 +107,7 @@ def test_an_overlay_needs_its_directory_and_its_backing_file(host: ContractHost)
     assert storage.files(directory) == []
 
 
-def test_no_facts_of_what_is_no_file(host: ContractHost) -> None:
+def test_stat_missing_file_or_directory_is_none(host: ContractHost) -> None:
     storage, directory = host.hypervisor.storage, host.directory()
     base = host.guest().disks[0].path
     assert storage.stat(f"{directory}/missing.qcow2") is None
@@ -117,7 +117,7 @@ def test_no_facts_of_what_is_no_file(host: ContractHost) -> None:
     assert storage.stat(f"{base}/below a file") is None
 
 
-def test_the_facts_of_several_files_are_those_of_each(host: ContractHost) -> None:
+def test_stat_all_equals_stat_of_each(host: ContractHost) -> None:
     storage, directory, domain = host.hypervisor.storage, host.directory(), host.guest(disks=2)
     other = f"{directory}/other"
     storage.make_directory(other)
@@ -132,7 +132,7 @@ def test_the_facts_of_several_files_are_those_of_each(host: ContractHost) -> Non
     assert storage.stat_all([]) == {}
 
 
-def test_several_files_are_looked_at_as_they_are_now(host: ContractHost) -> None:
+def test_stat_all_shows_present_files(host: ContractHost) -> None:
     storage, directory, domain = host.hypervisor.storage, host.directory(), host.guest()
     paths = [f"{directory}/vda.qcow2", f"{directory}/vdb.qcow2"]
     storage.make_directory(directory)
@@ -173,7 +173,7 @@ def test_a_client_that_leaves_takes_nothing_from_the_others(host: ContractHost) 
     assert host.hypervisor.storage.stat(f"{directory}/vda.qcow2")
 
 
-def test_the_facts_of_a_file_change_with_it(host: ContractHost) -> None:
+def test_stat_changes_with_the_file(host: ContractHost) -> None:
     domain, path = host.guest(), f"{host.directory()}.save"
     seen = []
     for _ in range(2):
@@ -218,7 +218,7 @@ def test_hashing_can_be_interrupted(host: ContractHost) -> None:
     assert storage.read(base, 0, 4) == b"QFI\xfb"
 
 
-def test_what_is_not_there_cannot_be_read(host: ContractHost) -> None:
+def test_read_and_sha256_missing_file_raise_not_found(host: ContractHost) -> None:
     storage, path = host.hypervisor.storage, f"{host.directory()}/missing"
     with pytest.raises(NotFound):
         storage.read(path, 0, 1)

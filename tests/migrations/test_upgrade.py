@@ -117,7 +117,7 @@ def test_a_newer_schema_is_refused(old: str, file: Path, verb: Callable[[str], o
     assert backups(file) == []
 
 
-def test_what_is_not_there_is_not_upgraded(tmp_path: Path) -> None:
+def test_upgrade_missing_or_empty_catalog_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="there is no catalog"):
         upgrade(f"sqlite:///{tmp_path}/catalog.db")
     assert list(tmp_path.iterdir()) == []

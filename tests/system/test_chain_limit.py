@@ -21,7 +21,9 @@ pytestmark = [pytest.mark.system, pytest.mark.long]
 REFUSED = 6
 
 
-def test_a_chain_as_long_as_can_be(box: Box, client: Client, guest: GuestFactory) -> None:
+def test_checkpoint_beyond_the_chain_limit_is_refused_and_flatten_helps(
+    box: Box, client: Client, guest: GuestFactory
+) -> None:
     web = guest(boot=False)
     with closing(connect(box.uri)) as hypervisor:
         limit = longest_chain(hypervisor.host.libvirt_version)

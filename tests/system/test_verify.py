@@ -229,7 +229,7 @@ def test_a_flipped_bit_that_libvirt_restores_is_found_by_reading(box: Box, clien
 # --------------------------------------------------------------------------- who may write
 
 
-def test_another_domain_that_may_write_to_a_frozen_layer(box: Box, pair: Pair) -> None:
+def test_verify_another_domain_may_write_to_frozen_layer_is_damage(box: Box, pair: Pair) -> None:
     base = pair.path("base")
     with connect(box.uri) as connection:
         other = connection.defineXML(
@@ -252,7 +252,7 @@ def test_another_domain_that_may_write_to_a_frozen_layer(box: Box, pair: Pair) -
 # --------------------------------------------------------------------------- before there is anything to verify
 
 
-def test_a_disk_whose_data_nobody_could_watch_is_refused(box: Box, client: Client, guest: GuestFactory) -> None:
+def test_checkpoint_external_data_file_is_refused(box: Box, client: Client, guest: GuestFactory) -> None:
     web = guest(boot=False)
     disk = f"/var/lib/libvirt/images/{web.name}-disk-vda.qcow2"
     box.run_inside("qemu-img", "create", "-q", "-f", "qcow2", "-o", f"data_file={disk}.data", disk, "64M")

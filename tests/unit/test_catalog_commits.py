@@ -241,7 +241,7 @@ def test_a_layer_that_another_domain_stands_on_is_kept_and_left_to_its_owner(cat
     assert catalog.layer(leaf.layers["vda"].path) == leaf.layers["vda"]
 
 
-def test_a_head_whose_checkpoint_is_forgotten_stands_on_nothing_known(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_head_of_forgotten_root_checkpoint_has_no_checkpoint(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean")
     web.delete(made)
     head = catalog.head(web.uuid)
@@ -298,7 +298,7 @@ def test_neither_a_hidden_nor_a_foreign_nor_an_unknown_one_is_edited(catalog: Sq
         other.open(OperationKind.EDIT).edit_checkpoint(made.id, LABELS)
 
 
-def test_what_a_rollback_kept_is_forgotten_with_its_checkpoint(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_head_kept_id_is_cleared_with_its_checkpoint(catalog: SqlCatalog, web: SampleDomain) -> None:
     kept = web.checkpoint("kept")
     lease = web.open(OperationKind.ROLLBACK)
     overlays = web.overlays(lease.record.id, list(kept.layers.values()))

@@ -59,7 +59,7 @@ def test_a_damaged_checkpoint_is_named_not_believed(
         catalog.summaries()
 
 
-def test_a_device_that_is_none_is_damage(catalog: SqlCatalog, web: SampleDomain, file: Path) -> None:
+def test_checkpoint_row_with_unknown_device_is_damaged(catalog: SqlCatalog, web: SampleDomain, file: Path) -> None:
     made = web.checkpoint("clean")
     tamper(file, "UPDATE artifact SET device = 'toaster' WHERE kind = 'disk'")
     with pytest.raises(CatalogError, match="is damaged: Invalid enum value 'toaster'"):

@@ -78,7 +78,7 @@ def test_a_writer_waits_for_another_before_it_reads(tmp_path: Path) -> None:
     database.close()
 
 
-def test_what_raises_is_not_recorded(tmp_path: Path) -> None:
+def test_write_transaction_that_raises_is_rolled_back(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/catalog.db")
     database.make_file()
     with pytest.raises(KeyboardInterrupt), database.write() as session:
@@ -151,7 +151,7 @@ def _unversioned(path: Path) -> None:
         (_unversioned, "not a snapctl catalog"),
     ],
 )
-def test_what_is_no_catalog_is_refused_and_left_alone(
+def test_open_catalog_on_something_else_is_refused_and_changes_nothing(
     tmp_path: Path, make: Callable[[Path], object], words: str
 ) -> None:
     place = tmp_path / "catalog.db"

@@ -71,7 +71,7 @@ def test_a_backup_to_where_nothing_can_be_made_is_one_line(catalog: SqlCatalog, 
         backup(url, Path(place))
 
 
-def test_what_is_not_there_cannot_be_backed_up_and_is_not_made(url: str, tmp_path: Path) -> None:
+def test_backup_missing_catalog_is_refused_and_creates_nothing(url: str, tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="there is no catalog"):
         backup(url, tmp_path / "copy.db")
     assert list(tmp_path.iterdir()) == []

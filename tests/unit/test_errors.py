@@ -106,7 +106,7 @@ def test_the_middle_of_a_long_problem_gives_way_and_the_hint_stays() -> None:
 
 
 @given(problem=st.text(max_size=600), effect=st.text(max_size=300), hint=st.text(max_size=300))
-def test_whatever_it_says_it_is_one_printable_line(problem: str, effect: str, hint: str) -> None:
+def test_error_str_is_one_printable_line(problem: str, effect: str, hint: str) -> None:
     line = str(SnapctlError(problem, effect=effect, hint=hint))
 
     assert len(line) <= LONGEST_LINE
@@ -132,7 +132,7 @@ def test_hostile_characters_are_shown_escaped(text: str, shown: str) -> None:
 
 
 @given(st.text())
-def test_what_is_shown_can_be_written_to_any_utf8_terminal(text: str) -> None:
+def test_printable_can_be_encoded_as_utf8(text: str) -> None:
     shown = printable(text)
 
     assert shown.isprintable()

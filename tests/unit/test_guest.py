@@ -80,7 +80,7 @@ def test_a_domain_of_which_only_an_operation_is_left_is_found(
 
 
 @pytest.mark.parametrize("name", ["nobody", "11111111-2222-4333-8444-555555555555", "web0"])
-def test_what_nobody_knows_is_not_found(site: Site, web01: Guest, name: str) -> None:
+def test_find_unknown_domain_raises_not_found(site: Site, web01: Guest, name: str) -> None:
     with pytest.raises(NotFound, match=f"there is no domain {name} on twin; nothing was changed; see: virsh list"):
         find(site, name)
 

@@ -33,5 +33,5 @@ def test_a_process_id_that_was_given_again_is_another_process() -> None:
     assert is_gone(replace(this_process(), boot_id="an earlier one"))
 
 
-def test_of_another_host_nothing_is_known() -> None:
+def test_is_gone_process_of_another_host_is_unknown() -> None:
     assert not is_gone(replace(this_process(), host="elsewhere", pid=1, boot_id="", pid_start=""))

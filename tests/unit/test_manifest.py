@@ -89,7 +89,7 @@ def refusal(content: bytes, directory: str = DIRECTORY) -> str:
 # --------------------------------------------------------------------------- what is written
 
 
-def test_what_was_written_is_read() -> None:
+def test_decode_encoded_manifest_is_the_same() -> None:
     for written in (begun(), whole()):
         assert manifest.decode(manifest.encode(written), DIRECTORY) == written
 
@@ -122,7 +122,7 @@ def test_the_domain_xml_stays_out_of_it() -> None:
     assert manifest.decode(written, DIRECTORY).record.definition_sha256 == manifest.digest(made.origin.domain_xml)  # type: ignore[union-attr]
 
 
-def test_a_layer_that_two_disks_share_stands_in_it_once() -> None:
+def test_manifest_lists_layer_shared_by_two_disks_once() -> None:
     low, top = layer(), layer(in_store(CLEAN, "vdb.qcow2"), backing=BASE, target="vdb", operation_id=CLEAN)
     made = manifest.with_checkpoint(begun(), checkpoint(low, top, domain_xml=domain_xml()), None, [[low], [top, low]])
     assert made.record is not None
@@ -231,7 +231,7 @@ SIDECAR = {"kind": "sidecar", "target": None, "path": f"{DIRECTORY}/nvram.sideca
         (lambda document: document["record"]["layers"].append(document["record"]["layers"][0]), "a layer twice"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused(change: Callable[[Any], object], problem: str) -> None:
+def test_decode_inconsistent_manifest_is_refused(change: Callable[[Any], object], problem: str) -> None:
     assert problem in refusal(told(change))
 
 
@@ -327,14 +327,14 @@ def manifests(draw: st.DrawFn) -> Manifest:
 
 
 @given(manifests())
-def test_any_manifest_is_read_as_it_was_written(written: Manifest) -> None:
+def test_decode_any_encoded_manifest_is_the_same(written: Manifest) -> None:
     content = manifest.encode(written)
     assert manifest.decode(content, DIRECTORY) == written
     assert manifest.encode(manifest.decode(content, DIRECTORY)) == content
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_refused(content: bytes) -> None:
+def test_decode_random_bytes_are_refused(content: bytes) -> None:
     refusal(content)
 
 
@@ -351,7 +351,7 @@ json_values = st.recursive(
 
 
 @given(st.data())
-def test_whatever_is_put_into_it_names_no_file_elsewhere(data: st.DataObject) -> None:
+def test_decode_random_manifest_names_no_file_elsewhere(data: st.DataObject) -> None:
     document = json.loads(manifest.encode(whole(made_by(NEXT, FOREIGN, backing=BASE), layer())))
     place: Any = document
     while True:

@@ -133,7 +133,7 @@ def test_directory_without_a_checkpoint_of_schema_1_is_read() -> None:
     assert read(written(record=None)) == begun()
 
 
-def test_what_was_read_as_schema_1_is_written_and_read_as_schema_2() -> None:
+def test_encode_manifest_of_schema_1_writes_schema_2() -> None:
     found = read(written())
     content = manifest.encode(found)
     assert json.loads(content)["schema"] == 2
@@ -176,7 +176,7 @@ def test_layer_of_schema_1_without_a_length_is_on_a_block_device_unless_it_is_ou
         (with_checkpoint(mode="live"), "is not valid"),
     ],
 )
-def test_what_does_not_fit_in_schema_1_is_refused(document: dict[str, Any], problem: str) -> None:
+def test_decode_inconsistent_manifest_of_schema_1_is_refused(document: dict[str, Any], problem: str) -> None:
     with pytest.raises(BadManifest) as refused:
         read(document)
     assert problem in str(refused.value)

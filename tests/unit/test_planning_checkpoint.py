@@ -195,7 +195,7 @@ def test_a_dry_run_reads_as_what_will_happen(after: After, state: GuestState, en
         (None, None, "at most 2113 MiB; 102400 MiB free"),
     ],
 )
-def test_what_the_guest_has_resident_is_the_estimate(resident: int | None, estimated: int | None, told: str) -> None:
+def test_plan_checkpoint_estimate_is_resident_memory(resident: int | None, estimated: int | None, told: str) -> None:
     planned = plan(domain=domain(resident_bytes=resident))
     assert planned.estimated_bytes == estimated
     assert any(line.endswith(f"({told})") for line in planned.lines())

@@ -231,6 +231,6 @@ def test_just_enough_space_is_enough() -> None:
         domain(managed_save=True, job="save"),
     ],
 )
-def test_somebody_at_work_comes_before_what_his_work_may_end(web01: Domain) -> None:
+def test_plan_checkpoint_job_is_refused_before_other_conditions(web01: Domain) -> None:
     with pytest.raises(Busy):
         plan(domain=web01)

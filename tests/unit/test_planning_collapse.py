@@ -99,7 +99,7 @@ def test_refused(changes: dict[str, Any], error: type[SnapctlError], said: str) 
         plan(**changes)
 
 
-def test_only_running_domains_hold_what_is_below_their_disks() -> None:
+def test_holders_are_running_domains_only() -> None:
     disks = (disk(path="/active", backing=(Source(path="/below", format="qcow2"),)),)
     running = DomainDisks(uuid="1", name="on", active=True, disks=disks, persistent_disks=())
     off = DomainDisks(uuid="2", name="off", active=False, disks=disks, persistent_disks=())

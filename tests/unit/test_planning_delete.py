@@ -105,10 +105,10 @@ def test_refused(facts: dict[str, Any], problem: str, hint: str) -> None:
     assert len(str(error)) <= LONGEST_LINE
 
 
-def test_what_stays_is_told_with_what_needs_it() -> None:
+def test_plan_delete_lines_name_retained_layers_and_what_needs_them() -> None:
     made = plan(retained=["/store/d/a/vda.qcow2"], needed_by=["leaf", "the disks of web01"])
     assert made.lines()[-2] == "keep /store/d/a/vda.qcow2: needed by leaf, the disks of web01"
 
 
-def test_what_the_domain_stands_on_may_go() -> None:
+def test_plan_delete_current_checkpoint_is_allowed() -> None:
     assert plan(head=head(checkpoint_id=CLEAN)).checkpoint_id == CLEAN

@@ -47,7 +47,7 @@ def test_a_long_chain_is_told(depth: int, told: bool) -> None:
     assert (depth_note("web01", depth, "9.0.0", 50) is not None) is told
 
 
-def test_where_chains_are_short_it_is_told_before_the_limit() -> None:
+def test_depth_note_low_limit_warns_before_it() -> None:
     assert depth_note("web01", 19, "11.3.0", 50) is None
     assert depth_note("web01", 20, "11.3.0", 50) == (
         "web01 has a chain of 20 of at most 24 layers; shorten it: snapctl prune, or snapctl flatten"

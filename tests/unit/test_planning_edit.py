@@ -36,11 +36,11 @@ def lines(edits: Edits, labels: Labels = LABELS) -> list[str]:
         (Edits(name="clean", description="words", tags=("x",), expires=UNSET), "no change"),
     ],
 )
-def test_one_change(edits: Edits, said: str) -> None:
+def test_plan_edit_lines_name_the_one_change(edits: Edits, said: str) -> None:
     assert lines(edits) == [f"record for checkpoint clean: {said}", WRITES]
 
 
-def test_all_at_once() -> None:
+def test_plan_edit_lines_name_all_changes() -> None:
     edits = Edits(name="new", description="", tags=("y",), untags=("x",), expires=None, protected=False)
     assert lines(edits, replace(LABELS, protected=True)) == [
         "record for checkpoint clean: its name is new",

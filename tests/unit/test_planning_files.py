@@ -154,7 +154,7 @@ def test_memory_is_not_paired_with_disks_that_it_was_not_saved_with() -> None:
     assert f"was saved with {BASE} for disk vda, not with {FROZEN.path}" in found.problem
 
 
-def test_every_damaged_file_is_named_once() -> None:
+def test_damage_names_each_file_once() -> None:
     """A layer that two disks share, and all that is wrong with each file."""
     chains = {"vda": CHAIN, "vdb": Chain((replace(FROZEN, path="/other.qcow2", target="vdb"), layer(BASE)))}
     seen = seen_of(MADE, chains, facts={MEMORY: None, BASE: None, "/other.qcow2": None})
@@ -162,14 +162,14 @@ def test_every_damaged_file_is_named_once() -> None:
     assert [found.path for found in damage(MADE, chains, seen)] == [MEMORY, BASE, "/other.qcow2"]
 
 
-def test_all_that_a_checkpoint_relies_on_is_known() -> None:
+def test_relied_on_lists_each_file_once() -> None:
     assert relied_on(MADE, {"vda": CHAIN, "vdb": CHAIN}) == [MEMORY, FROZEN.path, BASE, ISO]
 
 
 # --------------------------------------------------------------------------- what is no damage
 
 
-def test_what_a_raw_file_seems_to_be_is_the_guest_s_to_choose() -> None:
+def test_damage_raw_file_that_looks_like_qcow2_is_none() -> None:
     """A guest can write a qcow2 header into its raw disk; libvirt then calls the file qcow2."""
     raw = layer("/images/data.raw", format="raw")
     lookalike = file_facts("/images/data.raw", format="qcow2", capacity=1, backing="/etc/shadow")
@@ -185,7 +185,7 @@ def test_a_raw_file_that_was_written_to_is_found_nevertheless() -> None:
         check(made=checkpoint(raw), chain=Chain((raw,)), facts={raw.path: written})
 
 
-def test_a_block_device_is_not_asked_for_facts_that_nobody_has() -> None:
+def test_check_files_block_device_needs_no_file_information() -> None:
     device = device_layer("/dev/vg0/data", format="raw")
 
     check(made=checkpoint(device), chain=Chain((device,)), facts={device.path: None})

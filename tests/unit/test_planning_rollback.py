@@ -147,7 +147,7 @@ def test_a_dry_run_reads_as_what_will_happen() -> None:
 
 
 @given(targets=st.sets(st.sampled_from(["vda", "vdb", "vdc", "sda", "sdb"]), min_size=1))
-def test_each_frozen_layer_gets_one_new_overlay(targets: set[str]) -> None:
+def test_plan_rollback_creates_one_overlay_per_frozen_layer(targets: set[str]) -> None:
     """Order rule 3: new files, in the operation's own directory, right on the frozen layers."""
     frozen = {target: layer(f"/images/{target}.qcow2", target=target) for target in targets}
     disks = [disk(target, f"/images/{target}-active.qcow2") for target in targets]

@@ -21,7 +21,7 @@ def fitted(terminal: int | None) -> list[str]:
     return list(align(COLUMNS, ROWS, terminal))
 
 
-def test_without_a_terminal_everything_is_whole() -> None:
+def test_align_without_a_terminal_cuts_nothing() -> None:
     assert fitted(None) == [
         "NAME      SIZE  TAGS           TEXT",
         "base   1.0 MiB  one,two,three  a long description",
@@ -38,7 +38,7 @@ def test_the_last_column_shrinks_first() -> None:
     assert fitted(30)[1] == "base   1.0 MiB  one,t…  a lon…"
 
 
-def test_what_cannot_shrink_enough_goes() -> None:
+def test_align_column_that_cannot_shrink_enough_is_left_out() -> None:
     assert fitted(24)[:2] == ["NAME      SIZE  TAGS", "base   1.0 MiB  one,two…"]
     assert fitted(10)[:2] == ["NAME      SIZE", "base   1.0 MiB"]
 

@@ -27,7 +27,7 @@ VOLUME = """\
 ODD = "/store/a ]]> & \" ' <ü>"
 
 
-def test_the_facts_of_a_file() -> None:
+def test_file_info_of_volume_xml() -> None:
     assert storagexml.file_facts(VOLUME) == FileInfo(
         path="/store/vda.qcow2",
         physical=196616,
