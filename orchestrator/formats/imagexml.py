@@ -82,7 +82,7 @@ def _changed(saved: Claims, known: Claims) -> Iterator[str]:
 def _unknown(saved: Claims, known: Claims) -> Iterator[str]:
     for what, values in sorted(saved.items()):
         if unknown := values - known.get(what, frozenset()):
-            yield f"its {what} is {_listed(unknown)}, which the catalog does not know"
+            yield f"its {what} is {_listed(unknown)}, which is not in the catalog"
 
 
 def _exact(xml: str, domain: Element) -> Iterator[tuple[str, str]]:

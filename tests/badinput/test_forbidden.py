@@ -23,7 +23,7 @@ def test_forbidden_socket_is_refused_with_the_rights_needed() -> None:
 
         line = client.refusal(3, "-c", f"qemu+unix:///system?socket={there}", "checkpoint", "web01", "new")
 
-        assert "Permission denied; nothing was changed; this user needs the rights of libvirt's group" in line
+        assert "Permission denied; nothing was changed; this user must be in the libvirt group" in line
         assert not client.catalog.exists()
 
 

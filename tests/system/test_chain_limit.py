@@ -35,7 +35,7 @@ def test_checkpoint_beyond_the_chain_limit_is_refused_and_flatten_helps(
     write_notes(web, "present")
 
     line = client.refusal(REFUSED, "checkpoint", web.name, "more")
-    assert f"would stand on {limit + 1} layers" in line and "snapctl checkpoint --flatten" in line
+    assert f"would have a chain of {limit + 1} layers" in line and "snapctl checkpoint --flatten" in line
     assert say_everywhere(web, "present")
 
     client.do("checkpoint", web.name, "more", "--flatten", "--dry-run")

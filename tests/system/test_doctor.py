@@ -88,7 +88,7 @@ def test_people_are_told_what_to_do(box: Box, client: Client, web: Witness) -> N
     with changed_mode(box, STORE, "0755"):
         result = client.run("doctor")
     assert result.code == 1
-    assert f"others may list or change {STORE}" in result.stdout
+    assert f"other users may list or change {STORE}" in result.stdout
     assert f"→ on the hypervisor: chmod 0711 {STORE}" in result.stdout
     assert result.stderr.endswith("1 warning; nothing was changed; follow the advice\n")
 
@@ -136,7 +136,7 @@ def test_files_that_are_not_snapctls(box: Box, client: Client, web: Witness) -> 
 def test_modes_of_the_catalog(client: Client, web: Witness) -> None:
     client.catalog.chmod(0o644)
     try:
-        assert "others may read" in findings(client, code=1)["catalog"]["what"]
+        assert "other users may read" in findings(client, code=1)["catalog"]["what"]
     finally:
         client.catalog.chmod(0o600)
 

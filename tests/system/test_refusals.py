@@ -83,7 +83,7 @@ def test_a_checkpoint_is_refused(
         (troubles.managed_save, REFUSED, "has a managed-save image"),
         (troubles.volume_disk, REFUSED, "has disk vdz, which checkpoint base does not have"),
         (troubles.namesake, REFUSED, "another domain"),
-        (troubles.renamed, REFUSED, "was called"),
+        (troubles.renamed, REFUSED, "was named"),
         (troubles.undefined, REFUSED, "is no longer defined"),
     ],
 )

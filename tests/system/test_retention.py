@@ -119,7 +119,7 @@ def test_pop_restores_pushed_state_and_deletes_it(user: User) -> None:
     user.do("pop", "-y")
     assert user.sees("before")
     assert user.names() == []
-    assert "nothing was pushed" in user.client.refusal(REFUSED, "pop", user.guest.name, "-y")
+    assert "has no pushed checkpoint" in user.client.refusal(REFUSED, "pop", user.guest.name, "-y")
 
 
 def test_a_rollback_is_undone_memory_and_all(user: User) -> None:

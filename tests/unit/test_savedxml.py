@@ -201,7 +201,7 @@ ADDED: dict[str, tuple[tuple[str, str], str]] = {
 
 @pytest.mark.parametrize(("change", "difference"), ADDED.values(), ids=ADDED)
 def test_differences_resource_unknown_to_catalog_is_named(change: tuple[str, str], difference: str) -> None:
-    assert told(changed(SAVED, change)) == [f"{difference}, which the catalog does not know"]
+    assert told(changed(SAVED, change)) == [f"{difference}, which is not in the catalog"]
 
 
 def test_secrets_are_not_looked_at() -> None:
