@@ -6,7 +6,7 @@ reading        questions                       maintenance  backup, info
 layers         the graph of layers             copying      a copy of an SQLite file
 reachability   what nothing needs (pure)       journal      operations and their tokens
 commits        what operations commit          leases       heartbeat
-rebuilding     a lost catalog made anew        owners       which process, and does it live
+rebuilding     a lost catalog, rebuilt        owners       which process, and does it live
 repository     SqlCatalog                      open_operation  SqlOperation
                                                unfinished   operations of older schemas
 """

@@ -18,12 +18,12 @@ from .database import upsert
 from .tables import DomainRow, HostRow, LayerRow, MemberRow, OperationRow
 
 RELEASED = datetime(1970, 1, 1, tzinfo=UTC)
-"""The end of a lease that was given up: anybody may take the operation over, also the process that had it."""
+"""The end of a lease that was released: any process may take the operation over, also the one that had it."""
 
 NO_MORE = "nothing more was changed"
 
 PRUNED_AT_ONCE = 100
-"""Old rows that one new operation drops: it is not to wait for a long clean-up."""
+"""Old rows that opening an operation removes at most, so that it does not wait for a long clean-up."""
 
 
 def now() -> datetime:
@@ -145,12 +145,14 @@ def complete(row: MemberRow, step: str, results: Mapping[str, Any], entered: str
 def decide(row: OperationRow, direction: Direction) -> None:
     """Raises `CatalogError` when it was decided otherwise."""
     if row.decision not in (None, direction):
-        raise CatalogError(f"operation {row.id} was decided otherwise: {row.decision}", effect="nothing was recorded")
+        raise CatalogError(
+            f"operation {row.id} was already decided differently: {row.decision}", effect="nothing was recorded"
+        )
     row.decision = direction
 
 
 def close(session: Session, row: OperationRow, state: OperationState, error: str | None) -> None:
-    """Settle the row and let its domains go; one that is settled stays as it is."""
+    """Settle the row and release its domains; a settled one is not changed."""
     if row.state == OperationState.OPEN:
         session.execute(update(MemberRow).where(MemberRow.operation_id == row.id).values(open=False))
         row.state = state
@@ -211,7 +213,7 @@ def _server_time(seconds: float = 0) -> ColumnElement[str]:
 
 
 def is_abandoned(session: Session, operation: OperationRecord) -> bool:
-    """Whether nobody works on it: its process is gone, its lease was released, or has run out and no process that
+    """Whether no process works on it: its process is gone, its lease was released, or has run out and no process that
     can be seen has it. A process that was only stopped, or sleeps with its machine, comes back."""
     if operation.lease_until == RELEASED:
         return True
@@ -234,19 +236,19 @@ def busy(session: Session, operation: OperationRecord, effect: str = UNCHANGED) 
     owner, name = operation.owner, operation.domains
     since = operation.opened.strftime("%Y-%m-%d %H:%M:%S UTC")
     holder = f"{owner.user}@{owner.host}, process {owner.pid}"
-    problem = f"a {operation.kind} of {name} is under way since {since} ({holder}, {operation.progress})"
+    problem = f"a {operation.kind} of {name} is in progress since {since} ({holder}, {operation.progress})"
     recover = f"run: snapctl recover {operation.members[0].domain_name}"
     hint = recover if is_abandoned(session, operation) else "wait until it ends"
     return Busy(problem, effect=effect, hint=hint)
 
 
 def lost(session: Session, current: OperationRecord, ours: OperationRecord) -> Busy:
-    """The refusal when an operation is not, or not any more, ours to carry on; what we did of it before stands."""
+    """The refusal for an operation that is not, or no longer, ours to continue; what we did of it is kept."""
     if current.state is OperationState.OPEN and current.token != ours.token:
         return busy(session, current, NO_MORE)
     return not_ours(ours)
 
 
 def not_ours(operation: OperationRecord) -> Busy:
-    problem = f"this {operation.kind} of {operation.domains} is not ours any more"
+    problem = f"this {operation.kind} of {operation.domains} was taken over by another process"
     return Busy(problem, effect=NO_MORE, hint=f"see: snapctl list {operation.members[0].domain_name}")

@@ -1,11 +1,11 @@
 """The lease of an open operation: a row's token, kept alive by a heartbeat.
 
 Three times, as restic keeps its locks (15 < 45 < 60): the heartbeat beats every `beat` seconds, each
-beat puts the end of the lease `ttl` seconds off, and a holder who has not beaten for `lost` seconds
-does nothing more before it has renewed the lease, well before anybody else may take it over.
+beat puts the end of the lease `ttl` seconds off, and a holder without a heartbeat for `lost` seconds
+does nothing more before it has renewed the lease, well before another process may take it over.
 
-The end of a lease is wall-clock time of the database server, or of this machine for an SQLite file; how long ago we
-beat is measured by a clock that never jumps and goes on while the machine sleeps.
+The end of a lease is wall-clock time of the database server, or of this machine for an SQLite file; the time since the
+last heartbeat is measured by a monotonic clock that also counts while the machine sleeps.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class SqlLease:
             journal.require(session, self._operation)
 
     def release(self) -> None:
-        """Stop the heartbeat and end the lease now, so that anybody may take the operation over.
+        """Stop the heartbeat and end the lease now, so that another process may take the operation over.
 
         A catalog that cannot be reached is no error here: the lease ends by itself.
         """

@@ -1,6 +1,6 @@
 """`SqlCatalog`: the port `Catalog` over a SQL database. Each method is one transaction.
 
-What a method asks or writes stands in `reading`, `layers`, `journal` and `commits`; here are only
+What a method reads or writes is in `reading`, `layers`, `journal` and `commits`; here are only
 the transactions, and the lease that those which change something are done under.
 """
 
@@ -16,8 +16,8 @@ from ..model import (
     CheckpointSummary,
     Collapsible,
     Head,
-    Holdings,
     Host,
+    Inventory,
     Layer,
     MemberRecord,
     OperationKind,
@@ -25,7 +25,7 @@ from ..model import (
     RebuiltDomain,
 )
 from ..ports import OpenOperation
-from . import collapsing, condition, holdings, journal, layers, reading, rebuilding, verdicts
+from . import collapsing, condition, inventory, journal, layers, reading, rebuilding, verdicts
 from .database import Conflict, Database
 from .leases import LeaseTimes
 from .open_operation import SqlOperation
@@ -104,9 +104,9 @@ class SqlCatalog:
         with self._database.read() as session:
             return collapsing.collapsible(session, self._host.uuid, domain_uuid, paths)
 
-    def holdings(self, domain_uuid: str | None = None) -> Holdings:
+    def inventory(self, domain_uuid: str | None = None) -> Inventory:
         with self._database.read() as session:
-            return holdings.holdings(session, self._host.uuid, domain_uuid)
+            return inventory.inventory(session, self._host.uuid, domain_uuid)
 
     def known_paths(self, directory: str) -> list[str]:
         with self._database.read() as session:

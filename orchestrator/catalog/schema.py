@@ -54,20 +54,20 @@ class Upgrade:
 
 
 def revision(connection: Connection) -> str | None:
-    """The schema's revision, None for an empty database. Raises `CatalogError` for a foreign one."""
+    """The schema's revision, None for an empty database. Raises `CatalogError` for a database of something else."""
     tables = inspect(connection).get_table_names()
     if not tables:
         return None
     if connection.dialect.name == "sqlite" and connection.scalar(_ACTIVE):
         raise CatalogError(
-            "somebody put triggers or views into the catalog, and snapctl has none",
+            "the catalog contains triggers or views, which snapctl never creates",
             hint="restore the catalog from a backup",
         )
     found: list[str] = []
     if _VERSION.name in tables:
         found = list(connection.scalars(select(_VERSION.c.version_num)))
     if len(found) != 1 or not re.fullmatch(r"\d{4}", found[0]):
-        raise CatalogError("the database is no catalog of snapctl's", hint="give another one with --catalog")
+        raise CatalogError("the database is not a snapctl catalog", hint="name another one with --catalog")
     return found[0]
 
 
@@ -105,7 +105,7 @@ def upgrade(url: str, *, abandon: Collection[str] = ()) -> Upgrade:
     end of the upgrade. What is abandoned stays open (see `unfinished`); `Busy` while its owner may be at work.
 
     An SQLite file is first copied to `<file>.backup-<old revision>-<UTC time>`, at a moment when
-    nobody else can write to it. The backup of a database server is its administrator's.
+    no other process can write to it. The backup of a database server is its administrator's.
     """
     database = Database(url, foreign_keys=False)
     database.require()
@@ -115,7 +115,7 @@ def upgrade(url: str, *, abandon: Collection[str] = ()) -> Upgrade:
             _wait_for_others(connection)
             found = revision(connection)
             if found is None:
-                raise CatalogError(f"the catalog {database} is empty", hint="it is made at first use")
+                raise CatalogError(f"the catalog {database} is empty", hint="it is created at first use")
             _refuse_newer(database, found)
             if found == NEWEST:
                 return Upgrade(before=found, after=found, backup=None)
@@ -139,12 +139,12 @@ def migrations() -> Path:
 
 def _refuse_newer(database: Database, found: str) -> None:
     if found > NEWEST:
-        problem = f"the catalog {database} has schema {found}, and this snapctl knows {NEWEST}"
+        problem = f"the catalog {database} has schema {found}, and this snapctl supports {NEWEST}"
         raise CatalogError(problem, hint="use a newer snapctl")
 
 
 def _wait_for_others(connection: Connection) -> None:
-    """SQLite lets one transaction write at a time; a server is told that we are one that must be alone."""
+    """SQLite lets one transaction write at a time; on a server, an advisory lock does the same."""
     if connection.dialect.name == "postgresql":
         # What others commit while we wait for a lock must be seen afterwards, whatever the server's default is.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
@@ -162,7 +162,7 @@ def _open_operations(connection: Connection, found: str) -> list[UnfinishedOpera
 def _refuse_open_operations(operations: Sequence[UnfinishedOperation], abandon: Collection[str]) -> None:
     if left := [each for each in operations if each.id not in abandon]:
         raise Refused(
-            f"the catalog has {len(left)} unfinished operation{'s' if len(left) > 1 else ''}, begun by an older "
+            f"the catalog has {len(left)} unfinished operation{'s' if len(left) > 1 else ''}, started by an older "
             f"snapctl: {', '.join(map(str, left))}",
             hint="finish with that version first: snapctl recover; for a host that is gone: --abandon HOST",
         )
@@ -209,4 +209,4 @@ def _migrate(connection: Connection, abandoned: Sequence[UnfinishedOperation]) -
     except CommandError as error:
         raise CatalogError(f"the catalog cannot be upgraded: {error}") from error
     if connection.dialect.name == "sqlite" and connection.execute(text("PRAGMA foreign_key_check")).first():
-        raise CatalogError("the catalog cannot be upgraded: a row refers to one that is not there")
+        raise CatalogError("the catalog cannot be upgraded: a row refers to a missing one")

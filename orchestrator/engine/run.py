@@ -3,17 +3,17 @@
 An operation has one member or several, each a *story* about one domain: a plan and some steps. Members take each
 step together, one after the other. Each step has
 
-    do       its effect, which may be begun anew at any time
+    do       its effect, which may be started again at any time
     observe  "is it done?", asked of the world and not of memory: the evidence, or None
-    undo     its effect taken back; harmless when there was none
+    undo     its effect undone; harmless when there was none
 
 The catalog holds the plans before the first effect, and the evidence of each step, by name, after it. A step
 is thus in one of three states: recorded done, possibly begun (the first one not recorded), not begun.
 
 There is one decision for all members: it is recorded with what they commit, in one transaction, or when undoing
 begins. A failure, a crash and an interrupt all leave by `settle()`. As long as nothing is decided, each story is
-asked whether its part of the world is beyond the point of no return: if all are, or some are that cannot retreat,
-the remaining steps are done, each observed first, as anybody may have acted since; else those that are beyond it
+asked whether its part of the world is beyond the point of no return: if all are, or some are that cannot fall back,
+the remaining steps are done, each observed first, as others may have acted since; else those that are beyond it
 retreat, and the begun steps are undone. Settling is idempotent and may itself be killed anywhere.
 """
 
@@ -26,7 +26,7 @@ from time import monotonic
 from ..errors import Busy, CatalogError, HypervisorError, Interrupted, SnapctlError, Unfinished
 from ..model import Direction, OperationState, Ran, StepTime
 from ..ports import Evidence, OpenOperation
-from .story import Commit, FaultPoint, Step, Story, in_words
+from .story import Commit, FaultPoint, Step, Story, problem_of
 
 log = logging.getLogger(__name__)
 
@@ -59,23 +59,23 @@ class Member:
 
 
 class Run:
-    """One operation under way: its members' stories, the lease on their domains, and how far they came."""
+    """One operation in progress: its members' stories, the lease on their domains, and how far they came."""
 
     def __init__(self, stories: Sequence[Story], operation: OpenOperation, point: FaultPoint) -> None:
         self._operation = operation
         self._members = [Member(story, operation.record.member(story.domain_uuid).completed) for story in stories]
-        self._at = self._members[0]  # the member whose turn it is: what goes wrong is told of it
+        self._at = self._members[0]  # the member whose turn it is: an error is reported for it
         self._point = point
         self._opened = monotonic()
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}
 
-    def carry_out(self) -> None:
+    def execute(self) -> None:
         """Do all steps. Whatever goes wrong, the operation is settled before the error leaves."""
         try:
             for member in self._members:
                 self._at = member
-                member.story.premises()
+                member.story.check_preconditions()
             self._forward(settling=False)
             self._close(OperationState.DONE)
         except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 - settled, then raised
@@ -92,7 +92,7 @@ class Run:
                 raise loss from problem
             if isinstance(problem, Unfinished):
                 raise
-            raise self._at.story.unfinished(in_words(problem)) from problem
+            raise self._at.story.unfinished_error(problem_of(problem)) from problem
         return state
 
     def ran(self) -> Ran:
@@ -115,7 +115,7 @@ class Run:
         if interrupted:
             raise Interrupted("interrupted", effect=_effect(state)) from cause
         if state is OperationState.UNDONE:
-            raise self._at.story.undone(reason) from cause
+            raise self._at.story.undone_error(reason) from cause
         if not isinstance(cause, SnapctlError):
             raise cause  # a defect of ours: settled, but not to be hidden
 
@@ -124,7 +124,7 @@ class Run:
             try:
                 self._forward(settling=True)
             except Exception as failure:  # a defect of ours, too, must not keep a guest from running
-                if self._loss() or not self._retreat(self._members):
+                if self._loss() or not self._fall_back(self._members):
                     raise
                 cause = failure
             else:
@@ -138,24 +138,24 @@ class Run:
         """The decision that is recorded, or that the world has come to. All members go the same way."""
         if (decided := self._operation.record.decision) is not None:
             return decided
-        beyond = [member for member in self._members if member.story.decided()]
-        if not beyond or (len(beyond) < len(self._members) and self._retreat(beyond)):
+        beyond = [member for member in self._members if member.story.is_past_no_return()]
+        if not beyond or (len(beyond) < len(self._members) and self._fall_back(beyond)):
             return Direction.UNDO
         return Direction.FORWARD
 
-    def _retreat(self, members: Sequence[Member]) -> bool:
+    def _fall_back(self, members: Sequence[Member]) -> bool:
         """Bring all of them back before the point of no return, if every one can still be; say whether."""
-        if not all(member.story.may_retreat() for member in members):
+        if not all(member.story.may_fall_back() for member in members):
             return False
-        self._point("retreat.before")
+        self._point("fall_back.before")
         self._operation.check()
         for member in members:
-            member.story.retreat()
-        self._point("retreat.after")
+            member.story.fall_back()
+        self._point("fall_back.after")
         return True
 
     def _loss(self) -> Busy | None:
-        """The refusal when somebody else has, or had, the operation: then how things stand is not for us to say."""
+        """The refusal when another process has, or had, the operation: then its state is not ours to report."""
         try:
             self._operation.check()
         except Busy as busy:
@@ -181,7 +181,7 @@ class Run:
             self._ended[name] = monotonic()
 
     def _next(self) -> str | None:
-        """The name of the step to be taken now: nobody takes a step before one that another member has yet to take."""
+        """The name of the step to take now: no member takes a step before one that another has yet to take."""
         waiting = [[step.name for step in member.remaining] for member in self._members]
         firsts = [names[0] for names in waiting if names]
         return next((name for name in firsts if all(name not in names[1:] for names in waiting)), None)
@@ -223,7 +223,7 @@ class Run:
     def _complete(self, member: Member, step: Step, evidence: Evidence) -> None:
         self._operation.complete(member.story.domain_uuid, step.name, evidence, member.after(step))
         member.completed.append(step.name)
-        member.story.facts.update(evidence)
+        member.story.results.update(evidence)
 
     def _backward(self) -> None:
         """Undo what may have begun, last first. An undo that fails leaves the journal row open."""

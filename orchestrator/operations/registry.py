@@ -55,8 +55,8 @@ class Operations:
     def plans(self, operation: OperationRecord) -> list[Plan]:
         if operation.version != (known := self.version(operation.kind)):
             raise CatalogError(
-                f"the {operation.kind} of {operation.domains} was begun by another version of snapctl "
-                f"(it has version {operation.version} of that operation, this one {known})",
+                f"the {operation.kind} of {operation.domains} was started by another version of snapctl "
+                f"(version {operation.version} of that operation; this one has {known})",
                 hint="finish it with that version: snapctl recover"
                 if operation.version > ABANDONED
                 else "finish it with that version, in the backup of the catalog from before its upgrade",
@@ -79,9 +79,9 @@ def _plan(operation: OperationRecord, member: MemberRecord) -> Plan:
     except msgspec.ValidationError as error:
         raise _damaged(operation, str(error)) from error
     if (plan.operation_id, plan.domain_uuid) != (operation.id, member.domain_uuid):
-        raise _damaged(operation, "it is another operation's")
+        raise _damaged(operation, "it belongs to another operation")
     for path in misplaced(plan):
-        raise _damaged(operation, f"{path!r} is not where snapctl puts a file")
+        raise _damaged(operation, f"{path!r} is not a path that snapctl gives a file")
     return plan
 
 

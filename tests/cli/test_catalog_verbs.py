@@ -14,7 +14,7 @@ from tests.workstation import STORE, Workstation
 
 from .conftest import Run
 
-WHOLE = "whether their files are whole, tells: snapctl verify"
+WHOLE = "check the files of the checkpoints: snapctl verify"
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_info_of_a_catalog_tells_url_and_revision(run: Run, station: Workstation
 
 
 def test_upgrade_newest_schema_does_nothing(run: Run, url: str) -> None:
-    assert "newest schema already" in run("--catalog", url, "catalog", "upgrade").out
+    assert "already has the newest schema" in run("--catalog", url, "catalog", "upgrade").out
     document = run("--catalog", url, "catalog", "upgrade", "-o", "json").json
     assert document["before"] == document["after"]
 
@@ -158,7 +158,7 @@ def test_rebuild_damaged_store_tells_what_is_left_out(run: Run, station: Worksta
             f"left out: {directory.removesuffix('/memory.save')}: its manifest is missing",
         ]
     )
-    assert (headless, whole) == ("web01 stands on none of its checkpoints: roll it back to one", WHOLE)
+    assert (headless, whole) == ("web01 has no current checkpoint: roll it back to one", WHOLE)
 
 
 def test_rebuild_one_checkpoint_is_told_in_the_singular(run: Run, station: Workstation) -> None:
@@ -174,6 +174,6 @@ def test_rebuild_empty_store_tells_so(run: Run, station: Workstation) -> None:
     station.world = World()
     station.catalog.unlink()
     result = run("catalog", "rebuild")
-    assert (result.out, result.err) == ("the store has no checkpoint\n", "")
+    assert (result.out, result.err) == ("catalog rebuilt: the store has no checkpoints\n", "")
     assert run("catalog", "rebuild", "-o", "json").json == {"checkpoints": [], "headless": [], "skipped": []}
     assert STORE not in station.world.files.directories

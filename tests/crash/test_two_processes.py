@@ -194,7 +194,7 @@ def require_no_more(host: TwinHost, served: ServedWorld, owner: Worker) -> None:
 def require_told_who(answer: Answer, owner: Worker, verb: str) -> None:
     """Exit 4, and who holds it, since when, at which step."""
     assert answer.exit_code == BUSY
-    told = rf"a {verb} of web01 is under way since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC "
+    told = rf"a {verb} of web01 is in progress since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC "
     assert re.match(told, answer.line), answer.line
     assert f"{getpass.getuser()}@" in answer.line
     assert re.search(rf"process {owner.pid}, (at step [a-z]+|in its first step)\)", answer.line), answer.line

@@ -86,12 +86,12 @@ BUGS = (
         "stop before the overlays are made",
         ROLLBACK,
         """\
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
-            Step("stopped", self._stop, self._is_stopped, nothing),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
 """,
         """\
-            Step("stopped", self._stop, self._is_stopped, nothing),
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
 """,
         (KILLED_ROLLBACK,),
     ),
@@ -152,21 +152,21 @@ BUGS = (
     Bug(
         "reuse an overlay that a QEMU had open",
         MAKING,
-        "        if opened or facts is None:\n",
-        "        if facts is None:\n",
+        "        if opened or info is None:\n",
+        "        if info is None:\n",
         ("tests/unit/test_workspace.py", KILLED_ROLLBACK),
     ),
     Bug(
         "restore onto an overlay that was written to",
         MAKING,
-        "        if facts is not None and not is_empty(facts, lengths[overlay.target]):\n",
+        "        if info is not None and not is_empty(info, lengths[overlay.target]):\n",
         "        if False:\n",
         ("tests/unit/test_workspace.py", FOREIGN),
     ),
     Bug(
         "take back an overlay that was written to",
         MAKING,
-        "if facts is not None and not is_empty(facts, lengths.get(overlay.target, facts.physical)):",
+        "if info is not None and not is_empty(info, lengths.get(overlay.target, info.physical)):",
         "if False:",
         ("tests/unit/test_workspace.py", FOREIGN),
     ),
@@ -194,7 +194,7 @@ BUGS = (
     Bug(
         "remove a directory that holds something else",
         MAKING,
-        "if files is None or any(facts.path != layout.manifest_path(directory) for facts in files):",
+        "if files is None or any(info.path != layout.manifest_path(directory) for info in files):",
         "if files is None:",
         ("tests/unit/test_workspace.py", KILLED_ROLLBACK),
     ),
@@ -315,7 +315,7 @@ BUGS = (
     Bug(
         "let some members go forward though others are undone",
         JOURNAL,
-        "if not beyond or (len(beyond) < len(self._members) and self._retreat(beyond)):",
+        "if not beyond or (len(beyond) < len(self._members) and self._fall_back(beyond)):",
         "if not beyond:",
         (MEMBERS,),
     ),
@@ -365,7 +365,7 @@ BUGS = (
     Bug(
         "delete an image that may be all that is left",
         CAPTURE,
-        "            if self._whole_header(self._hypervisor.storage.facts(self._plan.memory_path)) is not None:\n",
+        "            if self._whole_header(self._hypervisor.storage.stat(self._plan.memory_path)) is not None:\n",
         "            if False:\n",
         (FOREIGN, KILLED_CHECKPOINT),
     ),
@@ -527,7 +527,7 @@ BUGS = (
         ("tests/unit/test_planning_files.py", *PULLED),
     ),
     Bug(
-        "forget the facts of a layer that was pulled into",
+        "forget the file information of a layer that was collapsed into",
         COLLAPSE,
         "        return replace(layer, physical=found.physical, allocation=found.allocation, mtime=found.mtime)\n",
         "        return layer\n",

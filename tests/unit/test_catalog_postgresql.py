@@ -90,7 +90,7 @@ def test_the_migrations_make_what_the_tables_say(url: str, database: Database) -
     assert structure(database) == made
 
 
-def test_a_history(catalog: SqlCatalog) -> None:
+def test_catalog_on_postgresql_records_a_history(catalog: SqlCatalog) -> None:
     web = SampleDomain(catalog, disks=("vda", "vdb"))
     root = web.checkpoint("root", tags=("b", "a"))
     leaf = web.checkpoint("leaf")
@@ -102,7 +102,7 @@ def test_a_history(catalog: SqlCatalog) -> None:
     assert list(catalog.chain(web.tops["vda"].path)) == [web.tops["vda"], base()]
 
 
-def test_one_gets_the_domain(url: str, database: Database) -> None:
+def test_open_operation_by_several_clients_one_succeeds(url: str, database: Database) -> None:
     catalogs = [open_catalog(url, HOST) for _ in range(SEVERAL)]
 
     def take(number: int) -> str:
@@ -116,12 +116,12 @@ def test_one_gets_the_domain(url: str, database: Database) -> None:
 
     answers = at_once(take)
     assert sum(answer == "won with token 1" for answer in answers) == 1
-    assert sum(answer.startswith("Busy: a checkpoint of web is under way") for answer in answers) == SEVERAL - 1
+    assert sum(answer.startswith("Busy: a checkpoint of web is in progress") for answer in answers) == SEVERAL - 1
     for catalog in catalogs:
         catalog.close_connection()
 
 
-def test_one_takes_over(catalog: SqlCatalog) -> None:
+def test_take_over_by_several_clients_one_succeeds(catalog: SqlCatalog) -> None:
     SampleDomain(catalog).open().release()
     (seen,) = catalog.unsettled()
     answers = at_once(lambda _: f"won with token {catalog.take_over(seen).record.token}")
@@ -142,7 +142,7 @@ def test_domains_bring_the_base_they_share_at_once(url: str, database: Database)
         catalog.close_connection()
 
 
-def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog) -> None:
+def test_changes_with_lost_lease_are_refused(catalog: SqlCatalog) -> None:
     stale = SampleDomain(catalog).open()
     stale.release()
     ours = catalog.take_over(stale.record)

@@ -33,7 +33,7 @@ def test_run_interrupted_is_settled_first(
     harness.fail(event, interrupt())
 
     with pytest.raises(Interrupted) as interrupted:
-        harness.carry_out()
+        harness.execute()
 
     assert interrupted.value.exit_code == 130
     assert interrupted.value.effect == effect
@@ -46,7 +46,7 @@ def test_run_interrupted_twice_is_unfinished(harness: JournalHarness) -> None:
     harness.fail("made.undo", Kind.INTERRUPTED)
 
     with pytest.raises(Unfinished, match="not finished: interrupted; nothing is lost; run: snapctl recover"):
-        harness.carry_out()
+        harness.execute()
 
     assert harness.is_open
     assert harness.recover() is OperationState.UNDONE
@@ -67,7 +67,7 @@ def test_run_interrupted_after_last_commit_is_completed(
     monkeypatch.setattr(harness.lease, "close", close_and_be_interrupted)
 
     with pytest.raises(Interrupted) as interrupted:
-        harness.carry_out()
+        harness.execute()
 
     assert interrupted.value.effect == "the operation was completed"
     harness.assert_done()
@@ -103,7 +103,7 @@ def frozen(url: str) -> Iterator[JournalHarness]:
 @pytest.mark.parametrize(
     ("stolen_at", "effects"),
     [
-        ("premises", []),
+        ("check_preconditions", []),
         ("made.before", []),
         ("made.after", ["made"]),
         ("turned.before", ["made"]),
@@ -117,7 +117,7 @@ def test_run_lease_lost_changes_nothing_more(
     frozen.outside.observer = Thief(url, stolen_at)
 
     with pytest.raises(Busy) as busy:
-        frozen.run().carry_out()
+        frozen.run().execute()
 
     assert busy.value.exit_code == 4
     assert frozen.outside.effects == effects
@@ -132,7 +132,7 @@ def test_undo_lease_lost_stops(frozen: JournalHarness, url: str) -> None:
     frozen.outside.observer = Thief(url, "turned.undo.after")
 
     with pytest.raises(Busy):
-        frozen.run().carry_out()
+        frozen.run().execute()
 
     assert frozen.outside.effects == ["made"]
     assert frozen.recover() is OperationState.UNDONE
@@ -144,8 +144,8 @@ def test_settle_lease_lost_does_not_retreat(frozen: JournalHarness, url: str) ->
     frozen.outside.observer = Thief(url, "kept.do")
 
     with pytest.raises(Busy, match="nothing more was changed"):
-        frozen.run().carry_out()
+        frozen.run().execute()
 
-    assert "retreat" not in frozen.outside.events
+    assert "fall_back" not in frozen.outside.events
     assert frozen.outside.effects == ["made", "turned"]
     assert frozen.recover() is OperationState.DONE

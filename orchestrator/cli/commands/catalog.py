@@ -9,7 +9,7 @@ import click
 from ...errors import NotFound, UsageError
 from ..options import examples, global_options
 from ..render import catalog as render
-from ..render.units import shown
+from ..render.units import escaped
 from ..session import Session
 
 if TYPE_CHECKING:  # at run time it would load SQLAlchemy
@@ -28,7 +28,7 @@ def catalog() -> None:
 @global_options(hidden=True)
 @click.pass_obj
 def upgrade(session: Session, hosts: tuple[str, ...], yes: bool) -> None:
-    """Bring the catalog to this version's schema, after an automatic backup.
+    """Upgrade the catalog to this version's schema, after an automatic backup.
 
     It is refused while operations are unfinished: run "recover" of the older version on their hosts
     first. For a HOST that is gone, --abandon leaves them unfinished: snapctl can never again change
@@ -68,18 +68,18 @@ def on_hosts(unfinished: list[UnfinishedOperation], hosts: tuple[str, ...]) -> l
 @global_options(hidden=True)
 @click.pass_obj
 def backup(session: Session, file: str) -> None:
-    """Copy the catalog to FILE, consistent even while it is in use. It holds secrets: keep it as private."""
+    """Copy the catalog to FILE, even while it is in use. It holds secrets: keep the copy private."""
     from ...catalog import backup as run
 
     run(session.settings.catalog, file)
-    session.summary({"file": file}, lambda: [f"catalog backed up to {shown(file)}"])
+    session.summary({"file": file}, lambda: [f"catalog backed up to {escaped(file)}"])
 
 
 @catalog.command(epilog=examples("snapctl catalog info"))
 @global_options(hidden=True)
 @click.pass_obj
 def info(session: Session) -> None:
-    """Show where the catalog is, its schema's version, and how much it holds."""
+    """Show where the catalog is, its schema version, and how much it holds."""
     from ...catalog import info as run
 
     found = run(session.settings.catalog)
@@ -90,10 +90,10 @@ def info(session: Session) -> None:
 @global_options(hidden=True)
 @click.pass_obj
 def rebuild(session: Session) -> None:
-    """Make a lost catalog anew, from what the store on the hypervisor says of itself.
+    """Create a lost catalog again from the manifests in the store.
 
-    Every directory of the store has a manifest of what is in it. A catalog that already has
-    checkpoints of this hypervisor is refused: move it away, or name a new one.
+    Every directory of the store has a manifest that describes what it holds. A catalog that already
+    has checkpoints of this hypervisor is refused: move it away, or name a new one with --catalog.
     """
     with session.coordinator() as coordinator:
         rebuilt = coordinator.rebuild_catalog()

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ...engine.story import Commit, Step, nothing
+from ...engine.story import Commit, Step, no_undo
 from ...errors import Refused, Unfinished
 from ...model import CheckpointState, Head, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
@@ -40,11 +40,11 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         hypervisor: Hypervisor,
         catalog: Catalog,
         operation: OpenOperation,
-        facts: MutableMapping[str, Any],
+        results: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
-        super().__init__(plan, hypervisor, catalog, operation, facts, progress)
-        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts)
+        super().__init__(plan, hypervisor, catalog, operation, results, progress)
+        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, results)
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
 
     @property
@@ -52,8 +52,8 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         runs = runs_after(self.plan.after, self.plan.was_running)
         resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
         return (
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
-            Step("stopped", self._stop, self._is_stopped, nothing),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
             Step("restored", self._rewind.restore, self._rewind.is_restored),
             Commit("committed", self._commit, self._is_committed),
@@ -61,13 +61,17 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             Step("cleaned", self._clean, self._is_cleaned),
         )
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         if self._catalog.head(plan.domain_uuid) != plan.head:
-            raise Refused(f"{plan.domain_name} was rolled back or checkpointed meanwhile", hint="try again")
+            raise Refused(
+                f"{plan.domain_name} was rolled back or checkpointed after the plan was made", hint="try again"
+            )
         if checkpoint is None or checkpoint.state is not CheckpointState.READY:
-            raise Refused(f"checkpoint {plan.checkpoint_name} was deleted meanwhile", hint="take another one")
+            raise Refused(
+                f"checkpoint {plan.checkpoint_name} was deleted after the plan was made", hint="choose another one"
+            )
 
     # ------------------------------------------------------------------ stopped: the point of no return
 
@@ -120,23 +124,23 @@ class RollbackStory(PlannedStory[RollbackPlan]):
 
     # ------------------------------------------------------------------ settling
 
-    def decided(self) -> bool:
-        """Beyond the stop, unless somebody has started the guest on its former disks since: then it has
-        a present state again that nobody asked us to discard."""
+    def is_past_no_return(self) -> bool:
+        """Beyond the stop, unless the guest was started on its former disks since: then it has
+        a present state again that the user did not agree to discard."""
         if self._is_committed() is not None:
             return True
-        if "overlay_lengths" not in self.facts:
+        if "overlay_lengths" not in self.results:
             return False
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active:
-            return "stopped_on" in self.facts and domain.sources() != self.plan.previous_sources
-        if "stopped_on" not in self.facts:
+            return "stopped_on" in self.results and domain.sources() != self.plan.previous_sources
+        if "stopped_on" not in self.results:
             return True
-        return not written_since(self.facts["stopped_on"], read_tops(self._hypervisor, self.plan.previous))
+        return not written_since(self.results["stopped_on"], read_tops(self._hypervisor, self.plan.previous))
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"the rollback of {self.plan.domain_name} to {self.plan.checkpoint_name} is not finished: {problem}",
-            effect="nothing of the checkpoint is lost",
+            effect="the checkpoint is unchanged",
             hint=f"run: snapctl recover {self.plan.domain_name}",
         )

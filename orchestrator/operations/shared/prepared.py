@@ -11,8 +11,8 @@ from ...store.manifest import Manifest
 from ...store.workspace import discard_overlays, make_overlays, see_overlays
 
 
-def prepared(hypervisor: Hypervisor, directory: str, manifest: Manifest, facts: Mapping[str, Any]) -> Step:
-    """The guest does not notice it. Its evidence, `overlay_lengths`, tells later whether a guest wrote to them."""
+def prepared(hypervisor: Hypervisor, directory: str, manifest: Manifest, results: Mapping[str, Any]) -> Step:
+    """The guest does not notice it. Its evidence, `overlay_lengths`, later shows whether a guest wrote to them."""
 
     def make() -> None:
         make_overlays(hypervisor, directory, manifest)
@@ -21,6 +21,6 @@ def prepared(hypervisor: Hypervisor, directory: str, manifest: Manifest, facts: 
         return see_overlays(hypervisor, directory, manifest)
 
     def undo() -> None:
-        discard_overlays(hypervisor, manifest.domain_uuid, directory, manifest, facts.get("overlay_lengths", {}))
+        discard_overlays(hypervisor, manifest.domain_uuid, directory, manifest, results.get("overlay_lengths", {}))
 
     return Step("prepared", make, look, undo)

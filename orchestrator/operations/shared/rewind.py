@@ -21,7 +21,7 @@ ATTEMPTS = 2
 
 
 class Rewind:
-    """One domain, one memory image, and the disks to bring it back on; `facts` tell their lengths as made."""
+    """One domain, one memory image, and the disks to bring it back on; `results` have their lengths when created."""
 
     def __init__(
         self,
@@ -29,13 +29,13 @@ class Rewind:
         domain_uuid: str,
         memory_path: str,
         overlays: Sequence[NewOverlay],
-        facts: Mapping[str, Any],
+        results: Mapping[str, Any],
     ) -> None:
         self._hypervisor = hypervisor
         self._uuid = domain_uuid
         self._memory_path = memory_path
         self._overlays = overlays
-        self._facts = facts
+        self._results = results
         self._sources = {overlay.target: Source(path=overlay.path, format="qcow2") for overlay in overlays}
 
     # ------------------------------------------------------------------ the persistent XML
@@ -70,9 +70,9 @@ class Rewind:
                 return
 
     def is_restored(self) -> Evidence | None:
-        """Whether the guest stands on the overlays, or stood on them and was shut down since.
+        """Whether the guest uses the overlays, or used them and was shut down since.
 
-        Raises `Unfinished` when somebody started it on other disks.
+        Raises `Unfinished` when it was started outside snapctl on other disks.
         """
         self._hypervisor.domains.wait_for_job(self._uuid)
         domain = self._hypervisor.domains.get(self._uuid)
@@ -81,13 +81,13 @@ class Rewind:
         if all(domain.sources().get(overlay.target) == overlay.path for overlay in self._overlays):
             return {}
         raise Unfinished(
-            f"{domain.name} was started by somebody on other disks",
+            f"{domain.name} was started outside snapctl, on other disks",
             effect="nothing more was changed",
-            hint=f"shut it down (virsh destroy {domain.name}), then: snapctl recover {domain.name}",
+            hint=f"stop it: virsh destroy {domain.name}, then: snapctl recover {domain.name}",
         )
 
     def resume(self) -> None:
-        """Let the guest run; one whose QEMU died before its first instruction is restored again."""
+        """Resume the guest; one whose QEMU died before its first instruction is restored again."""
         try:
             self._hypervisor.domains.resume(self._uuid)
         except HypervisorError:
@@ -97,7 +97,7 @@ class Rewind:
             self._hypervisor.domains.resume(self._uuid)
 
     def is_resumed(self) -> Evidence | None:
-        """Whether the guest runs, or ran and went off since."""
+        """Whether the guest runs, or ran and was shut off since."""
         domain = self._hypervisor.domains.get(self._uuid)
         if domain is None or not domain.active:
             return None if self._are_empty() else {}
@@ -106,7 +106,7 @@ class Rewind:
     def restore_back(self, tops: Mapping[str, Source]) -> None:
         """Restore, paused, onto the *unchanged* tops that the memory was saved on.
 
-        The way back of a checkpoint that cannot go forward; the caller has made sure that not a
+        For a checkpoint that cannot be finished; the caller has made sure that not a
         byte of them has changed and that no checkpoint relies on them.
         """
         self._restore_onto(tops)
@@ -119,19 +119,19 @@ class Rewind:
 
     @property
     def _lengths(self) -> Mapping[str, int]:
-        lengths: Mapping[str, int] = self._facts["overlay_lengths"]
+        lengths: Mapping[str, int] = self._results["overlay_lengths"]
         return lengths
 
     def _are_empty(self) -> bool:
         return all(
-            is_empty(facts, self._lengths[overlay.target])
+            is_empty(info, self._lengths[overlay.target])
             for overlay in self._overlays
-            if (facts := self._hypervisor.storage.facts(overlay.path)) is not None
+            if (info := self._hypervisor.storage.stat(overlay.path)) is not None
         )
 
 
 def define_sources(hypervisor: Hypervisor, uuid: str, sources: Mapping[str, Source]) -> None:
-    """Define a persistent domain on other disks; its other settings stay. A transient one has no XML to edit."""
+    """Define a persistent domain on other disks; its other settings are kept. A transient one has no XML to edit."""
     domain = hypervisor.domains.get(uuid)
     if domain is None or not domain.persistent:
         return
@@ -145,4 +145,4 @@ def require_sources(domain: Domain | None, sources: Mapping[str, str | None], ru
     """Raise `Refused` unless the domain still is the run, on the disks, that the plan was made for."""
     if domain is None or domain.run_id != run_id or dict(domain.sources()) != dict(sources):
         name = domain.name if domain else "the domain"
-        raise Refused(f"{name} was changed by somebody while snapctl prepared", hint="try again")
+        raise Refused(f"{name} was changed outside snapctl after the plan was made", hint="try again")
