@@ -37,7 +37,7 @@ def test_refusal_says_what_is_unfinished_where(old_catalog: Database, url: str) 
     with pytest.raises(Refused) as refusal:
         upgrade(url)
     assert refusal.value.problem == (
-        "the catalog has 2 unfinished operations, begun by an older snapctl: "
+        "the catalog has 2 unfinished operations, started by an older snapctl: "
         "checkpoint of web on hv (2026-01-01 12:00:00 UTC), rollback of db on old-server (2026-01-01 12:00:00 UTC)"
     )
     assert refusal.value.hint.endswith("--abandon HOST")
@@ -133,7 +133,7 @@ def test_domain_of_abandoned_operation_is_not_changed(abandoned: str, verb: str)
             names = [each.name for each in catalog.summaries(domain)] or ["none"]
             with pytest.raises(CatalogError) as refusal:
                 CHANGES[verb](snapctl, domain, names[0])
-            assert "was begun by another version" in refusal.value.problem
+            assert "was started by another version" in refusal.value.problem
             assert "backup of the catalog from before its upgrade" in refusal.value.hint
             tried += 1
         assert worlds.dump(world) == before

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
+from sqlalchemy import text
 
 from orchestrator.catalog import LeaseTimes, open_catalog
+from orchestrator.catalog.database import Database
 from orchestrator.errors import Busy, Interrupted, Unfinished
 from orchestrator.model import OperationState
 from tests.crash.faults import Kind
@@ -87,6 +89,8 @@ class Thief:
         if event == self._event:
             self._event = ""
             other = open_catalog(self._url, host())
+            with Database(self._url).write() as session:  # whose lease has run out, and who cannot be seen alive
+                session.execute(text("UPDATE operation SET owner_host = 'elsewhere'"))
             (operation,) = other.unsettled(DOMAIN)
             other.take_over(operation)
             other.close_connection()
