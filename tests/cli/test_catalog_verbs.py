@@ -21,7 +21,7 @@ def url(station: Workstation) -> str:
     return f"sqlite:///{station.catalog}"
 
 
-def test_info_of_a_catalog_tells_url_and_revision(run: Run, station: Workstation, url: str) -> None:
+def test_info_prints_url_and_revision(run: Run, station: Workstation, url: str) -> None:
     result = run("catalog", "info", "--catalog", url)
     assert result.code == 0
     first = result.out.splitlines()[0]
@@ -57,14 +57,14 @@ def test_info_password_in_url_is_not_shown(run: Run) -> None:
 # --------------------------------------------------------------------------- rebuild
 
 
-def test_rebuild_lost_catalog_tells_what_there_is_again(run: Run, station: Workstation) -> None:
+def test_rebuild_lost_catalog_prints_what_was_restored(run: Run, station: Workstation) -> None:
     station.catalog.unlink()
     result = run("catalog", "rebuild")
     assert (result.code, result.out) == (0, "catalog rebuilt: 6 checkpoints of db, web01\n")
     assert result.err == f"{WHOLE}\n"
 
 
-def test_rebuild_damaged_store_tells_what_is_left_out(run: Run, station: Workstation) -> None:
+def test_rebuild_damaged_store_prints_what_is_left_out(run: Run, station: Workstation) -> None:
     files, (image, directory) = station.world.files, (station.memory(name) for name in ("patched", "experiment"))
     files.remove(image)
     files.remove(directory.replace("memory.save", "manifest.json"))
@@ -83,7 +83,7 @@ def test_rebuild_damaged_store_tells_what_is_left_out(run: Run, station: Worksta
     assert (headless, whole) == ("web01 has no current checkpoint: roll it back to one", WHOLE)
 
 
-def test_rebuild_one_checkpoint_is_told_in_the_singular(run: Run, station: Workstation) -> None:
+def test_rebuild_one_checkpoint_is_printed_in_the_singular(run: Run, station: Workstation) -> None:
     files = station.world.files
     for path in [path for path in files.files if path.startswith(f"{STORE}/{station.machine().uuid}/")]:
         files.remove(path)
@@ -92,7 +92,7 @@ def test_rebuild_one_checkpoint_is_told_in_the_singular(run: Run, station: Works
     assert run("catalog", "rebuild").out == "catalog rebuilt: 1 checkpoint of db\n"
 
 
-def test_rebuild_empty_store_tells_so(run: Run, station: Workstation) -> None:
+def test_rebuild_empty_store_says_so(run: Run, station: Workstation) -> None:
     station.world = World()
     station.catalog.unlink()
     result = run("catalog", "rebuild")

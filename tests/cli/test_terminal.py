@@ -113,7 +113,7 @@ def test_prune_asks_and_names_what_would_go(terminal: Open) -> None:
         assert "prune was not confirmed" in screen.seen
 
 
-def test_rollback_asks_what_may_be_lost_and_a_yes_goes_on(terminal: Open) -> None:
+def test_rollback_asks_before_a_loss_and_proceeds_on_yes(terminal: Open) -> None:
     with terminal("rollback", "web01", "patched") as screen:
         screen.until("[y/N] ")
         assert screen.seen == QUESTION

@@ -17,7 +17,7 @@ def test_this_process_lives() -> None:
     assert not is_gone(me)
 
 
-def test_an_ended_process_is_gone_even_before_it_is_reaped() -> None:
+def test_is_gone_ended_process_before_it_is_reaped() -> None:
     code = "from orchestrator.catalog.owners import this_process; print(this_process().pid_start, flush=True); input()"
     with Child([sys.executable, "-c", code], listens=True) as process:
         them = replace(this_process(), pid=process.pid, pid_start=process.hear())
