@@ -117,7 +117,8 @@ class SqlCatalog:
             return journal.unsettled(session, self._host.uuid, *([domain_uuid] if domain_uuid is not None else []))
 
     def is_abandoned(self, operation: OperationRecord) -> bool:
-        return journal.is_abandoned(operation)
+        with self._database.read() as session:
+            return journal.is_abandoned(session, operation)
 
     def condition(self) -> CatalogCondition:
         return condition.of(self._database)
@@ -137,7 +138,7 @@ class SqlCatalog:
             with self._database.write() as session:
                 # Asked in the same transaction: afterwards whoever had the domain may be done with it.
                 for other in journal.unsettled(session, self._host.uuid, *domains):
-                    raise journal.busy(other)
+                    raise journal.busy(session, other)
                 journal.start(
                     session,
                     operation_id=operation_id,
@@ -151,9 +152,8 @@ class SqlCatalog:
                 record = journal.get(session, operation_id)
         except Conflict as conflict:  # a database server lets two of them come as far as this
             with self._database.read() as session:
-                others = journal.unsettled(session, self._host.uuid, *domains)
-            for other in others:
-                raise journal.busy(other) from conflict
+                for other in journal.unsettled(session, self._host.uuid, *domains):
+                    raise journal.busy(session, other) from conflict
             raise
         return self._opened(record)
 

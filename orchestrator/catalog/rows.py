@@ -289,6 +289,7 @@ def operation(row: OperationRow, members: Sequence[tuple[MemberRow, str]]) -> Op
         "owner": {
             "user": row.owner_user,
             "host": row.owner_host,
+            "machine_id": row.owner_machine_id,
             "boot_id": row.owner_boot_id,
             "pid": row.owner_pid,
             "pid_start": row.owner_pid_start,

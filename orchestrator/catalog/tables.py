@@ -207,6 +207,7 @@ class OperationRow(Base):
     token: Mapped[int]  # one more with each owner
     owner_user: Mapped[str]
     owner_host: Mapped[str]
+    owner_machine_id: Mapped[str]  # "" if it has none
     owner_boot_id: Mapped[str]
     owner_pid: Mapped[int]
     owner_pid_start: Mapped[str]

@@ -33,6 +33,7 @@ class Owner:
     boot_id: str
     pid: int
     pid_start: str
+    machine_id: str = ""  # derived from machine-id(5); "" if the machine has none
 
 
 class Direction(StrEnum):

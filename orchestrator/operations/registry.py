@@ -33,6 +33,9 @@ class Kind:
     """Of plan and steps: see `Registry.version`. 1 was that of snapctl before operations had members."""
 
 
+ABANDONED = 1
+"""The version of an operation that is open only because it was abandoned when the catalog was upgraded."""
+
 OPERATIONS: dict[OperationKind, Kind] = {
     OperationKind.CHECKPOINT: Kind(CheckpointPlan, CheckpointStory),
     OperationKind.ROLLBACK: Kind(RollbackPlan, RollbackStory),
@@ -54,7 +57,9 @@ class Operations:
             raise CatalogError(
                 f"the {operation.kind} of {operation.domains} was started by another version of snapctl "
                 f"(version {operation.version} of that operation; this one has {known})",
-                hint="finish it with that version: snapctl recover",
+                hint="finish it with that version: snapctl recover"
+                if operation.version > ABANDONED
+                else "finish it with that version, in the backup of the catalog from before its upgrade",
             )
         return [_plan(operation, member) for member in operation.members]
 

@@ -16,7 +16,9 @@ from typing import TypeAlias
 
 import pytest
 
+from orchestrator.catalog import unfinished_operations
 from tests.children import Child
+from tests.migrations.rows import ELSEWHERE, execute, make_old
 from tests.waiting import wait_until
 from tests.workstation import Workstation
 
@@ -111,6 +113,21 @@ def test_prune_asks_and_names_what_would_go(terminal: Open) -> None:
         screen.type("n\n")
         assert screen.exit_status() == 1
         assert "prune was not confirmed" in screen.seen
+
+
+def test_catalog_upgrade_asks_and_names_what_can_no_more_be_changed(terminal: Open, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/old.sqlite"
+    with make_old(url) as database:
+        execute(database, ELSEWHERE)
+    with terminal("--catalog", url, "catalog", "upgrade", "--abandon", "old-server") as screen:
+        screen.until("[y/N] ")
+        assert screen.seen.splitlines()[-1] == (
+            "Abandon 1 operation? snapctl can never again change db on old-server; its files stay. [y/N] "
+        )
+        screen.type("n\n")
+        assert screen.exit_status() == 1
+        assert "catalog upgrade was not confirmed" in screen.seen
+    assert [each.id for each in unfinished_operations(url)] == ["elsewhere"]
 
 
 def test_rollback_asks_before_a_loss_and_proceeds_on_yes(terminal: Open) -> None:

@@ -141,6 +141,7 @@ def test_recover_owner_stopped_takes_over_when_lease_ends(host: TwinHost, served
         served.stop_after = Call(owner.pid, "create_overlay")
         owner.begin(*VERBS["rollback"])
         owner.wait_until_stopped()
+        host.move_owners_elsewhere()
         answers: list[Answer] = []
 
         def has_recovered() -> bool:
@@ -151,6 +152,22 @@ def test_recover_owner_stopped_takes_over_when_lease_ends(host: TwinHost, served
         assert len(answers) > 1 and answers[-1] == Answer(DONE)
         host.check()
         require_no_more(host, served, owner)
+
+
+def test_recover_owner_stopped_on_this_machine_is_busy_also_after_lease_end(
+    host: TwinHost, served: ServedWorld, place: Place
+) -> None:
+    """It can be seen that it lives."""
+    place = replace(place, times=LeaseTimes(ttl=0.5, beat=0.1, lost=0.3))
+    with Worker(place) as owner, Worker(place) as other:
+        served.stop_after = Call(owner.pid, "create_overlay")
+        owner.begin(*VERBS["rollback"])
+        owner.wait_until_stopped()
+        time.sleep(1)
+        assert other.do("recover", "web01").exit_code == BUSY
+        owner.go_on()
+        assert owner.answer() == Answer(DONE)
+    host.check()
 
 
 def test_stopped_process_not_replaced_completes(host: TwinHost, served: ServedWorld, place: Place) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.catalog.database import Database
+from orchestrator.catalog.schema import NEWEST
 from orchestrator.model import (
     ArtifactKind,
     CaptureMode,
@@ -27,7 +28,7 @@ from .test_migrations import go_to
 @pytest.fixture
 def catalog(url: str, old_catalog: Database) -> Iterator[SqlCatalog]:
     """The same, upgraded."""
-    go_to(old_catalog, "0005")
+    go_to(old_catalog, NEWEST)
     catalog = open_catalog(url, HOST)
     yield catalog
     catalog.close_connection()

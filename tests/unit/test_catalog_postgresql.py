@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
 import pytest
 from sqlalchemy import text
 
-from orchestrator.catalog import SqlCatalog, backup, info, open_catalog, upgrade
+from orchestrator.catalog import SqlCatalog, backup, info, journal, open_catalog, upgrade
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.schema import NEWEST
 from orchestrator.errors import Busy, CatalogError, Refused
@@ -157,3 +158,31 @@ def test_changes_with_lost_lease_are_refused(catalog: SqlCatalog) -> None:
 def test_its_backup_is_its_administrators(url: str, catalog: SqlCatalog) -> None:
     with pytest.raises(Refused, match="on a database server"):
         backup(url, "/nowhere")
+
+
+@pytest.mark.parametrize("hours", [-2, 2], ids=["late", "early"])
+def test_end_of_a_lease_is_told_by_the_servers_clock(
+    catalog: SqlCatalog, database: Database, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Clients' clocks differ, and only the end of the lease tells of a process on another machine."""
+    SampleDomain(catalog).open()
+    with database.write() as session:
+        session.execute(text("UPDATE operation SET owner_host = 'elsewhere'"))
+    monkeypatch.setattr(journal, "now", lambda: datetime.now(UTC) + timedelta(hours=hours))
+
+    (record,) = catalog.unsettled()
+    assert not catalog.is_abandoned(record)
+    with database.write() as session:
+        session.execute(text("UPDATE operation SET lease_until = opened"))
+    (record,) = catalog.unsettled()
+    assert catalog.is_abandoned(record)
+
+
+def test_lease_taken_while_our_clock_is_wrong_ends_when_it_should(
+    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "now", lambda: datetime.now(UTC) + timedelta(hours=2))
+
+    lease = SampleDomain(catalog).open()
+
+    assert timedelta(seconds=50) < lease.record.lease_until - datetime.now(UTC) < timedelta(seconds=70)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ...model import Rebuilt
@@ -10,7 +10,7 @@ from .columns import Column, align
 from .units import counted, escaped, size
 
 if TYPE_CHECKING:  # at run time it would load SQLAlchemy
-    from ...catalog import CatalogInfo, Upgrade
+    from ...catalog import CatalogInfo, UnfinishedOperation, Upgrade
 
 
 def info(found: CatalogInfo) -> Iterator[str]:
@@ -31,7 +31,23 @@ def upgraded(done: Upgrade) -> str:
     if done.before == done.after:
         return f"the catalog already has the newest schema, {done.after}"
     kept = f"; backup of the old one: {escaped(str(done.backup))}" if done.backup else ""
-    return f"catalog upgraded from schema {done.before} to {done.after}{kept}"
+    left = f"; {counted(len(done.abandoned), 'operation')} abandoned" if done.abandoned else ""
+    return f"catalog upgraded from schema {done.before} to {done.after}{left}{kept}"
+
+
+def unfinished(operation: UnfinishedOperation) -> str:
+    progress = f", interrupted at {escaped(operation.step)}" if operation.step and not operation.in_progress else ""
+    return f"unfinished: {escaped(str(operation))}{progress}"
+
+
+def abandonment(operations: Sequence[UnfinishedOperation]) -> str:
+    """The question before unfinished operations are left as they are."""
+    domains = sorted({f"{each.domain} on {each.host}" for each in operations})
+    files = "its files stay" if len(domains) == 1 else "their files stay"
+    return (
+        f"Abandon {counted(len(operations), 'operation')}? "
+        f"snapctl can never again change {escaped(', '.join(domains))}; {files}."
+    )
 
 
 def rebuilt(done: Rebuilt) -> Iterator[str]:
