@@ -122,7 +122,7 @@ def test_catalog_upgrade_asks_and_names_what_can_no_more_be_changed(terminal: Op
     with terminal("--catalog", url, "catalog", "upgrade", "--abandon", "old-server") as screen:
         screen.until("[y/N] ")
         assert screen.seen.splitlines()[-1] == (
-            "Abandon 1 operation? snapctl can never again change db on old-server; its files stay. [y/N] "
+            "Abandon 1 operation? snapctl can then no longer change db on old-server; its files are kept. [y/N] "
         )
         screen.type("n\n")
         assert screen.exit_status() == 1
