@@ -69,7 +69,7 @@ def test_delete_order_ignores_creation_times(family: Coordinator, url: str) -> N
         (["leaf", "nobody"], NotFound, "web01 has no checkpoint nobody"),
     ],
 )
-def test_either_all_are_deleted_or_none(
+def test_delete_with_one_refusal_deletes_none(
     family: Coordinator, given: list[str], error: type[SnapctlError], said: str
 ) -> None:
     before = family.list()
@@ -138,7 +138,7 @@ def kill_after_save(world: World, url: str) -> Killer:
     return kill
 
 
-def test_recovery_goes_on_when_one_operation_is_another_process_s(
+def test_recover_skips_operation_of_another_process(
     snapctl: Coordinator, our_catalog: SqlCatalog, world: World, web01: Guest, kill_after_save: Killer
 ) -> None:
     db01 = running(world, "db01")
@@ -159,7 +159,7 @@ def test_recovery_goes_on_when_one_operation_is_another_process_s(
     held.check()
 
 
-def test_recovery_goes_on_when_one_operation_cannot_be_settled(
+def test_recover_continues_after_one_that_cannot_be_settled(
     snapctl: Coordinator, world: World, web01: Guest, kill_after_save: Killer
 ) -> None:
     db01, mail01 = running(world, "db01"), running(world, "mail01")
@@ -204,7 +204,7 @@ def rename(guest: Guest, name: str) -> None:
     guest.start()
 
 
-def test_a_renamed_domain_goes_on_under_its_new_name(snapctl: Coordinator, web01: Guest) -> None:
+def test_checkpoint_renamed_domain_uses_the_new_name(snapctl: Coordinator, web01: Guest) -> None:
     snapctl.checkpoint("web01", "before")
     rename(web01, "www")
 
@@ -224,9 +224,7 @@ def test_a_checkpoint_from_before_a_renaming_says_what_to_do(snapctl: Coordinato
         snapctl.rollback("www", "before")
 
 
-def test_deleting_a_checkpoint_does_not_bring_an_old_name_of_its_domain_back(
-    snapctl: Coordinator, web01: Guest
-) -> None:
+def test_delete_keeps_the_newest_name_of_the_domain(snapctl: Coordinator, web01: Guest) -> None:
     for name in ("first", "second"):
         snapctl.checkpoint("web01", name)
     snapctl.rollback("web01", "first")
