@@ -200,6 +200,23 @@ def written_since(then: object, now: Mapping[str, FileFacts | None]) -> bool:
     return any(_marks(recorded[target]) != _marks(facts) for target, facts in now.items())
 
 
+STOPPING_SECONDS = 5.0
+"""A guest may write until it is stopped, and QEMU until it has closed its disks."""
+
+
+def written_after_stop(then: object, now: Mapping[str, FileFacts | None]) -> bool:
+    """Whether a layer may have changed more than a guest changes it between two steps, the latter of which ends it.
+
+    Measured by the clock that the layer's own times are of. True for a block device, which has none.
+    """
+    recorded = msgspec.convert(then, dict[str, FileFacts | None])
+    return any(_is_later(facts, recorded[target]) for target, facts in now.items())
+
+
+def _is_later(now: FileFacts | None, then: FileFacts | None) -> bool:
+    return now is None or then is None or float(now.mtime) > float(then.mtime) + STOPPING_SECONDS
+
+
 def _marks(facts: FileFacts | None) -> tuple[int, str] | None:
     return (facts.physical, facts.mtime) if facts else None
 

@@ -30,6 +30,7 @@ KILLED_ROLLBACK = f"{MATRIX}[rollback-client killed]"
 KILLED_DELETE = f"{MATRIX}[delete-client killed]"
 FOREIGN = "tests/crash/test_foreign_acts.py"
 PROCESSES = "tests/crash/test_two_processes.py"
+TIME = "tests/crash/test_time_passes.py"
 VERIFY = "tests/crash/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
 MEMBERS = "tests/crash/test_two_members.py"
@@ -86,12 +87,12 @@ BUGS = (
         "stop before the overlays are made",
         ROLLBACK,
         """\
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts, self._before_stop),
             Step("stopped", self._stop, self._is_stopped, nothing),
 """,
         """\
             Step("stopped", self._stop, self._is_stopped, nothing),
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts, self._before_stop),
 """,
         (KILLED_ROLLBACK,),
     ),
@@ -337,7 +338,7 @@ BUGS = (
     Bug(
         "pair an image with disks that were written to since",
         CAPTURE,
-        "        if ran:\n",
+        "        if ran or (domain is not None and domain.managed_save):\n",
         "        if False:\n",
         (FOREIGN,),
     ),
@@ -354,6 +355,42 @@ BUGS = (
         "            require_sources(domain, self.plan.previous_sources, self.plan.run_id)\n",
         "",
         (FOREIGN,),
+    ),
+    # ------------------------------------------------------------------ time passes
+    Bug(
+        "take any end of a guest for a stop of ours",
+        ROLLBACK,
+        "(domain is not None and domain.off_reason is not OffReason.DESTROYED)",
+        "False",
+        (TIME,),
+    ),
+    Bug(
+        "discard what a guest wrote after it was to be rolled back",
+        ROLLBACK,
+        '        return not written_after_stop(self.facts["stops_on"], self._read_tops())\n',
+        "        return True\n",
+        (TIME,),
+    ),
+    Bug(
+        "restore a guest that libvirt has a managed-save image of",
+        ROLLBACK,
+        "return edited or domain.managed_save or bool(",
+        "return edited or bool(",
+        (TIME,),
+    ),
+    Bug(
+        "repoint a definition that was edited",
+        ROLLBACK,
+        "return edited or domain.managed_save or bool(",
+        "return domain.managed_save or bool(",
+        (TIME,),
+    ),
+    Bug(
+        "pair a guest's image with disks that were written to before another save",
+        CAPTURE,
+        "            ran = ended or any(_written_after(now, image) for now in frozen.values())\n",
+        "            ran = ended\n",
+        (TIME,),
     ),
     # ------------------------------------------------------------------ is it what it was?
     Bug(

@@ -19,7 +19,7 @@ from ...store.workspace import describe, is_described, new_layers
 from ..shared.base import PlannedStory
 from ..shared.manifests import begun_manifest, whole_manifest
 from ..shared.prepared import prepared
-from ..shared.rewind import Rewind, define_sources
+from ..shared.rewind import Rewind, point_back
 from . import record
 from .capture import capture_of
 from .plan import CheckpointPlan
@@ -82,7 +82,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         self._rewind.repoint()
 
     def _point_back(self) -> None:
-        define_sources(self._hypervisor, self.plan.domain_uuid, self._tops)
+        point_back(self._hypervisor, self.plan.domain_uuid, self._tops, self.plan.overlays)
 
     def _gather(self) -> None:
         """What the transaction is to write, so that nothing is asked of the hypervisor within it."""
@@ -138,7 +138,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
 
     def retreat(self) -> None:
         """Restore the guest onto the unchanged tops."""
-        define_sources(self._hypervisor, self.plan.domain_uuid, self._tops)
+        self._point_back()
         self._rewind.restore_back(self._tops)
 
     def undone(self, cause: Exception) -> SnapctlError:

@@ -3,6 +3,11 @@
 Everything is checked and made before the guest is stopped; up to then it never notices. Afterwards
 the story goes forward. Not one guest instruction runs on storage that the catalog does not know,
 and the files that hold the discarded state go only after the commit.
+
+What may be discarded is the state of the time at which that was asked for. So a rollback that was interrupted is
+finished only where the stop is proved to be its own: it is recorded, or the guest was destroyed and its active layers
+have the times that "prepared" recorded, and nobody has written to them, saved the guest or edited its definition since.
+In all other cases it is undone.
 """
 
 from __future__ import annotations
@@ -14,19 +19,21 @@ import msgspec
 
 from ...engine.story import Commit, Step, nothing
 from ...errors import Refused, Unfinished
-from ...model import CheckpointState, Head, runs_after
+from ...model import CheckpointState, Domain, FileFacts, Head, OffReason, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.workspace import (
     new_layers,
     nothing_discarded,
     read_tops,
     remove_discarded,
+    written_after_stop,
     written_since,
 )
 from ..shared.base import PlannedStory
 from ..shared.manifests import begun_manifest
 from ..shared.prepared import prepared
-from ..shared.rewind import Rewind, define_sources, require_sources
+from ..shared.refusals import refuse_foreign_state
+from ..shared.rewind import Rewind, point_back, require_sources
 from .plan import RollbackPlan
 
 
@@ -46,13 +53,14 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         super().__init__(plan, hypervisor, catalog, operation, facts, progress)
         self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts)
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
+        self._has_stopped = False  # by this very process
 
     @property
     def steps(self) -> tuple[Step, ...]:
         runs = runs_after(self.plan.after, self.plan.was_running)
         resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
         return (
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts, self._before_stop),
             Step("stopped", self._stop, self._is_stopped, nothing),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
             Step("restored", self._rewind.restore, self._rewind.is_restored),
@@ -71,6 +79,12 @@ class RollbackStory(PlannedStory[RollbackPlan]):
 
     # ------------------------------------------------------------------ stopped: the point of no return
 
+    def _before_stop(self) -> Evidence:
+        return {"stops_on": msgspec.to_builtins(self._read_tops())}
+
+    def _read_tops(self) -> dict[str, FileFacts | None]:
+        return read_tops(self._hypervisor, self.plan.previous)
+
     def _stop(self) -> None:
         """End the run that the plan was made for, and no other."""
         if self.plan.run_id is None:
@@ -79,19 +93,22 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         if domain is not None and domain.active:
             require_sources(domain, self.plan.previous_sources, self.plan.run_id)
             self._hypervisor.domains.destroy(self.plan.domain_uuid)
+            self._has_stopped = True
 
     def _is_stopped(self) -> Evidence | None:
         self._hypervisor.domains.wait_for_job(self.plan.domain_uuid)
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active:
             return None
-        return {"stopped_on": msgspec.to_builtins(read_tops(self._hypervisor, self.plan.previous))}
+        if domain is not None:
+            refuse_foreign_state(domain)
+        return {"stopped_on": msgspec.to_builtins(self._read_tops())}
 
     # ------------------------------------------------------------------ repointed
 
     def _point_back(self) -> None:
         previous = {disk.target: disk.source for disk in self.plan.defined if disk.source is not None}
-        define_sources(self._hypervisor, self.plan.domain_uuid, previous)
+        point_back(self._hypervisor, self.plan.domain_uuid, previous, self.plan.overlays)
 
     # ------------------------------------------------------------------ committed, cleaned
 
@@ -121,18 +138,47 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     # ------------------------------------------------------------------ settling
 
     def decided(self) -> bool:
-        """Beyond the stop, unless somebody has started the guest on its former disks since: then it has
-        a present state again that nobody asked us to discard."""
+        """Whether the guest is off and that is our doing, or it is on the new overlays, which it can be no sooner."""
         if self._is_committed() is not None:
             return True
         if "overlay_lengths" not in self.facts:
             return False
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active:
-            return "stopped_on" in self.facts and domain.sources() != self.plan.previous_sources
-        if "stopped_on" not in self.facts:
+            return domain.sources() == self.plan.new_sources
+        if self._rewind.has_run():
             return True
-        return not written_since(self.facts["stopped_on"], read_tops(self._hypervisor, self.plan.previous))
+        if domain is None and self.plan.persistent:
+            return False  # it was undefined since
+        return not self._is_others(domain) and self._is_our_stop(domain)
+
+    def _is_our_stop(self, domain: Domain | None) -> bool:
+        """Whether a guest that is off was stopped by this operation, and has not run since."""
+        if "stopped_on" in self.facts:
+            return not written_since(self.facts["stopped_on"], self._read_tops())
+        if self._has_stopped:
+            return True
+        if self.plan.run_id is None or (domain is not None and domain.off_reason is not OffReason.DESTROYED):
+            return False
+        return not written_after_stop(self.facts["stops_on"], self._read_tops())
+
+    def _is_others(self, domain: Domain | None) -> bool:
+        """Whether a domain that is off was given something since that a restore would mix up or discard.
+
+        Raises `Unfinished` when it relies on the new overlays.
+        """
+        if domain is None:
+            return False
+        defined, new = domain.persistent_sources(), self.plan.new_sources
+        if domain.managed_save and any(defined.get(target) == path for target, path in new.items()):
+            raise Unfinished(
+                f"{domain.name} was suspended outside snapctl, and its managed-save image uses the new overlays",
+                effect="nothing more was changed",
+                hint=f"start it (virsh start {domain.name}), then: snapctl recover {domain.name}",
+            )
+        before = {disk.target: disk.path for disk in self.plan.defined}
+        edited = any(path not in (before.get(target), new.get(target)) for target, path in defined.items())
+        return edited or domain.managed_save or bool(domain.libvirt_snapshots or domain.libvirt_checkpoints)
 
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(

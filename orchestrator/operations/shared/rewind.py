@@ -122,6 +122,10 @@ class Rewind:
         lengths: Mapping[str, int] = self._facts["overlay_lengths"]
         return lengths
 
+    def has_run(self) -> bool:
+        """Whether a guest wrote to the overlays."""
+        return not self._are_empty()
+
     def _are_empty(self) -> bool:
         return all(
             is_empty(facts, self._lengths[overlay.target])
@@ -139,6 +143,16 @@ def define_sources(hypervisor: Hypervisor, uuid: str, sources: Mapping[str, Sour
     known = {target: source for target, source in sources.items() if target in defined}
     if any(defined[target] != source.path for target, source in known.items()):
         hypervisor.domains.define(domainxml.on_disks(hypervisor.domains.definition(uuid), known))
+
+
+def point_back(
+    hypervisor: Hypervisor, uuid: str, previous: Mapping[str, Source], overlays: Sequence[NewOverlay]
+) -> None:
+    """Undo of a repoint: define the previous sources for the disks that still name these overlays, and no others."""
+    domain = hypervisor.domains.get(uuid)
+    defined = domain.persistent_sources() if domain is not None and domain.persistent else {}
+    ours = {overlay.target for overlay in overlays if defined.get(overlay.target) == overlay.path}
+    define_sources(hypervisor, uuid, {target: source for target, source in previous.items() if target in ours})
 
 
 def require_sources(domain: Domain | None, sources: Mapping[str, str | None], run_id: int | None) -> None:

@@ -74,13 +74,12 @@ class SaveCapture:
         self, domain: Domain | None, image: FileFacts, frozen: Mapping[str, FileFacts | None]
     ) -> None:
         reason = domain.off_reason if domain else OffReason.UNKNOWN
+        ended = reason in (OffReason.RAN, OffReason.DESTROYED)  # which the save of this guest is not
         if "frozen" in self._facts:
-            ran = written_since(self._facts["frozen"], frozen)
-        elif reason is OffReason.SAVED:
-            ran = False
+            ran = written_since(self._facts["frozen"], frozen) or (ended and None in frozen.values())
         else:
-            ran = reason is OffReason.RAN or any(_written_after(now, image) for now in frozen.values())
-        if ran:
+            ran = ended or any(_written_after(now, image) for now in frozen.values())
+        if ran or (domain is not None and domain.managed_save):
             raise self._doubtful()
 
     def _whole_header(self, image: FileFacts | None) -> saveimage.Header | None:
