@@ -75,10 +75,15 @@ class Story(Protocol):
         """Raise when what the plan was built on is no longer so; called once the domain is ours."""
 
     def decided(self) -> bool:
-        """Whether the world is beyond the point of no return, so that only forward is safe."""
+        """Whether the world is beyond the point of no return, by what this operation did. Raises `Unfinished` when
+        that cannot be determined as things are."""
+
+    def may_advance(self) -> bool:
+        """Whether a member before the point of no return may be taken beyond it for the others' sake: nothing has
+        changed since the operation was begun."""
 
     def may_retreat(self) -> bool:
-        """Whether the world can still be brought back before the point of no return."""
+        """Whether the world is beyond the point of no return, and can still be brought back."""
 
     def retreat(self) -> None:
         """Bring it back. Called only where `may_retreat` says so."""

@@ -10,7 +10,7 @@ import pytest
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import SnapctlError, Unfinished
 from orchestrator.formats import domainxml
-from orchestrator.model import GuestState, OperationState, Source
+from orchestrator.model import GuestState, OffReason, OperationState, Source
 from orchestrator.operations.edit.plan import Edits
 from tests.crash.test_foreign_acts import checkpoint_b, kill, rollback_a
 from tests.crash.twin_host import TwinHost
@@ -51,6 +51,11 @@ def crash(host: TwinHost) -> None:
 
 def managed_save(host: TwinHost) -> None:
     host.guest.managed_save()
+
+
+def save_elsewhere(host: TwinHost) -> None:
+    """virsh save, to a file of the owner's."""
+    host.world.power_off(host.guest.machine, OffReason.SAVED)
 
 
 def reboot_host(host: TwinHost) -> None:
@@ -202,7 +207,7 @@ def test_rollback_transient_guest_worked_on_and_went_off_loses_nothing(quick_dir
     host.close()
 
 
-@pytest.mark.parametrize("end", [shut_down, destroy, managed_save])
+@pytest.mark.parametrize("end", [shut_down, destroy, managed_save, save_elsewhere])
 def test_checkpoint_killed_after_save_owner_worked_its_image_is_not_paired(
     host: TwinHost, end: Callable[[TwinHost], None]
 ) -> None:

@@ -34,6 +34,7 @@ TIME = "tests/crash/test_time_passes.py"
 VERIFY = "tests/crash/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
 MEMBERS = "tests/crash/test_two_members.py"
+MEMBERS_AND_TIME = "tests/crash/test_members_and_time.py"
 
 PULLED = tuple(
     f"tests/crash/{test}[collapse, two disks]"
@@ -295,9 +296,30 @@ BUGS = (
     Bug(
         "let some members go forward though others are undone",
         JOURNAL,
-        "if not beyond or (len(beyond) < len(self._members) and self._retreat(beyond)):",
-        "if not beyond:",
+        "        if all(member.story.may_retreat() for member in beyond):\n",
+        "        if False:\n",
         (MEMBERS,),
+    ),
+    Bug(
+        "destroy for another member's sake a guest that worked on",
+        ROLLBACK,
+        '        return not written_after_stop(self.facts["stops_on"], self._read_tops())\n\n    def unfinished',
+        "        return True\n\n    def unfinished",
+        (MEMBERS_AND_TIME,),
+    ),
+    Bug(
+        "let one member that cannot be undone keep another from it",
+        JOURNAL,
+        "            self._stuck.append((member, problem))\n",
+        "            raise\n",
+        (MEMBERS_AND_TIME,),
+    ),
+    Bug(
+        "bring back as a transient domain what was undefined",
+        ROLLBACK,
+        "            return False  # it was undefined since\n",
+        "            pass\n",
+        (MEMBERS_AND_TIME,),
     ),
     Bug(
         "commit each member by itself",
@@ -367,8 +389,8 @@ BUGS = (
     Bug(
         "discard what a guest wrote after it was to be rolled back",
         ROLLBACK,
-        '        return not written_after_stop(self.facts["stops_on"], self._read_tops())\n',
-        "        return True\n",
+        '        return not written_after_stop(self.facts["stops_on"], self._read_tops())\n\n    def _is_others',
+        "        return True\n\n    def _is_others",
         (TIME,),
     ),
     Bug(

@@ -89,8 +89,11 @@ class FourSteps:
     def decided(self) -> bool:
         return PIVOT in self.outside.effects
 
+    def may_advance(self) -> bool:
+        return True
+
     def may_retreat(self) -> bool:
-        return self.outside.retreats
+        return self.outside.retreats and PIVOT in self.outside.effects
 
     def retreat(self) -> None:
         self.outside.reach("retreat")

@@ -132,6 +132,9 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
             return "frozen" in self.facts
         return self._capture.is_captured() is not None
 
+    def may_advance(self) -> bool:
+        return False  # the others can be restored onto their disks
+
     def may_retreat(self) -> bool:
         """Only while no checkpoint relies on the tops, and they are as they were when the memory was saved."""
         return self._is_committed() is None and self._capture.is_captured() is not None

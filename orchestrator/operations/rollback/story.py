@@ -180,6 +180,17 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         edited = any(path not in (before.get(target), new.get(target)) for target, path in defined.items())
         return edited or domain.managed_save or bool(domain.libvirt_snapshots or domain.libvirt_checkpoints)
 
+    def may_advance(self) -> bool:
+        """Whether the guest is the very run that was to be stopped, or is off as it was, and has not worked on."""
+        plan, domain = self.plan, self._hypervisor.domains.get(self.plan.domain_uuid)
+        if "stops_on" not in self.facts:
+            return False
+        if domain is None:
+            return not plan.persistent and plan.run_id is None
+        if self._is_others(domain) or domain.run_id != plan.run_id or domain.sources() != plan.previous_sources:
+            return False
+        return not written_after_stop(self.facts["stops_on"], self._read_tops())
+
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(
             f"the rollback of {self.plan.domain_name} to {self.plan.checkpoint_name} is not finished: {problem}",

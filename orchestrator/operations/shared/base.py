@@ -33,6 +33,9 @@ class PlannedStory(Story, Generic[P]):
     def domain_uuid(self) -> str:
         return self.plan.domain_uuid
 
+    def may_advance(self) -> bool:
+        return True
+
     def may_retreat(self) -> bool:
         return False  # beyond the point of no return there is nothing to go back to
 
