@@ -92,6 +92,12 @@ class Run:
             self._close(OperationState.DONE)
         except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 - settled, then raised
             self._settle_after(cause)
+        for caveat in self.caveats():
+            raise caveat
+
+    def caveats(self) -> list[SnapctlError]:
+        """What was not done, of an operation that is done: what others did in between was left alone."""
+        return [caveat for member in self._members if (caveat := member.story.caveat()) is not None]
 
     def settle(self, cause: Exception | None = None) -> OperationState:
         """Leave the operation done or undone. Raises `Unfinished` when neither is possible now."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ..errors import Refused, SnapctlError
-from ..model import MemberRecord, OperationRecord, Outcome, Recovered
+from ..model import MemberRecord, OperationRecord, OperationState, Outcome, Recovered
 from ..ports import Catalog, Hypervisor, OpenOperation, Progress
 from .fence import Fenced
 from .run import Run
@@ -70,12 +70,13 @@ class Runner:
             self._registry.plans(left)  # raises for a damaged one, before anybody becomes its owner
         operation = self._catalog.take_over(left)
         try:
-            state = self._begun(operation).settle()
+            run = self._begun(operation)
+            state = run.settle()
         finally:
             operation.release()
-        return Recovered(
-            operation=left.kind, domain=left.domains, id=left.id, state=state, detail=f"it had stopped {left.progress}"
-        )
+        caveats = run.caveats() if state is OperationState.DONE else []
+        detail = "; ".join((f"it had stopped {left.progress}", *(caveat.problem for caveat in caveats)))
+        return Recovered(operation=left.kind, domain=left.domains, id=left.id, state=state, detail=detail)
 
     def _begun(self, operation: OpenOperation) -> Run:
         hypervisor = Fenced(self._hypervisor, operation)

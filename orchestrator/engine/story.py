@@ -88,6 +88,9 @@ class Story(Protocol):
     def retreat(self) -> None:
         """Bring it back. Called only where `may_retreat` says so."""
 
+    def caveat(self) -> SnapctlError | None:
+        """What to tell the user of an operation that is done, and yet not all that was asked for."""
+
     def undone(self, cause: Exception) -> SnapctlError:
         """What to tell the user after `cause` led to everything being taken back."""
 

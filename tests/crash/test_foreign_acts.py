@@ -228,7 +228,7 @@ def test_rollback_guest_restarted_since_planned_is_refused(host: TwinHost) -> No
         host.guest.shut_down()
         host.guest.start().tick(100)
 
-    with pytest.raises(Refused, match="was changed by somebody"):
+    with pytest.raises(Refused, match="was changed outside snapctl"):
         rollback_a(host.session(ActAtPoint("stopped.before", start_anew)))
 
     assert host.guest.read("vda") == host.counter

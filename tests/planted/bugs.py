@@ -30,6 +30,7 @@ KILLED_ROLLBACK = f"{MATRIX}[rollback-client killed]"
 KILLED_DELETE = f"{MATRIX}[delete-client killed]"
 FOREIGN = "tests/crash/test_foreign_acts.py"
 PROCESSES = "tests/crash/test_two_processes.py"
+OUTSIDE = "tests/crash/test_started_outside.py"
 TIME = "tests/crash/test_time_passes.py"
 VERIFY = "tests/crash/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
@@ -76,10 +77,10 @@ BUGS = (
         ROLLBACK,
         """\
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
-            Step("restored", self._rewind.restore, self._rewind.is_restored),
+            Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
 """,
         """\
-            Step("restored", self._rewind.restore, self._rewind.is_restored),
+            Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
 """,
         (ORDER_OF_ROLLBACK,),
@@ -294,17 +295,17 @@ BUGS = (
         (MEMBERS,),
     ),
     Bug(
-        "let some members go forward though others are undone",
+        "keep a member down because another cannot say",
         JOURNAL,
         "        if all(member.story.may_retreat() for member in beyond):\n",
         "        if False:\n",
-        (MEMBERS,),
+        (MEMBERS_AND_TIME,),
     ),
     Bug(
         "destroy for another member's sake a guest that worked on",
         ROLLBACK,
-        '        return not written_after_stop(self.facts["stops_on"], self._read_tops())\n\n    def unfinished',
-        "        return True\n\n    def unfinished",
+        '        return not written_after_stop(self.facts["stops_on"], self._read_tops())\n\n    def caveat',
+        "        return True\n\n    def caveat",
         (MEMBERS_AND_TIME,),
     ),
     Bug(
@@ -413,6 +414,34 @@ BUGS = (
         "            ran = ended or any(_written_after(now, image) for now in frozen.values())\n",
         "            ran = ended\n",
         (TIME,),
+    ),
+    Bug(
+        "take a boot for a restore",
+        REWIND,
+        'return {} if self._is_ours(domain) else {OUTSIDE: "started"}',
+        "return {}",
+        (OUTSIDE,),
+    ),
+    Bug(
+        "keep the mark of an earlier run",
+        "orchestrator/formats/domainxml.py",
+        '    for mark in domain.findall(f"metadata/{_RUN}"):\n        _remove(mark)\n',
+        "",
+        (OUTSIDE, "tests/unit/test_domainxml.py"),
+    ),
+    Bug(
+        "resume what was started outside snapctl",
+        REWIND,
+        "        if OUTSIDE in self._facts:\n            return\n",
+        "",
+        (OUTSIDE,),
+    ),
+    Bug(
+        "resume what its owner has paused",
+        CAPTURE,
+        " and self._is_restored_back(domain):",
+        ":",
+        (OUTSIDE,),
     ),
     # ------------------------------------------------------------------ is it what it was?
     Bug(

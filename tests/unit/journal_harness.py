@@ -99,6 +99,9 @@ class FourSteps:
         self.outside.reach("retreat")
         self.outside.effects.remove(PIVOT)
 
+    def caveat(self) -> SnapctlError | None:
+        return None
+
     def undone(self, cause: Exception) -> SnapctlError:
         return undone(cause, "web01")
 

@@ -40,7 +40,15 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         progress: Progress,
     ) -> None:
         super().__init__(plan, hypervisor, catalog, operation, facts, progress)
-        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts)
+        self._rewind = Rewind(
+            hypervisor,
+            plan.domain_uuid,
+            plan.memory_path,
+            plan.overlays,
+            facts,
+            operation_id=plan.operation_id,
+            persistent=plan.origin.persistent,
+        )
         self._capture = capture_of(plan, hypervisor, facts, progress)
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
 
@@ -153,6 +161,9 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
                 hint=f"start it: virsh start {self.plan.domain_name}",
             )
         return undone(cause, self.plan.domain_name)
+
+    def caveat(self) -> SnapctlError | None:
+        return self._rewind.caveat(self.plan.domain_name, self.plan.labels.name)
 
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(

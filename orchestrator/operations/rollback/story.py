@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 
 from ...engine.story import Commit, Step, nothing
-from ...errors import Refused, Unfinished
-from ...model import CheckpointState, Domain, FileFacts, Head, OffReason, runs_after
+from ...errors import Refused, SnapctlError, Unfinished
+from ...model import CheckpointState, Domain, FileFacts, GuestState, Head, OffReason, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.workspace import (
     new_layers,
@@ -33,7 +33,7 @@ from ..shared.base import PlannedStory
 from ..shared.manifests import begun_manifest
 from ..shared.prepared import prepared
 from ..shared.refusals import refuse_foreign_state
-from ..shared.rewind import Rewind, point_back, require_sources
+from ..shared.rewind import Rewind, point_back, require_sources, suspended_outside
 from .plan import RollbackPlan
 
 
@@ -51,7 +51,15 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         progress: Progress,
     ) -> None:
         super().__init__(plan, hypervisor, catalog, operation, facts, progress)
-        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts)
+        self._rewind = Rewind(
+            hypervisor,
+            plan.domain_uuid,
+            plan.memory_path,
+            plan.overlays,
+            facts,
+            operation_id=plan.operation_id,
+            persistent=plan.persistent,
+        )
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
         self._has_stopped = False  # by this very process
 
@@ -63,7 +71,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts, self._before_stop),
             Step("stopped", self._stop, self._is_stopped, nothing),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
-            Step("restored", self._rewind.restore, self._rewind.is_restored),
+            Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
             Commit("committed", self._commit, self._is_committed),
             *resumed,
             Step("cleaned", self._clean, self._is_cleaned),
@@ -109,6 +117,16 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     def _point_back(self) -> None:
         previous = {disk.target: disk.source for disk in self.plan.defined if disk.source is not None}
         point_back(self._hypervisor, self.plan.domain_uuid, previous, self.plan.overlays)
+
+    # ------------------------------------------------------------------ restored
+
+    def _unrestore(self) -> None:
+        """End the run that was restored, paused: its memory is in the checkpoint still. Any other run is left alone."""
+        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
+        if domain is None or domain.state is not GuestState.PAUSED or domain.sources() != self.plan.new_sources:
+            return
+        if self._rewind.is_ours() and not self._rewind.has_run():
+            self._hypervisor.domains.destroy(self.plan.domain_uuid)
 
     # ------------------------------------------------------------------ committed, cleaned
 
@@ -171,11 +189,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             return False
         defined, new = domain.persistent_sources(), self.plan.new_sources
         if domain.managed_save and any(defined.get(target) == path for target, path in new.items()):
-            raise Unfinished(
-                f"{domain.name} was suspended outside snapctl, and its managed-save image uses the new overlays",
-                effect="nothing more was changed",
-                hint=f"start it (virsh start {domain.name}), then: snapctl recover {domain.name}",
-            )
+            raise suspended_outside(domain)
         before = {disk.target: disk.path for disk in self.plan.defined}
         edited = any(path not in (before.get(target), new.get(target)) for target, path in defined.items())
         return edited or domain.managed_save or bool(domain.libvirt_snapshots or domain.libvirt_checkpoints)
@@ -190,6 +204,9 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         if self._is_others(domain) or domain.run_id != plan.run_id or domain.sources() != plan.previous_sources:
             return False
         return not written_after_stop(self.facts["stops_on"], self._read_tops())
+
+    def caveat(self) -> SnapctlError | None:
+        return self._rewind.caveat(self.plan.domain_name, self.plan.checkpoint_name)
 
     def unfinished(self, problem: str) -> Unfinished:
         return Unfinished(

@@ -42,5 +42,8 @@ class PlannedStory(Story, Generic[P]):
     def retreat(self) -> None:
         raise NotImplementedError
 
+    def caveat(self) -> SnapctlError | None:
+        return None
+
     def undone(self, cause: Exception) -> SnapctlError:
         return undone(cause, self.plan.domain_name)

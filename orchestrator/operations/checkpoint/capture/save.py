@@ -14,7 +14,7 @@ import msgspec
 
 from ....engine.story import Step
 from ....errors import Refused, Unfinished
-from ....formats import imagexml, saveimage
+from ....formats import domainxml, imagexml, saveimage
 from ....model import Domain, FileFacts, GuestState, MemoryImage, OffReason
 from ....ports import Evidence, Hypervisor, Progress
 from ....store.workspace import read_tops, written_since
@@ -62,6 +62,8 @@ class SaveCapture:
         header = self._whole_header(image)
         if image is None or header is None:
             return None
+        if domain is None and self._plan.origin.persistent:
+            raise self._undefined()
         frozen = read_tops(self._hypervisor, self._plan.disks)
         self._require_no_run_since(domain, image, frozen)
         return {
@@ -102,9 +104,13 @@ class SaveCapture:
         if domain is None or not domain.active:
             if self._whole_header(self._hypervisor.storage.facts(self._plan.memory_path)) is not None:
                 raise self._doubtful()
-        elif domain.state is GuestState.PAUSED and self._plan.was_running:
+        elif domain.state is GuestState.PAUSED and self._plan.was_running and self._is_restored_back(domain):
             self._hypervisor.domains.resume(self._plan.domain_uuid)
         self._hypervisor.storage.remove(self._plan.memory_path)
+
+    def _is_restored_back(self, domain: Domain) -> bool:
+        """Whether it is this operation that left the guest paused, and not its owner."""
+        return domainxml.run_mark(domain.xml) == self._plan.operation_id
 
     def require_pair(self) -> None:
         """Raise unless image and disks still are of one instant, which they are until the guest runs on those disks.
@@ -114,7 +120,7 @@ class SaveCapture:
         """
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is not None and domain.active and domain.sources() != self._plan.new_sources:
-            raise Refused(f"{domain.name} was started by somebody after its memory was saved", hint="try again")
+            raise Refused(f"{domain.name} was started outside snapctl after its memory was saved", hint="try again")
         if written_since(self._facts["frozen"], read_tops(self._hypervisor, self._plan.disks)):
             raise self._doubtful()
         self._require_same_definition(self._hypervisor.domains.saved_definition(self._plan.memory_path))
@@ -127,6 +133,14 @@ class SaveCapture:
             raise Refused(
                 f"{self._plan.domain_name} changed after this was planned: {differences[0]}", hint="try again"
             )
+
+    def _undefined(self) -> Unfinished:
+        name = self._plan.domain_name
+        return Unfinished(
+            f"{name} was undefined after its memory was saved to {self._plan.memory_path}",
+            effect="nothing more was changed",
+            hint=f"define it again with UUID {self._plan.domain_uuid}, then: snapctl recover",
+        )
 
     def _doubtful(self) -> Unfinished:
         name = self._plan.domain_name
