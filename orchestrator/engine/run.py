@@ -109,9 +109,15 @@ class Run:
             if loss := self._loss():
                 raise loss from problem
             if isinstance(problem, Unfinished):
+                self._tell_now(problem)
                 raise
-            raise self._at.story.unfinished(in_words(problem)) from problem
+            raise self._tell_now(self._at.story.unfinished(in_words(problem))) from problem
         return state
+
+    def _tell_now(self, error: SnapctlError) -> SnapctlError:
+        """The error with what each guest is doing now."""
+        error.effect = "; ".join((error.effect, *dict.fromkeys(member.story.now() for member in self._members)))
+        return error
 
     def ran(self) -> Ran:
         """How long it took, from the durable intent to the end of the last step."""
@@ -131,9 +137,9 @@ class Run:
         reason = SnapctlError("interrupted") if isinstance(cause, KeyboardInterrupt) else cause
         state = self.settle(reason)
         if interrupted:
-            raise Interrupted("interrupted", effect=_effect(state)) from cause
+            raise self._tell_now(Interrupted("interrupted", effect=_effect(state))) from cause
         if state is OperationState.UNDONE:
-            raise self._at.story.undone(reason) from cause
+            raise self._tell_now(self._at.story.undone(reason)) from cause
         if not isinstance(cause, SnapctlError):
             raise cause  # a defect of ours: settled, but not to be hidden
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ..errors import Refused, SnapctlError
-from ..model import MemberRecord, OperationRecord, OperationState, Outcome, Recovered
+from ..errors import UNCHANGED, Refused, SnapctlError, Unfinished
+from ..model import MemberRecord, OperationKind, OperationRecord, OperationState, Outcome, Recovered
 from ..ports import Catalog, Hypervisor, OpenOperation, Progress
 from .fence import Fenced
 from .run import Run
@@ -51,6 +51,16 @@ class Runner:
         finally:
             operation.release()
         return [plan.outcome(run.ran()) for plan in plans]
+
+    def require_settled(self, domain_uuid: str) -> None:
+        """Raise `Unfinished` when an operation of a domain was left open that is more than an edit."""
+        for left in self._catalog.unsettled(domain_uuid):
+            if left.kind is not OperationKind.EDIT and self._catalog.is_abandoned(left):
+                raise Unfinished(
+                    f"a {left.kind} of {left.domains} is not finished ({left.progress})",
+                    effect=UNCHANGED,
+                    hint=f"run: snapctl recover {left.members[0].domain_name}",
+                )
 
     def recover(self, domain_uuid: str | None = None) -> list[Recovered]:
         """Settle what was left unfinished of a domain, or of the whole host: see `Coordinator.recover`."""

@@ -88,6 +88,9 @@ class Story(Protocol):
     def retreat(self) -> None:
         """Bring it back. Called only where `may_retreat` says so."""
 
+    def now(self) -> str:
+        """What the guest is doing now: for every message of an operation that did not come to its end."""
+
     def caveat(self) -> SnapctlError | None:
         """What to tell the user of an operation that is done, and yet not all that was asked for."""
 
@@ -117,7 +120,7 @@ class Registry(Protocol):
 
 def undone(cause: Exception, domain: str) -> SnapctlError:
     """The usual message after an undo: the cause's own class and words, with what became of it."""
-    effect = f"undone: {domain} and its disks are as before"
+    effect = f"undone: the disks of {domain} are as before"
     if not isinstance(cause, SnapctlError):
         return OperationUndone(in_words(cause), effect=effect)
     kind = OperationUndone if isinstance(cause, HypervisorError) else type(cause)

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator.coordinator import Coordinator
-from orchestrator.errors import SnapctlError, Unfinished
+from orchestrator.errors import HypervisorError, OperationUndone, SnapctlError, Unfinished
 from orchestrator.formats import domainxml
 from orchestrator.model import GuestState, OffReason, OperationState, Source
 from orchestrator.operations.edit.plan import Edits
 from tests.crash.test_foreign_acts import checkpoint_b, kill, rollback_a
 from tests.crash.twin_host import TwinHost
+from tests.twin.domains import TwinDomains
 
 WEEK = 1000
 """What a guest counts up to in a week."""
@@ -220,3 +221,66 @@ def test_checkpoint_killed_after_save_owner_worked_its_image_is_not_paired(
         host.session().recover()
 
     assert [each.name for each in host.session().list()] == ["a"]
+
+
+EDITS: dict[str, Callable[[Coordinator], object]] = {
+    "edit": VERBS["edit"],
+    "protect": lambda session: session.protect("web01", ["a"]),
+}
+
+
+@pytest.mark.parametrize("verb", EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize(("act", "after"), [(rollback_a, "destroy"), (checkpoint_b, "save"), (checkpoint_b, "define")])
+def test_edit_operation_is_open_recovers_nothing(
+    host: TwinHost, act: Callable[[Coordinator], object], after: str, verb: Callable[[Coordinator], object]
+) -> None:
+    kill(host, act, after=after)
+    files, state = set(host.world.files.files), host.guest.machine.state
+
+    with pytest.raises(Unfinished, match=r"of web01 is not finished \(at step") as raised:
+        verb(host.session())
+
+    assert raised.value.hint == "run: snapctl recover web01"
+    assert (set(host.world.files.files), host.guest.machine.state) == (files, state)
+    host.session().recover()
+    verb(host.session())
+
+
+def test_edit_that_was_left_open_is_finished_by_the_next(host: TwinHost) -> None:
+    kill(host, VERBS["edit"], after="deciding")
+
+    host.session().protect("web01", ["a"])
+
+    (summary,) = host.session().list()
+    assert (summary.description, summary.protected) == ("edited", True)
+
+
+def fail(*arguments: object) -> None:
+    raise HypervisorError("injected")
+
+
+def test_unfinished_says_that_the_guest_is_off(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.world, "begin_restore", fail)
+
+    with pytest.raises(Unfinished) as raised:
+        rollback_a(host.session())
+
+    assert raised.value.effect == "nothing of the checkpoint is lost; web01 is shut off"
+
+
+def test_unfinished_says_that_the_guest_is_paused(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TwinDomains, "resume", fail)
+
+    with pytest.raises(Unfinished) as raised:
+        rollback_a(host.session())
+
+    assert raised.value.effect == "nothing of the checkpoint is lost; web01 is paused"
+
+
+def test_undone_says_that_the_guest_runs(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.world, "power_off", fail)
+
+    with pytest.raises(OperationUndone) as raised:
+        rollback_a(host.session())
+
+    assert raised.value.effect == "undone: the disks of web01 are as before; web01 is running"

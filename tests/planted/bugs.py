@@ -443,6 +443,20 @@ BUGS = (
         ":",
         (OUTSIDE,),
     ),
+    Bug(
+        "recover for an edit",
+        "orchestrator/coordinator.py",
+        "        self._runner.require_settled(guest.uuid)\n",
+        "",
+        (TIME,),
+    ),
+    Bug(
+        "say nothing of a guest that was left off",
+        JOURNAL,
+        "(error.effect, *dict.fromkeys(member.story.now() for member in self._members))",
+        "(error.effect,)",
+        (TIME,),
+    ),
     # ------------------------------------------------------------------ is it what it was?
     Bug(
         "skip the comparison of mtimes",

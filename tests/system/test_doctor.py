@@ -197,7 +197,7 @@ def test_a_disk_that_drifted(client: Client, web: Witness, domain: Any) -> None:
 def test_a_managed_save_image(client: Client, web: Witness, domain: Any) -> None:
     domain.managedSave()
     found = findings(client, code=1)
-    assert found["domains"]["advice"] == f"virsh managedsave-remove {web.name}"
+    assert found["domains"]["advice"] == f"virsh start {web.name}"
     domain.managedSaveRemove()
     assert findings(client, code=0) == {}
     client.do("rollback", web.name, "two", "-y")

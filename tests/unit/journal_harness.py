@@ -99,6 +99,9 @@ class FourSteps:
         self.outside.reach("retreat")
         self.outside.effects.remove(PIVOT)
 
+    def now(self) -> str:
+        return "web01 is running"
+
     def caveat(self) -> SnapctlError | None:
         return None
 

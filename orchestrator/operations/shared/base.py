@@ -42,6 +42,14 @@ class PlannedStory(Story, Generic[P]):
     def retreat(self) -> None:
         raise NotImplementedError
 
+    def now(self) -> str:
+        name = self.plan.domain_name
+        try:
+            domain = self._hypervisor.domains.get(self.plan.domain_uuid)
+        except SnapctlError:
+            return f"cannot determine whether {name} is running"
+        return f"{name} is {domain.state}" if domain is not None else f"{name} is not defined"
+
     def caveat(self) -> SnapctlError | None:
         return None
 
