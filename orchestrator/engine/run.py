@@ -3,9 +3,9 @@
 An operation has one member or several, each a *story* about one domain: a plan and some steps. Members take each
 step together, one after the other. Each step has
 
-    do       its effect, which may be begun anew at any time
+    do       its effect, which may be started again at any time
     observe  "is it done?", asked of the world and not of memory: the evidence, or None
-    undo     its effect taken back; harmless when there was none
+    undo     its effect undone; harmless when there was none
 
 The catalog holds the plans before the first effect, and the evidence of each step, by name, after it. A step
 is thus in one of three states: recorded done, possibly begun (the first one not recorded), not begun.
@@ -36,7 +36,7 @@ from time import monotonic
 from ..errors import Busy, CatalogError, HypervisorError, Interrupted, SnapctlError, Unfinished
 from ..model import Direction, OperationState, Ran, StepTime
 from ..ports import Evidence, OpenOperation
-from .story import Commit, FaultPoint, Step, Story, in_words
+from .story import Commit, FaultPoint, Step, Story, problem_of
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class Member:
 
 
 class Run:
-    """One operation under way: its members' stories, the lease on their domains, and how far they came."""
+    """One operation in progress: its members' stories, the lease on their domains, and how far they came."""
 
     def __init__(self, stories: Sequence[Story], operation: OpenOperation, point: FaultPoint) -> None:
         self._operation = operation
@@ -82,12 +82,12 @@ class Run:
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}
 
-    def carry_out(self) -> None:
+    def execute(self) -> None:
         """Do all steps. Whatever goes wrong, the operation is settled before the error leaves."""
         try:
             for member in self._members:
                 self._at = member
-                member.story.premises()
+                member.story.check_preconditions()
             self._forward(settling=False)
             self._close(OperationState.DONE)
         except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 - settled, then raised
@@ -224,7 +224,7 @@ class Run:
             raise problem
 
     def _loss(self) -> Busy | None:
-        """The refusal when somebody else has, or had, the operation: then how things stand is not for us to say."""
+        """The refusal when another process has, or had, the operation: then its state is not ours to report."""
         try:
             self._operation.check()
         except Busy as busy:
@@ -250,7 +250,7 @@ class Run:
             self._ended[name] = monotonic()
 
     def _next(self) -> str | None:
-        """The name of the step to be taken now: nobody takes a step before one that another member has yet to take."""
+        """The name of the step to take now: no member takes a step before one that another has yet to take."""
         waiting = [[step.name for step in member.remaining] for member in self._members]
         firsts = [names[0] for names in waiting if names]
         return next((name for name in firsts if all(name not in names[1:] for names in waiting)), None)
@@ -292,7 +292,7 @@ class Run:
     def _complete(self, member: Member, step: Step, evidence: Evidence) -> None:
         self._operation.complete(member.story.domain_uuid, step.name, evidence, member.after(step))
         member.completed.append(step.name)
-        member.story.facts.update(evidence)
+        member.story.results.update(evidence)
 
     def _backward(self) -> None:
         """Undo what may have begun, last first. An undo that fails leaves the journal row open."""

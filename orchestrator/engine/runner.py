@@ -13,7 +13,7 @@ from .story import FaultPoint, Plan, Registry
 
 
 class Runner:
-    """`progress` is told how far long steps are; `point` is reached before and after each effect."""
+    """`progress` is called during long steps; `point` is reached before and after each effect."""
 
     def __init__(
         self, hypervisor: Hypervisor, catalog: Catalog, registry: Registry, *, progress: Progress, point: FaultPoint
@@ -27,14 +27,15 @@ class Runner:
     def run(self, *plans: Plan) -> list[Outcome]:
         """Carry the plans of one operation out, one for each of its domains; an outcome each.
 
-        Raises what their stories do; `Busy` when somebody else is at one of the domains, `Refused` when they were
+        Raises what their stories do; `Busy` when another operation holds one of the domains, `Refused` when they were
         planned on another host: a domain that migrates keeps its UUID.
         """
         kind, here = plans[0].kind, self._hypervisor.host
         for plan in plans:
             if plan.host.uuid != here.uuid:
                 raise Refused(
-                    f"this was planned on {plan.host.name}, and this is {here.name}", hint="plan it again on this host"
+                    f"the plan was made for host {plan.host.name}, and this is {here.name}",
+                    hint="plan it again on this host",
                 )
         operation = self._catalog.open_operation(
             operation_id=plans[0].operation_id,
@@ -47,7 +48,7 @@ class Runner:
         )
         try:
             run = self._begun(operation)
-            run.carry_out()
+            run.execute()
         finally:
             operation.release()
         return [plan.outcome(run.ran()) for plan in plans]
@@ -77,7 +78,7 @@ class Runner:
 
     def _recover(self, left: OperationRecord) -> Recovered:
         if self._catalog.is_abandoned(left):
-            self._registry.plans(left)  # raises for a damaged one, before anybody becomes its owner
+            self._registry.plans(left)  # raises for a damaged one, before the operation gets a new owner
         operation = self._catalog.take_over(left)
         try:
             run = self._begun(operation)

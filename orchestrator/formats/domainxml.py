@@ -64,7 +64,7 @@ def on_disks(xml: str, sources: Mapping[str, Source]) -> str:
     """The same domain on other disk files: `sources` by target; disks that it does not name stay as they are.
 
     A replaced disk loses its `<backingStore>`: libvirt then finds the chain from the files, and never
-    believes a stale one. All else stays: driver options, serial, address, security labels, metadata.
+    believes a stale one. All else is kept: driver options, serial, address, security labels, metadata.
     Raises `Refused` when a target is missing, or its source is more than a path to a file or block device.
     """
     domain = parse(xml, "domain")
@@ -108,7 +108,7 @@ HELPER_MEMORY_MIB = 16
 def helper(like: str, *, uuid: str, name: str, target: str, layer: Source) -> str:
     """A domain to be started paused so that its QEMU has a layer open for writing, and nothing else: no
     network, no console, next to no memory. Virtualization, architecture, machine and emulator are as
-    those of the domain `like`, so that the host has them. Its UUID tells whose it is.
+    those of the domain `like`, so that the host has them. Its UUID is that of the operation.
     """
     model = parse(like, "domain")
     kind = model.find("os/type")
@@ -191,7 +191,7 @@ def _replace_source(disk: Element, new: Source) -> None:
     for child in source:
         # Encryption, slices and reservations describe the very file that goes.
         if isinstance(child.tag, str) and child.tag != "seclabel":
-            raise Refused(f"disk {_target(disk)}: its source has <{child.tag}>, which an overlay would not have")
+            raise Refused(f"disk {_target(disk)}: its source has <{child.tag}>, which an overlay cannot have")
     for attribute in (*PATH_ATTRIBUTES.values(), "index"):
         if attribute in source.attrib:
             del source.attrib[attribute]

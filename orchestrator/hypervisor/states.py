@@ -58,7 +58,7 @@ UNNAMED_JOB = "unnamed job"
 
 
 def guest_state(state: int, reason: int) -> GuestState:
-    """The state as far as virDomainGetState tells it; `BUSY` only where the reason alone says so."""
+    """The state as far as virDomainGetState reports it; `BUSY` only where the reason alone says so."""
     if state != libvirt.VIR_DOMAIN_PAUSED:
         return _STATES.get(state, GuestState.OTHER)
     if reason in _PAUSED_BY_JOB:

@@ -1,7 +1,7 @@
 """verify: hold every file that checkpoints rely on against the catalog, and mark what is damaged.
 
 Nothing on the hypervisor is changed, and no domain is taken: when something is wrong the catalog is
-asked once more, so that what an operation did meanwhile is not taken for damage.
+asked once more, so that what an operation did in between is not taken for damage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DAMAGED = "damaged"
 class Verification:
     """One run of verify. Marks are written as they are found: a run that is killed leaves those it made.
 
-    A quick look compares what the hypervisor tells of the files, and their headers. A deep one reads
+    A quick check compares the file information and the headers. A deep one reads
     them whole, too: it compares each SHA-256 with the catalog's, or records it where there is none
     yet. A checkpoint that is marked as damaged is always read whole, so that no damage is taken for
     mended by a look that could not have seen it.
@@ -63,7 +63,7 @@ class Verification:
         return {target: self._catalog.chain(layer.path) for target, layer in checkpoint.layers.items()}
 
     def _is_still(self, checkpoint: Checkpoint, chains: Chains) -> bool:
-        """Whether it says of the files what it said before they were looked at."""
+        """Whether the catalog's record of the files is what it was before they were read."""
         now = self._ready(checkpoint.id)
         return now is not None and _facts(self._chains(now)) == _facts(chains)
 
@@ -81,7 +81,7 @@ class Verification:
 
     def _compare(self, checkpoint: Checkpoint, chains: Chains) -> tuple[list[Finding], Mapping[str, str]]:
         """What is wrong, and the SHA-256 of what was read whole."""
-        seen = self._inspection.look(checkpoint, chains, into=qcow2_layers(_layers(chains)))
+        seen = self._inspection.inspect(checkpoint, chains, into=qcow2_layers(_layers(chains)))
         return [*damage(checkpoint, chains, seen), *dangers(chains, seen)], seen.hashes
 
     # ------------------------------------------------------------------ what is recorded
@@ -96,7 +96,7 @@ class Verification:
                 self._catalog.record_layer_read(layer, hashes[layer.path])
 
     def _conclude(self, checkpoint: Checkpoint, findings: Sequence[Finding]) -> Verdict:
-        """Put a mark on the checkpoint or take it away, and mark those that share what is damaged."""
+        """Mark the checkpoint as damaged or sound, and mark those that share a damaged file."""
         mark = "; ".join(finding.problem for finding in findings) or None
         if mark != checkpoint.damage:
             self._catalog.mark_damage(checkpoint.id, mark)

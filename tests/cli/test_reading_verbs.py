@@ -24,11 +24,11 @@ LIST = """\
 
 TREE = """\
 web01
-○ base                                   96.0 KiB  +       0 B  3 d ago    [base, debian]  fresh install
-├─○ experiment                           96.0 KiB  +   1.5 MiB  5 h ago
-│ ○ experiment-2 (deleting)              96.0 KiB  + 256.0 KiB  4 h ago
-○ patched                                96.0 KiB  + 256.0 KiB  2 h ago                    all updates of May
-● before-test (unhashed) (you are here)  96.0 KiB  + 256.0 KiB  3 min ago
+○ base                              96.0 KiB  +       0 B  3 d ago    [base, debian]  fresh install
+├─○ experiment                      96.0 KiB  +   1.5 MiB  5 h ago
+│ ○ experiment-2 (deleting)         96.0 KiB  + 256.0 KiB  4 h ago
+○ patched                           96.0 KiB  + 256.0 KiB  2 h ago                    all updates of May
+● before-test (unhashed) (current)  96.0 KiB  + 256.0 KiB  3 min ago
 """
 
 SHOW = """\
@@ -44,10 +44,10 @@ web01 patched
   sha256       {sha256}
   disk vda     qcow2, 256.0 KiB of 1.0 MiB, {layer}
   disk sda     cdrom, read-only, not frozen: empty
-  space        frees 96.0 KiB if deleted alone; 256.0 KiB shared with others
+  space        deleting only this checkpoint frees 96.0 KiB; 256.0 KiB shared with others
   machine      pc-i440fx-7.2
   host         twin, {host}
-  made with    libvirt 9.0.0, QEMU 7.2.0
+  created by   libvirt 9.0.0, QEMU 7.2.0
 """
 
 
@@ -117,7 +117,7 @@ def test_reading_verb_unfinished_operation_is_noted_with_the_way_out(
     result = run(*verb)
     assert result.err == (
         "web01: unfinished rollback (at step stopped, begun 2 min ago by ann@desk, pid 4711); "
-        "settle it: snapctl recover web01\n"
+        "to finish or undo it: snapctl recover web01\n"
     )
     assert "pid" not in result.out
     assert result.out.startswith("web01 (unfinished rollback: stopped)\n") == (verb == ["tree"])

@@ -35,13 +35,13 @@ def test_the_disks_of_all_domains_are_told_as_each_domain_tells_them(host: Contr
     assert told == {each.uuid: (each.name, each.disks, each.persistent_disks) for each in domains.all()}
 
 
-def test_what_does_not_exist_is_none(host: ContractHost) -> None:
+def test_find_and_get_unknown_domain_is_none(host: ContractHost) -> None:
     assert host.hypervisor.domains.find("no such domain") is None
     assert host.hypervisor.domains.find(str(uuid4())) is None
     assert host.hypervisor.domains.get(str(uuid4())) is None
 
 
-def test_a_running_domain(host: ContractHost) -> None:
+def test_get_running_domain_reads_all_fields(host: ContractHost) -> None:
     domain = host.guest(disks=2)
     assert domain.state is GuestState.RUNNING
     assert domain.run_id is not None
@@ -63,11 +63,11 @@ def test_a_domain_is_measured_on_demand_only(host: ContractHost) -> None:
     assert domain == replace(seen, capacities=domain.capacities)
     assert set(domain.capacities) == {"vda", "vdb"}
     for target, path in domain.sources().items():
-        facts = host.hypervisor.storage.facts(path or "")
+        facts = host.hypervisor.storage.stat(path or "")
         assert facts and facts.capacity == domain.capacities[target]
 
 
-def test_only_of_a_running_guest_it_is_told_how_much_is_resident(host: ContractHost) -> None:
+def test_measured_resident_bytes_only_of_a_running_guest(host: ContractHost) -> None:
     uuid, domains = host.guest().uuid, host.hypervisor.domains
     seen = domains.get(uuid)
     assert seen and seen.resident_bytes is None
@@ -79,13 +79,13 @@ def test_only_of_a_running_guest_it_is_told_how_much_is_resident(host: ContractH
     assert set(domains.measured(off).capacities) == {"vda"}
 
 
-def test_who_is_gone_is_not_measured(host: ContractHost) -> None:
+def test_measured_missing_domain_raises_not_found(host: ContractHost) -> None:
     domain = host.guest()
     with pytest.raises(NotFound):
         host.hypervisor.domains.measured(replace(domain, uuid=str(uuid4())))
 
 
-def test_each_start_is_another_run(host: ContractHost) -> None:
+def test_run_id_changes_with_each_start(host: ContractHost) -> None:
     before = host.guest()
     host.hypervisor.domains.destroy(before.uuid)
     host.start(before.name)
@@ -134,7 +134,7 @@ def test_a_domain_that_is_off_cannot_be_resumed_or_saved(host: ContractHost) -> 
     path = f"{host.directory()}.save"
     with pytest.raises(HypervisorError):
         host.hypervisor.domains.save(domain.uuid, path, silent)
-    assert host.hypervisor.storage.facts(path) is None
+    assert host.hypervisor.storage.stat(path) is None
 
 
 def test_an_unknown_domain_is_not_found(host: ContractHost) -> None:

@@ -75,7 +75,7 @@ def test_no_pool_is_left_behind(box: Box, other: Any, directory: str) -> None:
     assert pools(other) == before
 
 
-def test_a_pool_of_the_users_own_is_used_and_left_alone(
+def test_active_pool_of_the_user_is_used_and_not_removed(
     box: Box, hypervisor: LibvirtHypervisor, other: Any, directory: str
 ) -> None:
     box.run_inside("mkdir", directory)
@@ -83,7 +83,7 @@ def test_a_pool_of_the_users_own_is_used_and_left_alone(
     try:
         before = pools(other)
         box.run_inside("touch", f"{directory}/file")
-        facts = hypervisor.storage.facts(f"{directory}/file")
+        facts = hypervisor.storage.stat(f"{directory}/file")
         assert facts and facts.physical == 0
         assert pools(other) == before
         with pytest.raises(HypervisorError):
@@ -118,7 +118,7 @@ def test_pools_may_go_away_at_any_time(hypervisor: LibvirtHypervisor, other: Any
     assert hypervisor.storage.files(directory) is None
 
 
-def test_what_a_crash_left_of_a_removal_is_cleaned_up(
+def test_remove_directory_with_pool_left_by_killed_removal_cleans_up(
     hypervisor: LibvirtHypervisor, other: Any, directory: str
 ) -> None:
     hypervisor.storage.make_directory(directory)
@@ -131,7 +131,7 @@ def test_what_a_crash_left_of_a_removal_is_cleaned_up(
     assert ours.name() not in pools(other)
 
 
-def test_a_hostile_directory_holds_nobody_up(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
+def test_files_of_hostile_directory_does_not_block(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
     box.run_inside(
         "sh", "-ec",
         f"""mkdir {directory}; cd {directory}
@@ -149,8 +149,8 @@ def test_a_hostile_directory_holds_nobody_up(box: Box, hypervisor: LibvirtHyperv
     assert "fifo" not in backing and "dangling" not in backing
 
 
-def test_a_file_in_any_directory_has_facts_and_bytes(box: Box, hypervisor: LibvirtHypervisor) -> None:
-    facts = hypervisor.storage.facts("/etc/hostname")
+def test_stat_and_read_file_in_any_directory(box: Box, hypervisor: LibvirtHypervisor) -> None:
+    facts = hypervisor.storage.stat("/etc/hostname")
     assert facts and facts.path == "/etc/hostname"
     assert hypervisor.storage.read("/etc/hostname", 0, 1000) == box.run_inside("cat", "/etc/hostname").stdout.encode()
 
@@ -158,7 +158,7 @@ def test_a_file_in_any_directory_has_facts_and_bytes(box: Box, hypervisor: Libvi
 def test_a_path_is_absolute(hypervisor: LibvirtHypervisor) -> None:
     for path in ("", "vda.qcow2", "../x"):
         with pytest.raises(UsageError):
-            hypervisor.storage.facts(path)
+            hypervisor.storage.stat(path)
 
 
 def test_a_block_job_is_seen(hypervisor: LibvirtHypervisor, guest: GuestFactory, other: Any, directory: str) -> None:
@@ -175,7 +175,9 @@ def test_a_block_job_is_seen(hypervisor: LibvirtHypervisor, guest: GuestFactory,
         domain.blockJobAbort("vda")
 
 
-def test_what_libvirt_keeps_of_its_own_is_seen(hypervisor: LibvirtHypervisor, guest: GuestFactory, other: Any) -> None:
+def test_get_shows_libvirt_snapshots_and_checkpoints(
+    hypervisor: LibvirtHypervisor, guest: GuestFactory, other: Any
+) -> None:
     witness = guest(boot=False)
     witness.start(paused=True)
     domain = other.lookupByName(witness.name)

@@ -50,7 +50,7 @@ def test_a_save_leaves_a_whole_image_and_a_domain_that_is_off(host: ContractHost
     assert (seen(host, domain).state, seen(host, domain).off_reason) == (GuestState.OFF, OffReason.SAVED)
     image = header(host.hypervisor, path)
     assert image.whole and image.was_running
-    facts = host.hypervisor.storage.facts(path)
+    facts = host.hypervisor.storage.stat(path)
     assert facts and facts.mode == 0o600 and facts.physical > saveimage.HEADER_LENGTH + image.data_length
     saved = domainxml.definition(host.hypervisor.domains.saved_definition(path))
     assert (saved.uuid, saved.name, saved.run_id) == (domain.uuid, domain.name, None)
@@ -85,7 +85,7 @@ def test_a_save_without_room_leaves_nothing_of_the_image_it_replaces(host: Contr
     with pytest.raises(HypervisorError):
         hypervisor.domains.save(domain.uuid, path, silent)
     assert seen(host, domain).state is GuestState.RUNNING
-    assert hypervisor.storage.facts(path) is not None
+    assert hypervisor.storage.stat(path) is not None
     with pytest.raises(HypervisorError):
         hypervisor.domains.saved_definition(path)
 
@@ -105,7 +105,7 @@ def test_an_interrupted_save_lets_the_guest_go_on(fragile_host: ContractHost) ->
     assert all(what == "save" and 0 <= done <= total for what, done, total in told)
     after = seen(fragile_host, domain)
     assert (after.state, after.run_id, after.job) == (GuestState.RUNNING, domain.run_id, None)
-    assert fragile_host.hypervisor.storage.facts(path) is None
+    assert fragile_host.hypervisor.storage.stat(path) is None
 
 
 def test_a_save_without_room_lets_the_guest_go_on_and_leaves_no_file(host: ContractHost) -> None:
@@ -114,7 +114,7 @@ def test_a_save_without_room_lets_the_guest_go_on_and_leaves_no_file(host: Contr
     with pytest.raises(HypervisorError):
         host.hypervisor.domains.save(domain.uuid, path, silent)
     assert (seen(host, domain).state, seen(host, domain).run_id) == (GuestState.RUNNING, domain.run_id)
-    assert host.hypervisor.storage.facts(path) is None
+    assert host.hypervisor.storage.stat(path) is None
 
 
 def test_a_save_goes_on_when_its_client_dies(fragile_host: ContractHost) -> None:
@@ -235,7 +235,7 @@ def test_memory_and_disks_come_back_together(host: ContractHost) -> None:
         hypervisor.domains.destroy(domain.uuid)
 
 
-def test_nothing_stops_a_restore_onto_disks_that_moved_on(host: ContractHost) -> None:
+def test_restore_onto_changed_disks_succeeds(host: ContractHost) -> None:
     """F1: the very reason why there is snapctl."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
@@ -253,15 +253,15 @@ def test_nothing_stops_a_restore_onto_disks_that_moved_on(host: ContractHost) ->
     assert memory == 1
 
 
-def test_nothing_stops_a_restore_of_memory_that_was_altered(host: ContractHost) -> None:
+def test_restore_of_altered_memory_succeeds(host: ContractHost) -> None:
     """F2: the number is in pages of the guest's memory, and one bit of it is flipped."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
     operator.remember(NUMBER)
     hypervisor.domains.save(domain.uuid, path, silent)
-    before, digest = hypervisor.storage.facts(path), hypervisor.storage.sha256(path, silent)
+    before, digest = hypervisor.storage.stat(path), hypervisor.storage.sha256(path, silent)
     host.alter(path, str(NUMBER), str(FLIPPED))
-    after = hypervisor.storage.facts(path)
+    after = hypervisor.storage.stat(path)
     assert before and after and before.physical == after.physical
     restore(hypervisor, path, stack(hypervisor, domain, host.directory()))
     hypervisor.domains.resume(domain.uuid)
@@ -270,34 +270,34 @@ def test_nothing_stops_a_restore_of_memory_that_was_altered(host: ContractHost) 
 
 
 @pytest.mark.parametrize("length", [1, 4096])
-def test_nothing_stops_a_restore_of_memory_that_was_cut(host: ContractHost, length: int) -> None:
+def test_restore_of_truncated_memory_succeeds(host: ContractHost, length: int) -> None:
     """F2."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
     operator.remember(1)
     hypervisor.domains.save(domain.uuid, path, silent)
-    before = hypervisor.storage.facts(path)
+    before = hypervisor.storage.stat(path)
     host.cut(path, length)
-    after = hypervisor.storage.facts(path)
+    after = hypervisor.storage.stat(path)
     assert before and after and before.physical - after.physical == length
     restore(hypervisor, path, stack(hypervisor, domain, host.directory()))
     hypervisor.domains.resume(domain.uuid)
     assert operator.recall() == (1, [1])
 
 
-def test_nothing_stops_a_restore_onto_a_layer_that_was_altered(host: ContractHost) -> None:
+def test_restore_onto_altered_layer_succeeds(host: ContractHost) -> None:
     """F9: with its time of last change put back, only reading the whole of it tells."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
     operator.remember(NUMBER)
     hypervisor.domains.save(domain.uuid, path, silent)
     base = domain.disks[0].path or ""
-    before, digest = hypervisor.storage.facts(base), hypervisor.storage.sha256(base, silent)
+    before, digest = hypervisor.storage.stat(base), hypervisor.storage.sha256(base, silent)
     assert before
     host.alter(base, str(NUMBER), str(FLIPPED))
-    assert hypervisor.storage.facts(base) != before
+    assert hypervisor.storage.stat(base) != before
     host.set_back(before)
-    assert hypervisor.storage.facts(base) == before
+    assert hypervisor.storage.stat(base) == before
     restore(hypervisor, path, stack(hypervisor, domain, host.directory()))
     hypervisor.domains.resume(domain.uuid)
     assert operator.recall() == (NUMBER, [FLIPPED])
@@ -339,7 +339,7 @@ def test_a_restore_without_one_of_its_layers_fails(host: ContractHost) -> None:
     assert (after.state, after.off_reason) == (GuestState.OFF, OffReason.FAILED)
 
 
-def test_another_machine_is_not_restored(host: ContractHost) -> None:
+def test_restore_memory_of_another_domain_is_refused(host: ContractHost) -> None:
     domain, path = host.guest(), f"{host.directory()}.save"
     host.hypervisor.domains.save(domain.uuid, path, silent)
     saved = host.hypervisor.domains.saved_definition(path)

@@ -16,7 +16,7 @@ def test_a_file_holds_what_was_written(host: ContractHost, content: bytes) -> No
     path = f"{directory}/manifest.json"
     storage.make_directory(directory)
     storage.write(path, content)
-    facts = host.connect().storage.facts(path)
+    facts = host.connect().storage.stat(path)
     assert facts is not None
     assert (facts.physical, facts.mode, facts.format) == (len(content), 0o600, "raw")
     assert storage.read(path, 0, len(content) + 1) == content

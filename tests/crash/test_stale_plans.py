@@ -496,7 +496,7 @@ def test_plan_of_another_host_is_refused_before_anything(host: TwinHost) -> None
     catalog = open_catalog(f"sqlite:///{host.file}", other)
     there = Coordinator(Recorded(TwinHypervisor(host.world), changes), catalog, store=STORE)
 
-    with there, pytest.raises(Refused, match=r"this was planned on .*, and this is other"):
+    with there, pytest.raises(Refused, match=r"the plan was made for host .*, and this is other"):
         there.execute(plan)
 
     assert changes == []

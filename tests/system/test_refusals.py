@@ -51,7 +51,7 @@ BOTH: list[tuple[Trouble, int, str]] = [
     (troubles.libvirt_snapshot, REFUSED, "has libvirt snapshots of its own: theirs"),
     (troubles.libvirt_checkpoint, REFUSED, "has libvirt checkpoints (dirty bitmaps) of its own: theirs"),
     (troubles.block_job, BUSY, "has a block job on vda"),
-    (troubles.backup_job, BUSY, "has a job under way (backup)"),
+    (troubles.backup_job, BUSY, "has a job in progress (backup)"),
     (troubles.other_disk, REFUSED, "disk-vda.qcow2, the catalog says "),
 ]
 """(what is wrong, exit code, what is said of it)"""
@@ -83,8 +83,8 @@ def test_a_checkpoint_is_refused(
         (troubles.managed_save, REFUSED, "has a managed-save image"),
         (troubles.volume_disk, REFUSED, "has disk vdz, which checkpoint base does not have"),
         (troubles.namesake, REFUSED, "another domain"),
-        (troubles.renamed, REFUSED, "was called"),
-        (troubles.undefined, REFUSED, "is not defined any more"),
+        (troubles.renamed, REFUSED, "was named"),
+        (troubles.undefined, REFUSED, "is no longer defined"),
     ],
 )
 def test_a_rollback_is_refused(box: Box, client: Client, troubled: Any, trouble: Trouble, code: int, said: str) -> None:
@@ -136,7 +136,9 @@ def cramped(box: Box) -> Iterator[Client]:
         yield client
 
 
-def test_a_store_that_may_not_hold_the_memory(box: Box, cramped: Client, module_guest: GuestFactory) -> None:
+def test_checkpoint_store_too_small_for_the_memory_is_refused(
+    box: Box, cramped: Client, module_guest: GuestFactory
+) -> None:
     guest = module_guest(boot=False)
     guest.start(paused=True)
     with unchanged(box, cramped, "/cramped"):
@@ -144,7 +146,7 @@ def test_a_store_that_may_not_hold_the_memory(box: Box, cramped: Client, module_
     assert "/cramped/store has 80 MiB free" in line
 
 
-def test_a_store_that_is_as_good_as_full(box: Box, client: Client, base: str) -> None:
+def test_rollback_store_within_reserve_is_refused(box: Box, client: Client, base: str) -> None:
     client.configure("[store]\nreserve_mib = 100_000_000\n")
     try:
         with unchanged(box, client):
@@ -157,14 +159,16 @@ def test_a_store_that_is_as_good_as_full(box: Box, client: Client, base: str) ->
 
 
 @pytest.mark.parametrize("kind", ["shareable", "transient"])
-def test_a_disk_that_cannot_be_frozen(box: Box, client: Client, module_guest: GuestFactory, kind: str) -> None:
+def test_checkpoint_disk_that_cannot_be_frozen_is_refused(
+    box: Box, client: Client, module_guest: GuestFactory, kind: str
+) -> None:
     guest = module_guest(media=Media(**{kind: True}, image_format="raw"), boot=False)
     guest.start(paused=True)
     with unchanged(box, client):
         assert f"disk vdb of {guest.name} is {kind}" in client.refusal(REFUSED, "checkpoint", guest.name)
 
 
-def test_a_guest_that_crashed(box: Box, client: Client, module_guest: GuestFactory) -> None:
+def test_checkpoint_crashed_guest_is_refused(box: Box, client: Client, module_guest: GuestFactory) -> None:
     guest = module_guest(boot=False)
     with connect(box.uri) as connection:
         domain = connection.lookupByName(guest.name)
@@ -178,7 +182,7 @@ def test_a_guest_that_crashed(box: Box, client: Client, module_guest: GuestFacto
         assert "has crashed" in client.refusal(REFUSED, "checkpoint", guest.name)
 
 
-def test_a_guest_whose_storage_failed(box: Box, client: Client, module_guest: GuestFactory) -> None:
+def test_checkpoint_guest_paused_on_io_error_is_refused(box: Box, client: Client, module_guest: GuestFactory) -> None:
     guest = module_guest(boot=False)
     box.mount_tmpfs("/failing", "2m")
     disk = f"{guest.name}-disk-vda.qcow2"

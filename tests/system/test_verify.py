@@ -195,7 +195,7 @@ def test_a_rollback_may_read_first(box: Box, client: Client, guest: GuestFactory
     with damaged(box, memory, "printf '\\377' | dd of=$1 bs=1 seek=300000 conv=notrunc"):
         line = client.refusal(INTEGRITY, "rollback", web.name, "clean", "-y", "--verify")
         assert line.startswith("checkpoint clean is marked as damaged: the memory image …/")
-        assert line.endswith(f"nothing was changed; mend it, then: snapctl verify {web.name} clean")
+        assert line.endswith(f"nothing was changed; repair it, then: snapctl verify {web.name} clean")
         assert (web.report()["boot"], say_everywhere(web, "now")) == (boot, True)
         assert client.run("verify", web.name).code == INTEGRITY
     client.do("verify", web.name, "clean")
@@ -229,7 +229,7 @@ def test_a_flipped_bit_that_libvirt_restores_is_found_by_reading(box: Box, clien
 # --------------------------------------------------------------------------- who may write
 
 
-def test_another_domain_that_may_write_to_a_frozen_layer(box: Box, pair: Pair) -> None:
+def test_verify_another_domain_may_write_to_frozen_layer_is_damage(box: Box, pair: Pair) -> None:
     base = pair.path("base")
     with connect(box.uri) as connection:
         other = connection.defineXML(
@@ -252,7 +252,7 @@ def test_another_domain_that_may_write_to_a_frozen_layer(box: Box, pair: Pair) -
 # --------------------------------------------------------------------------- before there is anything to verify
 
 
-def test_a_disk_whose_data_nobody_could_watch_is_refused(box: Box, client: Client, guest: GuestFactory) -> None:
+def test_checkpoint_external_data_file_is_refused(box: Box, client: Client, guest: GuestFactory) -> None:
     web = guest(boot=False)
     disk = f"/var/lib/libvirt/images/{web.name}-disk-vda.qcow2"
     box.run_inside("qemu-img", "create", "-q", "-f", "qcow2", "-o", f"data_file={disk}.data", disk, "64M")
@@ -260,7 +260,7 @@ def test_a_disk_whose_data_nobody_could_watch_is_refused(box: Box, client: Clien
     web.start(paused=True)
 
     line = client.refusal(REFUSED, "checkpoint", web.name, "clean")
-    assert "which keeps its data in another file, which nobody watches" in line
+    assert "which keeps its data in another file (data_file), which snapctl cannot check" in line
     assert client.do("list", web.name) == []
 
 

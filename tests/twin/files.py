@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from posixpath import dirname
 
 from orchestrator.errors import HypervisorError
-from orchestrator.model import FileFacts
+from orchestrator.model import FileInfo
 
 from . import qcow2
 
@@ -35,9 +35,9 @@ class File:
         self.content = before.replace(old.encode(), new.encode())
         assert self.content != before and len(self.content) == len(before)
 
-    def facts(self, path: str) -> FileFacts:
+    def stat(self, path: str) -> FileInfo:
         length = len(self.bytes())
-        return FileFacts(
+        return FileInfo(
             path=path,
             physical=length,
             allocation=length,
@@ -71,9 +71,9 @@ class Image(File):
         assert after != before and len(after) == len(before)
         self.data = json.loads(after)
 
-    def facts(self, path: str) -> FileFacts:
+    def stat(self, path: str) -> FileInfo:
         length = len(self.bytes())
-        return FileFacts(
+        return FileInfo(
             path=path,
             physical=length,
             allocation=length,

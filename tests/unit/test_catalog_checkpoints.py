@@ -55,7 +55,7 @@ def test_a_checkpoint_comes_back_as_it_was(catalog: SqlCatalog) -> None:
     assert catalog.checkpoint_by_id(parent.id) == parent
 
 
-def test_what_is_not_there_is_none(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_catalog_lookups_of_unknown_items_are_none_or_empty(catalog: SqlCatalog, web: SampleDomain) -> None:
     web.checkpoint("clean")
 
     assert catalog.checkpoint(web.uuid, "other") is None

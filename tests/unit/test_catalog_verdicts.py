@@ -53,7 +53,7 @@ def test_all_above_a_layer_rely_on_it(catalog: SqlCatalog, web: SampleDomain) ->
     assert relying_on(catalog, frozen(catalog, "c").path) == ["c"]
 
 
-def test_one_relies_on_its_memory_image(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_relying_on_memory_image_is_its_checkpoint(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = catalog.checkpoint("dom-1", "b")
     assert made is not None
     assert relying_on(catalog, memory_of(made).path) == ["b"]
@@ -141,7 +141,7 @@ def test_a_layer_keeps_its_first_hash(catalog: SqlCatalog, web: SampleDomain) ->
 
 
 @pytest.mark.parametrize("meanwhile", [{"mtime": "9.9"}, {"physical": 9}, {"path": "/elsewhere"}])
-def test_what_was_read_of_a_layer_counts_only_while_it_is_the_same(
+def test_record_layer_read_of_changed_layer_is_ignored(
     catalog: SqlCatalog, web: SampleDomain, meanwhile: dict[str, object]
 ) -> None:
     layer = frozen(catalog, "b")
@@ -150,7 +150,7 @@ def test_what_was_read_of_a_layer_counts_only_while_it_is_the_same(
     assert frozen(catalog, "b").sha256 is None
 
 
-def test_a_layer_that_freezes_anew_is_unread_again(catalog: SqlCatalog) -> None:
+def test_layer_frozen_again_has_no_hash(catalog: SqlCatalog) -> None:
     """As after its only checkpoint was deleted, and the guest wrote to it since."""
     web = SampleDomain(catalog)
     lease = web.open()

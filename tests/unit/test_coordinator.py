@@ -56,7 +56,7 @@ def test_children_are_deleted_before_their_parents(family: Coordinator, given: l
     assert names(family) == ["root", "sibling"]
 
 
-def test_a_child_is_one_even_if_the_clock_was_set_back_meanwhile(family: Coordinator, url: str) -> None:
+def test_delete_order_ignores_creation_times(family: Coordinator, url: str) -> None:
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
         database.execute("UPDATE checkpoint SET created = '2020-01-01T00:00:00.000000+00:00' WHERE name = 'leaf'")
 
@@ -81,7 +81,7 @@ def test_either_all_are_deleted_or_none(
     assert family.list() == before
 
 
-def test_what_descends_from_a_deleted_one_descends_from_its_parent(family: Coordinator) -> None:
+def test_delete_descendants_become_descendants_of_the_parent(family: Coordinator) -> None:
     family.delete("web01", ["child"])
     assert {each.name: each.parent for each in family.list()} == {"root": None, "leaf": "root", "sibling": "root"}
 
@@ -110,13 +110,13 @@ def test_a_checkpoint_that_is_refused_flattens_nothing(family: Coordinator, worl
     assert {path: file.bytes() for path, file in world.files.files.items()} == before
 
 
-def test_a_helper_whose_qemu_dies_was_in_vain(
+def test_collapse_helper_qemu_dies_is_undone(
     family: Coordinator, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     family.delete("web01", ["child"], collapse=False)
     with monkeypatch.context() as patch:
         patch.setattr(world, "in_mid_job", lambda helper: world.kill_qemu(helper.name))
-        with pytest.raises(OperationUndone, match=r"the QEMU that pulled layers into .* is gone; undone: web01"):
+        with pytest.raises(OperationUndone, match=r"the QEMU process that copied data into .* ended; undone: web01"):
             family.collapse("web01")
     assert len(family.collapse("web01")) == 1
 
@@ -150,7 +150,7 @@ def test_recovery_goes_on_when_one_operation_is_another_process_s(
     )
     kill_after_save(web01, "clean")
 
-    with pytest.raises(Busy, match="a delete of db01 is under way"):
+    with pytest.raises(Busy, match="a delete of db01 is in progress"):
         snapctl.recover()
 
     assert names(snapctl, "web01") == ["clean"]
@@ -220,7 +220,7 @@ def test_a_checkpoint_from_before_a_renaming_says_what_to_do(snapctl: Coordinato
     rename(web01, "www")
     snapctl.checkpoint("www", "after")
 
-    with pytest.raises(Refused, match=r"www was called web01 when before was made.* virsh domrename www web01"):
+    with pytest.raises(Refused, match=r"www was named web01 when before was created.* virsh domrename www web01"):
         snapctl.rollback("www", "before")
 
 

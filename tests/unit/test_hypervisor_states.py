@@ -53,7 +53,7 @@ def test_states(state: int, reason: int, expected: GuestState) -> None:
         (99, OffReason.RAN),
     ],
 )
-def test_what_is_not_known_to_be_harmless_counts_as_a_run(reason: int, expected: OffReason) -> None:
+def test_off_reason_unknown_reason_counts_as_a_run(reason: int, expected: OffReason) -> None:
     assert states.off_reason(reason) is expected
 
 

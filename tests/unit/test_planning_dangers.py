@@ -52,4 +52,4 @@ def test_a_frozen_layer_is_nobody_s_writable_disk(domain: DomainDisks, who: str 
     if who:
         with pytest.raises(IntegrityError) as refused:
             check_files(MADE, chains, seen)
-        assert refused.value.hint == "give that domain another disk: virsh edit"
+        assert refused.value.hint == "give that domain a different disk: virsh edit"

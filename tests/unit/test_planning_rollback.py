@@ -136,18 +136,18 @@ def test_a_dry_run_reads_as_what_will_happen() -> None:
     new = f"{STORE}/{DOMAIN}/{NEXT}"
 
     assert plan().lines() == [
-        f"make {new}",
-        f"make overlay {new}/vda.qcow2 on {BASE}",
-        "stop web01: its present memory is lost",
+        f"create directory {new}",
+        f"create overlay {new}/vda.qcow2, backed by {BASE}",
+        "stop web01; its present memory is lost",
         f"restore the memory of web01 from {MEMORY}",
-        "record that web01 stands on clean",
-        "let web01 run",
-        f"delete {ACTIVE}",
+        "set clean as the current checkpoint of web01",
+        "resume web01",
+        f"remove {ACTIVE}",
     ]
 
 
 @given(targets=st.sets(st.sampled_from(["vda", "vdb", "vdc", "sda", "sdb"]), min_size=1))
-def test_each_frozen_layer_gets_one_new_overlay(targets: set[str]) -> None:
+def test_plan_rollback_creates_one_overlay_per_frozen_layer(targets: set[str]) -> None:
     """Order rule 3: new files, in the operation's own directory, right on the frozen layers."""
     frozen = {target: layer(f"/images/{target}.qcow2", target=target) for target in targets}
     disks = [disk(target, f"/images/{target}-active.qcow2") for target in targets]

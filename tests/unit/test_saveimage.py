@@ -58,7 +58,7 @@ def test_either_byte_order_reads_the_same(order: str, compression: int, was_runn
     )
 
 
-def test_what_follows_the_header_does_not_matter() -> None:
+def test_parse_header_ignores_what_follows() -> None:
     assert parse_header(REAL + b"<domain/>\0QEVM") == parse_header(REAL)
 
 

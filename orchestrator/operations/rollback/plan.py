@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ...errors import IntegrityError, Refused
-from ...integrity.damage import Chains, Seen, check_files
+from ...integrity.damage import Chains, Inspected, check_files
 from ...model import (
     After,
     Checkpoint,
@@ -34,7 +34,7 @@ class RollbackFacts:
     checkpoint: Checkpoint
     head: Head | None
     chains: Chains
-    seen: Seen
+    seen: Inspected
     discards: tuple[str, ...]
     free_bytes: int
     store: str
@@ -45,7 +45,7 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> Roll
     """Raises `Busy`, `Refused` or `IntegrityError`."""
     checkpoint, domain = facts.checkpoint, facts.domain
     if checkpoint.state is not CheckpointState.READY:
-        raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint="take another one: snapctl list")
+        raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint="choose another one: snapctl list")
     if domain is None:
         _refuse_lost_definition(checkpoint)
     else:
@@ -101,14 +101,14 @@ def _refuse_damaged(checkpoint: Checkpoint) -> None:
     if checkpoint.damage is not None:
         raise IntegrityError(
             f"checkpoint {checkpoint.name} is marked as damaged: {checkpoint.damage}",
-            hint=f"mend it, then: snapctl verify {checkpoint.domain_name} {checkpoint.name}",
+            hint=f"repair it, then: snapctl verify {checkpoint.domain_name} {checkpoint.name}",
         )
 
 
 def _memory(checkpoint: Checkpoint) -> MemoryImage:
     if checkpoint.memory is None:
         raise Refused(
-            f"checkpoint {checkpoint.name} has no memory image, and this snapctl restores none without",
+            f"checkpoint {checkpoint.name} has no memory image, which a rollback needs",
             hint="choose another one: snapctl list",
         )
     return checkpoint.memory
@@ -117,7 +117,7 @@ def _memory(checkpoint: Checkpoint) -> MemoryImage:
 def _refuse_lost_definition(checkpoint: Checkpoint) -> None:
     if checkpoint.origin.persistent:
         raise Refused(
-            f"{checkpoint.domain_name} is not defined any more",
+            f"{checkpoint.domain_name} is no longer defined",
             hint=f"define it again with UUID {checkpoint.domain_uuid}: virsh define FILE",
         )
 
@@ -125,8 +125,8 @@ def _refuse_lost_definition(checkpoint: Checkpoint) -> None:
 def _refuse_unstoppable(domain: Domain, checkpoint: Checkpoint) -> None:
     if domain.name != checkpoint.domain_name:
         raise Refused(
-            f"{domain.name} was called {checkpoint.domain_name} when {checkpoint.name} was made, "
-            "and libvirt restores a memory image under its own name only",
+            f"{domain.name} was named {checkpoint.domain_name} when {checkpoint.name} was created, "
+            "and libvirt restores a memory image only under that name",
             hint=f"rename it back: virsh domrename {domain.name} {checkpoint.domain_name}",
         )
     refuse_busy(domain)
@@ -147,7 +147,7 @@ def _refuse_unstoppable(domain: Domain, checkpoint: Checkpoint) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackPlan:
-    """Put a domain back to a checkpoint: storage first, then memory."""
+    """Roll a domain back to a checkpoint: storage first, then memory."""
 
     operation_id: str
     host: Host
@@ -164,7 +164,7 @@ class RollbackPlan:
     overlays: tuple[NewOverlay, ...]  # on the checkpoint's frozen layers
     previous: tuple[Disk, ...]  # the writable disks as the domain has them now
     defined: tuple[Disk, ...]  # the same as its persistent XML has them
-    head: Head | None  # where the domain stands now
+    head: Head | None  # of the domain now
     discards: tuple[str, ...] = ()  # files that hold the present state and are deleted at the end
     kept_id: str | None = None  # the checkpoint in which the present state was kept
 
@@ -198,11 +198,11 @@ class RollbackPlan:
 
     def lines(self) -> list[str]:
         return [
-            f"make {self.directory}",
-            *(f"make overlay {overlay.path} on {overlay.backing}" for overlay in self.overlays),
-            *([f"stop {self.domain_name}: its present memory is lost"] if self.run_id is not None else []),
+            f"create directory {self.directory}",
+            *(f"create overlay {overlay.path}, backed by {overlay.backing}" for overlay in self.overlays),
+            *([f"stop {self.domain_name}; its present memory is lost"] if self.run_id is not None else []),
             f"restore the memory of {self.domain_name} from {self.memory_path}",
-            f"record that {self.domain_name} stands on {self.checkpoint_name}",
+            f"set {self.checkpoint_name} as the current checkpoint of {self.domain_name}",
             what_becomes(self.domain_name, self.after, self.was_running),
-            *(f"delete {path}" for path in self.discards),
+            *(f"remove {path}" for path in self.discards),
         ]

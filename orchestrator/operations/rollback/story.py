@@ -47,7 +47,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         hypervisor: Hypervisor,
         catalog: Catalog,
         operation: OpenOperation,
-        facts: MutableMapping[str, Any],
+        results: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
         super().__init__(plan, hypervisor, catalog, operation, facts, progress)
@@ -77,13 +77,17 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             Step("cleaned", self._clean, self._is_cleaned),
         )
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         if self._catalog.head(plan.domain_uuid) != plan.head:
-            raise Refused(f"{plan.domain_name} was rolled back or checkpointed meanwhile", hint="try again")
+            raise Refused(
+                f"{plan.domain_name} was rolled back or checkpointed after the plan was made", hint="try again"
+            )
         if checkpoint is None or checkpoint.state is not CheckpointState.READY:
-            raise Refused(f"checkpoint {plan.checkpoint_name} was deleted meanwhile", hint="take another one")
+            raise Refused(
+                f"checkpoint {plan.checkpoint_name} was deleted after the plan was made", hint="choose another one"
+            )
 
     # ------------------------------------------------------------------ stopped: the point of no return
 
@@ -159,7 +163,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         """Whether the guest is off and that is our doing, or it is on the new overlays, which it can be no sooner."""
         if self._is_committed() is not None:
             return True
-        if "overlay_lengths" not in self.facts:
+        if "overlay_lengths" not in self.results:
             return False
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active:
@@ -208,9 +212,9 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     def caveat(self) -> SnapctlError | None:
         return self._rewind.caveat(self.plan.domain_name, self.plan.checkpoint_name)
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"the rollback of {self.plan.domain_name} to {self.plan.checkpoint_name} is not finished: {problem}",
-            effect="nothing of the checkpoint is lost",
+            effect="the checkpoint is unchanged",
             hint=f"run: snapctl recover {self.plan.domain_name}",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any, Generic, TypeVar
 
-from ...engine.story import Plan, Story, undone
+from ...engine.story import Plan, Story, undone_error
 from ...errors import SnapctlError
 from ...ports import Catalog, Hypervisor, OpenOperation, Progress
 
@@ -19,11 +19,11 @@ class PlannedStory(Story, Generic[P]):
         hypervisor: Hypervisor,
         catalog: Catalog,
         operation: OpenOperation,
-        facts: MutableMapping[str, Any],
+        results: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
         self.plan = plan
-        self.facts = facts
+        self.results = results
         self._hypervisor = hypervisor
         self._catalog = catalog
         self._operation = operation
@@ -39,7 +39,7 @@ class PlannedStory(Story, Generic[P]):
     def may_retreat(self) -> bool:
         return False  # beyond the point of no return there is nothing to go back to
 
-    def retreat(self) -> None:
+    def fall_back(self) -> None:
         raise NotImplementedError
 
     def now(self) -> str:

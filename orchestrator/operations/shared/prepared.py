@@ -29,6 +29,6 @@ def prepared(
         return None if seen is None else {**seen, **and_then()}
 
     def undo() -> None:
-        discard_overlays(hypervisor, manifest.domain_uuid, directory, manifest, facts.get("overlay_lengths", {}))
+        discard_overlays(hypervisor, manifest.domain_uuid, directory, manifest, results.get("overlay_lengths", {}))
 
     return Step("prepared", make, look, undo)

@@ -7,10 +7,10 @@ from ...model import Domain, GuestState, Head, some
 
 
 def refuse_busy(domain: Domain) -> None:
-    """Raise `Busy` while anybody's job holds the domain."""
+    """Raise `Busy` while a job holds the domain."""
     name = domain.name
     if domain.job or domain.state is GuestState.BUSY:
-        raise Busy(f"{name} has a job under way ({domain.job or 'unnamed'})", hint="wait until it is done")
+        raise Busy(f"{name} has a job in progress ({domain.job or 'unnamed'})", hint="wait until it ends")
     if domain.block_jobs:
         raise Busy(
             f"{name} has a block job on {', '.join(domain.block_jobs)}",
@@ -47,5 +47,5 @@ def refuse_drift(domain: Domain, head: Head | None) -> None:
         if sources.get(target) != path:
             raise Refused(
                 f"disk {target} of {domain.name} is {sources.get(target) or 'missing'}, the catalog says {path}",
-                hint=f"put it back: virsh edit {domain.name}",
+                hint=f"change it back: virsh edit {domain.name}",
             )

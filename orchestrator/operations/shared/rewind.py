@@ -101,7 +101,7 @@ class Rewind:
         raise Unfinished(
             f"{domain.name} was started outside snapctl on other disks",
             effect="nothing more was changed",
-            hint=f"shut it down (virsh destroy {domain.name}), then: snapctl recover {domain.name}",
+            hint=f"stop it: virsh destroy {domain.name}, then: snapctl recover {domain.name}",
         )
 
     def resume(self) -> None:
@@ -135,7 +135,7 @@ class Rewind:
     def restore_back(self, tops: Mapping[str, Source]) -> None:
         """Restore, paused, onto the *unchanged* tops that the memory was saved on.
 
-        The way back of a checkpoint that cannot go forward; the caller has made sure that not a
+        For a checkpoint that cannot be finished; the caller has made sure that not a
         byte of them has changed and that no checkpoint relies on them.
         """
         self._restore_onto(tops)
@@ -167,7 +167,7 @@ class Rewind:
 
     @property
     def _lengths(self) -> Mapping[str, int]:
-        lengths: Mapping[str, int] = self._facts["overlay_lengths"]
+        lengths: Mapping[str, int] = self._results["overlay_lengths"]
         return lengths
 
     def has_run(self) -> bool:
@@ -176,14 +176,14 @@ class Rewind:
 
     def _are_empty(self) -> bool:
         return all(
-            is_empty(facts, self._lengths[overlay.target])
+            is_empty(info, self._lengths[overlay.target])
             for overlay in self._overlays
-            if (facts := self._hypervisor.storage.facts(overlay.path)) is not None
+            if (info := self._hypervisor.storage.stat(overlay.path)) is not None
         )
 
 
 def define_sources(hypervisor: Hypervisor, uuid: str, sources: Mapping[str, Source]) -> None:
-    """Define a persistent domain on other disks; its other settings stay. A transient one has no XML to edit."""
+    """Define a persistent domain on other disks; its other settings are kept. A transient one has no XML to edit."""
     domain = hypervisor.domains.get(uuid)
     if domain is None or not domain.persistent:
         return

@@ -31,11 +31,11 @@ class SaveCapture:
     stops_guest = True
 
     def __init__(
-        self, plan: CheckpointPlan, hypervisor: Hypervisor, facts: MutableMapping[str, Any], progress: Progress
+        self, plan: CheckpointPlan, hypervisor: Hypervisor, results: MutableMapping[str, Any], progress: Progress
     ) -> None:
         self._plan = plan
         self._hypervisor = hypervisor
-        self._facts = facts
+        self._results = results
         self._progress = progress
 
     @property
@@ -58,7 +58,7 @@ class SaveCapture:
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is not None and domain.active:
             return None
-        image = self._hypervisor.storage.facts(self._plan.memory_path)
+        image = self._hypervisor.storage.stat(self._plan.memory_path)
         header = self._whole_header(image)
         if image is None or header is None:
             return None
@@ -67,13 +67,13 @@ class SaveCapture:
         frozen = read_tops(self._hypervisor, self._plan.disks)
         self._require_no_run_since(domain, image, frozen)
         return {
-            "created": self._facts.get("created") or datetime.now(UTC).isoformat(),
+            "created": self._results.get("created") or datetime.now(UTC).isoformat(),
             "memory": msgspec.to_builtins(_memory_image(image, header)),
             "frozen": msgspec.to_builtins(frozen),
         }
 
     def _require_no_run_since(
-        self, domain: Domain | None, image: FileFacts, frozen: Mapping[str, FileFacts | None]
+        self, domain: Domain | None, image: FileInfo, frozen: Mapping[str, FileInfo | None]
     ) -> None:
         reason = domain.off_reason if domain else OffReason.UNKNOWN
         ended = reason in (OffReason.RAN, OffReason.DESTROYED)  # which the save of this guest is not
@@ -84,7 +84,7 @@ class SaveCapture:
         if ran or (domain is not None and domain.managed_save):
             raise self._doubtful()
 
-    def _whole_header(self, image: FileFacts | None) -> saveimage.Header | None:
+    def _whole_header(self, image: FileInfo | None) -> saveimage.Header | None:
         """The header of the memory image if libvirt finished writing it and it has a QEMU stream."""
         if image is None:
             return None
@@ -95,14 +95,14 @@ class SaveCapture:
         return header if image.physical > saveimage.HEADER_LENGTH + header.data_length else None
 
     def _unsave(self) -> None:
-        """Give the guest its run state back, then drop what was saved of it: a partial image, or a
-        whole one that is stale because the guest went on without it.
+        """Give the guest its run state back, then remove its memory image: a partial one, or a
+        whole one that is stale because the guest kept running.
 
         Raises `Unfinished` when the guest is off and the image is whole: it may be all that is left of it.
         """
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is None or not domain.active:
-            if self._whole_header(self._hypervisor.storage.facts(self._plan.memory_path)) is not None:
+            if self._whole_header(self._hypervisor.storage.stat(self._plan.memory_path)) is not None:
                 raise self._doubtful()
         elif domain.state is GuestState.PAUSED and self._plan.was_running and self._is_restored_back(domain):
             self._hypervisor.domains.resume(self._plan.domain_uuid)
@@ -131,7 +131,7 @@ class SaveCapture:
         planned = imagexml.named(self._plan.origin.domain_xml)
         if differences := imagexml.differences(imagexml.named(xml), planned):
             raise Refused(
-                f"{self._plan.domain_name} changed after this was planned: {differences[0]}", hint="try again"
+                f"{self._plan.domain_name} changed after the plan was made: {differences[0]}", hint="try again"
             )
 
     def _undefined(self) -> Unfinished:
@@ -147,18 +147,18 @@ class SaveCapture:
         return Unfinished(
             f"{name} may have run after its memory was saved to {self._plan.memory_path}",
             effect="nothing more was changed",
-            hint=f"give that memory up (virsh start {name}), then: snapctl recover {name}",
+            hint=f"to discard the saved memory: virsh start {name}, then: snapctl recover {name}",
         )
 
 
-def _written_after(layer: FileFacts | None, image: FileFacts) -> bool:
+def _written_after(layer: FileInfo | None, image: FileInfo) -> bool:
     return layer is not None and float(layer.mtime) > float(image.mtime) + SETTLING_SECONDS
 
 
-def _memory_image(facts: FileFacts, header: saveimage.Header) -> MemoryImage:
+def _memory_image(info: FileInfo, header: saveimage.Header) -> MemoryImage:
     return MemoryImage(
-        path=facts.path,
-        size=facts.physical,
+        path=info.path,
+        size=info.physical,
         was_running=header.was_running,
         version=header.version,
         compression=header.compression,
