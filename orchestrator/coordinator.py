@@ -297,7 +297,7 @@ class Coordinator(Observer):
         return self.execute(self.plan_edit(self.without_open(domain), name, edits))
 
     def protect(self, domain: str, names: Sequence[str], *, protected: bool = True) -> list[Outcome]:
-        """Let no prune remove these checkpoints; or let it again. Raises `NotFound` before any is changed."""
+        """Exclude these checkpoints from `prune`, or include them again. Raises `NotFound` before any is changed."""
         return self.execute(edit.plan_all(self._site, self.without_open(domain), names, Edits(protected=protected)))
 
     # ------------------------------------------------------------------ delete, prune

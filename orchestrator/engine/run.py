@@ -15,13 +15,13 @@ begins. A failure, a crash and an interrupt all leave by `settle()`. As long as 
 asked whether its part of the world is beyond the point of no return by what this operation did:
 
     all are               forward: the remaining steps are done, each observed first, as others may have acted since;
-                          if that fails, undone as far as at least one of them can retreat
+                          if that fails, undone as far as at least one of them can fall back
     none is               undone
-    some are, or cannot   undone, if those that are beyond can retreat; else forward, if all others are as they were
+    some are, or cannot   undone, if those that are beyond can fall back; else forward, if all others are as they were
     be determined         when the operation was begun; else undone: what time has made of a member is never discarded
                           for the others' sake
 
-Forward is all or nothing. Undoing is each member's own: it retreats if it is beyond the point of no return, and its
+Forward is all or nothing. Undoing is each member's own: it falls back if it is beyond the point of no return, and its
 begun steps are undone. What keeps one member from that keeps no other; it leaves the operation open, to be undone
 further by the next recovery. Settling is idempotent and may itself be killed anywhere.
 """
@@ -74,7 +74,7 @@ class Run:
     def __init__(self, stories: Sequence[Story], operation: OpenOperation, point: FaultPoint) -> None:
         self._operation = operation
         self._members = [Member(story, operation.record.member(story.domain_uuid).completed) for story in stories]
-        self._at = self._members[0]  # the member whose turn it is: what goes wrong is told of it
+        self._at = self._members[0]  # the member whose turn it is: an error is reported for it
         self._stuck: list[tuple[Member, Exception]] = []  # those that cannot be undone now, and why
         self._may_be_beyond = self._members  # the point of no return: to be brought back before they are undone
         self._point = point
@@ -109,12 +109,12 @@ class Run:
             if loss := self._loss():
                 raise loss from problem
             if isinstance(problem, Unfinished):
-                self._tell_now(problem)
+                self._with_states(problem)
                 raise
-            raise self._tell_now(self._at.story.unfinished(in_words(problem))) from problem
+            raise self._with_states(self._at.story.unfinished_error(problem_of(problem))) from problem
         return state
 
-    def _tell_now(self, error: SnapctlError) -> SnapctlError:
+    def _with_states(self, error: SnapctlError) -> SnapctlError:
         """The error with what each guest is doing now."""
         error.effect = "; ".join((error.effect, *dict.fromkeys(member.story.now() for member in self._members)))
         return error
@@ -137,9 +137,9 @@ class Run:
         reason = SnapctlError("interrupted") if isinstance(cause, KeyboardInterrupt) else cause
         state = self.settle(reason)
         if interrupted:
-            raise self._tell_now(Interrupted("interrupted", effect=_effect(state))) from cause
+            raise self._with_states(Interrupted("interrupted", effect=_effect(state))) from cause
         if state is OperationState.UNDONE:
-            raise self._tell_now(self._at.story.undone(reason)) from cause
+            raise self._with_states(self._at.story.undone_error(reason)) from cause
         if not isinstance(cause, SnapctlError):
             raise cause  # a defect of ours: settled, but not to be hidden
 
@@ -150,7 +150,7 @@ class Run:
             except Exception as failure:  # a defect of ours, too, must not keep a guest from running
                 if self._loss():
                     raise
-                if not self._retreat(self._members):
+                if not self._fall_back(self._members):
                     self._raise_stuck()
                     raise
                 cause = failure
@@ -174,7 +174,7 @@ class Run:
             return Direction.UNDO
         if not before and not doubts:
             return Direction.FORWARD
-        if all(member.story.may_retreat() for member in beyond):
+        if all(member.story.may_fall_back() for member in beyond):
             return Direction.UNDO
         if doubts:
             self._at, doubt = doubts[0]
@@ -188,24 +188,24 @@ class Run:
         doubts: list[tuple[Member, Unfinished]] = []
         for member in self._members:
             try:
-                (beyond if member.story.decided() else before).append(member)
+                (beyond if member.story.is_past_no_return() else before).append(member)
             except Unfinished as doubt:
                 doubts.append((member, doubt))
         return beyond, before, doubts
 
-    def _retreat(self, members: Sequence[Member]) -> bool:
+    def _fall_back(self, members: Sequence[Member]) -> bool:
         """Bring those that are beyond the point of no return back before it; whether that was done for any."""
-        retreated = False
+        fell_back = False
         for member in members:
             with self._alone(member):
-                if member.story.may_retreat():
-                    self._point("retreat.before")
+                if member.story.may_fall_back():
+                    self._point("fall_back.before")
                     self._operation.check()
-                    member.story.retreat()
-                    self._point("retreat.after")
-                    retreated = True
+                    member.story.fall_back()
+                    self._point("fall_back.after")
+                    fell_back = True
         self._may_be_beyond = []
-        return retreated
+        return fell_back
 
     @contextmanager
     def _alone(self, member: Member) -> Iterator[None]:
@@ -297,7 +297,7 @@ class Run:
     def _backward(self) -> None:
         """Undo what may have begun, last first. An undo that fails leaves the journal row open."""
         self._operation.decide(Direction.UNDO)
-        self._retreat(self._may_be_beyond)
+        self._fall_back(self._may_be_beyond)
         begun = {id(member): member.begun for member in self._members}
         most = max(len(steps) for steps in begun.values())
         for position in reversed(range(most)):

@@ -86,7 +86,7 @@ class Runner:
         finally:
             operation.release()
         caveats = run.caveats() if state is OperationState.DONE else []
-        detail = "; ".join((f"it had stopped {left.progress}", *(caveat.problem for caveat in caveats)))
+        detail = "; ".join((f"it was interrupted {left.progress}", *(caveat.problem for caveat in caveats)))
         return Recovered(operation=left.kind, domain=left.domains, id=left.id, state=state, detail=detail)
 
     def _begun(self, operation: OpenOperation) -> Run:

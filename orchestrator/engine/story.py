@@ -74,7 +74,7 @@ class Story(Protocol):
     def check_preconditions(self) -> None:
         """Raise when a precondition of the plan no longer holds; called once the domain is leased."""
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         """Whether the world is beyond the point of no return, by what this operation did. Raises `Unfinished` when
         that cannot be determined as things are."""
 
@@ -82,20 +82,20 @@ class Story(Protocol):
         """Whether a member before the point of no return may be taken beyond it for the others' sake: nothing has
         changed since the operation was begun."""
 
-    def may_retreat(self) -> bool:
+    def may_fall_back(self) -> bool:
         """Whether the world is beyond the point of no return, and can still be brought back."""
 
     def fall_back(self) -> None:
         """Bring it back. Called only where `may_fall_back` says so."""
 
     def now(self) -> str:
-        """What the guest is doing now: for every message of an operation that did not come to its end."""
+        """What the guest is doing now, for each message of an operation that did not finish."""
 
     def caveat(self) -> SnapctlError | None:
-        """What to tell the user of an operation that is done, and yet not all that was asked for."""
+        """The error to raise when the operation is done, and yet not all that was asked for."""
 
-    def undone(self, cause: Exception) -> SnapctlError:
-        """What to tell the user after `cause` led to everything being taken back."""
+    def undone_error(self, cause: Exception) -> SnapctlError:
+        """The error to raise after `cause` led to an undo of everything."""
 
     def unfinished_error(self, problem: str) -> Unfinished:
         """The error to raise when `problem` keeps the operation from being settled now."""
@@ -118,8 +118,8 @@ class Registry(Protocol):
         """The members' stories: the same for a new operation and for one that a crash left behind."""
 
 
-def undone(cause: Exception, domain: str) -> SnapctlError:
-    """The usual message after an undo: the cause's own class and words, with what became of it."""
+def undone_error(cause: Exception, domain: str) -> SnapctlError:
+    """The usual error after an undo: class and words of the cause, with the effect "undone"."""
     effect = f"undone: the disks of {domain} are as before"
     if not isinstance(cause, SnapctlError):
         return OperationUndone(problem_of(cause), effect=effect)

@@ -265,7 +265,7 @@ def test_unfinished_says_that_the_guest_is_off(host: TwinHost, monkeypatch: pyte
     with pytest.raises(Unfinished) as raised:
         rollback_a(host.session())
 
-    assert raised.value.effect == "nothing of the checkpoint is lost; web01 is shut off"
+    assert raised.value.effect == "the checkpoint is unchanged; web01 is shut off"
 
 
 def test_unfinished_says_that_the_guest_is_paused(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,7 +274,7 @@ def test_unfinished_says_that_the_guest_is_paused(host: TwinHost, monkeypatch: p
     with pytest.raises(Unfinished) as raised:
         rollback_a(host.session())
 
-    assert raised.value.effect == "nothing of the checkpoint is lost; web01 is paused"
+    assert raised.value.effect == "the checkpoint is unchanged; web01 is paused"
 
 
 def test_undone_says_that_the_guest_runs(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,12 +89,12 @@ BUGS = (
         "stop before the overlays are made",
         ROLLBACK,
         """\
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts, self._before_stop),
-            Step("stopped", self._stop, self._is_stopped, nothing),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
 """,
         """\
-            Step("stopped", self._stop, self._is_stopped, nothing),
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts, self._before_stop),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
 """,
         (KILLED_ROLLBACK,),
     ),
@@ -318,14 +318,14 @@ BUGS = (
     Bug(
         "keep a member down because another cannot say",
         JOURNAL,
-        "        if all(member.story.may_retreat() for member in beyond):\n",
+        "        if all(member.story.may_fall_back() for member in beyond):\n",
         "        if False:\n",
         (MEMBERS_AND_TIME,),
     ),
     Bug(
         "destroy for another member's sake a guest that worked on",
         ROLLBACK,
-        '        return not written_after_stop(self.facts["stops_on"], self._read_tops())\n\n    def caveat',
+        '        return not written_after_stop(self.results["stops_on"], self._read_tops())\n\n    def caveat',
         "        return True\n\n    def caveat",
         (MEMBERS_AND_TIME,),
     ),
@@ -411,7 +411,7 @@ BUGS = (
     Bug(
         "discard what a guest wrote after it was to be rolled back",
         ROLLBACK,
-        '        return not written_after_stop(self.facts["stops_on"], self._read_tops())\n\n    def _is_others',
+        '        return not written_after_stop(self.results["stops_on"], self._read_tops())\n\n    def _is_others',
         "        return True\n\n    def _is_others",
         (TIME,),
     ),
@@ -453,7 +453,7 @@ BUGS = (
     Bug(
         "resume what was started outside snapctl",
         REWIND,
-        "        if OUTSIDE in self._facts:\n            return\n",
+        "        if OUTSIDE in self._results:\n            return\n",
         "",
         (OUTSIDE,),
     ),

@@ -92,7 +92,7 @@ class FourSteps:
     def may_advance(self) -> bool:
         return True
 
-    def may_retreat(self) -> bool:
+    def may_fall_back(self) -> bool:
         return self.outside.retreats and PIVOT in self.outside.effects
 
     def fall_back(self) -> None:
@@ -105,8 +105,8 @@ class FourSteps:
     def caveat(self) -> SnapctlError | None:
         return None
 
-    def undone(self, cause: Exception) -> SnapctlError:
-        return undone(cause, "web01")
+    def undone_error(self, cause: Exception) -> SnapctlError:
+        return undone_error(cause, "web01")
 
     def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(f"not finished: {problem}", effect="nothing is lost")

@@ -50,7 +50,7 @@ def test_run_interrupted_twice_is_unfinished(harness: JournalHarness) -> None:
     with pytest.raises(
         Unfinished, match="not finished: interrupted; nothing is lost; web01 is running; run: snapctl recover"
     ):
-        harness.carry_out()
+        harness.execute()
 
     assert harness.is_open
     assert harness.recover() is OperationState.UNDONE

@@ -135,7 +135,7 @@ def test_run_defect_before_pivot_is_undone_and_raised(harness: JournalHarness, s
     harness.fail(f"{step}.do", defect)
 
     with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: the disks of web01") as failed:
-        harness.carry_out()
+        harness.execute()
 
     harness.assert_undone()
     assert failed.value.__cause__ is defect
@@ -156,7 +156,7 @@ def test_settle_defect_recurs_retreats(harness: JournalHarness) -> None:
     harness.fail("kept.do", *[TypeError("unsupported operand")] * 9)
 
     with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: the disks of web01"):
-        harness.carry_out()
+        harness.execute()
 
     harness.assert_undone()
 

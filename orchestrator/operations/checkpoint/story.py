@@ -39,17 +39,17 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         results: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
-        super().__init__(plan, hypervisor, catalog, operation, facts, progress)
+        super().__init__(plan, hypervisor, catalog, operation, results, progress)
         self._rewind = Rewind(
             hypervisor,
             plan.domain_uuid,
             plan.memory_path,
             plan.overlays,
-            facts,
+            results,
             operation_id=plan.operation_id,
             persistent=plan.origin.persistent,
         )
-        self._capture = capture_of(plan, hypervisor, facts, progress)
+        self._capture = capture_of(plan, hypervisor, results, progress)
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
 
     @property
@@ -146,7 +146,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     def may_advance(self) -> bool:
         return False  # the others can be restored onto their disks
 
-    def may_retreat(self) -> bool:
+    def may_fall_back(self) -> bool:
         """Only while no checkpoint relies on the tops, and they are as they were when the memory was saved."""
         return self._is_committed() is None and self._capture.is_captured() is not None
 
@@ -168,7 +168,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     def caveat(self) -> SnapctlError | None:
         return self._rewind.caveat(self.plan.domain_name, self.plan.labels.name)
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"checkpoint {self.plan.labels.name} of {self.plan.domain_name} is not finished: {problem}",
             effect="nothing is lost",

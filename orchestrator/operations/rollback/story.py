@@ -6,8 +6,8 @@ and the files that hold the discarded state go only after the commit.
 
 What may be discarded is the state of the time at which that was asked for. So a rollback that was interrupted is
 finished only where the stop is proved to be its own: it is recorded, or the guest was destroyed and its active layers
-have the times that "prepared" recorded, and nobody has written to them, saved the guest or edited its definition since.
-In all other cases it is undone.
+have the times that "prepared" recorded. Nor may they have been written to, the guest been saved, or its definition been
+edited since. In all other cases it is undone.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 import msgspec
 
-from ...engine.story import Commit, Step, nothing
+from ...engine.story import Commit, Step, no_undo
 from ...errors import Refused, SnapctlError, Unfinished
-from ...model import CheckpointState, Domain, FileFacts, GuestState, Head, OffReason, runs_after
+from ...model import CheckpointState, Domain, FileInfo, GuestState, Head, OffReason, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.workspace import (
     new_layers,
@@ -50,13 +50,13 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         results: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
-        super().__init__(plan, hypervisor, catalog, operation, facts, progress)
+        super().__init__(plan, hypervisor, catalog, operation, results, progress)
         self._rewind = Rewind(
             hypervisor,
             plan.domain_uuid,
             plan.memory_path,
             plan.overlays,
-            facts,
+            results,
             operation_id=plan.operation_id,
             persistent=plan.persistent,
         )
@@ -68,8 +68,8 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         runs = runs_after(self.plan.after, self.plan.was_running)
         resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
         return (
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts, self._before_stop),
-            Step("stopped", self._stop, self._is_stopped, nothing),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
             Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
             Commit("committed", self._commit, self._is_committed),
@@ -94,7 +94,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     def _before_stop(self) -> Evidence:
         return {"stops_on": msgspec.to_builtins(self._read_tops())}
 
-    def _read_tops(self) -> dict[str, FileFacts | None]:
+    def _read_tops(self) -> dict[str, FileInfo | None]:
         return read_tops(self._hypervisor, self.plan.previous)
 
     def _stop(self) -> None:
@@ -159,7 +159,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
 
     # ------------------------------------------------------------------ settling
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         """Whether the guest is off and that is our doing, or it is on the new overlays, which it can be no sooner."""
         if self._is_committed() is not None:
             return True
@@ -176,13 +176,13 @@ class RollbackStory(PlannedStory[RollbackPlan]):
 
     def _is_our_stop(self, domain: Domain | None) -> bool:
         """Whether a guest that is off was stopped by this operation, and has not run since."""
-        if "stopped_on" in self.facts:
-            return not written_since(self.facts["stopped_on"], self._read_tops())
+        if "stopped_on" in self.results:
+            return not written_since(self.results["stopped_on"], self._read_tops())
         if self._has_stopped:
             return True
         if self.plan.run_id is None or (domain is not None and domain.off_reason is not OffReason.DESTROYED):
             return False
-        return not written_after_stop(self.facts["stops_on"], self._read_tops())
+        return not written_after_stop(self.results["stops_on"], self._read_tops())
 
     def _is_others(self, domain: Domain | None) -> bool:
         """Whether a domain that is off was given something since that a restore would mix up or discard.
@@ -201,13 +201,13 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     def may_advance(self) -> bool:
         """Whether the guest is the very run that was to be stopped, or is off as it was, and has not worked on."""
         plan, domain = self.plan, self._hypervisor.domains.get(self.plan.domain_uuid)
-        if "stops_on" not in self.facts:
+        if "stops_on" not in self.results:
             return False
         if domain is None:
             return not plan.persistent and plan.run_id is None
         if self._is_others(domain) or domain.run_id != plan.run_id or domain.sources() != plan.previous_sources:
             return False
-        return not written_after_stop(self.facts["stops_on"], self._read_tops())
+        return not written_after_stop(self.results["stops_on"], self._read_tops())
 
     def caveat(self) -> SnapctlError | None:
         return self._rewind.caveat(self.plan.domain_name, self.plan.checkpoint_name)

@@ -36,7 +36,7 @@ class PlannedStory(Story, Generic[P]):
     def may_advance(self) -> bool:
         return True
 
-    def may_retreat(self) -> bool:
+    def may_fall_back(self) -> bool:
         return False  # beyond the point of no return there is nothing to go back to
 
     def fall_back(self) -> None:
@@ -53,5 +53,5 @@ class PlannedStory(Story, Generic[P]):
     def caveat(self) -> SnapctlError | None:
         return None
 
-    def undone(self, cause: Exception) -> SnapctlError:
-        return undone(cause, self.plan.domain_name)
+    def undone_error(self, cause: Exception) -> SnapctlError:
+        return undone_error(cause, self.plan.domain_name)

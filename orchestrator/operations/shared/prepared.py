@@ -15,10 +15,10 @@ def prepared(
     hypervisor: Hypervisor,
     directory: str,
     manifest: Manifest,
-    facts: Mapping[str, Any],
+    results: Mapping[str, Any],
     and_then: Callable[[], Evidence] = dict,
 ) -> Step:
-    """The guest does not notice it. Its evidence, `overlay_lengths`, tells later whether a guest wrote to them;
+    """The guest does not notice it. Its evidence, `overlay_lengths`, later shows whether a guest wrote to them;
     `and_then` is asked last for what else is to be recorded."""
 
     def make() -> None:

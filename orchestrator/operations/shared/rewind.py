@@ -24,7 +24,7 @@ ATTEMPTS = 2
 
 
 class Rewind:
-    """One domain, one memory image, and the disks to bring it back on; `facts` tell their lengths as made.
+    """One domain, one memory image, and the disks to bring it back on; `results` have their lengths when created.
 
     A run that it starts carries the operation's mark: what was started in any other way is never taken for it.
     """
@@ -35,7 +35,7 @@ class Rewind:
         domain_uuid: str,
         memory_path: str,
         overlays: Sequence[NewOverlay],
-        facts: Mapping[str, Any],
+        results: Mapping[str, Any],
         *,
         operation_id: str,
         persistent: bool,
@@ -44,7 +44,7 @@ class Rewind:
         self._uuid = domain_uuid
         self._memory_path = memory_path
         self._overlays = overlays
-        self._facts = facts
+        self._results = results
         self._operation_id = operation_id
         self._persistent = persistent
         self._sources = {overlay.target: Source(path=overlay.path, format="qcow2") for overlay in overlays}
@@ -99,17 +99,17 @@ class Rewind:
         if all(domain.sources().get(overlay.target) == overlay.path for overlay in self._overlays):
             return {} if self._is_ours(domain) else {OUTSIDE: "started"}
         raise Unfinished(
-            f"{domain.name} was started outside snapctl on other disks",
+            f"{domain.name} was started outside snapctl, on other disks",
             effect="nothing more was changed",
             hint=f"stop it: virsh destroy {domain.name}, then: snapctl recover {domain.name}",
         )
 
     def resume(self) -> None:
-        """Let the guest run; one whose QEMU died before its first instruction is restored again.
+        """Resume the guest; one whose QEMU died before its first instruction is restored again.
 
         One that was started outside snapctl is left as it is.
         """
-        if OUTSIDE in self._facts:
+        if OUTSIDE in self._results:
             return
         try:
             self._hypervisor.domains.resume(self._uuid)
@@ -121,7 +121,7 @@ class Rewind:
 
     def is_resumed(self) -> Evidence | None:
         """Whether the guest runs, or ran and was shut down or paused since."""
-        if OUTSIDE in self._facts:
+        if OUTSIDE in self._results:
             return {}
         domain = self._hypervisor.domains.get(self._uuid)
         if domain is None and self._persistent:
@@ -147,7 +147,7 @@ class Rewind:
 
     def caveat(self, name: str, checkpoint: str) -> SnapctlError | None:
         """What is to be said of an operation that was completed without restoring the guest."""
-        if (what := self._facts.get(OUTSIDE)) is None:
+        if (what := self._results.get(OUTSIDE)) is None:
             return None
         return StartedOutside(
             f"{name} was {what} outside snapctl before its memory was restored from checkpoint {checkpoint}",
@@ -215,4 +215,4 @@ def require_sources(domain: Domain | None, sources: Mapping[str, str | None], ru
     """Raise `Refused` unless the domain still is the run, on the disks, that the plan was made for."""
     if domain is None or domain.run_id != run_id or dict(domain.sources()) != dict(sources):
         name = domain.name if domain else "the domain"
-        raise Refused(f"{name} was changed outside snapctl after this was planned", hint="try again")
+        raise Refused(f"{name} was changed outside snapctl after the plan was made", hint="try again")

@@ -15,7 +15,7 @@ import msgspec
 from ....engine.story import Step
 from ....errors import Refused, Unfinished
 from ....formats import domainxml, imagexml, saveimage
-from ....model import Domain, FileFacts, GuestState, MemoryImage, OffReason
+from ....model import Domain, FileInfo, GuestState, MemoryImage, OffReason
 from ....ports import Evidence, Hypervisor, Progress
 from ....store.workspace import read_tops, written_since
 from ...shared.rewind import require_sources
@@ -77,8 +77,8 @@ class SaveCapture:
     ) -> None:
         reason = domain.off_reason if domain else OffReason.UNKNOWN
         ended = reason in (OffReason.RAN, OffReason.DESTROYED)  # which the save of this guest is not
-        if "frozen" in self._facts:
-            ran = written_since(self._facts["frozen"], frozen) or (ended and None in frozen.values())
+        if "frozen" in self._results:
+            ran = written_since(self._results["frozen"], frozen) or (ended and None in frozen.values())
         else:
             ran = ended or any(_written_after(now, image) for now in frozen.values())
         if ran or (domain is not None and domain.managed_save):
@@ -121,7 +121,7 @@ class SaveCapture:
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is not None and domain.active and domain.sources() != self._plan.new_sources:
             raise Refused(f"{domain.name} was started outside snapctl after its memory was saved", hint="try again")
-        if written_since(self._facts["frozen"], read_tops(self._hypervisor, self._plan.disks)):
+        if written_since(self._results["frozen"], read_tops(self._hypervisor, self._plan.disks)):
             raise self._doubtful()
         self._require_same_definition(self._hypervisor.domains.saved_definition(self._plan.memory_path))
 
