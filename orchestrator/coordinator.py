@@ -88,6 +88,16 @@ class Coordinator(Observer):
             guest = find(self._site, domain)
         return guest
 
+    def without_open(self, domain: str) -> Guest:
+        """Look a domain up for a verb that changes only what is recorded of its checkpoints. It carries out no recovery
+        that would start, stop or discard anything.
+
+        Raises `NotFound`; `Unfinished` when an operation of the domain, other than an edit, was left open.
+        """
+        guest = find(self._site, domain)
+        self._runner.require_settled(guest.uuid)
+        return self.settle(domain)
+
     def settle_all(self, domain: str | None = None) -> list[Guest]:
         """The same for all domains that have checkpoints, or for one. What cannot be settled is no error here: it is
         one when it is that domain's turn."""
@@ -284,11 +294,11 @@ class Coordinator(Observer):
 
     def edit(self, domain: str, name: str, edits: Edits) -> Outcome:
         """See `plan_edit` and `execute`."""
-        return self.execute(self.plan_edit(self.settle(domain), name, edits))
+        return self.execute(self.plan_edit(self.without_open(domain), name, edits))
 
     def protect(self, domain: str, names: Sequence[str], *, protected: bool = True) -> list[Outcome]:
         """Exclude these checkpoints from `prune`, or include them again. Raises `NotFound` before any is changed."""
-        return self.execute(edit.plan_all(self._site, self.settle(domain), names, Edits(protected=protected)))
+        return self.execute(edit.plan_all(self._site, self.without_open(domain), names, Edits(protected=protected)))
 
     # ------------------------------------------------------------------ delete, prune
 

@@ -3,6 +3,7 @@
     SnapctlError                 1   failed; nothing changed, or undone
       OperationUndone            1   an operation failed and was undone
       GuestLost                  1   QEMU died before its memory was whole
+      StartedOutside             1   the guest was started outside snapctl, not restored
       UsageError                 2   bad arguments, name, URI or configuration
       EnvironmentLacks           3   hypervisor or catalog not reachable, or something is missing
         HypervisorError          3   a libvirt call failed; its effect is unknown until observed
@@ -64,6 +65,10 @@ class OperationUndone(SnapctlError):
 
 class GuestLost(SnapctlError):
     """The guest's QEMU died through no fault of ours before its memory was whole."""
+
+
+class StartedOutside(SnapctlError):
+    """An operation was completed, but the guest runs, or ran, otherwise than by it: it was left alone."""
 
 
 class UsageError(SnapctlError):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ..errors import Refused, SnapctlError
-from ..model import MemberRecord, OperationRecord, Outcome, Recovered
+from ..errors import UNCHANGED, Refused, SnapctlError, Unfinished
+from ..model import MemberRecord, OperationKind, OperationRecord, OperationState, Outcome, Recovered
 from ..ports import Catalog, Hypervisor, OpenOperation, Progress
 from .fence import Fenced
 from .run import Run
@@ -53,6 +53,16 @@ class Runner:
             operation.release()
         return [plan.outcome(run.ran()) for plan in plans]
 
+    def require_settled(self, domain_uuid: str) -> None:
+        """Raise `Unfinished` when an operation of a domain was left open that is more than an edit."""
+        for left in self._catalog.unsettled(domain_uuid):
+            if left.kind is not OperationKind.EDIT and self._catalog.is_abandoned(left):
+                raise Unfinished(
+                    f"a {left.kind} of {left.domains} is not finished ({left.progress})",
+                    effect=UNCHANGED,
+                    hint=f"run: snapctl recover {left.members[0].domain_name}",
+                )
+
     def recover(self, domain_uuid: str | None = None) -> list[Recovered]:
         """Settle what was left unfinished of a domain, or of the whole host: see `Coordinator.recover`."""
         recovered = []
@@ -71,16 +81,13 @@ class Runner:
             self._registry.plans(left)  # raises for a damaged one, before the operation gets a new owner
         operation = self._catalog.take_over(left)
         try:
-            state = self._begun(operation).settle()
+            run = self._begun(operation)
+            state = run.settle()
         finally:
             operation.release()
-        return Recovered(
-            operation=left.kind,
-            domain=left.domains,
-            id=left.id,
-            state=state,
-            detail=f"it was interrupted {left.progress}",
-        )
+        caveats = run.caveats() if state is OperationState.DONE else []
+        detail = "; ".join((f"it was interrupted {left.progress}", *(caveat.problem for caveat in caveats)))
+        return Recovered(operation=left.kind, domain=left.domains, id=left.id, state=state, detail=detail)
 
     def _begun(self, operation: OpenOperation) -> Run:
         hypervisor = Fenced(self._hypervisor, operation)

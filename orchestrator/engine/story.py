@@ -75,13 +75,24 @@ class Story(Protocol):
         """Raise when a precondition of the plan no longer holds; called once the domain is leased."""
 
     def is_past_no_return(self) -> bool:
-        """Whether the world is beyond the point of no return, so that only forward is safe."""
+        """Whether the world is beyond the point of no return, by what this operation did. Raises `Unfinished` when
+        that cannot be determined as things are."""
+
+    def may_advance(self) -> bool:
+        """Whether a member before the point of no return may be taken beyond it for the others' sake: nothing has
+        changed since the operation was begun."""
 
     def may_fall_back(self) -> bool:
-        """Whether the world can still be brought back before the point of no return."""
+        """Whether the world is beyond the point of no return, and can still be brought back."""
 
     def fall_back(self) -> None:
         """Bring it back. Called only where `may_fall_back` says so."""
+
+    def now(self) -> str:
+        """What the guest is doing now, for each message of an operation that did not finish."""
+
+    def caveat(self) -> SnapctlError | None:
+        """The error to raise when the operation is done, and yet not all that was asked for."""
 
     def undone_error(self, cause: Exception) -> SnapctlError:
         """The error to raise after `cause` led to an undo of everything."""
@@ -109,7 +120,7 @@ class Registry(Protocol):
 
 def undone_error(cause: Exception, domain: str) -> SnapctlError:
     """The usual error after an undo: class and words of the cause, with the effect "undone"."""
-    effect = f"undone: {domain} and its disks are as before"
+    effect = f"undone: the disks of {domain} are as before"
     if not isinstance(cause, SnapctlError):
         return OperationUndone(problem_of(cause), effect=effect)
     kind = OperationUndone if isinstance(cause, HypervisorError) else type(cause)

@@ -76,6 +76,29 @@ def on_disks(xml: str, sources: Mapping[str, Source]) -> str:
     return serialize(domain)
 
 
+RUN_NAMESPACE = "urn:snapctl:run"
+"""Of the mark in the metadata of a run that snapctl started from a memory image."""
+
+_RUN = f"{{{RUN_NAMESPACE}}}run"
+
+
+def with_run_mark(xml: str, operation_id: str) -> str:
+    """The same domain, marked as started by an operation: its live XML has the mark for as long as it runs, its
+    persistent one has not. A mark of an earlier operation, which an image may carry, is replaced."""
+    domain = parse(xml, "domain")
+    for mark in domain.findall(f"metadata/{_RUN}"):
+        _remove(mark)
+    metadata = domain.find("metadata")
+    add(add(domain, "metadata") if metadata is None else metadata, _RUN, operation=operation_id)
+    return serialize(domain)
+
+
+def run_mark(xml: str) -> str | None:
+    """The id of the operation that started this run, None if it was started in any other way."""
+    mark = parse(xml, "domain").find(f"metadata/{_RUN}")
+    return None if mark is None else mark.get("operation")
+
+
 HELPER_NAMESPACE = "urn:snapctl:helper"
 """Of the mark in the metadata of a domain that exists only to have its QEMU work on a layer."""
 

@@ -20,6 +20,9 @@ MAX_BYTES = 1 << 20
 """libvirt's own domain XML is a few KiB; a chain of 200 layers on each of many disks stays below this."""
 
 
+etree.register_namespace("snapctl", "urn:snapctl:run")
+
+
 def parse(text: str, tag: str) -> Element:
     """The root of a document whose root element must be `<tag>`.
 

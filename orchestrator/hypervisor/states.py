@@ -37,6 +37,7 @@ on libvirt 9.0), so there the job itself must be asked.
 _OFF = {
     libvirt.VIR_DOMAIN_SHUTOFF_SAVED: OffReason.SAVED,
     libvirt.VIR_DOMAIN_SHUTOFF_FAILED: OffReason.FAILED,
+    libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED: OffReason.DESTROYED,
     libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN: OffReason.UNKNOWN,
 }
 

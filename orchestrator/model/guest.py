@@ -30,7 +30,8 @@ class OffReason(StrEnum):
     """Why a domain is off (virDomainShutoffReason), as far as it matters to us."""
 
     SAVED = "saved"  # its memory was saved, and it was not started since
-    RAN = "ran"  # it was shut down, destroyed or crashed: it ran until then
+    DESTROYED = "destroyed"  # its QEMU was ended by virDomainDestroy: by a rollback, or by its owner
+    RAN = "ran"  # it was shut down or crashed: it ran until then
     FAILED = "failed"  # it could not be started
     UNKNOWN = "unknown"  # the daemon was restarted since
 

@@ -106,7 +106,7 @@ def test_checkpoint_missing_base_is_undone(box: Box, client: Client, module_gues
     box.run_inside("rm", f"{layout.IMAGES}/{guest.name}-disk-vda.qcow2")
     before = client.do("list", guest.name)
     line = client.refusal(FAILED, "checkpoint", guest.name, "third")
-    assert f"undone: {guest.name} and its disks are as before" in line
+    assert f"undone: the disks of {guest.name} are as before; {guest.name} is " in line
     assert client.do("list", guest.name) == before
     with unchanged(box, client):
         assert "-disk-vda.qcow2 is missing" in client.refusal(INTEGRITY, "rollback", guest.name, "second", "-y")

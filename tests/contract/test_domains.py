@@ -93,11 +93,11 @@ def test_run_id_changes_with_each_start(host: ContractHost) -> None:
     assert after and after.run_id != before.run_id
 
 
-def test_a_destroyed_domain_ran_until_then(host: ContractHost) -> None:
+def test_a_destroyed_domain_says_so(host: ContractHost) -> None:
     domain = host.guest()
     host.hypervisor.domains.destroy(domain.uuid)
     off = host.hypervisor.domains.get(domain.uuid)
-    assert off and off.state is GuestState.OFF and off.run_id is None and off.off_reason is OffReason.RAN
+    assert off and off.state is GuestState.OFF and off.run_id is None and off.off_reason is OffReason.DESTROYED
     assert off.disks == off.persistent_disks
 
 

@@ -181,6 +181,37 @@ def test_a_restored_guest_starts_on_the_disks_it_had_before(host: ContractHost) 
     assert hypervisor.storage.sha256(frozen, silent) != digest
 
 
+def test_a_restored_run_has_the_mark_it_was_started_with_and_no_other_run_has(host: ContractHost) -> None:
+    hypervisor, path, again = host.hypervisor, f"{host.directory()}.save", f"{host.directory()}.save"
+    domain = host.guest()
+    hypervisor.domains.save(domain.uuid, path, silent)
+    saved = hypervisor.domains.saved_definition(path)
+
+    hypervisor.domains.restore(path, domainxml.with_run_mark(saved, "one"))
+
+    assert domainxml.run_mark(seen(host, domain).xml) == "one"
+    assert domainxml.run_mark(hypervisor.domains.definition(domain.uuid)) is None
+    hypervisor.domains.save(domain.uuid, again, silent)
+    saved = hypervisor.domains.saved_definition(again)
+    assert domainxml.run_mark(saved) == "one"  # it goes into the next image, and is replaced there
+    hypervisor.domains.restore(again, domainxml.with_run_mark(saved, "two"))
+    assert domainxml.run_mark(seen(host, domain).xml) == "two"
+    hypervisor.domains.destroy(domain.uuid)
+    host.start(domain.name)
+    assert domainxml.run_mark(seen(host, domain).xml) is None
+
+
+def test_the_mark_of_a_run_outlives_the_daemon(fragile_host: ContractHost) -> None:
+    hypervisor, path = fragile_host.hypervisor, f"{fragile_host.directory()}.save"
+    domain = fragile_host.guest()
+    hypervisor.domains.save(domain.uuid, path, silent)
+    hypervisor.domains.restore(path, domainxml.with_run_mark(hypervisor.domains.saved_definition(path), "one"))
+
+    fragile_host.restart_daemon()
+
+    assert domainxml.run_mark(seen(fragile_host, domain).xml) == "one"
+
+
 def test_an_image_can_be_restored_again_and_again(host: ContractHost) -> None:
     domain, path = host.guest(), f"{host.directory()}.save"
     host.hypervisor.domains.save(domain.uuid, path, silent)

@@ -163,10 +163,8 @@ def test_recover_killed_in_undo_is_undone_not_completed(host: TwinHost, monkeypa
     host.check()
 
 
-def test_recover_image_may_be_the_only_copy_is_not_deleted_by_undo(
-    host: TwinHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A checkpoint could not go forward; killed in its undo, when the guest was back, whose QEMU died then."""
+def killed_in_undo(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint could not go forward, and the client was killed in its undo, when the guest was back, paused."""
     original = host.guest.machine.domain().sources()
     begin_restore = host.world.begin_restore
 
@@ -180,6 +178,28 @@ def test_recover_image_may_be_the_only_copy_is_not_deleted_by_undo(
         patch.setattr(host.world, "define", fail)
         kill(host, checkpoint_b, after="decide")
     assert host.guest.machine.domain().sources() == original
+
+
+def test_recover_guest_died_before_it_was_resumed_by_undo_is_restored_again(
+    host: TwinHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = host.counter
+    killed_in_undo(host, monkeypatch)
+    host.world.kill_qemu("web01")
+
+    host.session().recover()
+
+    assert host.counter == kept
+    host.check()
+
+
+def test_recover_image_may_be_the_only_copy_is_not_deleted_by_undo(
+    host: TwinHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its owner resumed the guest, which worked; then its QEMU died."""
+    killed_in_undo(host, monkeypatch)
+    host.guest.resume()
+    host.guest.tick()
     host.world.kill_qemu("web01")
     files = set(host.world.files.files)
 

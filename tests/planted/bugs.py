@@ -30,9 +30,12 @@ KILLED_ROLLBACK = f"{MATRIX}[rollback-client killed]"
 KILLED_DELETE = f"{MATRIX}[delete-client killed]"
 FOREIGN = "tests/crash/test_foreign_acts.py"
 PROCESSES = "tests/crash/test_two_processes.py"
+OUTSIDE = "tests/crash/test_started_outside.py"
+TIME = "tests/crash/test_time_passes.py"
 VERIFY = "tests/crash/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
 MEMBERS = "tests/crash/test_two_members.py"
+MEMBERS_AND_TIME = "tests/crash/test_members_and_time.py"
 
 PULLED = tuple(
     f"tests/crash/{test}[collapse, two disks]"
@@ -74,10 +77,10 @@ BUGS = (
         ROLLBACK,
         """\
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
-            Step("restored", self._rewind.restore, self._rewind.is_restored),
+            Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
 """,
         """\
-            Step("restored", self._rewind.restore, self._rewind.is_restored),
+            Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
 """,
         (ORDER_OF_ROLLBACK,),
@@ -86,12 +89,12 @@ BUGS = (
         "stop before the overlays are made",
         ROLLBACK,
         """\
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
             Step("stopped", self._stop, self._is_stopped, no_undo),
 """,
         """\
             Step("stopped", self._stop, self._is_stopped, no_undo),
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
 """,
         (KILLED_ROLLBACK,),
     ),
@@ -313,11 +316,32 @@ BUGS = (
         (MEMBERS,),
     ),
     Bug(
-        "let some members go forward though others are undone",
+        "keep a member down because another cannot say",
         JOURNAL,
-        "if not beyond or (len(beyond) < len(self._members) and self._fall_back(beyond)):",
-        "if not beyond:",
-        (MEMBERS,),
+        "        if all(member.story.may_fall_back() for member in beyond):\n",
+        "        if False:\n",
+        (MEMBERS_AND_TIME,),
+    ),
+    Bug(
+        "destroy for another member's sake a guest that worked on",
+        ROLLBACK,
+        '        return not written_after_stop(self.results["stops_on"], self._read_tops())\n\n    def caveat',
+        "        return True\n\n    def caveat",
+        (MEMBERS_AND_TIME,),
+    ),
+    Bug(
+        "let one member that cannot be undone keep another from it",
+        JOURNAL,
+        "            self._stuck.append((member, problem))\n",
+        "            raise\n",
+        (MEMBERS_AND_TIME,),
+    ),
+    Bug(
+        "bring back as a transient domain what was undefined",
+        ROLLBACK,
+        "            return False  # it was undefined since\n",
+        "            pass\n",
+        (MEMBERS_AND_TIME,),
     ),
     Bug(
         "commit each member by itself",
@@ -358,7 +382,7 @@ BUGS = (
     Bug(
         "pair an image with disks that were written to since",
         CAPTURE,
-        "        if ran:\n",
+        "        if ran or (domain is not None and domain.managed_save):\n",
         "        if False:\n",
         (FOREIGN,),
     ),
@@ -375,6 +399,84 @@ BUGS = (
         "            require_sources(domain, self.plan.previous_sources, self.plan.run_id)\n",
         "",
         (FOREIGN,),
+    ),
+    # ------------------------------------------------------------------ time passes
+    Bug(
+        "take any end of a guest for a stop of ours",
+        ROLLBACK,
+        "(domain is not None and domain.off_reason is not OffReason.DESTROYED)",
+        "False",
+        (TIME,),
+    ),
+    Bug(
+        "discard what a guest wrote after it was to be rolled back",
+        ROLLBACK,
+        '        return not written_after_stop(self.results["stops_on"], self._read_tops())\n\n    def _is_others',
+        "        return True\n\n    def _is_others",
+        (TIME,),
+    ),
+    Bug(
+        "restore a guest that libvirt has a managed-save image of",
+        ROLLBACK,
+        "return edited or domain.managed_save or bool(",
+        "return edited or bool(",
+        (TIME,),
+    ),
+    Bug(
+        "repoint a definition that was edited",
+        ROLLBACK,
+        "return edited or domain.managed_save or bool(",
+        "return domain.managed_save or bool(",
+        (TIME,),
+    ),
+    Bug(
+        "pair a guest's image with disks that were written to before another save",
+        CAPTURE,
+        "            ran = ended or any(_written_after(now, image) for now in frozen.values())\n",
+        "            ran = ended\n",
+        (TIME,),
+    ),
+    Bug(
+        "take a boot for a restore",
+        REWIND,
+        'return {} if self._is_ours(domain) else {OUTSIDE: "started"}',
+        "return {}",
+        (OUTSIDE,),
+    ),
+    Bug(
+        "keep the mark of an earlier run",
+        "orchestrator/formats/domainxml.py",
+        '    for mark in domain.findall(f"metadata/{_RUN}"):\n        _remove(mark)\n',
+        "",
+        (OUTSIDE, "tests/unit/test_domainxml.py"),
+    ),
+    Bug(
+        "resume what was started outside snapctl",
+        REWIND,
+        "        if OUTSIDE in self._results:\n            return\n",
+        "",
+        (OUTSIDE,),
+    ),
+    Bug(
+        "resume what its owner has paused",
+        CAPTURE,
+        " and self._is_restored_back(domain):",
+        ":",
+        (OUTSIDE,),
+    ),
+    Bug(
+        "recover for an edit",
+        "orchestrator/coordinator.py",
+        "        self._runner.require_settled(guest.uuid)\n",
+        "",
+        (TIME,),
+    ),
+    Bug(
+        "say nothing of a guest that was left off",
+        JOURNAL,
+        "(error.effect, *dict.fromkeys(member.story.now() for member in self._members))",
+        "(error.effect,)",
+        (TIME,),
     ),
     # ------------------------------------------------------------------ is it what it was?
     Bug(

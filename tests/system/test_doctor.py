@@ -197,7 +197,7 @@ def test_doctor_drifted_disk_is_a_warning(client: Client, web: Witness, domain: 
 def test_doctor_managed_save_image_is_a_warning(client: Client, web: Witness, domain: Any) -> None:
     domain.managedSave()
     found = findings(client, code=1)
-    assert found["domains"]["advice"] == f"virsh managedsave-remove {web.name}"
+    assert found["domains"]["advice"] == f"virsh start {web.name}"
     domain.managedSaveRemove()
     assert findings(client, code=0) == {}
     client.do("rollback", web.name, "two", "-y")

@@ -84,7 +84,7 @@ class TwinDomains:
     def destroy(self, uuid: str) -> None:
         machine = self._world.machines.get(uuid)
         if machine and machine.active:
-            self._world.power_off(machine, OffReason.RAN)
+            self._world.power_off(machine, OffReason.DESTROYED)
 
     def create_paused(self, xml: str) -> None:
         self._world.create(xml)  # and it outlives its client, as it does when the daemon was killed first

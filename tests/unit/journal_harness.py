@@ -89,12 +89,21 @@ class FourSteps:
     def is_past_no_return(self) -> bool:
         return PIVOT in self.outside.effects
 
+    def may_advance(self) -> bool:
+        return True
+
     def may_fall_back(self) -> bool:
-        return self.outside.retreats
+        return self.outside.retreats and PIVOT in self.outside.effects
 
     def fall_back(self) -> None:
         self.outside.reach("fall_back")
         self.outside.effects.remove(PIVOT)
+
+    def now(self) -> str:
+        return "web01 is running"
+
+    def caveat(self) -> SnapctlError | None:
+        return None
 
     def undone_error(self, cause: Exception) -> SnapctlError:
         return undone_error(cause, "web01")

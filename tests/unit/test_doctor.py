@@ -295,7 +295,7 @@ def test_a_cdrom_is_no_drift() -> None:
 
 def test_judge_managed_save_image_is_a_warning() -> None:
     advice = only(domains={DOMAIN: domain(managed_save=True)})
-    assert (advice.level, advice.advice) == (Level.WARNING, "virsh managedsave-remove web01")
+    assert (advice.level, advice.advice) == (Level.WARNING, "virsh start web01")
     stranger = domain(uuid=NEXT, name="stranger", managed_save=True)
     assert found(domains={DOMAIN: domain(), NEXT: stranger}) == []
 

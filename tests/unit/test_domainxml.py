@@ -217,3 +217,25 @@ def test_a_domain_without_what_libvirt_always_writes_is_an_error(xml: str) -> No
     with pytest.raises(HypervisorError) as caught:
         domainxml.definition(xml)
     assert "\n" not in str(caught.value)
+
+
+def test_run_mark_is_added_beside_the_owners_metadata() -> None:
+    marked = domainxml.with_run_mark(LIVE, "one")
+
+    assert domainxml.run_mark(LIVE) is None
+    assert domainxml.run_mark(marked) == "one"
+    assert "<note xmlns=" in marked and "&amp; more</note>" in marked
+    assert '<snapctl:run xmlns:snapctl="urn:snapctl:run" operation="one"/>' in marked
+
+
+def test_run_mark_of_an_earlier_operation_is_replaced() -> None:
+    marked = domainxml.with_run_mark(domainxml.with_run_mark(LIVE, "one"), "two")
+
+    assert domainxml.run_mark(marked) == "two"
+    assert marked.count("snapctl:run ") == 1
+
+
+def test_run_mark_is_added_where_there_is_no_metadata() -> None:
+    plain = "<domain><name>web01</name></domain>"
+
+    assert domainxml.run_mark(domainxml.with_run_mark(plain, "one")) == "one"

@@ -16,6 +16,7 @@ EXIT_CODES = {
     "SnapctlError": 1,
     "OperationUndone": 1,
     "GuestLost": 1,
+    "StartedOutside": 1,
     "UsageError": 2,
     "EnvironmentLacks": 3,
     "HypervisorError": 3,

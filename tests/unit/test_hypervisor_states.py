@@ -47,7 +47,7 @@ def test_states(state: int, reason: int, expected: GuestState) -> None:
         (libvirt.VIR_DOMAIN_SHUTOFF_FAILED, OffReason.FAILED),
         (libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN, OffReason.UNKNOWN),
         (libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN, OffReason.RAN),
-        (libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED, OffReason.RAN),
+        (libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED, OffReason.DESTROYED),
         (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, OffReason.RAN),
         (libvirt.VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT, OffReason.RAN),
         (99, OffReason.RAN),

@@ -103,7 +103,8 @@ def test_run_error_before_pivot_is_undone_in_reverse_order(harness: JournalHarne
     ]
     assert failed.value.exit_code == 1
     assert str(failed.value) == (
-        "End of file while reading data; undone: web01 and its disks are as before; look at the daemon's log"
+        "End of file while reading data; undone: the disks of web01 are as before; web01 is running; "
+        "look at the daemon's log"
     )
     assert harness.lease.record.error is not None
     assert "End of file" in harness.lease.record.error
@@ -152,4 +153,4 @@ def test_run_refused_midway_keeps_class_and_exit_code(harness: JournalHarness) -
 
     harness.assert_undone()
     assert refused.value.exit_code == 6
-    assert refused.value.effect == "undone: web01 and its disks are as before"
+    assert refused.value.effect == "undone: the disks of web01 are as before; web01 is running"

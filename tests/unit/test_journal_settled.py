@@ -40,7 +40,9 @@ def test_settle_neither_way_possible_is_unfinished_until_recovered(harness: Jour
         harness.execute()
 
     assert failed.value.exit_code == 7
-    assert str(failed.value) == ("not finished: End of file while reading data; nothing is lost; run: snapctl recover")
+    assert str(failed.value) == (
+        "not finished: End of file while reading data; nothing is lost; web01 is running; run: snapctl recover"
+    )
     assert harness.outside.effects == ["made", "turned"]
     assert harness.member.completed == ("made", "turned")
     assert harness.is_open
@@ -103,7 +105,11 @@ def test_undone_names_the_cause(cause: SnapctlError, kind: type[SnapctlError], p
     told = undone_error(cause, "web01")
 
     assert type(told) is kind
-    assert (told.problem, told.effect, told.hint) == (problem, "undone: web01 and its disks are as before", "look")
+    assert (told.problem, told.effect, told.hint) == (
+        problem,
+        "undone: the disks of web01 are as before",
+        "look",
+    )
     assert told is not cause
     assert cause.effect == effect
 
@@ -128,7 +134,7 @@ def test_run_defect_before_pivot_is_undone_and_raised(harness: JournalHarness, s
     defect = TypeError("unsupported operand")
     harness.fail(f"{step}.do", defect)
 
-    with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: web01") as failed:
+    with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: the disks of web01") as failed:
         harness.execute()
 
     harness.assert_undone()
@@ -149,7 +155,7 @@ def test_settle_defect_recurs_retreats(harness: JournalHarness) -> None:
     harness.outside.retreats = True
     harness.fail("kept.do", *[TypeError("unsupported operand")] * 9)
 
-    with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: web01"):
+    with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: the disks of web01"):
         harness.execute()
 
     harness.assert_undone()

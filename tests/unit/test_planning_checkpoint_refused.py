@@ -89,7 +89,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         {"domain": domain(managed_save=True)},
         Refused,
         6,
-        ["managed-save image", "virsh managedsave-remove web01"],
+        ["managed-save image", "virsh start web01"],
     ),
     "libvirt snapshots": (
         {"domain": domain(libvirt_snapshots=("s1", "s2", "s3", "s4", "s5", "s6", "s7"))},

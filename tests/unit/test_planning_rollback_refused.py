@@ -73,7 +73,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         {"domain": domain(state=GuestState.OFF, managed_save=True)},
         Refused,
         6,
-        ["managed-save image", "virsh managedsave-remove web01"],
+        ["managed-save image", "virsh start web01"],
     ),
     "libvirt snapshots": (
         {"domain": domain(libvirt_snapshots=("s1",))},

@@ -56,7 +56,7 @@ def edit(
         expires=UNSET if expires is None else expiry(expires, session.now),
     )
     with session.coordinator() as snapctl:
-        plan = snapctl.plan_edit(domain if dry_run else snapctl.settle(domain), name, edits)
+        plan = snapctl.plan_edit(domain if dry_run else snapctl.without_open(domain), name, edits)
         if dry_run:
             report_plans(session, plan)
             return

@@ -19,7 +19,7 @@ from ...store.workspace import describe, is_described, new_layers
 from ..shared.base import PlannedStory
 from ..shared.manifests import begun_manifest, whole_manifest
 from ..shared.prepared import prepared
-from ..shared.rewind import Rewind, define_sources
+from ..shared.rewind import Rewind, point_back
 from . import record
 from .capture import capture_of
 from .plan import CheckpointPlan
@@ -40,7 +40,15 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         progress: Progress,
     ) -> None:
         super().__init__(plan, hypervisor, catalog, operation, results, progress)
-        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, results)
+        self._rewind = Rewind(
+            hypervisor,
+            plan.domain_uuid,
+            plan.memory_path,
+            plan.overlays,
+            results,
+            operation_id=plan.operation_id,
+            persistent=plan.origin.persistent,
+        )
         self._capture = capture_of(plan, hypervisor, results, progress)
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
 
@@ -85,7 +93,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         self._rewind.repoint()
 
     def _point_back(self) -> None:
-        define_sources(self._hypervisor, self.plan.domain_uuid, self._tops)
+        point_back(self._hypervisor, self.plan.domain_uuid, self._tops, self.plan.overlays)
 
     def _gather(self) -> None:
         """What the transaction is to write, so that nothing is asked of the hypervisor within it."""
@@ -135,13 +143,16 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
             return "frozen" in self.results
         return self._capture.is_captured() is not None
 
+    def may_advance(self) -> bool:
+        return False  # the others can be restored onto their disks
+
     def may_fall_back(self) -> bool:
         """Only while no checkpoint relies on the tops, and they are as they were when the memory was saved."""
         return self._is_committed() is None and self._capture.is_captured() is not None
 
     def fall_back(self) -> None:
         """Restore the guest onto the unchanged tops."""
-        define_sources(self._hypervisor, self.plan.domain_uuid, self._tops)
+        self._point_back()
         self._rewind.restore_back(self._tops)
 
     def undone_error(self, cause: Exception) -> SnapctlError:
@@ -153,6 +164,9 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
                 hint=f"start it: virsh start {self.plan.domain_name}",
             )
         return undone_error(cause, self.plan.domain_name)
+
+    def caveat(self) -> SnapctlError | None:
+        return self._rewind.caveat(self.plan.domain_name, self.plan.labels.name)
 
     def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(

@@ -173,6 +173,11 @@ class RollbackPlan:
         return {disk.target: disk.path for disk in self.previous}
 
     @property
+    def new_sources(self) -> dict[str, str | None]:
+        """What the guest is to write to from then on, by target."""
+        return {overlay.target: overlay.path for overlay in self.overlays}
+
+    @property
     def kind(self) -> OperationKind:
         return OperationKind.ROLLBACK
 

@@ -33,11 +33,25 @@ class PlannedStory(Story, Generic[P]):
     def domain_uuid(self) -> str:
         return self.plan.domain_uuid
 
+    def may_advance(self) -> bool:
+        return True
+
     def may_fall_back(self) -> bool:
         return False  # beyond the point of no return there is nothing to go back to
 
     def fall_back(self) -> None:
         raise NotImplementedError
+
+    def now(self) -> str:
+        name = self.plan.domain_name
+        try:
+            domain = self._hypervisor.domains.get(self.plan.domain_uuid)
+        except SnapctlError:
+            return f"cannot determine whether {name} is running"
+        return f"{name} is {domain.state}" if domain is not None else f"{name} is not defined"
+
+    def caveat(self) -> SnapctlError | None:
+        return None
 
     def undone_error(self, cause: Exception) -> SnapctlError:
         return undone_error(cause, self.plan.domain_name)

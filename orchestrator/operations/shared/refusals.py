@@ -24,7 +24,7 @@ def refuse_foreign_state(domain: Domain) -> None:
     if domain.managed_save:
         raise Refused(
             f"{name} has a managed-save image, which libvirt would resume at the next start",
-            hint=f"remove it: virsh managedsave-remove {name}",
+            hint=f"start it, which restores that image: virsh start {name}",
         )
     if domain.libvirt_snapshots:
         raise Refused(

@@ -105,7 +105,7 @@ def _domain(uuid: str, name: str, facts: DoctorFacts) -> Iterator[Advice]:
         yield warning(
             "domains",
             f"{domain.name} has a managed-save image, which libvirt would resume at the next start",
-            f"virsh managedsave-remove {domain.name}",
+            f"virsh start {domain.name}",
         )
     if uuid not in facts.busy:
         for standing in facts.standings:

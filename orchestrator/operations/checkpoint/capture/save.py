@@ -14,7 +14,7 @@ import msgspec
 
 from ....engine.story import Step
 from ....errors import Refused, Unfinished
-from ....formats import imagexml, saveimage
+from ....formats import domainxml, imagexml, saveimage
 from ....model import Domain, FileInfo, GuestState, MemoryImage, OffReason
 from ....ports import Evidence, Hypervisor, Progress
 from ....store.workspace import read_tops, written_since
@@ -62,6 +62,8 @@ class SaveCapture:
         header = self._whole_header(image)
         if image is None or header is None:
             return None
+        if domain is None and self._plan.origin.persistent:
+            raise self._undefined()
         frozen = read_tops(self._hypervisor, self._plan.disks)
         self._require_no_run_since(domain, image, frozen)
         return {
@@ -74,13 +76,12 @@ class SaveCapture:
         self, domain: Domain | None, image: FileInfo, frozen: Mapping[str, FileInfo | None]
     ) -> None:
         reason = domain.off_reason if domain else OffReason.UNKNOWN
+        ended = reason in (OffReason.RAN, OffReason.DESTROYED)  # which the save of this guest is not
         if "frozen" in self._results:
-            ran = written_since(self._results["frozen"], frozen)
-        elif reason is OffReason.SAVED:
-            ran = False
+            ran = written_since(self._results["frozen"], frozen) or (ended and None in frozen.values())
         else:
-            ran = reason is OffReason.RAN or any(_written_after(now, image) for now in frozen.values())
-        if ran:
+            ran = ended or any(_written_after(now, image) for now in frozen.values())
+        if ran or (domain is not None and domain.managed_save):
             raise self._doubtful()
 
     def _whole_header(self, image: FileInfo | None) -> saveimage.Header | None:
@@ -103,9 +104,13 @@ class SaveCapture:
         if domain is None or not domain.active:
             if self._whole_header(self._hypervisor.storage.stat(self._plan.memory_path)) is not None:
                 raise self._doubtful()
-        elif domain.state is GuestState.PAUSED and self._plan.was_running:
+        elif domain.state is GuestState.PAUSED and self._plan.was_running and self._is_restored_back(domain):
             self._hypervisor.domains.resume(self._plan.domain_uuid)
         self._hypervisor.storage.remove(self._plan.memory_path)
+
+    def _is_restored_back(self, domain: Domain) -> bool:
+        """Whether it is this operation that left the guest paused, and not its owner."""
+        return domainxml.run_mark(domain.xml) == self._plan.operation_id
 
     def require_pair(self) -> None:
         """Raise unless image and disks still are of one instant, which they are until the guest runs on those disks.
@@ -128,6 +133,14 @@ class SaveCapture:
             raise Refused(
                 f"{self._plan.domain_name} changed after the plan was made: {differences[0]}", hint="try again"
             )
+
+    def _undefined(self) -> Unfinished:
+        name = self._plan.domain_name
+        return Unfinished(
+            f"{name} was undefined after its memory was saved to {self._plan.memory_path}",
+            effect="nothing more was changed",
+            hint=f"define it again with UUID {self._plan.domain_uuid}, then: snapctl recover",
+        )
 
     def _doubtful(self) -> Unfinished:
         name = self._plan.domain_name
