@@ -170,9 +170,10 @@ def unfinished(plan: str) -> Provocation:
     def provoke(station: Workstation) -> None:
         ((checkpoint,),) = station.sql("SELECT id FROM checkpoint WHERE name = 'work'")
         station.sql(
-            "INSERT INTO operation (id, kind, host_uuid, state, version, token, owner_user, owner_host, owner_boot_id,"
-            " owner_pid, owner_pid_start, opened, lease_until) SELECT 'left', 'delete', host_uuid, 'open', version, 1,"
-            " owner_user, owner_host, owner_boot_id, owner_pid, owner_pid_start, opened, opened"
+            "INSERT INTO operation (id, kind, host_uuid, state, version, token, owner_user, owner_host,"
+            " owner_machine_id, owner_boot_id, owner_pid, owner_pid_start, opened, lease_until)"
+            " SELECT 'left', 'delete', host_uuid, 'open', version, 1,"
+            " owner_user, owner_host, owner_machine_id, owner_boot_id, owner_pid, 'of one that ended', opened, opened"
             " FROM operation ORDER BY opened LIMIT 1"
         )
         station.sql(
