@@ -116,7 +116,9 @@ def test_collapse_helper_qemu_dies_is_undone(
     family.delete("web01", ["child"], collapse=False)
     with monkeypatch.context() as patch:
         patch.setattr(world, "in_mid_job", lambda helper: world.kill_qemu(helper.name))
-        with pytest.raises(OperationUndone, match=r"the QEMU process that copied data into .* ended; undone: the disks of web01"):
+        with pytest.raises(
+            OperationUndone, match=r"the QEMU process that copied data into .* ended; undone: the disks of web01"
+        ):
             family.collapse("web01")
     assert len(family.collapse("web01")) == 1
 
