@@ -39,7 +39,7 @@ from .operations.rollback import verb as rollback
 from .operations.rollback.plan import RollbackPlan
 from .operations.rollback.verb import KeepingRollback
 from .operations.shared.compound import Compound
-from .operations.shared.guest import Guest, catalogued, find, wanted_checkpoint
+from .operations.shared.guest import Guest, again, catalogued, find, wanted_checkpoint
 from .operations.stack import verb as stack
 from .operations.stack.verb import Pop
 from .ports import Catalog, Hypervisor
@@ -82,10 +82,12 @@ class Coordinator(Observer):
 
         Raises `NotFound`; `Busy` and `Unfinished` as `recover` does.
         """
-        guest = find(self._site, domain)
+        return self._settled(find(self._site, domain))
+
+    def _settled(self, guest: Guest) -> Guest:
         if recovered := self._runner.recover(guest.uuid):
             self._recovered += recovered
-            guest = find(self._site, domain)
+            return again(self._site, guest)
         return guest
 
     def without_open(self, domain: str) -> Guest:
@@ -96,7 +98,7 @@ class Coordinator(Observer):
         """
         guest = find(self._site, domain)
         self._runner.require_settled(guest.uuid)
-        return self.settle(domain)
+        return self._settled(guest)
 
     def settle_all(self, domain: str | None = None) -> list[Guest]:
         """The same for all domains that have checkpoints, or for one. What cannot be settled is no error here: it is
