@@ -72,7 +72,10 @@ def on_disks(xml: str, sources: Mapping[str, Source]) -> str:
     for target, source in sources.items():
         if target not in by_target:
             raise Refused(f"domain {_text(domain, 'name')} has no disk {target}")
-        _replace_source(by_target[target], source)
+        if problem := _replace_source(by_target[target], source):
+            raise Refused(
+                f"disk {target} of {_text(domain, 'name')} {problem}", hint="detach it, or copy it to an image file"
+            )
     return serialize(domain)
 
 
@@ -160,15 +163,18 @@ def _path(image: Element, kind: str) -> str | None:
     return source.get(PATH_ATTRIBUTES[kind])
 
 
-def _replace_source(disk: Element, new: Source) -> None:
+def _replace_source(disk: Element, new: Source) -> str | None:
+    """Put another file in place of a disk's source, or say why that cannot be."""
     kind = disk.get("type", "file")
     source = disk.find("source")
     if source is None or kind not in PATH_ATTRIBUTES:
-        raise Refused(f"disk {_target(disk)} has no file or block device that another could replace")
-    for child in source:
-        # Encryption, slices and reservations describe the very file that goes.
-        if isinstance(child.tag, str) and child.tag != "seclabel":
-            raise Refused(f"disk {_target(disk)}: its source has <{child.tag}>, which an overlay would not have")
+        return "has no file or block device that an overlay could replace"
+    # Encryption, slices and reservations describe the very file that goes. libvirt takes encryption in both places.
+    bound = [child.tag for child in source if isinstance(child.tag, str) and child.tag != "seclabel"]
+    if disk.find("encryption") is not None:
+        bound.append("encryption")
+    if bound:
+        return f"has <{bound[0]}>, which an overlay cannot have"
     for attribute in (*PATH_ATTRIBUTES.values(), "index"):
         if attribute in source.attrib:
             del source.attrib[attribute]
@@ -178,6 +184,7 @@ def _replace_source(disk: Element, new: Source) -> None:
     put(add(disk, "driver", name="qemu") if driver is None else driver, type=new.format)
     for store in disk.findall("backingStore"):
         _remove(store)
+    return None
 
 
 def _remove(element: Element) -> None:

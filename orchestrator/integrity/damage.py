@@ -25,6 +25,10 @@ class Seen:
     hashes: Mapping[str, str] = field(default_factory=dict)  # SHA-256
     writers: Mapping[str, str] = field(default_factory=dict)  # of files that a domain may write to
 
+    def memory_xml(self, path: str) -> str:
+        """The domain XML in a memory image that `check_files` found sound."""
+        return saveimage.domain_xml(self.heads[path]) or ""
+
 
 def relied_on(checkpoint: Checkpoint, chains: Chains) -> list[str]:
     """Every file that a checkpoint needs to be restored, each once."""

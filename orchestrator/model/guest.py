@@ -117,6 +117,7 @@ class Domain:
     disks: tuple[Disk, ...]
     persistent_disks: tuple[Disk, ...]
     xml: str  # live if active, else persistent; never with secrets
+    persistent_xml: str  # also without them; "" for a transient domain
     job: str | None = None  # a job under way that is not a block job, by name
     block_jobs: tuple[str, ...] = ()  # targets of disks with a block job
     managed_save: bool = False

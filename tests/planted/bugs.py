@@ -33,6 +33,8 @@ PROCESSES = "tests/crash/test_two_processes.py"
 VERIFY = "tests/crash/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
 MEMBERS = "tests/crash/test_two_members.py"
+CHECKPOINT_REFUSED = "tests/unit/test_planning_checkpoint_refused.py::test_refused"
+ROLLBACK_REFUSED = "tests/unit/test_planning_rollback_refused.py::test_refused"
 
 PULLED = tuple(
     f"tests/crash/{test}[collapse, two disks]"
@@ -603,5 +605,27 @@ BUGS = (
         "    if checkpoint is not None and is_only_copy(site, guest, checkpoint, head):\n",
         "    if False:\n",
         ("tests/unit/test_coordinator.py",),
+    ),
+    # ------------------------------------------------------------------ what is certain to fail is found out first
+    Bug(
+        "roll back what cannot be repointed",
+        "orchestrator/operations/rollback/plan.py",
+        "        refuse_fixed_definition(domain, overlays)\n",
+        "        pass\n",
+        (f"{ROLLBACK_REFUSED}[a disk of another kind from the next start on]",),
+    ),
+    Bug(
+        "checkpoint what cannot be restored",
+        "orchestrator/operations/checkpoint/plan.py",
+        "    refuse_fixed_disks(domain.xml, overlays)\n",
+        "",
+        (f"{CHECKPOINT_REFUSED}[an encrypted disk]",),
+    ),
+    Bug(
+        "give an overlay the encryption of its base",
+        "orchestrator/formats/domainxml.py",
+        'if disk.find("encryption") is not None:',
+        "if False:",
+        (f"{CHECKPOINT_REFUSED}[an encrypted disk]",),
     ),
 )

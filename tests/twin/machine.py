@@ -82,6 +82,7 @@ class Machine:
             disks=said.disks,
             persistent_disks=domainxml.disks(self.persistent_xml) if self.persistent_xml else (),
             xml=xml,
+            persistent_xml=self.persistent_xml or "",
             job=self.job.name if self.job else None,
             block_jobs=(*self.block_jobs, *self.streams),
             managed_save=self.managed_save,

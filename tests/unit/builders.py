@@ -79,6 +79,11 @@ def domain_xml(disks: Iterable[Disk]) -> str:
     return twin_xml.domain_xml("web01", DOMAIN, disks, memory_kib=2 * 1024 * 1024)
 
 
+def with_encryption(xml: str) -> str:
+    """Its first disk as the owner of an encrypted image has it."""
+    return xml.replace("<target ", "<encryption format='luks'/><target ", 1)
+
+
 def domain(*disks: Disk, **changes: Any) -> Domain:
     """Running, with `disks` (by default vda on its active overlay) both live and in its persistent XML."""
     shown = disks or (disk(),)
@@ -97,6 +102,7 @@ def domain(*disks: Disk, **changes: Any) -> Domain:
         "disks": shown,
         "persistent_disks": shown,
         "xml": domain_xml(shown),
+        "persistent_xml": domain_xml(changes.get("persistent_disks", shown)) if changes.get("persistent", True) else "",
         "capacities": {each.target: 20 * GIB for each in shown},
     }
     return made(Domain, defaults, changes)

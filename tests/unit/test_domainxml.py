@@ -173,6 +173,13 @@ def test_a_source_that_is_more_than_a_path_is_refused(child: str) -> None:
         domainxml.on_disks(xml, {"vda": NEW})
 
 
+def test_encryption_beside_the_source_is_refused() -> None:
+    """Where libvirt had it at first, and still takes it."""
+    xml = domain_with("<source file='/a'/><target dev='vda'/><encryption format='luks'/>")
+    with pytest.raises(Refused, match="disk vda of d has <encryption>, which an overlay cannot have"):
+        domainxml.on_disks(xml, {"vda": NEW})
+
+
 TEXT = st.text(
     st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="\ufffe\uffff"), min_size=1
 )

@@ -32,7 +32,13 @@ from ...model import (
 from ...store.layout import OVERLAY_SIZE, memory_path, operation_directory, overlay_path
 from ...units import MIB
 from ..shared.depth import SOFT_LIMIT, depth_after, depth_note, refuse_too_deep
-from ..shared.refusals import refuse_busy, refuse_drift, refuse_foreign_state
+from ..shared.refusals import (
+    refuse_busy,
+    refuse_drift,
+    refuse_fixed_definition,
+    refuse_fixed_disks,
+    refuse_foreign_state,
+)
 
 SNAPSHOTTABLE_SOURCES = ("file", "block")
 
@@ -88,6 +94,8 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
         refuse_too_deep(domain, facts.host.libvirt_version)
     directory = operation_directory(facts.store, domain.uuid, request.operation_id)
     overlays = tuple(_overlay_on_top(domain, disk, directory) for disk in domain.writable_disks)
+    refuse_fixed_disks(domain.xml, overlays)
+    refuse_fixed_definition(domain, overlays)
     overlay_bytes = len(overlays) * OVERLAY_SIZE
     needed = domain.memory_bytes + 64 * MIB + overlay_bytes
     if facts.free_bytes < needed + facts.reserve_bytes:

@@ -24,7 +24,13 @@ from ...model import (
 )
 from ...store.layout import OVERLAY_SIZE, operation_directory, overlay_path
 from ...units import MIB
-from ..shared.refusals import refuse_busy, refuse_drift, refuse_foreign_state
+from ..shared.refusals import (
+    refuse_busy,
+    refuse_drift,
+    refuse_fixed_definition,
+    refuse_fixed_disks,
+    refuse_foreign_state,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +68,19 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> Roll
             hint="delete checkpoints or enlarge the store",
         )
     directory = operation_directory(facts.store, checkpoint.domain_uuid, operation_id)
+    overlays = tuple(
+        NewOverlay(
+            target=target,
+            path=overlay_path(directory, target),
+            backing=layer.path,
+            backing_format=layer.format,
+            capacity=layer.capacity,
+        )
+        for target, layer in checkpoint.layers.items()
+    )
+    refuse_fixed_disks(facts.seen.memory_xml(memory.path), overlays)
+    if domain is not None:
+        refuse_fixed_definition(domain, overlays)
     return RollbackPlan(
         operation_id=operation_id,
         host=facts.host,
@@ -75,16 +94,7 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> Roll
         was_running=memory.was_running,
         after=after,
         directory=directory,
-        overlays=tuple(
-            NewOverlay(
-                target=target,
-                path=overlay_path(directory, target),
-                backing=layer.path,
-                backing_format=layer.format,
-                capacity=layer.capacity,
-            )
-            for target, layer in checkpoint.layers.items()
-        ),
+        overlays=overlays,
         previous=_tops(domain.disks) if domain else (),
         defined=_tops(domain.persistent_disks) if domain else (),
         head=facts.head,
