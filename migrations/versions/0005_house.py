@@ -40,6 +40,9 @@ def downgrade() -> None:
 
 
 def _refuse_open() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        # Nor is one to be opened before the end of this transaction. SQLite lets one transaction write at a time.
+        op.execute("LOCK TABLE operation IN ACCESS EXCLUSIVE MODE")
     if op.get_bind().scalar(sa.text("SELECT count(*) FROM operation WHERE state = 'open'")):
         raise RuntimeError("an operation is unfinished: run snapctl recover first")
 

@@ -84,7 +84,8 @@ def upgrade(url: str) -> Upgrade:
     """Bring a catalog to the newest schema, in one transaction; of no effect when it has it. Of two that do so at
     once, the second waits for the first and finds it done.
 
-    Raises `Refused` while an operation is open: only the snapctl that began it knows how to settle it.
+    Raises `Refused` while an operation is open: only the snapctl that began it knows how to settle it. An older
+    snapctl that works with the catalog at the same time opens none between that check and the end of the upgrade.
 
     An SQLite file is first copied to `<file>.backup-<old revision>-<UTC time>`, at a moment when
     nobody else can write to it. The backup of a database server is its administrator's.
@@ -126,12 +127,18 @@ def _refuse_newer(database: Database, found: str) -> None:
 def _wait_for_others(connection: Connection) -> None:
     """SQLite lets one transaction write at a time; a server is told that we are one that must be alone."""
     if connection.dialect.name == "postgresql":
+        # What others commit while we wait for a lock must be seen afterwards, whatever the server's default is.
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADING})
 
 
 def _refuse_open_operations(connection: Connection, found: str) -> None:
     if found < JOURNALED:
         return
+    if connection.dialect.name == "postgresql":
+        # Older clients know nothing of the advisory lock. This one waits for those that are just opening an
+        # operation, and keeps the others from it until the upgrade is committed.
+        connection.execute(text("LOCK TABLE operation IN ACCESS EXCLUSIVE MODE"))
     open_ = connection.scalar(text("SELECT count(*) FROM operation WHERE state = 'open'"))
     if open_:
         raise Refused(

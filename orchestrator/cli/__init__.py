@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from . import signals
+
 if TYPE_CHECKING:
     from .session import Connect, Session
 
@@ -25,16 +27,17 @@ def main(argv: Sequence[str] | None = None, *, connect: Connect | None = None) -
     user or a hypervisor can cause.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:  # around the imports too: they are the time in which an early Ctrl-C comes
-        from . import failure
-        from .session import Session
-    except KeyboardInterrupt:
-        return 130
-    session = Session(connect)
-    try:
-        return _run(arguments, session)
-    except failure.HANDLED as error:
-        return failure.leave(error, json=session.json or failure.asks_json(arguments))
+    with signals.handled() as ending:
+        try:  # around the imports too: they are the time in which an early Ctrl-C comes
+            from . import failure
+            from .session import Session
+        except KeyboardInterrupt:
+            return ending.exit_code
+        session = Session(connect)
+        try:
+            return _run(arguments, session)
+        except failure.HANDLED as error:
+            return failure.leave(error, ending, json=session.json or failure.asks_json(arguments))
 
 
 def _run(arguments: list[str], session: Session) -> int:

@@ -10,14 +10,15 @@ import click
 
 from ..errors import EnvironmentLacks, Interrupted, SnapctlError, UsageError
 from . import streams
+from .signals import Ending
 
 HANDLED = (SnapctlError, click.exceptions.Exit, click.ClickException, KeyboardInterrupt, streams.OutputLost)
 """All else is a bug, and shows as one."""
 Failure: TypeAlias = SnapctlError | click.ClickException | KeyboardInterrupt | streams.OutputLost
 
 
-def leave(error: Failure | click.exceptions.Exit, *, json: bool) -> int:
-    """Say what went wrong, if anything did, and return the exit code."""
+def leave(error: Failure | click.exceptions.Exit, ending: Ending, *, json: bool) -> int:
+    """Say what went wrong, if anything did, and return the exit code: that of the signal for what was interrupted."""
     if isinstance(error, click.exceptions.Exit):  # --help and --version
         return error.exit_code
     if isinstance(error, streams.OutputLost):
@@ -25,8 +26,9 @@ def leave(error: Failure | click.exceptions.Exit, *, json: bool) -> int:
         if error.reader_gone:  # `snapctl list | head`: it has all it wanted
             return 0
     failure = _failure(error)
-    streams.tell(_document(failure) if json else str(failure))
-    return failure.exit_code
+    code = ending.exit_code if isinstance(failure, Interrupted) else failure.exit_code
+    streams.tell(_document(failure, code) if json else str(failure))
+    return code
 
 
 def _failure(error: Failure) -> SnapctlError:
@@ -51,10 +53,10 @@ def _usage(error: click.ClickException) -> UsageError:
     return UsageError(problem[:1].lower() + problem[1:], hint=f"see: {command} --help")
 
 
-def _document(error: SnapctlError) -> str:
+def _document(error: SnapctlError, exit_code: int) -> str:
     import msgspec
 
-    return msgspec.json.encode(error.as_dict()).decode()
+    return msgspec.json.encode({**error.as_dict(), "exit_code": exit_code}).decode()
 
 
 def asks_json(arguments: Sequence[str]) -> bool:

@@ -133,11 +133,12 @@ def test_question_any_other_answer_is_a_no_exit_1(terminal: Open, station: Works
     assert station.memory("before-test") in station.world.files.files
 
 
-def test_question_interrupted_exit_130(terminal: Open) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_question_interrupted_exit_code_of_the_signal(terminal: Open, number: int, code: int) -> None:
     with terminal("rollback", "web01") as screen:
         screen.until("[y/N] ")
-        screen.send_signal(signal.SIGINT)
-        assert screen.exit_status() == 130
+        screen.send_signal(number)
+        assert screen.exit_status() == code
         assert "interrupted; nothing was changed" in screen.seen
         assert "Traceback" not in screen.seen
 

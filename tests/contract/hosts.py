@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 from uuid import uuid4
 
@@ -19,10 +19,13 @@ from tests.box.fixtures import GuestFactory
 from tests.box.witness import Media, Witness
 from tests.children import Child
 from tests.twin import Machine, TwinHypervisor, World
-from tests.waiting import join, wait_until
+from tests.waiting import wait_until
 
 SMALL = 64 << 10
 """Bytes of the small file system: less than the memory image of any guest."""
+
+HELD = 30.0
+"""Seconds after which a held save is let go in any case, so that a test fails rather than hangs."""
 
 
 class Operator(Protocol):
@@ -83,8 +86,8 @@ class ContractHost(Protocol):
     def restart_daemon(self) -> None:
         """SIGKILL to libvirtd, and a new one."""
 
-    def unhurried_save(self) -> contextlib.AbstractContextManager[None]:
-        """A save begun in this context takes at least a second."""
+    def held_save(self) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        """A save begun in this context does not end, whole or aborted, before the callable is called."""
 
     def abandoned_save(self, domain: Domain, path: str) -> contextlib.AbstractContextManager[None]:
         """A save whose client died in the middle of it; while the context lasts it goes on."""
@@ -169,8 +172,8 @@ class TwinContractHost:
     def restart_daemon(self) -> None:
         self.world.restart_daemon()
 
-    def unhurried_save(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()  # it may be interrupted before it is whole in any case
+    def held_save(self) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        return contextlib.nullcontext(lambda: None)  # it reports, and may be interrupted, before it is whole
 
     @contextlib.contextmanager
     def abandoned_save(self, domain: Domain, path: str) -> Iterator[None]:
@@ -207,7 +210,7 @@ class BoxOperator:
 
 
 class BoxContractHost:
-    """A box; `abandoned_save` and `unhurried_save` need one that is up with slow saves."""
+    """A box; `abandoned_save` and `held_save` need one that is up with slow saves."""
 
     def __init__(self, box: Box, make: GuestFactory) -> None:
         self._box = box
@@ -273,14 +276,15 @@ class BoxContractHost:
         self._box.start_libvirtd()
 
     @contextlib.contextmanager
-    def unhurried_save(self) -> Iterator[None]:
+    def held_save(self) -> Iterator[Callable[[], None]]:
         with contextlib.ExitStack() as held:
             held.enter_context(self._box.hold_saves())
-            # An aborted save, too, waits for its compressor: so it is let go while the test still waits.
-            release = threading.Timer(1.0, held.close)
-            release.start()
-            yield
-            join(release)
+            # An aborted save, too, waits for its compressor: without a deadline the test would wait with it.
+            last_resort = threading.Timer(HELD, held.close)
+            last_resort.daemon = True
+            last_resort.start()
+            held.callback(last_resort.cancel)
+            yield held.close
 
     @contextlib.contextmanager
     def abandoned_save(self, domain: Domain, path: str) -> Iterator[None]:

@@ -105,14 +105,16 @@ def goes_on(guest: Witness, boot: str) -> bool:
     )
 
 
-def test_ctrl_c_lets_the_guest_go_on(slow: Box, client: Client, web: Witness) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_interrupted_checkpoint_guest_runs_on(slow: Box, client: Client, web: Witness, number: signal.Signals) -> None:
+    """Ctrl-C; `systemctl stop` or a CI timeout; a closed terminal or a lost ssh session."""
     boot = web.report()["boot"]
     client.do("checkpoint", web.name, "whole")
     before = files(slow, layout.IMAGES)
     with saving(slow, client, web, "never") as process:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         wait_for_cancelling(slow, web)
-    assert "interrupted" in finish(process).error(INTERRUPTED)
+    assert "interrupted" in finish(process).error(128 + number)
     assert is_running(slow, web)
     assert goes_on(web, boot)
     assert set(files(slow, layout.IMAGES)) == set(before)

@@ -1,0 +1,59 @@
+"""SIGTERM and SIGHUP end a command as Ctrl-C does: what is in progress is finished or undone first.
+
+`systemctl stop`, a CI timeout, a closed terminal and a lost ssh session send them far more often than anybody
+presses Ctrl-C, and in the middle of a save they would leave the guest off.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+FATAL = 128
+"""What a shell adds to the number of the signal that ended a command."""
+
+
+class Ending:
+    """Which signal has asked the command to end, if any has."""
+
+    def __init__(self) -> None:
+        self._first: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP."""
+        return FATAL + (self._first or signal.SIGINT)
+
+    def on_signal(self, number: int, _: FrameType | None) -> None:
+        """Raise `KeyboardInterrupt`.
+
+        A closed terminal or a service manager sends several signals: those after the first do not disturb what it
+        has begun; only another Ctrl-C does.
+        """
+        insists = number == signal.SIGINT
+        if self._first is None or insists:
+            self._first = self._first or number
+            raise KeyboardInterrupt
+
+
+@contextmanager
+def handled() -> Iterator[Ending]:
+    """Handle them while the block lasts; one that the caller ignores (`nohup`) or handles itself stays as it is."""
+    ending = Ending()
+    before = {}
+    if threading.current_thread() is threading.main_thread():  # Python lets no other thread set handlers
+        for number, default in (
+            (signal.SIGINT, signal.default_int_handler),
+            (signal.SIGTERM, signal.SIG_DFL),
+            (signal.SIGHUP, signal.SIG_DFL),
+        ):
+            if signal.getsignal(number) == default:
+                before[number] = signal.signal(number, ending.on_signal)
+    try:
+        yield ending
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
