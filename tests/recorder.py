@@ -17,6 +17,7 @@ CHANGING = frozenset(
 READING = frozenset(
     {
         *("find", "get", "measured", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
+        *("platform_problem", "cpu_problem", "active_networks"),
         *("facts", "facts_of", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
     }
 )

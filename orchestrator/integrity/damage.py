@@ -8,6 +8,7 @@ from posixpath import normpath
 
 from ..errors import HypervisorError, IntegrityError
 from ..formats import imagexml, qcow2, saveimage
+from ..formats.needs import catalogued_needs
 from ..model import Artifact, Chain, Checkpoint, FileFacts, Finding, Layer, MemoryImage
 from .headers import header_problem
 
@@ -66,8 +67,9 @@ def damage(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> Iterator[Findi
     for layer, below in _layers(chains):
         if problem := _layer_problem(layer, below, seen):
             yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
+    optional = {file.path for file in catalogued_needs(checkpoint.origin.domain_xml).media if file.optional}
     for disk in checkpoint.disks:
-        if disk.file is not None and seen.facts[disk.file] is None:
+        if disk.file is not None and seen.facts[disk.file] is None and disk.file not in optional:
             yield Finding(path=disk.file, problem=f"the {disk.device} image {disk.file} is missing")
 
 

@@ -97,6 +97,16 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What a domain XML says of the kind of machine; "" is libvirt's choice."""
+
+    emulator: str
+    architecture: str
+    machine: str
+    virtualization: str  # qemu, kvm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """What the hypervisor says of a libvirt guest at one moment.
 

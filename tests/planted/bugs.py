@@ -34,6 +34,7 @@ VERIFY = "tests/crash/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
 MEMBERS = "tests/crash/test_two_members.py"
 CHECKPOINT_REFUSED = "tests/unit/test_planning_checkpoint_refused.py::test_refused"
+PREFLIGHT = "tests/unit/test_planning_preflight.py"
 ROLLBACK_REFUSED = "tests/unit/test_planning_rollback_refused.py::test_refused"
 
 PULLED = tuple(
@@ -627,5 +628,33 @@ BUGS = (
         'if disk.find("encryption") is not None:',
         "if False:",
         (f"{CHECKPOINT_REFUSED}[an encrypted disk]",),
+    ),
+    Bug(
+        "stop a guest whose network is not active",
+        "orchestrator/operations/shared/preflight.py",
+        "    for network in found.inactive_networks:\n",
+        "    for network in ():\n",
+        (PREFLIGHT,),
+    ),
+    Bug(
+        "take a missing medium for one that may be missing",
+        "orchestrator/formats/needs.py",
+        "optional=ejectable and policy != MANDATORY,",
+        "optional=ejectable,",
+        ("tests/unit/test_needs.py",),
+    ),
+    Bug(
+        "insist without being asked to",
+        "orchestrator/operations/shared/preflight.py",
+        "        if not force:\n",
+        "        if force:\n",
+        (PREFLIGHT,),
+    ),
+    Bug(
+        "take a host for one that has what the definition needs",
+        "orchestrator/operations/shared/host.py",
+        "inactive_networks=tuple(name for name in needs.networks if name not in active),",
+        "inactive_networks=(),",
+        ("tests/badinput/test_table.py",),
     ),
 )

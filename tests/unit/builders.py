@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from posixpath import dirname
 from typing import Any
 
+from orchestrator.formats.needs import needs
 from orchestrator.model import (
     CaptureMode,
     Chain,
@@ -34,6 +35,7 @@ from orchestrator.model import (
 from orchestrator.operations.checkpoint.plan import CheckpointFacts, CheckpointRequest
 from orchestrator.operations.delete.plan import DeleteFacts
 from orchestrator.operations.rollback.plan import RollbackFacts
+from orchestrator.operations.shared.preflight import HostFacts
 from orchestrator.store.layout import operation_directory
 from tests.twin import xml as twin_xml
 from tests.unit.file_builders import GIB, MIB, file_facts, made, seen_of
@@ -257,6 +259,8 @@ def checkpoint_facts(**changes: Any) -> CheckpointFacts:
         "namesake": None,
         "free_bytes": 100 * GIB,
         "store": STORE,
+        "needs": needs(changes.get("domain", domain()).xml),
+        "found": HostFacts(),
     }
     return made(CheckpointFacts, defaults, changes)
 
@@ -272,6 +276,8 @@ def rollback_facts(**changes: Any) -> RollbackFacts:
         "head": head(),
         "chains": chains,
         "seen": seen_of(wanted, chains),
+        "needs": needs(wanted.origin.domain_xml),
+        "found": HostFacts(),
         "discards": (ACTIVE,),
         "free_bytes": 100 * GIB,
         "store": STORE,

@@ -6,7 +6,7 @@ import click
 
 from ...model import After
 from ..completion import domains
-from ..options import dry_run_option, examples, expiry, global_options
+from ..options import dry_run_option, examples, expiry, force_option, global_options
 from ..session import Session
 
 
@@ -28,6 +28,7 @@ from ..session import Session
 )
 @click.option("--flatten", is_flag=True, help="First make its disks independent of what they stand on.")
 @click.option("--expires", metavar="TIME", help="For how long to keep it (90m, 12h, 3d, 2w): see prune --expired.")
+@force_option
 @dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
@@ -40,6 +41,7 @@ def checkpoint(
     after: str | None,
     flatten: bool,
     expires: str | None,
+    force: bool,
     dry_run: bool,
 ) -> None:
     """Save DOMAIN's memory and freeze its disks.
@@ -59,6 +61,7 @@ def checkpoint(
             tags=tags,
             after=state,
             expires=until,
+            force=force,
             flatten=flatten,
         )
         if dry_run:

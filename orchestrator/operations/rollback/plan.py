@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ...errors import IntegrityError, Refused
+from ...formats.needs import Needs
 from ...integrity.damage import Chains, Seen, check_files
 from ...model import (
     After,
@@ -24,6 +25,7 @@ from ...model import (
 )
 from ...store.layout import OVERLAY_SIZE, operation_directory, overlay_path
 from ...units import MIB
+from ..shared.preflight import HostFacts, empty_drives, joined, obstacles, older_versions, refuse_obstacles
 from ..shared.refusals import (
     refuse_busy,
     refuse_drift,
@@ -41,14 +43,16 @@ class RollbackFacts:
     head: Head | None
     chains: Chains
     seen: Seen
+    needs: Needs  # of the checkpoint's definition, the same as its image's
+    found: HostFacts
     discards: tuple[str, ...]
     free_bytes: int
     store: str
     reserve_bytes: int = 0
 
 
-def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> RollbackPlan:
-    """Raises `Busy`, `Refused` or `IntegrityError`."""
+def plan_rollback(operation_id: str, after: After, facts: RollbackFacts, *, force: bool = False) -> RollbackPlan:
+    """With `force` in spite of what would make the restore fail. Raises `Busy`, `Refused` or `IntegrityError`."""
     checkpoint, domain = facts.checkpoint, facts.domain
     if checkpoint.state is not CheckpointState.READY:
         raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint="take another one: snapctl list")
@@ -81,6 +85,7 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> Roll
     refuse_fixed_disks(facts.seen.memory_xml(memory.path), overlays)
     if domain is not None:
         refuse_fixed_definition(domain, overlays)
+    notes = _restorable(facts, force=force)
     return RollbackPlan(
         operation_id=operation_id,
         host=facts.host,
@@ -99,7 +104,20 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> Roll
         defined=_tops(domain.persistent_disks) if domain else (),
         head=facts.head,
         discards=facts.discards,
+        force=force,
+        note=joined(notes),
     )
+
+
+def _restorable(facts: RollbackFacts, *, force: bool) -> list[str]:
+    """What is to be known of the restore; refused if it is certain to fail."""
+    found = obstacles(facts.checkpoint.domain_name, facts.needs, facts.found)
+    missing = [path for path, file in facts.seen.facts.items() if file is None]
+    return [
+        *refuse_obstacles(found, force=force),
+        *empty_drives(facts.needs, missing),
+        *older_versions(facts.checkpoint.origin, facts.host),
+    ]
 
 
 def _tops(disks: Iterable[Disk]) -> tuple[Disk, ...]:
@@ -176,6 +194,8 @@ class RollbackPlan:
     defined: tuple[Disk, ...]  # the same as its persistent XML has them
     head: Head | None  # where the domain stands now
     discards: tuple[str, ...] = ()  # files that hold the present state and are deleted at the end
+    force: bool = False  # in spite of what would make the restore fail
+    note: str | None = None  # what its user should know
     kept_id: str | None = None  # the checkpoint in which the present state was kept
 
     @property
@@ -195,6 +215,7 @@ class RollbackPlan:
             duration_s=ran.seconds,
             downtime_s=ran.between("stopped", "resumed"),
             steps=ran.steps,
+            note=self.note,
         )
 
     @property
@@ -210,4 +231,5 @@ class RollbackPlan:
             f"record that {self.domain_name} stands on {self.checkpoint_name}",
             what_becomes(self.domain_name, self.after, self.was_running),
             *(f"delete {path}" for path in self.discards),
+            *([f"note: {self.note}"] if self.note else []),
         ]
