@@ -16,12 +16,13 @@ from ..formats import storagexml
 from ..model import FileFacts, NewOverlay
 from ..ports import Progress
 from .connection import Connection
-from .errors import changing, code, reading, says_no_such_file, says_not_a_directory
+from .errors import changing, code, reading, says_no_such_file, says_not_a_directory, says_not_permitted
 from .pools import Pools
 from .streams import download, upload
 
 T = TypeVar("T")
 
+DEVICES = "/dev/"
 NO_STORAGE = "/proc/"
 """libvirt reads the beginning of all files in a directory: in /proc one of them never ends (seen on 9.0)."""
 
@@ -64,7 +65,13 @@ class LibvirtStorage:
     def create_overlay(self, overlay: NewOverlay) -> None:
         path = _checked(overlay.path)
         with changing(f"make the overlay {path}"):
-            self._pools.use(dirname(path), lambda pool: pool.createXML(storagexml.overlay(overlay), 0))
+            ownership = self._ownership(overlay.backing)
+            try:
+                self._create_overlay(overlay, ownership)
+            except libvirt.libvirtError as error:
+                if ownership is None or not says_not_permitted(error):
+                    raise
+                self._create_overlay(overlay, None)
 
     def write(self, path: str, content: bytes) -> None:
         path = _checked(path)
@@ -115,6 +122,17 @@ class LibvirtStorage:
             self._on_volume(path, _delete)
 
     # ------------------------------------------------------------------
+
+    def _create_overlay(self, overlay: NewOverlay, ownership: storagexml.Ownership | None) -> None:
+        xml = storagexml.overlay(overlay, ownership)
+        self._pools.use(dirname(overlay.path), lambda pool: pool.createXML(xml, 0))
+
+    def _ownership(self, path: str) -> storagexml.Ownership | None:
+        """Whose an image is: its overlay is to be the same user's, as libvirt does not change that at the start of a
+        guest everywhere (dynamic_ownership, relabel='no'). None for a device node, which is not looked at."""
+        if path.startswith(DEVICES):
+            return None
+        return self._on_volume(_checked(path), lambda volume: storagexml.ownership(volume.XMLDesc(0)))
 
     def _listed(self, directory: str, seen: Callable[[str], FileFacts | None]) -> list[FileFacts] | None:
         """What `seen` makes of the XML of each volume, by path; None when there is no such directory."""

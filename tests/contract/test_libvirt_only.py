@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.errors import EnvironmentLacks, HypervisorError, UsageError
 from orchestrator.hypervisor import LibvirtHypervisor, connect
-from orchestrator.model import GuestState
+from orchestrator.model import GuestState, NewOverlay
 from tests import children
 from tests.box.box import Box
 from tests.box.fixtures import GuestFactory
@@ -62,6 +62,16 @@ def test_the_mode_of_a_directory_that_is_there_stays(box: Box, hypervisor: Libvi
     hypervisor.storage.make_directory(f"{directory}/new")
     stat = box.run_inside("stat", "-c", "%a", directory, f"{directory}/new")
     assert stat.stdout.split() == ["2770", "711"]
+
+
+def test_an_overlay_is_whose_its_backing_file_is(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
+    hypervisor.storage.make_directory(directory)
+    backing, path = f"{directory}/base.raw", f"{directory}/vda.qcow2"
+    hypervisor.storage.write(backing, bytes(1024))
+    box.run_inside("chown", "1234:5678", backing)
+    overlay = NewOverlay(target="vda", path=path, backing=backing, backing_format="raw", capacity=1024)
+    hypervisor.storage.create_overlay(overlay)
+    assert box.run_inside("stat", "-c", "%a %u %g", path).stdout.split() == ["600", "1234", "5678"]
 
 
 def test_no_pool_is_left_behind(box: Box, other: Any, directory: str) -> None:
