@@ -11,7 +11,7 @@ CHANGING = frozenset(
     {
         *("define", "save", "restore", "resume", "destroy"),
         *("create_paused", "stream", "stop_streaming"),
-        *("make_directory", "create_overlay", "write", "remove", "remove_directory"),
+        *("make_directory", "create_overlay", "write", "overwrite", "remove", "remove_directory"),
     }
 )
 READING = frozenset(

@@ -85,6 +85,17 @@ class LibvirtStorage:
         with changing(f"write {path}"):
             self._pools.use(dirname(path), replace, fresh=True)
 
+    def overwrite(self, path: str, content: bytes) -> None:
+        path = _checked(path)
+
+        def put(volume: Any) -> bool:
+            upload(volume, content)
+            return True
+
+        with changing(f"write to {path}"):
+            written = self._on_volume(path, put)
+        _present(written, path)
+
     def facts(self, path: str) -> FileFacts | None:
         path = _checked(path)
         with reading(f"read the facts of {path}"):

@@ -664,4 +664,26 @@ BUGS = (
         "    if False:\n",
         ("tests/unit/test_storagexml.py",),
     ),
+    # ------------------------------------------------------------------ memory images that are doubtful
+    Bug(
+        "take an image that cannot be read for a partial one",
+        "orchestrator/formats/saveimage.py",
+        "        return Completeness.UNKNOWN\n",
+        "        return Completeness.PARTIAL\n",
+        (f"{FOREIGN}::test_recover_image_that_snapctl_cannot_read_is_kept",),
+    ),
+    Bug(
+        "leave an image without its final mark",
+        MAKING,
+        "    hypervisor.storage.overwrite(image.path, saveimage.WHOLE)\n",
+        "",
+        (f"{FOREIGN}::test_recover_image_that_lost_its_final_mark_is_repaired",),
+    ),
+    Bug(
+        "put the final mark on an image that is too short",
+        MAKING,
+        "found is None or found.physical != image.size",
+        "found is None",
+        ("tests/unit/test_workspace.py",),
+    ),
 )

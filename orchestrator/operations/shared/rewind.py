@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from ...errors import HypervisorError, Refused, Unfinished
 from ...formats import domainxml
-from ...model import Domain, GuestState, NewOverlay, Source
+from ...model import Domain, GuestState, MemoryImage, NewOverlay, Source
 from ...ports import Evidence, Hypervisor
-from ...store.workspace import is_empty, renew_overlays
+from ...store.workspace import is_empty, renew_overlays, restore_final_mark
 
 ATTEMPTS = 2
 """A failed restore is tried again once, on fresh overlays."""
@@ -66,6 +68,7 @@ class Rewind:
                 # Unknown, not failed. Only a domain that is off may be tried again.
                 if attempt + 1 == ATTEMPTS or self.is_restored() is not None:
                     raise
+                self._repair_image()
             else:
                 return
 
@@ -116,6 +119,11 @@ class Rewind:
     def _restore_onto(self, sources: Mapping[str, Source]) -> None:
         xml = self._hypervisor.domains.saved_definition(self._memory_path)
         self._hypervisor.domains.restore(self._memory_path, domainxml.on_disks(xml, sources))
+
+    def _repair_image(self) -> None:
+        """Only that of a checkpoint in progress is recorded: an image of the catalog was checked by the plan."""
+        if "memory" in self._facts:
+            restore_final_mark(self._hypervisor, msgspec.convert(self._facts["memory"], MemoryImage))
 
     @property
     def _lengths(self) -> Mapping[str, int]:
