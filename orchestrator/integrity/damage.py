@@ -12,6 +12,8 @@ from ..formats.needs import catalogued_needs
 from ..model import Artifact, Chain, Checkpoint, FileFacts, Finding, Layer, MemoryImage
 from .headers import header_problem
 
+TIME = "time of last change"
+
 Chains = Mapping[str, Chain[Layer]]
 """By target: the frozen layer of a disk, and all below it that are catalogued, nearest first."""
 
@@ -46,8 +48,11 @@ def qcow2_layers(layers: Iterable[Layer]) -> list[str]:
 def check_files(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> None:
     """Raise `IntegrityError` unless every file is what the catalog says, and stays so."""
     effect = f"{checkpoint.name} cannot be restored and nothing was changed"
+    copied = {layer.path for layer in touched(chains, seen)}
     for found in damage(checkpoint, chains, seen):
         hint = f"put the file back, or: snapctl delete {checkpoint.domain_name} {checkpoint.name}"
+        if found.path in copied:
+            hint = f"have its content compared: snapctl verify {checkpoint.domain_name} {checkpoint.name}"
         raise IntegrityError(found.problem, effect=effect, hint=hint)
     for found in dangers(chains, seen):
         raise IntegrityError(found.problem, effect=effect, hint="give that domain another disk: virsh edit")
@@ -78,6 +83,23 @@ def layer_damage(chain: Chain[Layer], seen: Seen) -> Iterator[Finding]:
     for layer, below in chain.pairs():
         if problem := _layer_problem(layer, below, seen):
             yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
+
+
+def touched(chains: Chains, seen: Seen) -> list[Layer]:
+    """The layers that are what the catalog says but for their time of last change, and whose content can prove it."""
+    return [layer for layer, _ in _layers(chains) if layer.sha256 is not None and _differences(layer, seen) == [TIME]]
+
+
+def _differences(layer: Layer, seen: Seen) -> list[str]:
+    found = seen.facts[layer.path]
+    if layer.is_block or found is None or layer.rewritten_by is not None:
+        return []
+    return [what for what, is_now, was in _compared(layer, found) if is_now != was]
+
+
+def _is_proved(layer: Layer, seen: Seen) -> bool:
+    """Whether the whole content was read and is what it was: what a file is, its time does not decide."""
+    return layer.sha256 is not None and seen.hashes.get(layer.path) == layer.sha256
 
 
 def _layers(chains: Chains) -> Iterator[tuple[Layer, Layer | None]]:
@@ -152,7 +174,11 @@ def _layer_problem(layer: Layer, below: Layer | None, seen: Seen) -> str | None:
     found = seen.facts[layer.path]
     if found is None:
         return "is missing"
-    changes = [f"its {what} is {is_now}, not {was}" for what, is_now, was in _compared(layer, found) if is_now != was]
+    changes = [
+        f"its {what} is {is_now}, not {was}"
+        for what, is_now, was in _compared(layer, found)
+        if is_now != was and not (what == TIME and _is_proved(layer, seen))
+    ]
     if layer.rewritten_by is not None:
         return None  # what it shows stays the same, all else is on the move until that operation is settled
     if changes:
@@ -176,7 +202,7 @@ def _head_problem(layer: Layer, below: Layer | None, head: bytes) -> str | None:
 def _compared(layer: Layer, found: FileFacts) -> Iterator[tuple[str, object, object]]:
     yield "length", found.physical, layer.physical
     if layer.mtime is not None:
-        yield "time of last change", found.mtime, layer.mtime
+        yield TIME, found.mtime, layer.mtime
     if layer.format == "raw":
         return  # libvirt guesses the rest from the content, which is the guest's to choose
     yield "format", found.format, layer.format

@@ -315,3 +315,21 @@ def test_recover_image_that_lost_its_final_mark_is_repaired(host: TwinHost, afte
     assert image.bytes().startswith(saveimage.WHOLE)
     host.check()
     host.check_rollbacks()
+
+
+def test_recover_image_changed_after_the_stop_is_not_restored(host: TwinHost) -> None:
+    """It was checked when the rollback was planned; what libvirt would start is what the image says now."""
+    kill(host, rollback_a, after="destroy")
+    image = host.world.files[memory_of(host.checkpoints()[0]).path]
+    before = image.bytes()
+    image.content = before.replace(b"/usr/bin/qemu-system-x86_64", b"/tmp/bin/qemu-system-x86_64")
+    host.world.emulators = {**host.world.emulators, "/tmp/bin/qemu-system-x86_64": frozenset({"pc-i440fx-7.2"})}
+
+    with pytest.raises(Unfinished, match="not /usr/bin/qemu-system-x86_64"):
+        host.session().recover()
+    assert host.guest.machine.state is GuestState.OFF
+
+    image.content = before
+    host.session().recover()
+    host.check()
+    host.check_rollbacks()

@@ -362,7 +362,7 @@ BUGS = (
     Bug(
         "skip the comparison of mtimes",
         FILES,
-        '        yield "time of last change", found.mtime, layer.mtime\n',
+        '        yield TIME, found.mtime, layer.mtime\n',
         "        pass\n",
         ("tests/unit/test_planning_files.py", VERIFY),
     ),
@@ -685,5 +685,27 @@ BUGS = (
         "found is None or found.physical != image.size",
         "found is None",
         ("tests/unit/test_workspace.py",),
+    ),
+    # ------------------------------------------------------------------ what a file is
+    Bug(
+        "believe a time that changed without reading the content",
+        FILES,
+        "return layer.sha256 is not None and seen.hashes.get(layer.path) == layer.sha256\n",
+        "return layer.sha256 is not None\n",
+        (VERIFY,),
+    ),
+    Bug(
+        "mark all as damaged when the store is not mounted",
+        "orchestrator/reports/verify.py",
+        "                self._require_store(checkpoint)\n",
+        "                pass\n",
+        (f"{VERIFY}::test_verify_store_that_is_not_there_marks_nothing",),
+    ),
+    Bug(
+        "restore another definition than was checked",
+        REWIND,
+        "        self._require_planned(xml)\n",
+        "",
+        (f"{FOREIGN}::test_recover_image_changed_after_the_stop_is_not_restored",),
     ),
 )

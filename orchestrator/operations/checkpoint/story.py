@@ -40,7 +40,10 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         progress: Progress,
     ) -> None:
         super().__init__(plan, hypervisor, catalog, operation, facts, progress)
-        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts)
+        definition = plan.origin.domain_xml
+        self._rewind = Rewind(
+            hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts, definition=lambda: definition
+        )
         self._capture = capture_of(plan, hypervisor, facts, progress)
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
 

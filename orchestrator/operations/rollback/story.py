@@ -44,7 +44,9 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         progress: Progress,
     ) -> None:
         super().__init__(plan, hypervisor, catalog, operation, facts, progress)
-        self._rewind = Rewind(hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts)
+        self._rewind = Rewind(
+            hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts, definition=self._definition
+        )
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
 
     @property
@@ -60,6 +62,12 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             *resumed,
             Step("cleaned", self._clean, self._is_cleaned),
         )
+
+    def _definition(self) -> str:
+        """As the catalog has it: no checkpoint that is being restored is deleted."""
+        checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
+        assert checkpoint is not None  # noqa: S101 - one open operation per domain
+        return checkpoint.origin.domain_xml
 
     def premises(self) -> None:
         plan = self.plan

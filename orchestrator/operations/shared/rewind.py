@@ -7,13 +7,13 @@ first guest instruction may run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from ...errors import HypervisorError, Refused, Unfinished
-from ...formats import domainxml
+from ...errors import HypervisorError, IntegrityError, Refused, Unfinished
+from ...formats import domainxml, imagexml
 from ...model import Domain, GuestState, MemoryImage, NewOverlay, Source
 from ...ports import Evidence, Hypervisor
 from ...store.workspace import is_empty, renew_overlays, restore_final_mark
@@ -23,7 +23,8 @@ ATTEMPTS = 2
 
 
 class Rewind:
-    """One domain, one memory image, and the disks to bring it back on; `facts` tell their lengths as made."""
+    """One domain, one memory image, and the disks to bring it back on; `facts` tell their lengths as made, and
+    `definition` the domain XML that the image was planned with."""
 
     def __init__(
         self,
@@ -32,12 +33,14 @@ class Rewind:
         memory_path: str,
         overlays: Sequence[NewOverlay],
         facts: Mapping[str, Any],
+        definition: Callable[[], str],
     ) -> None:
         self._hypervisor = hypervisor
         self._uuid = domain_uuid
         self._memory_path = memory_path
         self._overlays = overlays
         self._facts = facts
+        self._definition = definition
         self._sources = {overlay.target: Source(path=overlay.path, format="qcow2") for overlay in overlays}
 
     # ------------------------------------------------------------------ the persistent XML
@@ -118,7 +121,18 @@ class Rewind:
 
     def _restore_onto(self, sources: Mapping[str, Source]) -> None:
         xml = self._hypervisor.domains.saved_definition(self._memory_path)
+        self._require_planned(xml)
         self._hypervisor.domains.restore(self._memory_path, domainxml.on_disks(xml, sources))
+
+    def _require_planned(self, xml: str) -> None:
+        """An image is code: what is restored is what was checked before the guest was stopped, not what somebody with
+        access to the store has put there since."""
+        planned = imagexml.named(self._definition())
+        if differences := imagexml.differences(imagexml.named(xml), planned):
+            raise IntegrityError(
+                f"the memory image {self._memory_path} changed after this was planned: {differences[0]}",
+                effect="it was not restored",
+            )
 
     def _repair_image(self) -> None:
         """Only that of a checkpoint in progress is recorded: an image of the catalog was checked by the plan."""
