@@ -362,7 +362,7 @@ BUGS = (
     Bug(
         "skip the comparison of mtimes",
         FILES,
-        '        yield TIME, found.mtime, layer.mtime\n',
+        "        yield TIME, found.mtime, layer.mtime\n",
         "        pass\n",
         ("tests/unit/test_planning_files.py", VERIFY),
     ),
