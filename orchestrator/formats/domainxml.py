@@ -5,8 +5,10 @@ Pure. Element and attribute names as in libvirt's "Domain XML format".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from html import unescape
 
 from ..errors import HypervisorError, Refused
 from ..model import Device, Disk, Source
@@ -14,6 +16,9 @@ from .xmltree import Element, add, new, parse, put, serialize
 
 PATH_ATTRIBUTES = {"file": "file", "block": "dev"}
 """By `<disk type=…>`: the attribute of `<source>` that holds a path."""
+
+MENTION = re.compile(r"""\b(?:file|dev)=(['"])(/.*?)\1""")
+"""An attribute that holds the path of a source."""
 
 UNIT_BYTES = {
     "b": 1, "bytes": 1,
@@ -58,6 +63,13 @@ def definition(xml: str) -> Definition:
 def disks(xml: str) -> tuple[Disk, ...]:
     """The disks of a domain, in the order of its XML; with their backing chains if it is a live one."""
     return tuple(_disk(disk) for disk in _disks(parse(xml, "domain")))
+
+
+def mentioned(xml: str) -> tuple[Disk, ...]:
+    """Every file that the XML of a domain names, as a disk that it may write to: for an XML that cannot be read, so
+    that nothing which its domain may use is taken for unused."""
+    paths = (unescape(path) for _, path in MENTION.findall(xml))
+    return tuple(Disk(target="unknown", source=Source(path=path, format="raw")) for path in dict.fromkeys(paths))
 
 
 def on_disks(xml: str, sources: Mapping[str, Source]) -> str:

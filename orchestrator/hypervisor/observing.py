@@ -67,14 +67,24 @@ def activity(domain: Any) -> Activity:
 def disks_of(domain: Any) -> DomainDisks:
     """The disks of a domain, live and from its next start on. Raises libvirtError."""
     xml: str = domain.XMLDesc(0)
-    definition = domainxml.definition(xml)
-    persistent_xml = _persistent_xml(domain, xml, definition, bool(domain.isPersistent()))
+    try:
+        definition = domainxml.definition(xml)
+        persistent_xml = _persistent_xml(domain, xml, definition, bool(domain.isPersistent()))
+        persistent_disks = domainxml.disks(persistent_xml) if persistent_xml else ()
+    except HypervisorError:  # one that cannot be read must not stop snapctl for all others
+        return DomainDisks(
+            uuid=domain.UUIDString(),
+            name=domain.name(),
+            active=bool(domain.isActive()),
+            disks=domainxml.mentioned(xml),
+            persistent_disks=(),
+        )
     return DomainDisks(
         uuid=definition.uuid,
         name=definition.name,
         active=definition.run_id is not None,
         disks=definition.disks,
-        persistent_disks=domainxml.disks(persistent_xml) if persistent_xml else (),
+        persistent_disks=persistent_disks,
     )
 
 

@@ -78,8 +78,9 @@ class LibvirtStorage:
         name = basename(path)
 
         def replace(pool: Any) -> None:
-            if name in pool.listVolumes():
-                _delete(pool.storageVolLookupByName(name))
+            for volume in pool.listAllVolumes(0):
+                if _name(volume) == name:
+                    _delete(volume)
             upload(pool.createXML(storagexml.file(name, len(content)), 0), content)
 
         with changing(f"write {path}"):
@@ -202,13 +203,27 @@ class LibvirtStorage:
 
 
 def _facts(volume: Any, seen: Callable[[str], FileFacts | None] = storagexml.file_facts) -> FileFacts | None:
-    """libvirt looks at the file anew for each volume XML (virStorageBackendVolRefreshLocal)."""
-    return seen(volume.XMLDesc(0))
+    """libvirt looks at the file anew for each volume XML (virStorageBackendVolRefreshLocal). None for a file with a
+    name that is not UTF-8, which is not snapctl's."""
+    try:
+        xml: str = volume.XMLDesc(0)
+    except UnicodeDecodeError:
+        return None
+    return seen(xml)
+
+
+def _name(volume: Any) -> str | None:
+    """None for one that is not UTF-8."""
+    try:
+        name: str = volume.name()
+    except UnicodeDecodeError:
+        return None
+    return name
 
 
 def _facts_each(names: Mapping[str, str], pool: Any) -> dict[str, FileFacts | None]:
     """By path; what a pool that has just been refreshed does not list is not there."""
-    volumes = {volume.name(): volume for volume in pool.listAllVolumes(0)}
+    volumes = {_name(volume): volume for volume in pool.listAllVolumes(0)}
     return {
         path: _unless_absent(partial(_facts, volumes[name])) if name in volumes else None
         for path, name in names.items()

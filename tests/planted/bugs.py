@@ -708,4 +708,11 @@ BUGS = (
         "",
         (f"{FOREIGN}::test_recover_image_changed_after_the_stop_is_not_restored",),
     ),
+    Bug(
+        "take the disks of a domain that cannot be read for none",
+        "orchestrator/hypervisor/observing.py",
+        "            disks=domainxml.mentioned(xml),\n",
+        "            disks=(),\n",
+        ("tests/unit/test_observing.py",),
+    ),
 )

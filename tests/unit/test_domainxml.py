@@ -106,6 +106,15 @@ def test_disks_in_order_with_their_chains() -> None:
     )
 
 
+def test_every_file_that_an_unreadable_xml_names_may_be_used() -> None:
+    broken = LIVE.replace("<target dev='vda' bus='virtio'/>", "") + "<source file='/a &amp; b'/>"
+    assert {disk.path for disk in domainxml.mentioned(broken)} == {
+        *("/images/top.qcow2", "/images/middle.qcow2", "/images/base.img", "/dev/vg/lun", "/images/floppy.img"),
+        "/a & b",
+    }
+    assert all(disk.writable for disk in domainxml.mentioned(broken))
+
+
 def test_a_layer_without_a_path_still_counts() -> None:
     xml = domain_with(
         "<driver type='qcow2'/><source file='/a'/><target dev='vda'/>"
