@@ -73,12 +73,12 @@ class Coordinator(Observer):
         super().__init__(hypervisor, catalog, **options)
         point = options.get("point", no_point)
         self._runner = Runner(hypervisor, catalog, Operations(), progress=self._progress, point=point)
-        self._recovered: list[Recovered] = []  # what was settled, and is to be told with the next outcome
+        self._recovered: list[Recovered] = []  # what was settled, for the next outcome
 
     # ------------------------------------------------------------------ whose turn it is
 
     def settle(self, domain: str) -> Guest:
-        """Look a domain up, after what was left unfinished of it is settled: what a changing verb begins with.
+        """Settle the domain's interrupted operations, then look it up: what every changing verb begins with.
 
         Raises `NotFound`; `Busy` and `Unfinished` as `recover` does.
         """
@@ -87,6 +87,16 @@ class Coordinator(Observer):
             self._recovered += recovered
             guest = find(self._site, domain)
         return guest
+
+    def without_open(self, domain: str) -> Guest:
+        """Look a domain up for a verb that changes only what is recorded of its checkpoints. It carries out no recovery
+        that would start, stop or discard anything.
+
+        Raises `NotFound`; `Unfinished` when an operation of the domain, other than an edit, was left open.
+        """
+        guest = find(self._site, domain)
+        self._runner.require_settled(guest.uuid)
+        return self.settle(domain)
 
     def settle_all(self, domain: str | None = None) -> list[Guest]:
         """The same for all domains that have checkpoints, or for one. What cannot be settled is no error here: it is
@@ -104,7 +114,7 @@ class Coordinator(Observer):
     def verify_whole(self, plan: RollbackPlan | KeepingRollback) -> None:
         """Read the files of the checkpoint of a rollback whole: a deep `verify` of it, which marks what is damaged.
 
-        As that may take hours, `execute` looks again at all that the plan was made from, that mark included.
+        As that may take hours, `execute` checks again all that the plan was made from, that mark included.
         """
         back = plan.rollback if isinstance(plan, KeepingRollback) else plan
         self.verify(back.domain_uuid, back.checkpoint_name, deep=True)
@@ -115,21 +125,21 @@ class Coordinator(Observer):
     @overload
     def execute(self, plan: Plan) -> Outcome: ...
     def execute(self, plan: Compound[R] | Plan) -> R | Outcome:
-        """Do what a plan says, or raise `Refused`, with nothing changed, when the world is no longer what it is for.
+        """Execute a plan, or raise `Refused`, with nothing changed, when what it was made from has changed.
 
         An operation that fails is settled before its error leaves: `OperationUndone`, `GuestLost`, `Interrupted`,
-        or `Unfinished`, which `recover` settles. `Busy` when somebody else has the domain.
+        or `Unfinished`, which `recover` settles. `Busy` when another operation has the domain.
         """
         if isinstance(plan, Compound):
-            return self._telling(plan.carry_out(self._site, self._runner))
+            return self._with_recovered(plan.execute(self._site, self._runner))
         if isinstance(plan, RollbackPlan):
             (outcome,) = rollback.run(self._site, self._runner, plan)
         else:
             (outcome,) = self._runner.run(plan)
-        return self._telling(outcome)
+        return self._with_recovered(outcome)
 
-    def _telling(self, result: R) -> R:
-        """With what had to be settled first, so that nobody misses it."""
+    def _with_recovered(self, result: R) -> R:
+        """With the operations that had to be settled first."""
         recovered, self._recovered = tuple(self._recovered), []
         if isinstance(result, Outcome):
             return replace(result, recovered=recovered)
@@ -162,7 +172,7 @@ class Coordinator(Observer):
         flatten: bool = False,
         **options: Unpack[CheckpointOptions],
     ) -> CheckpointPlan | FlattenedCheckpoint:
-        """Save the memory of a domain and freeze its disks; without a name it gets one that never recurs.
+        """Save the memory of a domain and freeze its disks; without a name, a unique one is generated.
 
         With `flatten` its disks are made independent of their backing files first: see `flatten`. Raises
         `UsageError`, `NotFound`, `Refused` or `Busy`.
@@ -210,10 +220,10 @@ class Coordinator(Observer):
         keep_name: str | None = None,
         force: bool = False,
     ) -> RollbackPlan | KeepingRollback:
-        """Put a domain back to a checkpoint, by default its current one. Its present state is lost, unless
+        """Roll a domain back to a checkpoint, by default its current one. Its present state is discarded, unless
         `keep_current` checkpoints it first (as `keep_name`, or a generated name).
 
-        The checkpoint's files are looked at, and whether the host can restore such a guest; with `force` it is tried
+        The checkpoint's files are checked, and whether the host can restore such a guest; with `force` it is tried
         although it seems that it cannot. Raises `Refused`, `Busy`, `NotFound` or `IntegrityError`.
         """
         guest = self._guest(domain)
@@ -253,9 +263,9 @@ class Coordinator(Observer):
     def plan_undo(
         self, domain: str | Guest, *, keep_current: bool = False, keep_name: str | None = None
     ) -> RollbackPlan | KeepingRollback:
-        """Take the last rollback back, memory and disks: roll back to what it kept of the state before.
+        """Undo the last rollback, memory and disks: roll back to the state that it kept.
 
-        With `keep_current` this may itself be undone. Raises `Refused` when the last rollback kept nothing, or that
+        With `keep_current` this can itself be undone. Raises `Refused` when the last rollback kept nothing, or that
         is gone; else as `plan_rollback` does.
         """
         guest = self._guest(domain)
@@ -269,7 +279,7 @@ class Coordinator(Observer):
     # ------------------------------------------------------------------ push, pop
 
     def push(self, domain: str, *, description: str = "") -> Outcome:
-        """Checkpoint a domain under a name of its own making, for `pop` to find."""
+        """Checkpoint a domain under a generated name, for `pop` to find."""
         return self.checkpoint(domain, stack.name_to_push(), description=description)
 
     def plan_pop(self, domain: str | Guest, *, keep: bool = False) -> Pop:
@@ -286,7 +296,7 @@ class Coordinator(Observer):
     # ------------------------------------------------------------------ edit
 
     def plan_edit(self, domain: str | Guest, name: str, edits: Edits) -> EditPlan:
-        """Give a checkpoint another name, description, tags or time of expiry, or protect it from `prune`.
+        """Give a checkpoint another name, description, tags or expiry time, or protect it from `prune`.
 
         Raises `UsageError`, `NotFound`, `Refused` (the name is taken) or `Busy`.
         """
@@ -294,11 +304,11 @@ class Coordinator(Observer):
 
     def edit(self, domain: str, name: str, edits: Edits) -> Outcome:
         """See `plan_edit` and `execute`."""
-        return self.execute(self.plan_edit(self.settle(domain), name, edits))
+        return self.execute(self.plan_edit(self.without_open(domain), name, edits))
 
     def protect(self, domain: str, names: Sequence[str], *, protected: bool = True) -> list[Outcome]:
-        """Let no prune remove these checkpoints; or let it again. Raises `NotFound` before any is changed."""
-        return self.execute(edit.plan_all(self._site, self.settle(domain), names, Edits(protected=protected)))
+        """Exclude these checkpoints from `prune`, or include them again. Raises `NotFound` before any is changed."""
+        return self.execute(edit.plan_all(self._site, self.without_open(domain), names, Edits(protected=protected)))
 
     # ------------------------------------------------------------------ delete, prune
 
@@ -309,25 +319,27 @@ class Coordinator(Observer):
         *,
         recursive: bool = False,
         collapse: bool = True,
-        explain: bool = True,
+        with_reasons: bool = True,
     ) -> Deletion:
-        """Delete checkpoints, with `recursive` all that descend from them, too: one plan a checkpoint, children first.
+        """Delete checkpoints, with `recursive` all their descendants, too: one plan a checkpoint, children first.
 
-        What descends from a deleted one and stays, checkpoints and the running guest, does not notice: it
-        descends from its parent from then on. Layers go when nothing needs them; those that only one layer
-        needs by then are pulled into it if `collapse` and as far as no running guest is in the way
-        (`plan_collapse` tells what waits). `explain` finds out what needs the layers that stay. Raises `NotFound` or
-        `Refused`.
+        Other checkpoints and the running guest are not affected: a descendant of a deleted one
+        descends from its parent from then on. Layers are removed when nothing needs them; with `collapse`,
+        those that only one layer needs by then are collapsed into it, as far as no running guest uses them
+        (`plan_collapse` has what is deferred). `with_reasons` finds out what needs the layers that are kept.
+        Raises `NotFound` or `Refused`.
         """
         guest = self._guest(domain)
-        return delete.plan(self._site, guest, names, recursive=recursive, collapsing=collapse, explain=explain)
+        return delete.plan(
+            self._site, guest, names, recursive=recursive, collapsing=collapse, with_reasons=with_reasons
+        )
 
     def delete(
         self, domain: str, names: Sequence[str], *, recursive: bool = False, collapse: bool = True
     ) -> list[Outcome]:
         """See `plan_delete` and `execute`."""
         guest = self.settle(domain)
-        return self.execute(self.plan_delete(guest, names, recursive=recursive, collapse=collapse, explain=False))
+        return self.execute(self.plan_delete(guest, names, recursive=recursive, collapse=collapse, with_reasons=False))
 
     def plan_prune(
         self,
@@ -340,9 +352,10 @@ class Coordinator(Observer):
     ) -> Pruning:
         """Delete the checkpoints of a domain, or of each domain of the host, that a policy does not keep.
 
-        A domain's current checkpoint and those that are protected always stay. Days and the like are those of
-        `zone`, of this computer's local time without it. With `collapse`, layers are pulled together as after
-        `delete`. What is left unfinished by then is settled when it is executed, and what would go since stays.
+        The current checkpoint of a domain and protected ones are always kept. Days and the like are those of
+        `zone`, of this computer's local time without it. With `collapse`, layers are collapsed as after
+        `delete`. Operations that are open by then are settled when the plan is executed, which may remove less
+        than planned, never more.
         Raises `UsageError` or `NotFound`.
         """
         options = PruneOptions(policy=policy, now=now or datetime.now(UTC), zone=zone, collapsing=collapse)
@@ -365,7 +378,7 @@ class Coordinator(Observer):
     # ------------------------------------------------------------------ collapse, flatten
 
     def plan_collapse(self, domain: str | Guest | None = None) -> Collapsing:
-        """Pull layers that no checkpoint needs into the only one that needs them, as far as can be now.
+        """Collapse layers that no checkpoint needs into the only layer that needs them, as far as possible now.
 
         Of a domain, or of each that has checkpoints. What cannot be now, because a running guest has it
         below its disk, is left alone, and named in the plan. A busy domain or a damaged layer does not keep the others
@@ -396,6 +409,6 @@ class Coordinator(Observer):
         """Settle the operations that were left unfinished; idempotent, and may itself be killed anywhere.
 
         Raises `Busy` when another process is at one of them, `Unfinished` when one can neither be
-        done nor undone as things are; whatever it raises, the others have been settled.
+        done nor undone now; all others have been settled all the same.
         """
         return self._runner.recover(self._uuid(domain))

@@ -1,13 +1,14 @@
 """Every way snapctl can fail: one tree, one line each, one exit code each.
 
     SnapctlError                 1   failed; nothing changed, or undone
-      OperationUndone            1   an operation failed and was taken back
+      OperationUndone            1   an operation failed and was undone
       GuestLost                  1   QEMU died before its memory was whole
+      StartedOutside             1   the guest was started outside snapctl, not restored
       UsageError                 2   bad arguments, name, URI or configuration
       EnvironmentLacks           3   hypervisor or catalog not reachable, or something is missing
         HypervisorError          3   a libvirt call failed; its effect is unknown until observed
         CatalogError             3   the catalog could not be read or written
-      Busy                       4   somebody else's operation, or a job, is under way
+      Busy                       4   another operation, or a job, is in progress
       IntegrityError             5   a file is not what the catalog says
       Refused                    6   not found, exists already, or not possible as things are
         NotFound                 6
@@ -59,11 +60,15 @@ class SnapctlError(Exception):
 
 
 class OperationUndone(SnapctlError):
-    """An operation failed before its point of no return, or was taken back after it."""
+    """An operation failed before its point of no return, or was undone after it."""
 
 
 class GuestLost(SnapctlError):
     """The guest's QEMU died through no fault of ours before its memory was whole."""
+
+
+class StartedOutside(SnapctlError):
+    """An operation was completed, but the guest runs, or ran, otherwise than by it: it was left alone."""
 
 
 class UsageError(SnapctlError):
@@ -110,8 +115,8 @@ class Interrupted(SnapctlError):
 
 
 @contextmanager
-def telling(what: str) -> Iterator[None]:
-    """Let an error say this, too, of what became of things: for one step of several. "" is nothing to say."""
+def with_effect(what: str) -> Iterator[None]:
+    """Prepend `what` to the effect of an error, when one of several steps fails. "" adds nothing."""
     try:
         yield
     except SnapctlError as error:

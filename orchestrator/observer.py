@@ -42,7 +42,7 @@ class Options(TypedDict, total=False):
     store: Required[str]  # the directory on the hypervisor
     reserve_bytes: int  # free space to leave there
     soft_limit: int  # layers of a disk from which on a checkpoint warns
-    progress: Progress  # is told how far long steps are
+    progress: Progress  # is called during long steps
     point: FaultPoint  # is reached before and after each effect
 
 
@@ -127,13 +127,13 @@ class Observer:
         return sum_up(gather(self._hypervisor, self._catalog, store=self._site.store, domain_uuid=uuid))
 
     def unfinished(self, domain: str | Guest | None = None) -> builtins.list[OperationRecord]:
-        """The operations that are open now: under way, or left behind by a crash."""
+        """The operations that are open now: in progress, or left behind by a crash."""
         return self._catalog.unsettled(self._uuid(domain))
 
-    # ------------------------------------------------------------------ looking after the whole
+    # ------------------------------------------------------------------ checking
 
     def verify(self, domain: str | Guest | None = None, name: str | None = None, *, deep: bool = False) -> VerifyReport:
-        """Hold the files of a checkpoint, of all those of a domain, or of all of the host against the catalog.
+        """Compare the files of a checkpoint, of all of a domain, or of all of the host with the catalog.
 
         A checkpoint with findings is marked as damaged, and so is every other one that relies on the
         same file: none is rolled back to until a later verify finds it sound. With `deep` every file is
@@ -142,7 +142,7 @@ class Observer:
         """
         if domain is None:
             if name is not None:
-                raise UsageError(f"checkpoint {name} of which domain?")
+                raise UsageError(f"checkpoint {name} was given without its domain")
             return self._verified(None, None, deep=deep)
         guest = self._guest(domain)
         report = self._verified(guest.uuid, name, deep=deep)
@@ -156,10 +156,10 @@ class Observer:
         return verification.run(self._catalog.summaries(domain_uuid, name))
 
     def doctor(self, *, clean: bool = False) -> builtins.list[Advice]:
-        """Look at hypervisor, store, catalog and guests, and say what is amiss and what to do.
+        """Check hypervisor, store, catalog and guests, and recommend fixes.
 
-        With `clean`, directories of ours that nobody needs are deleted, and helper domains that a collapse left
-        behind are ended; nothing else is ever changed.
+        With `clean`, directories of ours that are not in use are removed, and helper domains that a collapse left
+        behind are stopped; nothing else is ever changed.
         """
         site = self._site
         return examine(

@@ -60,7 +60,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckpointDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    after: After  # what becomes of the guest when the verb does not say
+    after: After  # state of the guest when the verb has no --after
 
 
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
@@ -208,8 +208,8 @@ def _refuse_open_password(document: Document) -> None:
     catalog = document.table.get("catalog")
     if document.readable_by_others and isinstance(catalog, str) and PASSWORD.search(catalog):
         raise UsageError(
-            f"{document.name} holds the catalog's password and others may read it",
-            hint=f"close it: chmod o-rwx {document.name}",
+            f"{document.name} contains the catalog password, and other users may read it",
+            hint=f"run: chmod o-rwx {document.name}",
         )
 
 
@@ -221,7 +221,7 @@ def _checked(table: Table, source: str) -> Settings:
     store = settings.store.path
     if not store.startswith("/") or not store.isprintable() or ".." in store.split("/"):
         raise UsageError(
-            f"{source}: store.path is {store!r}, not a plain absolute path",
+            f"{source}: store.path is {store!r}, which is not a plain absolute path",
             hint="name a directory of the hypervisor, such as /var/lib/libvirt/images/snapctl",
         )
     if within := settings.prune.keep_within:
@@ -248,11 +248,11 @@ def _read(path: Path) -> Document | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", hint="mend or remove it") from None
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint="make it readable, or remove it") from None
     if len(text) > LONGEST_FILE:
-        raise UsageError(f"{path} is longer than 1 MiB: it is no configuration of snapctl", hint="check its name")
+        raise UsageError(f"{path} is longer than 1 MiB: this is not a configuration of snapctl", hint="check its name")
     try:
         table = msgspec.toml.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path} is not TOML: {error}", hint="mend that line") from None
+        raise UsageError(f"{path} is not TOML: {error}", hint="fix that line") from None
     return Document(name=str(path), table=table, readable_by_others=bool(mode & stat.S_IROTH))

@@ -9,7 +9,7 @@ from .errors import UsageError
 
 MINUTES = {"m": 1, "h": 60, "d": 24 * 60, "w": 7 * 24 * 60}
 LONGEST = timedelta(days=100 * 365)
-"""What is longer is a slip of the pen, and would end beyond the years that a computer can name."""
+"""Anything longer is a typing error, and would end beyond the year 9999."""
 
 _SPAN = re.compile(r"([0-9]{1,9})([mhdw])")
 
@@ -20,7 +20,7 @@ def parse(text: str, what: str) -> timedelta:
     span = timedelta(minutes=int(found[1]) * MINUTES[found[2]]) if found else timedelta()
     if not timedelta() < span <= LONGEST:
         shown = text if len(text) <= 40 else text[:40] + "…"
-        raise UsageError(f"{what}: {shown!r} is no length of time", hint="write such as 90m, 12h, 3d or 2w")
+        raise UsageError(f"{what}: {shown!r} is not a length of time", hint="use a form like 90m, 12h, 3d or 2w")
     return span
 
 

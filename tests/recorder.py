@@ -18,7 +18,7 @@ READING = frozenset(
     {
         *("find", "get", "measured", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
         *("platform_problem", "cpu_problem", "active_networks"),
-        *("facts", "facts_of", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
+        *("stat", "stat_all", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
     }
 )
 

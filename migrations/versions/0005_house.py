@@ -1,7 +1,8 @@
 """Checkpoints as sets of artifacts, with a directory of their own; what a layer lies in. Operations have members and
 one decision; their plans and steps a version.
 
-Refused while an operation is open: what it did is known to the snapctl that began it. Going back is refused for the
+Refused while an operation is open: what it did is known to the snapctl that began it. One that was abandoned is taken
+over as it is, open and undecided. Going back is refused for the
 same reason, and while there is what the older schema cannot say: an operation with several members; a checkpoint
 without a memory image, with a sidecar, or with an id that is not its operation's.
 
@@ -13,7 +14,7 @@ from __future__ import annotations
 from posixpath import dirname
 
 import sqlalchemy as sa
-from alembic import op
+from alembic import context, op
 
 revision = "0005"
 down_revision = "0004"
@@ -43,7 +44,8 @@ def _refuse_open() -> None:
     if op.get_bind().dialect.name == "postgresql":
         # Nor is one to be opened before the end of this transaction. SQLite lets one transaction write at a time.
         op.execute("LOCK TABLE operation IN ACCESS EXCLUSIVE MODE")
-    if op.get_bind().scalar(sa.text("SELECT count(*) FROM operation WHERE state = 'open'")):
+    open_ = op.get_bind().scalars(sa.text("SELECT id FROM operation WHERE state = 'open'"))
+    if set(open_) - context.config.attributes.get("abandoned", set()):
         raise RuntimeError("an operation is unfinished: run snapctl recover first")
 
 
@@ -75,7 +77,7 @@ def _members_up() -> None:
     op.execute(
         "INSERT INTO operation_member"
         " (operation_id, domain_uuid, host_uuid, position, open, step, completed, plan, results)"
-        " SELECT id, domain_uuid, host_uuid, 0, false, step, completed, plan, facts FROM operation"
+        " SELECT id, domain_uuid, host_uuid, 0, state = 'open', step, completed, plan, facts FROM operation"
     )
     op.create_index(
         "uq_operation_member_open",
@@ -97,7 +99,7 @@ def _members_up() -> None:
         operation.create_index("ix_operation_closed", ["closed"])
     with op.batch_alter_table("operation") as operation:
         operation.alter_column("version", server_default=None)
-    op.execute("UPDATE operation SET decision = CASE state WHEN 'done' THEN 'forward' ELSE 'undo' END")
+    op.execute("UPDATE operation SET decision = CASE state WHEN 'done' THEN 'forward' WHEN 'undone' THEN 'undo' END")
 
 
 def _members_down() -> None:

@@ -6,8 +6,9 @@ reading        questions                       maintenance  backup, info
 layers         the graph of layers             copying      a copy of an SQLite file
 reachability   what nothing needs (pure)       journal      operations and their tokens
 commits        what operations commit          leases       heartbeat
-rebuilding     a lost catalog made anew        owners       which process, and does it live
+rebuilding     a lost catalog, rebuilt        owners       which process, and does it live
 repository     SqlCatalog                      open_operation  SqlOperation
+                                               unfinished   operations of older schemas
 """
 
 from __future__ import annotations
@@ -19,9 +20,21 @@ from .database import Database
 from .leases import LeaseTimes
 from .maintenance import CatalogInfo, backup, info
 from .repository import SqlCatalog
-from .schema import Upgrade, ensure_newest, upgrade
+from .schema import Upgrade, ensure_newest, unfinished_operations, upgrade
+from .unfinished import UnfinishedOperation
 
-__all__ = ["CatalogInfo", "LeaseTimes", "SqlCatalog", "Upgrade", "backup", "info", "open_catalog", "upgrade"]
+__all__ = [
+    "CatalogInfo",
+    "LeaseTimes",
+    "SqlCatalog",
+    "UnfinishedOperation",
+    "Upgrade",
+    "backup",
+    "info",
+    "open_catalog",
+    "unfinished_operations",
+    "upgrade",
+]
 
 KEPT = timedelta(days=90)
 """How long the journal keeps what is settled, unless configured."""

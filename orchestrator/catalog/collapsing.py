@@ -1,4 +1,4 @@
-"""Which layers can be pulled into the one above them, and what is recorded of a layer that was rewritten."""
+"""Which layers can be collapsed into the one above them, and what is recorded of a layer that was rewritten."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def _only_child(session: Session, row: LayerRow) -> LayerRow | None:
 
 def _from(session: Session, top: LayerRow) -> Collapsible:
     """What is below `top`, down to the first layer that something else needs, too."""
-    drops = list(_passed(session, top))
-    lowest = drops[-1] if drops else top
+    absorbed = list(_passed(session, top))
+    lowest = absorbed[-1] if absorbed else top
     return Collapsible(
         layer=_layer(session, top),
-        drops=tuple(_layer(session, row) for row in drops),
+        absorbed=tuple(_layer(session, row) for row in absorbed),
         base=_layer(session, base) if (base := _below(session, lowest)) is not None else None,
     )
 
@@ -104,5 +104,5 @@ def _layer(session: Session, row: LayerRow) -> Layer:
 def _row(session: Session, operation: OperationRow, path: str) -> LayerRow:
     row = session.scalar(select(LayerRow).where(LayerRow.host_uuid == operation.host_uuid, LayerRow.path == path))
     if row is None or session.get(MemberRow, (operation.id, row.domain_uuid)) is None:
-        raise CatalogError(f"layer {path} is not one of this domain's", effect="nothing was recorded")
+        raise CatalogError(f"layer {path} does not belong to this domain", effect="nothing was recorded")
     return row

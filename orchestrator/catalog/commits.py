@@ -59,7 +59,7 @@ def hide_checkpoint(session: Session, operation: OperationRow, checkpoint_id: st
 def edit_checkpoint(session: Session, operation: OperationRow, checkpoint_id: str, labels: Labels) -> None:
     row = _checkpoint_row(session, operation, checkpoint_id)
     if row is None or row.state != CheckpointState.READY:
-        raise CatalogError(f"there is no checkpoint {checkpoint_id} to be edited", effect="nothing was recorded")
+        raise CatalogError(f"there is no checkpoint {checkpoint_id} to edit", effect="nothing was recorded")
     row.name, row.description, row.protected = labels.name, labels.description, labels.protected
     row.expires = rows.timestamp(labels.expires) if labels.expires else None
     session.execute(delete(TagRow).where(TagRow.checkpoint_id == checkpoint_id))
@@ -67,13 +67,13 @@ def edit_checkpoint(session: Session, operation: OperationRow, checkpoint_id: st
 
 
 def record_sha256(session: Session, operation: OperationRow, checkpoint_id: str, sha256: str) -> None:
-    """Once taken, a hash stays: raises `CatalogError` when there is another one."""
+    """Raises `CatalogError` when a different hash is recorded already."""
     row = _checkpoint_row(session, operation, checkpoint_id)
     its = (ArtifactRow.checkpoint_id == checkpoint_id, ArtifactRow.kind == ArtifactKind.MEMORY)
     image = session.scalar(select(ArtifactRow).where(*its)) if row is not None else None
     if row is None or image is None or image.sha256 not in (None, sha256):
-        has = "is not catalogued" if row is None else "has no memory image"
-        problem = has if image is None else "has another SHA-256 already"
+        has = "is not in the catalog" if row is None else "has no memory image"
+        problem = has if image is None else "already has a different SHA-256"
         raise CatalogError(f"checkpoint {checkpoint_id} {problem}", effect="nothing was recorded")
     image.sha256 = sha256
 
@@ -129,7 +129,7 @@ def _checkpoint_row(session: Session, operation: OperationRow, checkpoint_id: st
 
 
 def _leave_to_parent(session: Session, row: CheckpointRow) -> None:
-    """What descends from a checkpoint descends from its parent, too; what it kept for an undo goes with it."""
+    """Its children and a head that refers to it get its parent; it is no longer what was kept for an undo."""
     children, heads = update(CheckpointRow), update(HeadRow)
     session.execute(children.where(CheckpointRow.parent_id == row.id).values(parent_id=row.parent_id))
     session.execute(heads.where(HeadRow.checkpoint_id == row.id).values(checkpoint_id=row.parent_id))

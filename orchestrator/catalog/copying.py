@@ -11,19 +11,19 @@ from ..errors import CatalogError, Refused, UsageError
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a database to a new file, 0600, checked and durable; other processes go on meanwhile.
+    """Copy a database to a new file, 0600, checked and durable; other processes can use it at the same time.
 
     Raises `UsageError` when `target` names no file, `Refused` when there is one already. A crash may leave
     an empty `target` and what was copied so far beside it, as `<target>.partial`, but never half a
     database under its name.
     """
     if not target.name:
-        raise UsageError("the backup has no name", hint="give the path of a new file")
+        raise UsageError("the backup needs a file name", hint="give the path of a new file")
     partial = target.with_name(f"{target.name}.partial")
     try:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
     except FileExistsError as error:
-        raise Refused(f"{target} exists already", hint="give the backup another name") from error
+        raise Refused(f"{target} already exists", hint="choose another file name") from error
     except OSError as error:
         raise _failed(target, error.strerror or str(error)) from error
     try:
@@ -58,4 +58,4 @@ def _sync(path: Path) -> None:
 
 
 def _failed(target: Path, reason: str) -> CatalogError:
-    return CatalogError(f"the catalog cannot be copied to {target}: {reason}")
+    return CatalogError(f"cannot copy the catalog to {target}: {reason}")

@@ -1,7 +1,7 @@
 """The connection to the database: engine, transactions, and the translation of its errors.
 
 SQLite is set up so that a committed row survives a power cut and many processes can share the
-file: WAL, synchronous FULL, BEGIN IMMEDIATE for whatever writes (so that nobody is refused half
+file: WAL, synchronous FULL, BEGIN IMMEDIATE for whatever writes (so that no process is refused half
 way), foreign keys on, nothing in the schema trusted. The file is 0600 in a directory of its
 owner, and SQLite gives its -wal and -shm files the mode of the file.
 
@@ -73,12 +73,12 @@ class Database:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self.file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         except OSError as error:
-            raise CatalogError(f"the catalog {self} cannot be made: {error.strerror}") from error
+            raise CatalogError(f"cannot create the catalog {self}: {error.strerror}") from error
 
     def require(self) -> None:
         """Raise `CatalogError` when there is nothing to connect to."""
         if not self.exists():
-            raise CatalogError(f"there is no catalog {self}", hint="it is made at first use")
+            raise CatalogError(f"there is no catalog {self}", hint="it is created at first use")
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -102,7 +102,7 @@ class Database:
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise CatalogError(self._message(error), effect="nothing was recorded") from error
         except (UnicodeError, OverflowError) as error:  # drivers let these through
-            problem = f"the catalog cannot hold such a value: {type(error).__name__}"
+            problem = f"the catalog cannot store a value: {type(error).__name__}"
             raise CatalogError(problem, effect="nothing was recorded") from error
 
     def close(self) -> None:
@@ -122,13 +122,13 @@ def parse(url: str) -> URL:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise UsageError("the catalog's URL is none", hint=hint) from error
+        raise UsageError("the catalog URL is malformed", hint=hint) from error
     backend = parsed.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
         # The lock of a domain is a unique index over open operations only: these databases have it.
-        raise UsageError(f"a catalog cannot be kept in {backend}", hint="use sqlite or postgresql")
+        raise UsageError(f"a catalog cannot be stored in {backend}", hint="use sqlite or postgresql")
     if backend == "sqlite" and (not _is_path(parsed.database) or parsed.query):
-        raise UsageError("the catalog's URL names no file, or has options", hint=hint)
+        raise UsageError("the catalog URL names no file, or has options", hint=hint)
     if parsed.drivername == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     return parsed
@@ -147,15 +147,17 @@ def _is_path(database: str | None) -> bool:
 def _engine(url: URL) -> Engine:
     try:
         if url.get_dialect().is_async:
-            raise UsageError(f"{url.drivername} is an asynchronous driver", hint="use another one")
+            raise UsageError(
+                f"the catalog URL names an asynchronous driver, {url.drivername}", hint="use a synchronous one"
+            )
         if url.get_backend_name() == "sqlite":
             return create_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
         return create_engine(url, pool_pre_ping=True)
     except ImportError as error:
         hint = "install it, e.g.: pip install 'snapctl[postgresql]'"
-        raise EnvironmentLacks(f"the driver of {url.drivername} is missing", hint=hint) from error
+        raise EnvironmentLacks(f"the database driver for {url.drivername} is not installed", hint=hint) from error
     except (ArgumentError, NoSuchModuleError) as error:
-        raise UsageError(f"the catalog's URL is not understood: {url.drivername}") from error
+        raise UsageError(f"the catalog URL names an unknown driver: {url.drivername}") from error
 
 
 def upsert(session: Session, table: type[Base], values: dict[str, Any], *, key: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ ROWS_AT_ONCE = 1000
 def layer_bytes(session: Session, which: Sequence[ColumnElement[bool]]) -> Mapping[str, int]:
     """Allocation, when they froze, of the layers of ours that only one checkpoint needs, by its id.
 
-    For the checkpoints that fit; of others it may tell less than there is.
+    For the checkpoints that fit; for others it may report less than there is.
     """
     kept: dict[str, int] = defaultdict(int)
     for checkpoint_id, _, size in layers_alone(session, which):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
+from sqlalchemy import ColumnElement, Interval, and_, cast, delete, exists, func, literal, or_, select, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
@@ -17,8 +17,13 @@ from . import owners, rows
 from .database import upsert
 from .tables import DomainRow, HostRow, LayerRow, MemberRow, OperationRow
 
+RELEASED = datetime(1970, 1, 1, tzinfo=UTC)
+"""The end of a lease that was released: any process may take the operation over, also the one that had it."""
+
+NO_MORE = "nothing more was changed"
+
 PRUNED_AT_ONCE = 100
-"""Old rows that one new operation drops: it is not to wait for a long clean-up."""
+"""Old rows that opening an operation removes at most, so that it does not wait for a long clean-up."""
 
 
 def now() -> datetime:
@@ -84,7 +89,7 @@ def start(
         version=version,
         token=1,
         opened=time,
-        lease_until=_later(ttl),
+        lease_until=_later(session, ttl),
         **rows.owner_columns(owners.this_process()),
     )
     session.add(row)
@@ -110,7 +115,7 @@ def require(session: Session, operation: OperationRecord, settled_as: OperationS
     columns = select(OperationRow.token, OperationRow.state).where(OperationRow.id == operation.id)
     found = session.execute(columns.with_for_update()).one_or_none()
     if found is None or found.token != operation.token or found.state not in (OperationState.OPEN, settled_as):
-        raise lost(get(session, operation.id), operation)
+        raise lost(session, get(session, operation.id), operation)
 
 
 def held(session: Session, operation: OperationRecord, settled_as: OperationState | None = None) -> OperationRow:
@@ -140,12 +145,14 @@ def complete(row: MemberRow, step: str, results: Mapping[str, Any], entered: str
 def decide(row: OperationRow, direction: Direction) -> None:
     """Raises `CatalogError` when it was decided otherwise."""
     if row.decision not in (None, direction):
-        raise CatalogError(f"operation {row.id} was decided otherwise: {row.decision}", effect="nothing was recorded")
+        raise CatalogError(
+            f"operation {row.id} was already decided differently: {row.decision}", effect="nothing was recorded"
+        )
     row.decision = direction
 
 
 def close(session: Session, row: OperationRow, state: OperationState, error: str | None) -> None:
-    """Settle the row and let its domains go; one that is settled stays as it is."""
+    """Settle the row and release its domains; a settled one is not changed."""
     if row.state == OperationState.OPEN:
         session.execute(update(MemberRow).where(MemberRow.operation_id == row.id).values(open=False))
         row.state = state
@@ -155,17 +162,22 @@ def close(session: Session, row: OperationRow, state: OperationState, error: str
 
 def renew(session: Session, operation: OperationRecord, ttl: float) -> bool:
     """Put the end of the lease `ttl` seconds from now, if it is still ours; whether it is."""
-    return _update(session, operation, lease_until=_later(ttl))
+    return _update(session, operation, lease_until=_later(session, ttl))
+
+
+def release(session: Session, operation: OperationRecord) -> None:
+    """End the lease now, if it is still ours."""
+    _update(session, operation, lease_until=rows.timestamp(RELEASED))
 
 
 def take_over(session: Session, operation: OperationRecord, ttl: float) -> None:
     """Make this process the owner of a row whose owner is gone. Raises `Busy` while it is not."""
     current = get(session, operation.id)
-    if current.state is OperationState.OPEN and not is_abandoned(current):
-        raise busy(current)
+    if current.state is OperationState.OPEN and not is_abandoned(session, current):
+        raise busy(session, current)
     owner = rows.owner_columns(owners.this_process())
-    if not _update(session, operation, token=operation.token + 1, lease_until=_later(ttl), **owner):
-        raise lost(get(session, operation.id), operation)
+    if not _update(session, operation, token=operation.token + 1, lease_until=_later(session, ttl), **owner):
+        raise lost(session, get(session, operation.id), operation)
 
 
 def _update(session: Session, operation: OperationRecord, **values: object) -> bool:
@@ -180,34 +192,63 @@ def _update(session: Session, operation: OperationRecord, **values: object) -> b
     return result.rowcount == 1
 
 
-def _later(seconds: float) -> str:
+def _later(session: Session, seconds: float) -> str | ColumnElement[str]:
+    """By the server's clock where there is one: those of its clients differ. An SQLite file has this machine's."""
+    if _is_server(session):
+        return _server_time(seconds)
     return rows.timestamp(now() + timedelta(seconds=seconds))
+
+
+def _is_server(session: Session) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def _server_time(seconds: float = 0) -> ColumnElement[str]:
+    """The time so many seconds from now in the form of `rows.timestamp`."""
+    later = func.clock_timestamp() + cast(timedelta(seconds=seconds), Interval)
+    return func.to_char(func.timezone("UTC", later), 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"')
 
 
 # --------------------------------------------------------------------------- who has it
 
 
-def is_abandoned(operation: OperationRecord) -> bool:
-    """Whether nobody works on it: its lease ran out or was released, or its process is gone."""
-    return operation.lease_until <= now() or owners.is_gone(operation.owner)
+def is_abandoned(session: Session, operation: OperationRecord) -> bool:
+    """Whether no process works on it: its process is gone, its lease was released, or has run out and no process that
+    can be seen has it. A process that was only stopped, or sleeps with its machine, comes back."""
+    if operation.lease_until == RELEASED:
+        return True
+    match owners.life(operation.owner):
+        case owners.Life.GONE:
+            return True
+        case owners.Life.ALIVE:
+            return False
+    return _has_run_out(session, operation)
 
 
-def busy(operation: OperationRecord, effect: str = UNCHANGED) -> Busy:
+def _has_run_out(session: Session, operation: OperationRecord) -> bool:
+    if _is_server(session):
+        return bool(session.scalar(select(literal(rows.timestamp(operation.lease_until)) <= _server_time())))
+    return operation.lease_until <= now()
+
+
+def busy(session: Session, operation: OperationRecord, effect: str = UNCHANGED) -> Busy:
     """The refusal to touch a domain with an open operation: who has it, since when, at which step."""
     owner, name = operation.owner, operation.domains
     since = operation.opened.strftime("%Y-%m-%d %H:%M:%S UTC")
     holder = f"{owner.user}@{owner.host}, process {owner.pid}"
-    problem = f"a {operation.kind} of {name} is under way since {since} ({holder}, {operation.progress})"
-    hint = (
-        f"run: snapctl recover {operation.members[0].domain_name}" if is_abandoned(operation) else "wait until it ends"
-    )
+    problem = f"a {operation.kind} of {name} is in progress since {since} ({holder}, {operation.progress})"
+    recover = f"run: snapctl recover {operation.members[0].domain_name}"
+    hint = recover if is_abandoned(session, operation) else "wait until it ends"
     return Busy(problem, effect=effect, hint=hint)
 
 
-def lost(current: OperationRecord, ours: OperationRecord) -> Busy:
-    """The refusal when an operation is not, or not any more, ours to carry on; what we did of it before stands."""
-    effect = "nothing more was changed"
+def lost(session: Session, current: OperationRecord, ours: OperationRecord) -> Busy:
+    """The refusal for an operation that is not, or no longer, ours to continue; what we did of it is kept."""
     if current.state is OperationState.OPEN and current.token != ours.token:
-        return busy(current, effect)
-    problem = f"this {ours.kind} of {ours.domains} is not ours any more"
-    return Busy(problem, effect=effect, hint=f"see: snapctl list {ours.members[0].domain_name}")
+        return busy(session, current, NO_MORE)
+    return not_ours(ours)
+
+
+def not_ours(operation: OperationRecord) -> Busy:
+    problem = f"this {operation.kind} of {operation.domains} was taken over by another process"
+    return Busy(problem, effect=NO_MORE, hint=f"see: snapctl list {operation.members[0].domain_name}")

@@ -52,12 +52,12 @@ def chain(session: Session, host_uuid: str, path: str) -> Chain[Layer]:
     chain = chain_of(path, {row.path: rows.layer(row, backing) for row, backing in found})
     lowest = chain.layers[-1]
     if lowest.backing is not None:  # it is in the chain already: a foreign key has every backing file catalogued
-        raise CatalogError(f"the catalog's row of layer {lowest.path} is damaged: it stands on itself")
+        raise CatalogError(f"the catalog's row of layer {lowest.path} is damaged: it is in its own backing chain")
     return chain
 
 
 def discarded(session: Session, operation_id: str, domain_uuid: str) -> list[Layer]:
-    """The layers of a domain that an operation discarded, newest first: no layer comes after one it stands on."""
+    """The layers of a domain that an operation discarded, newest first: no layer comes after its backing file."""
     marked = (LayerRow.discarded_by == operation_id, LayerRow.domain_uuid == domain_uuid)
     query = with_backing().where(*marked).order_by(LayerRow.id.desc())
     return [rows.layer(*found) for found in session.execute(query)]
@@ -86,7 +86,7 @@ def ids(session: Session, host_uuid: str, paths: Collection[str]) -> dict[str, i
     found = dict(session.execute(query).all())
     for path in paths:
         if path not in found:
-            raise CatalogError(f"layer {path} is not catalogued", effect="nothing was recorded")
+            raise CatalogError(f"layer {path} is not in the catalog", effect="nothing was recorded")
     return found
 
 
@@ -94,9 +94,9 @@ def ids(session: Session, host_uuid: str, paths: Collection[str]) -> dict[str, i
 
 
 def put(session: Session, place: Place, layers: Iterable[Layer]) -> None:
-    """Catalogue layers, in any order, with what they stand on.
+    """Catalogue layers, in any order, with their backing chains.
 
-    A layer that something relies on keeps its facts: they were taken when it froze. Any other one
+    A layer that something relies on keeps its file information: it was taken when the layer was frozen. Any other one
     (new, or an active overlay until now) gets those given.
     """
     for layer in _lowest_first(layers):
@@ -161,7 +161,7 @@ def _is_relied_upon(layer_id: int) -> Select[bool]:
 
 
 def _lowest_first(layers: Iterable[Layer]) -> list[Layer]:
-    """Each layer once, after the one it stands on."""
+    """Each layer once, after its backing file."""
     waiting = {layer.path: layer for layer in layers}
     ordered: list[Layer] = []
     while waiting:
@@ -175,7 +175,7 @@ def _lowest_first(layers: Iterable[Layer]) -> list[Layer]:
 
 
 def _at_or_below(layer_ids: Sequence[int]) -> Any:
-    """A query for the ids of these layers and of all they stand on; ends on a cycle too."""
+    """A query for the ids of these layers and of their backing chains; ends on a cycle too."""
     start = select(LayerRow.id, LayerRow.backing_id).where(LayerRow.id.in_(layer_ids))
     walk = start.cte("walk", recursive=True)
     below = select(LayerRow.id, LayerRow.backing_id).join(walk, LayerRow.id == walk.c.backing_id)
@@ -200,7 +200,7 @@ def _unneeded(session: Session, domain_uuid: str, released: Sequence[int], witho
 
 
 def _held(session: Session, layer_ids: Sequence[int], without: Sequence[str]) -> set[int | None]:
-    """Which of these layers a checkpoint, a head, or a layer that is not one of them stands on."""
+    """Which of these layers a checkpoint, a head, or a layer that is not one of them relies on."""
     disks = ArtifactRow
     frozen = (
         select(disks.layer_id)

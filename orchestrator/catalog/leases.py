@@ -1,11 +1,11 @@
 """The lease of an open operation: a row's token, kept alive by a heartbeat.
 
 Three times, as restic keeps its locks (15 < 45 < 60): the heartbeat beats every `beat` seconds, each
-beat puts the end of the lease `ttl` seconds off, and a holder who has not beaten for `lost` seconds
-does nothing more before it has renewed the lease, well before anybody else may take it over.
+beat puts the end of the lease `ttl` seconds off, and a holder without a heartbeat for `lost` seconds
+does nothing more before it has renewed the lease, well before another process may take it over.
 
-The end of a lease is wall-clock time, as processes on several hosts read it; how long ago we beat is
-measured by a clock that never jumps and goes on while the machine sleeps.
+The end of a lease is wall-clock time of the database server, or of this machine for an SQLite file; the time since the
+last heartbeat is measured by a monotonic clock that also counts while the machine sleeps.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class SqlLease:
     def check(self) -> None:
         """Raise `Busy` unless the lease is ours, and will be for some time: `ttl` - `lost` at least."""
         if self._released.is_set():
-            raise journal.lost(self._operation, self._operation)
+            raise journal.not_ours(self._operation)
         if _clock() - self._beaten >= self._times.lost:
             self._renew()
             return
@@ -53,7 +53,7 @@ class SqlLease:
             journal.require(session, self._operation)
 
     def release(self) -> None:
-        """Stop the heartbeat and end the lease now, so that anybody may take the operation over.
+        """Stop the heartbeat and end the lease now, so that another process may take the operation over.
 
         A catalog that cannot be reached is no error here: the lease ends by itself.
         """
@@ -62,13 +62,13 @@ class SqlLease:
         self._released.set()
         self._heart.join()
         with suppress(CatalogError), self._database.write() as session:
-            journal.renew(session, self._operation, 0)
+            journal.release(session, self._operation)
 
     def _renew(self) -> None:
         at = _clock()  # before the row is written, so that we give up too early rather than too late
         with self._database.write() as session:
             if not journal.renew(session, self._operation, self._times.ttl):
-                raise journal.lost(journal.get(session, self._operation.id), self._operation)
+                raise journal.lost(session, journal.get(session, self._operation.id), self._operation)
         self._beaten = at
 
     def _beat(self) -> None:

@@ -1,6 +1,6 @@
 """`SqlOperation`: the port `OpenOperation` over a SQL database. Each method that writes is one transaction.
 
-What a method writes stands in `journal`, `commits`, `collapsing` and `layers`; here are only the transactions,
+What a method writes is in `journal`, `commits`, `collapsing` and `layers`; here are only the transactions,
 each with the operation's row locked, and the lease that they are done under.
 """
 

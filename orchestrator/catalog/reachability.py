@@ -31,7 +31,7 @@ def unneeded(nodes: Iterable[Node]) -> set[int]:
 
 
 def _backing(id_: int, graph: Mapping[int, Node] | Mapping[int, Held]) -> int | None:
-    """What it stands on, if that is in the graph."""
+    """Its backing file, if that is in the graph."""
     below = graph[id_].backing
     return below if below in graph else None
 
@@ -39,7 +39,7 @@ def _backing(id_: int, graph: Mapping[int, Node] | Mapping[int, Held]) -> int | 
 # --------------------------------------------------------------------------- of all checkpoints at once
 
 HEAD = ""
-"""The holder of an active overlay. It stands for "several", too: what it holds no checkpoint alone keeps."""
+"""The holder of an active overlay. It also means "several": what it holds, no checkpoint alone keeps."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Held:
     id: int
     backing: int | None
     discarded: bool
-    holders: tuple[str, ...] = ()  # those that stay until somebody deletes them
+    holders: tuple[str, ...] = ()  # checkpoints, until they are deleted
     leaving: tuple[str, ...] = ()  # hidden checkpoints: they hold nothing any more
 
 

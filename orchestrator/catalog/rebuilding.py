@@ -1,4 +1,4 @@
-"""A catalog made anew from what the store says of itself, in one transaction: there is no half a rebuild."""
+"""A catalog rebuilt from the manifests in the store, in one transaction: complete or not at all."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def rebuild(session: Session, host: Host, domains: Sequence[RebuiltDomain]) -> N
 def _refuse_used(session: Session, host: Host) -> None:
     if session.scalar(select(exists().where(CheckpointRow.host_uuid == host.uuid))):
         raise Refused(
-            f"the catalog already has checkpoints of {host.name}, and rebuilding would mix them up",
-            hint="give a new catalog: snapctl --catalog URL catalog rebuild",
+            f"the catalog already has checkpoints of {host.name}",
+            hint="name a new catalog: snapctl --catalog URL catalog rebuild",
         )
     is_open = (OperationRow.host_uuid == host.uuid, OperationRow.state == OperationState.OPEN)
     if session.scalar(select(exists().where(*is_open))):

@@ -1,6 +1,6 @@
 """`SqlCatalog`: the port `Catalog` over a SQL database. Each method is one transaction.
 
-What a method asks or writes stands in `reading`, `layers`, `journal` and `commits`; here are only
+What a method reads or writes is in `reading`, `layers`, `journal` and `commits`; here are only
 the transactions, and the lease that those which change something are done under.
 """
 
@@ -16,8 +16,8 @@ from ..model import (
     CheckpointSummary,
     Collapsible,
     Head,
-    Holdings,
     Host,
+    Inventory,
     Layer,
     MemberRecord,
     OperationKind,
@@ -25,7 +25,7 @@ from ..model import (
     RebuiltDomain,
 )
 from ..ports import OpenOperation
-from . import collapsing, condition, holdings, journal, layers, reading, rebuilding, verdicts
+from . import collapsing, condition, inventory, journal, layers, reading, rebuilding, verdicts
 from .database import Conflict, Database
 from .leases import LeaseTimes
 from .open_operation import SqlOperation
@@ -104,9 +104,9 @@ class SqlCatalog:
         with self._database.read() as session:
             return collapsing.collapsible(session, self._host.uuid, domain_uuid, paths)
 
-    def holdings(self, domain_uuid: str | None = None) -> Holdings:
+    def inventory(self, domain_uuid: str | None = None) -> Inventory:
         with self._database.read() as session:
-            return holdings.holdings(session, self._host.uuid, domain_uuid)
+            return inventory.inventory(session, self._host.uuid, domain_uuid)
 
     def known_paths(self, directory: str) -> list[str]:
         with self._database.read() as session:
@@ -117,7 +117,8 @@ class SqlCatalog:
             return journal.unsettled(session, self._host.uuid, *([domain_uuid] if domain_uuid is not None else []))
 
     def is_abandoned(self, operation: OperationRecord) -> bool:
-        return journal.is_abandoned(operation)
+        with self._database.read() as session:
+            return journal.is_abandoned(session, operation)
 
     def condition(self) -> CatalogCondition:
         return condition.of(self._database)
@@ -137,7 +138,7 @@ class SqlCatalog:
             with self._database.write() as session:
                 # Asked in the same transaction: afterwards whoever had the domain may be done with it.
                 for other in journal.unsettled(session, self._host.uuid, *domains):
-                    raise journal.busy(other)
+                    raise journal.busy(session, other)
                 journal.start(
                     session,
                     operation_id=operation_id,
@@ -151,9 +152,8 @@ class SqlCatalog:
                 record = journal.get(session, operation_id)
         except Conflict as conflict:  # a database server lets two of them come as far as this
             with self._database.read() as session:
-                others = journal.unsettled(session, self._host.uuid, *domains)
-            for other in others:
-                raise journal.busy(other) from conflict
+                for other in journal.unsettled(session, self._host.uuid, *domains):
+                    raise journal.busy(session, other) from conflict
             raise
         return self._opened(record)
 

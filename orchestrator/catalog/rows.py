@@ -81,7 +81,7 @@ def parsed(kind: type[T], what: str, text: str) -> T:
 def _check_place(what: str, path: object, domain_uuid: str, operation_id: str) -> None:
     """No other file may pass for one of ours: those are deleted some day."""
     if not is_made_by(path, domain_uuid, operation_id):
-        raise _damaged(what, ValueError(f"{path!r} is not where snapctl puts a file"))
+        raise _damaged(what, ValueError(f"{path!r} is not a path that snapctl gives a file"))
 
 
 def _damaged(what: str, error: Exception) -> CatalogError:
@@ -103,7 +103,7 @@ def _layer(row: LayerRow, backing: str | None) -> dict[str, Any]:
     if row.operation_id is not None:
         _check_place(f"layer {row.path}", row.path, row.domain_uuid, row.operation_id)
         if row.kind != LayerKind.FILE:
-            raise _damaged(f"layer {row.path}", ValueError("snapctl makes files only"))
+            raise _damaged(f"layer {row.path}", ValueError("snapctl creates only files"))
     return {
         "path": row.path,
         "target": row.target,
@@ -193,12 +193,12 @@ def checkpoint(
 ) -> Checkpoint:
     what = f"checkpoint {row.id}"
     if not is_directory_of(row.directory, row.domain_uuid, row.operation_id):
-        raise _damaged(what, ValueError(f"{row.directory!r} is not where snapctl makes a directory"))
+        raise _damaged(what, ValueError(f"{row.directory!r} is not a path that snapctl gives a directory"))
     by_kind: dict[str, list[tuple[ArtifactRow, LayerRow | None, str | None]]] = {kind: [] for kind in ArtifactKind}
     for each in artifacts:
         by_kind.setdefault(each[0].kind, []).append(each)
     if unknown := by_kind.keys() - set(ArtifactKind):
-        raise _damaged(what, ValueError(f"{min(unknown)!r} is no kind of artifact"))
+        raise _damaged(what, ValueError(f"{min(unknown)!r} is not a kind of artifact"))
     memory = [_memory(what, row, image) for image, *_ in by_kind[ArtifactKind.MEMORY]]
     if len(memory) > 1:
         raise _damaged(what, ValueError("it has two memory images"))
@@ -233,7 +233,7 @@ def summary(columns: Mapping[str, Any], tags: Sequence[str], kept_bytes: int) ->
     """From columns named as the fields, `unhashed` and `damage`; `kept_bytes` are those of layers it alone keeps."""
     what, state = f"checkpoint {columns['id']}", columns["state"]
     if state not in _STATES:
-        raise _damaged(what, ValueError(f"{state!r} is no state"))
+        raise _damaged(what, ValueError(f"{state!r} is not a state"))
     state = shown_state(CheckpointState(state), columns["damage"], bool(columns["unhashed"]))
     values = {**columns, "created": instant(what, columns["created"]), "state": state, "tags": tags}
     values["expires"] = _instant_or_none(what, columns["expires"])
@@ -289,6 +289,7 @@ def operation(row: OperationRow, members: Sequence[tuple[MemberRow, str]]) -> Op
         "owner": {
             "user": row.owner_user,
             "host": row.owner_host,
+            "machine_id": row.owner_machine_id,
             "boot_id": row.owner_boot_id,
             "pid": row.owner_pid,
             "pid_start": row.owner_pid_start,

@@ -8,6 +8,7 @@ the tables, which the tests prove equal to what the migrations make.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -15,12 +16,14 @@ from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select, text
 
-from ..errors import CatalogError, Refused
+from ..errors import Busy, CatalogError, Refused
+from . import unfinished
 from .copying import copy
 from .database import Database
 from .tables import Base
+from .unfinished import UnfinishedOperation
 
-NEWEST = "0005"
+NEWEST = "0006"
 """The revision that `tables` describes. Revisions are numbered, so that older and newer can be told apart."""
 
 JOURNALED = "0002"
@@ -47,23 +50,24 @@ class Upgrade:
     before: str
     after: str
     backup: Path | None
+    abandoned: tuple[UnfinishedOperation, ...] = ()
 
 
 def revision(connection: Connection) -> str | None:
-    """The schema's revision, None for an empty database. Raises `CatalogError` for a foreign one."""
+    """The schema's revision, None for an empty database. Raises `CatalogError` for a database of something else."""
     tables = inspect(connection).get_table_names()
     if not tables:
         return None
     if connection.dialect.name == "sqlite" and connection.scalar(_ACTIVE):
         raise CatalogError(
-            "somebody put triggers or views into the catalog, and snapctl has none",
+            "the catalog contains triggers or views, which snapctl never creates",
             hint="restore the catalog from a backup",
         )
     found: list[str] = []
     if _VERSION.name in tables:
         found = list(connection.scalars(select(_VERSION.c.version_num)))
     if len(found) != 1 or not re.fullmatch(r"\d{4}", found[0]):
-        raise CatalogError("the database is no catalog of snapctl's", hint="give another one with --catalog")
+        raise CatalogError("the database is not a snapctl catalog", hint="name another one with --catalog")
     return found[0]
 
 
@@ -80,15 +84,28 @@ def ensure_newest(database: Database) -> None:
         _refuse_newer(database, found)
 
 
-def upgrade(url: str) -> Upgrade:
+def unfinished_operations(url: str) -> list[UnfinishedOperation]:
+    """The open operations of a catalog of an older schema, which keep it from being upgraded."""
+    database = Database(url)
+    database.require()
+    try:
+        with database.read() as session:
+            connection = session.connection()
+            return unfinished.read(connection, revision(connection))
+    finally:
+        database.close()
+
+
+def upgrade(url: str, *, abandon: Collection[str] = ()) -> Upgrade:
     """Bring a catalog to the newest schema, in one transaction; of no effect when it has it. Of two that do so at
     once, the second waits for the first and finds it done.
 
-    Raises `Refused` while an operation is open: only the snapctl that began it knows how to settle it. An older
-    snapctl that works with the catalog at the same time opens none between that check and the end of the upgrade.
+    Raises `Refused` while an operation is open whose id is not in `abandon`: only the snapctl that began it knows how
+    to settle it. An older snapctl that works with the catalog at the same time opens none between that check and the
+    end of the upgrade. What is abandoned stays open (see `unfinished`); `Busy` while its owner may be at work.
 
     An SQLite file is first copied to `<file>.backup-<old revision>-<UTC time>`, at a moment when
-    nobody else can write to it. The backup of a database server is its administrator's.
+    no other process can write to it. The backup of a database server is its administrator's.
     """
     database = Database(url, foreign_keys=False)
     database.require()
@@ -98,14 +115,16 @@ def upgrade(url: str) -> Upgrade:
             _wait_for_others(connection)
             found = revision(connection)
             if found is None:
-                raise CatalogError(f"the catalog {database} is empty", hint="it is made at first use")
+                raise CatalogError(f"the catalog {database} is empty", hint="it is created at first use")
             _refuse_newer(database, found)
             if found == NEWEST:
                 return Upgrade(before=found, after=found, backup=None)
-            _refuse_open_operations(connection, found)
+            abandoned = _open_operations(connection, found)
+            _refuse_open_operations(abandoned, abandon)
             saved = _back_up(database, found)
-            _migrate(connection)
-            return Upgrade(before=found, after=NEWEST, backup=saved)
+            unfinished.abandon(connection, abandoned)
+            _migrate(connection, abandoned)
+            return Upgrade(before=found, after=NEWEST, backup=saved, abandoned=tuple(abandoned))
     finally:
         database.close()
 
@@ -120,31 +139,36 @@ def migrations() -> Path:
 
 def _refuse_newer(database: Database, found: str) -> None:
     if found > NEWEST:
-        problem = f"the catalog {database} has schema {found}, and this snapctl knows {NEWEST}"
+        problem = f"the catalog {database} has schema {found}, and this snapctl supports {NEWEST}"
         raise CatalogError(problem, hint="use a newer snapctl")
 
 
 def _wait_for_others(connection: Connection) -> None:
-    """SQLite lets one transaction write at a time; a server is told that we are one that must be alone."""
+    """SQLite lets one transaction write at a time; on a server, an advisory lock does the same."""
     if connection.dialect.name == "postgresql":
         # What others commit while we wait for a lock must be seen afterwards, whatever the server's default is.
         connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": UPGRADING})
 
 
-def _refuse_open_operations(connection: Connection, found: str) -> None:
-    if found < JOURNALED:
-        return
-    if connection.dialect.name == "postgresql":
+def _open_operations(connection: Connection, found: str) -> list[UnfinishedOperation]:
+    if connection.dialect.name == "postgresql" and found >= JOURNALED:
         # Older clients know nothing of the advisory lock. This one waits for those that are just opening an
         # operation, and keeps the others from it until the upgrade is committed.
         connection.execute(text("LOCK TABLE operation IN ACCESS EXCLUSIVE MODE"))
-    open_ = connection.scalar(text("SELECT count(*) FROM operation WHERE state = 'open'"))
-    if open_:
+    return unfinished.read(connection, found)
+
+
+def _refuse_open_operations(operations: Sequence[UnfinishedOperation], abandon: Collection[str]) -> None:
+    if left := [each for each in operations if each.id not in abandon]:
         raise Refused(
-            f"the catalog has {open_} unfinished operation{'s' if open_ > 1 else ''}, begun by an older snapctl",
-            hint="finish with that version first: snapctl recover",
+            f"the catalog has {len(left)} unfinished operation{'s' if len(left) > 1 else ''}, started by an older "
+            f"snapctl: {', '.join(map(str, left))}",
+            hint="finish with that version first: snapctl recover; for a host that is gone: --abandon HOST",
         )
+    for each in operations:
+        if each.in_progress:
+            raise Busy(f"the {each} is in progress", hint="wait until it ends, or its lease runs out")
 
 
 def _create(database: Database) -> None:
@@ -170,7 +194,7 @@ def _back_up(database: Database, found: str) -> Path | None:
     return target
 
 
-def _migrate(connection: Connection) -> None:
+def _migrate(connection: Connection, abandoned: Sequence[UnfinishedOperation]) -> None:
     """Run the migrations inside the caller's transaction."""
     from alembic.command import upgrade as run  # imported only here: it takes long
     from alembic.config import Config
@@ -179,9 +203,10 @@ def _migrate(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(migrations()).replace("%", "%%"))
     config.attributes["connection"] = connection
+    config.attributes["abandoned"] = {each.id for each in abandoned}
     try:
         run(config, NEWEST)
     except CommandError as error:
         raise CatalogError(f"the catalog cannot be upgraded: {error}") from error
     if connection.dialect.name == "sqlite" and connection.execute(text("PRAGMA foreign_key_check")).first():
-        raise CatalogError("the catalog cannot be upgraded: a row refers to one that is not there")
+        raise CatalogError("the catalog cannot be upgraded: a row refers to a missing one")

@@ -1,6 +1,6 @@
 """The catalog's tables: one class per table, nothing else.
 
-Layers are a graph of their own: a layer stands on one other layer, and checkpoints and heads point
+Layers are a graph of their own: a layer has at most one backing file, and checkpoints and heads point
 into the graph. What is not text or number is stored so that it reads the same in every database,
 and by eye: times as RFC 3339 UTC of fixed width (so that they sort), the journal's plan, facts and
 steps as JSON, enums by their value. `rows` turns them back and trusts none of them.
@@ -60,7 +60,7 @@ class HostRow(Base):
 
 
 class DomainRow(Base):
-    """A domain, by its UUID; name as last seen. Two may share a name: one was made anew."""
+    """A domain, by its UUID; name as last seen. Two may share a name: one was undefined and created again."""
 
     __tablename__ = "domain"
     __table_args__ = (Index(None, "host_uuid", "name"),)
@@ -167,7 +167,7 @@ class ArtifactRow(Base):
 
 
 class HeadRow(Base):
-    """Where a domain stands."""
+    """A domain's current checkpoint and active layers."""
 
     __tablename__ = "head"
     __table_args__ = (_its_domain(),)
@@ -207,6 +207,7 @@ class OperationRow(Base):
     token: Mapped[int]  # one more with each owner
     owner_user: Mapped[str]
     owner_host: Mapped[str]
+    owner_machine_id: Mapped[str]  # "" if it has none
     owner_boot_id: Mapped[str]
     owner_pid: Mapped[int]
     owner_pid_start: Mapped[str]

@@ -32,7 +32,7 @@ def mark_damage(session: Session, checkpoint_id: str, damage: str | None) -> Non
 
 
 def record_memory_read(session: Session, checkpoint_id: str, sha256: str) -> None:
-    """Only where there is none: once taken, a hash stays."""
+    """Only where there is none: a hash, once recorded, is never replaced."""
     image = (ArtifactRow.checkpoint_id == checkpoint_id, ArtifactRow.kind == ArtifactKind.MEMORY)
     session.execute(update(ArtifactRow).where(*image, ArtifactRow.sha256.is_(None)).values(sha256=sha256))
 
@@ -50,7 +50,7 @@ def renew_layer_time(session: Session, host_uuid: str, layer: Layer, mtime: str)
 
 
 def record_layer_read(session: Session, host_uuid: str, layer: Layer, sha256: str) -> None:
-    """Only where there is none, and only while the catalog has the facts of what was read."""
+    """Only where there is none, and only while the catalog has the file information of what was read."""
     unread = (
         LayerRow.host_uuid == host_uuid,
         LayerRow.path == layer.path,

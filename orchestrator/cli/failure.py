@@ -13,7 +13,7 @@ from . import streams
 from .signals import Ending
 
 HANDLED = (SnapctlError, click.exceptions.Exit, click.ClickException, KeyboardInterrupt, streams.OutputLost)
-"""All else is a bug, and shows as one."""
+"""Every other exception is a bug, and is shown with its traceback."""
 Failure: TypeAlias = SnapctlError | click.ClickException | KeyboardInterrupt | streams.OutputLost
 
 
@@ -41,7 +41,7 @@ def _failure(error: Failure) -> SnapctlError:
         return Interrupted("interrupted", hint="run the command again")
     return EnvironmentLacks(
         f"cannot write the output: {error}",
-        effect="what the command did stands",
+        effect="the command itself succeeded",
         hint="see: snapctl list",
     )
 

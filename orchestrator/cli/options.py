@@ -1,4 +1,4 @@
-"""The global options. They may stand before the verb or after it, so every verb has them too."""
+"""The global options. They can be given before the verb or after it, so every verb has them too."""
 
 from __future__ import annotations
 
@@ -27,12 +27,14 @@ def global_options(*, hidden: bool) -> Callable[[Decorated], Decorated]:
         return click.option(*names, **attributes, expose_value=False, callback=_remember, hidden=hidden)
 
     added = (
-        option("-c", "--connect", "uri", metavar="URI", help="The libvirt URI to connect to."),
-        option("--config", type=click.Path(), metavar="FILE", help="Read this configuration after the usual ones."),
-        option("--catalog", metavar="URL", help="The catalog's database, as an SQLAlchemy URL."),
-        option("-o", "--output", type=click.Choice(["table", "json"]), help="What to print; table unless told."),
-        option("-q", "--quiet", is_flag=True, help="No summaries, notes or progress bars."),
-        option("-v", "--verbose", count=True, help="Show the time of each step; twice: the log, too."),
+        option("-c", "--connect", "uri", metavar="URI", help="libvirt URI to connect to."),
+        option(
+            "--config", type=click.Path(), metavar="FILE", help="Read this configuration file after the usual ones."
+        ),
+        option("--catalog", metavar="URL", help="URL of the catalog's database (SQLAlchemy syntax)."),
+        option("-o", "--output", type=click.Choice(["table", "json"]), help="Output format (default: table)."),
+        option("-q", "--quiet", is_flag=True, help="Print no summaries, notes or progress bars."),
+        option("-v", "--verbose", count=True, help="Show the time of each step; given twice, the log, too."),
     )
 
     def decorate(command: Decorated) -> Decorated:
@@ -44,14 +46,14 @@ def global_options(*, hidden: bool) -> Callable[[Decorated], Decorated]:
 
 
 force_option = click.option("--force", is_flag=True, help="Try although the host seems unable to restore the guest.")
-dry_run_option = click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 
 
 NEVER = "never"
 
 
 def expiry(text: str, now: datetime) -> datetime | None:
-    """The time that --expires stands for: so long from now, or never. Raises `UsageError`."""
+    """The time that --expires gives: `text` from `now`, or None for "never". Raises `UsageError`."""
     return None if text == NEVER else now + parse(text, "--expires")
 
 
@@ -59,4 +61,4 @@ def examples(*lines: str) -> str:
     """Examples as the end of a verb's help."""
     title = "Example" if len(lines) == 1 else "Examples"
     shown = "\n".join(f"  {line}" for line in lines)
-    return f"\b\n{title}:\n{shown}\n\nThe options of snapctl itself may also follow the verb."
+    return f"\b\n{title}:\n{shown}\n\nThe global options can also be given after the verb."

@@ -14,16 +14,16 @@ from . import streams
 if TYPE_CHECKING:
     import rich.progress
 
-LABELS = {"save": "saving memory", "hash": "hashing", "stream": "pulling layers"}
+LABELS = {"save": "saving memory", "hash": "hashing", "stream": "copying data"}
 PATIENCE = 0.5
-"""Seconds a step may take before its bar shows: a bar that only flashes up tells nothing."""
+"""Seconds a step may take before its bar shows: a bar that only flashes up is of no use."""
 INTERVAL = 0.1
 """Seconds between two drawings."""
 
 
 @contextlib.contextmanager
 def bar(watched: bool) -> Iterator[Progress]:
-    """A progress callback that draws on stderr, if that is a terminal that somebody watches."""
+    """A progress callback that draws on stderr, if that is a terminal and progress is wanted."""
     if not watched or not streams.on_terminal(sys.stderr):
         yield silent
         return

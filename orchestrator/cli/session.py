@@ -55,7 +55,7 @@ class Session:
 
     @contextmanager
     def coordinator(self) -> Iterator[Coordinator]:
-        """The library, connected; with a progress bar where there is somebody to watch it."""
+        """The library, connected; with a progress bar on a terminal, unless --quiet or JSON."""
         from .progress import bar
 
         settings = self.settings
@@ -87,28 +87,28 @@ class Session:
             self.data(document, lines)
 
     def note(self, text: str) -> None:
-        """Tell people something beside the result."""
+        """Print a note on stderr, unless --quiet or JSON."""
         if not self.quiet and not self.json:
             streams.tell(text)
 
     # ------------------------------------------------------------------ questions
 
     def require_terminal(self, verb: str, *, otherwise: str) -> None:
-        """Raise `UsageError` when nobody could answer what `agree` asks; before anything is connected to."""
+        """Raise `UsageError` if there is no terminal to ask on. To be called before anything is connected to."""
         if not streams.somebody_answers():
-            raise UsageError(f"{verb} asks before it acts, and there is no terminal to ask on", hint=otherwise)
+            raise UsageError(f"{verb} asks for confirmation, and there is no terminal to ask on", hint=otherwise)
 
     def agree(self, verb: str, question: str) -> None:
-        """Raise unless somebody says yes."""
+        """Raise `SnapctlError` unless the answer is yes."""
         if not streams.ask(question):
-            raise SnapctlError(f"{verb} was not confirmed", hint="answer y to go on")
+            raise SnapctlError(f"{verb} was not confirmed", hint="answer y to confirm, or add -y")
 
 
 def _open(settings: Settings, *, progress: Progress) -> Coordinator:
     """`Coordinator.open` without Python's cyclic garbage collector in its way.
 
     A short command spends most of its time importing. What was imported stays until the end, so
-    nothing is gained by walking over it meanwhile, and again at exit, which takes a quarter as long
+    nothing is gained by walking over it during the run, and again at exit, which takes a quarter as long
     as the whole of `snapctl list`.
     """
     gc.disable()

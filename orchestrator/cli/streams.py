@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr as they come: a terminal, a pipe nobody reads, a full disk, or closed."""
+"""stdin, stdout and stderr as they come: a terminal, a pipe without a reader, a full disk, or closed."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def put(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Write a line to stderr; there is nobody to tell when that fails."""
+    """Write a line to stderr; a failure to do so is ignored."""
     if sys.stderr is not None:
         with contextlib.suppress(OSError):
             sys.stderr.write(text + "\n")

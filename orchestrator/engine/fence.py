@@ -1,7 +1,7 @@
 """The hypervisor as an operation has it: nothing is changed there unless the lease is still ours.
 
 The token is checked before each single call that may change something, not once a step: a client that
-is stopped between two calls for longer than its lease lasts finds out before the next one, when somebody
+is stopped between two calls for longer than its lease lasts finds out before the next one, when another process
 else may long have settled the operation and the guest works on. What remains is the moment between the
 check and the call.
 """
@@ -17,7 +17,7 @@ READS = frozenset(
     {
         *("find", "get", "measured", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
         *("platform_problem", "cpu_problem", "active_networks"),
-        *("facts", "facts_of", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
+        *("stat", "stat_all", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
     }
 )
 """The calls that change nothing. Whatever is not among them is fenced."""

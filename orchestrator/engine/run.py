@@ -3,30 +3,40 @@
 An operation has one member or several, each a *story* about one domain: a plan and some steps. Members take each
 step together, one after the other. Each step has
 
-    do       its effect, which may be begun anew at any time
+    do       its effect, which may be started again at any time
     observe  "is it done?", asked of the world and not of memory: the evidence, or None
-    undo     its effect taken back; harmless when there was none
+    undo     its effect undone; harmless when there was none
 
 The catalog holds the plans before the first effect, and the evidence of each step, by name, after it. A step
 is thus in one of three states: recorded done, possibly begun (the first one not recorded), not begun.
 
 There is one decision for all members: it is recorded with what they commit, in one transaction, or when undoing
 begins. A failure, a crash and an interrupt all leave by `settle()`. As long as nothing is decided, each story is
-asked whether its part of the world is beyond the point of no return: if all are, or some are that cannot retreat,
-the remaining steps are done, each observed first, as anybody may have acted since; else those that are beyond it
-retreat, and the begun steps are undone. Settling is idempotent and may itself be killed anywhere.
+asked whether its part of the world is beyond the point of no return by what this operation did:
+
+    all are               forward: the remaining steps are done, each observed first, as others may have acted since;
+                          if that fails, undone as far as at least one of them can fall back
+    none is               undone
+    some are, or cannot   undone, if those that are beyond can fall back; else forward, if all others are as they were
+    be determined         when the operation was begun; else undone: what time has made of a member is never discarded
+                          for the others' sake
+
+Forward is all or nothing. Undoing is each member's own: it falls back if it is beyond the point of no return, and its
+begun steps are undone. What keeps one member from that keeps no other; it leaves the operation open, to be undone
+further by the next recovery. Settling is idempotent and may itself be killed anywhere.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 
 from ..errors import Busy, CatalogError, HypervisorError, Interrupted, SnapctlError, Unfinished
 from ..model import Direction, OperationState, Ran, StepTime
 from ..ports import Evidence, OpenOperation
-from .story import Commit, FaultPoint, Step, Story, in_words
+from .story import Commit, FaultPoint, Step, Story, problem_of
 
 log = logging.getLogger(__name__)
 
@@ -59,27 +69,35 @@ class Member:
 
 
 class Run:
-    """One operation under way: its members' stories, the lease on their domains, and how far they came."""
+    """One operation in progress: its members' stories, the lease on their domains, and how far they came."""
 
     def __init__(self, stories: Sequence[Story], operation: OpenOperation, point: FaultPoint) -> None:
         self._operation = operation
         self._members = [Member(story, operation.record.member(story.domain_uuid).completed) for story in stories]
-        self._at = self._members[0]  # the member whose turn it is: what goes wrong is told of it
+        self._at = self._members[0]  # the member whose turn it is: an error is reported for it
+        self._stuck: list[tuple[Member, Exception]] = []  # those that cannot be undone now, and why
+        self._may_be_beyond = self._members  # the point of no return: to be brought back before they are undone
         self._point = point
         self._opened = monotonic()
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}
 
-    def carry_out(self) -> None:
+    def execute(self) -> None:
         """Do all steps. Whatever goes wrong, the operation is settled before the error leaves."""
         try:
             for member in self._members:
                 self._at = member
-                member.story.premises()
+                member.story.check_preconditions()
             self._forward(settling=False)
             self._close(OperationState.DONE)
         except (Exception, KeyboardInterrupt) as cause:  # noqa: BLE001 - settled, then raised
             self._settle_after(cause)
+        for caveat in self.caveats():
+            raise caveat
+
+    def caveats(self) -> list[SnapctlError]:
+        """What was not done, of an operation that is done: what others did in between was left alone."""
+        return [caveat for member in self._members if (caveat := member.story.caveat()) is not None]
 
     def settle(self, cause: Exception | None = None) -> OperationState:
         """Leave the operation done or undone. Raises `Unfinished` when neither is possible now."""
@@ -91,9 +109,15 @@ class Run:
             if loss := self._loss():
                 raise loss from problem
             if isinstance(problem, Unfinished):
+                self._with_states(problem)
                 raise
-            raise self._at.story.unfinished(in_words(problem)) from problem
+            raise self._with_states(self._at.story.unfinished_error(problem_of(problem))) from problem
         return state
+
+    def _with_states(self, error: SnapctlError) -> SnapctlError:
+        """The error with what each guest is doing now."""
+        error.effect = "; ".join((error.effect, *dict.fromkeys(member.story.now() for member in self._members)))
+        return error
 
     def ran(self) -> Ran:
         """How long it took, from the durable intent to the end of the last step."""
@@ -113,9 +137,9 @@ class Run:
         reason = SnapctlError("interrupted") if isinstance(cause, KeyboardInterrupt) else cause
         state = self.settle(reason)
         if interrupted:
-            raise Interrupted("interrupted", effect=_effect(state)) from cause
+            raise self._with_states(Interrupted("interrupted", effect=_effect(state))) from cause
         if state is OperationState.UNDONE:
-            raise self._at.story.undone(reason) from cause
+            raise self._with_states(self._at.story.undone_error(reason)) from cause
         if not isinstance(cause, SnapctlError):
             raise cause  # a defect of ours: settled, but not to be hidden
 
@@ -124,7 +148,10 @@ class Run:
             try:
                 self._forward(settling=True)
             except Exception as failure:  # a defect of ours, too, must not keep a guest from running
-                if self._loss() or not self._retreat(self._members):
+                if self._loss():
+                    raise
+                if not self._fall_back(self._members):
+                    self._raise_stuck()
                     raise
                 cause = failure
             else:
@@ -138,24 +165,66 @@ class Run:
         """The decision that is recorded, or that the world has come to. All members go the same way."""
         if (decided := self._operation.record.decision) is not None:
             return decided
-        beyond = [member for member in self._members if member.story.decided()]
-        if not beyond or (len(beyond) < len(self._members) and self._retreat(beyond)):
+        beyond, before, doubts = self._asked()
+        self._may_be_beyond = beyond
+        if doubts and not (beyond or before):
+            self._at, doubt = doubts[0]
+            raise doubt
+        if not beyond:
             return Direction.UNDO
-        return Direction.FORWARD
+        if not before and not doubts:
+            return Direction.FORWARD
+        if all(member.story.may_fall_back() for member in beyond):
+            return Direction.UNDO
+        if doubts:
+            self._at, doubt = doubts[0]
+            raise doubt
+        return Direction.FORWARD if all(member.story.may_advance() for member in before) else Direction.UNDO
 
-    def _retreat(self, members: Sequence[Member]) -> bool:
-        """Bring all of them back before the point of no return, if every one can still be; say whether."""
-        if not all(member.story.may_retreat() for member in members):
-            return False
-        self._point("retreat.before")
-        self._operation.check()
+    def _asked(self) -> tuple[list[Member], list[Member], list[tuple[Member, Unfinished]]]:
+        """The members that are beyond the point of no return, those that are not, and those that cannot say."""
+        beyond: list[Member] = []
+        before: list[Member] = []
+        doubts: list[tuple[Member, Unfinished]] = []
+        for member in self._members:
+            try:
+                (beyond if member.story.is_past_no_return() else before).append(member)
+            except Unfinished as doubt:
+                doubts.append((member, doubt))
+        return beyond, before, doubts
+
+    def _fall_back(self, members: Sequence[Member]) -> bool:
+        """Bring those that are beyond the point of no return back before it; whether that was done for any."""
+        fell_back = False
         for member in members:
-            member.story.retreat()
-        self._point("retreat.after")
-        return True
+            with self._alone(member):
+                if member.story.may_fall_back():
+                    self._point("fall_back.before")
+                    self._operation.check()
+                    member.story.fall_back()
+                    self._point("fall_back.after")
+                    fell_back = True
+        self._may_be_beyond = []
+        return fell_back
+
+    @contextmanager
+    def _alone(self, member: Member) -> Iterator[None]:
+        """What goes wrong with this member keeps no other from its turn."""
+        self._at = member
+        try:
+            yield
+        except Busy:
+            raise
+        except Exception as problem:  # noqa: BLE001 - raised when all had their turn
+            self._stuck.append((member, problem))
+
+    def _raise_stuck(self) -> None:
+        if self._stuck:
+            self._at, problem = self._stuck[0]
+            raise problem
 
     def _loss(self) -> Busy | None:
-        """The refusal when somebody else has, or had, the operation: then how things stand is not for us to say."""
+        """The refusal when another process has, or had, the operation: then its state is not ours to report."""
         try:
             self._operation.check()
         except Busy as busy:
@@ -181,7 +250,7 @@ class Run:
             self._ended[name] = monotonic()
 
     def _next(self) -> str | None:
-        """The name of the step to be taken now: nobody takes a step before one that another member has yet to take."""
+        """The name of the step to take now: no member takes a step before one that another has yet to take."""
         waiting = [[step.name for step in member.remaining] for member in self._members]
         firsts = [names[0] for names in waiting if names]
         return next((name for name in firsts if all(name not in names[1:] for names in waiting)), None)
@@ -223,18 +292,20 @@ class Run:
     def _complete(self, member: Member, step: Step, evidence: Evidence) -> None:
         self._operation.complete(member.story.domain_uuid, step.name, evidence, member.after(step))
         member.completed.append(step.name)
-        member.story.facts.update(evidence)
+        member.story.results.update(evidence)
 
     def _backward(self) -> None:
         """Undo what may have begun, last first. An undo that fails leaves the journal row open."""
         self._operation.decide(Direction.UNDO)
+        self._fall_back(self._may_be_beyond)
         begun = {id(member): member.begun for member in self._members}
         most = max(len(steps) for steps in begun.values())
         for position in reversed(range(most)):
             for member in reversed(self._members):
-                if position < len(begun[id(member)]):
-                    self._at = member
-                    self._undo(begun[id(member)][position])
+                if position < len(begun[id(member)]) and all(member is not stuck for stuck, _ in self._stuck):
+                    with self._alone(member):
+                        self._undo(begun[id(member)][position])
+        self._raise_stuck()
 
     def _undo(self, step: Step) -> None:
         self._point(f"{step.name}.undo.before")

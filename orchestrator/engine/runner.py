@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ..errors import Refused, SnapctlError
-from ..model import MemberRecord, OperationRecord, Outcome, Recovered
+from ..errors import UNCHANGED, Refused, SnapctlError, Unfinished
+from ..model import MemberRecord, OperationKind, OperationRecord, OperationState, Outcome, Recovered
 from ..ports import Catalog, Hypervisor, OpenOperation, Progress
 from .fence import Fenced
 from .run import Run
@@ -13,7 +13,7 @@ from .story import FaultPoint, Plan, Registry
 
 
 class Runner:
-    """`progress` is told how far long steps are; `point` is reached before and after each effect."""
+    """`progress` is called during long steps; `point` is reached before and after each effect."""
 
     def __init__(
         self, hypervisor: Hypervisor, catalog: Catalog, registry: Registry, *, progress: Progress, point: FaultPoint
@@ -27,14 +27,15 @@ class Runner:
     def run(self, *plans: Plan) -> list[Outcome]:
         """Carry the plans of one operation out, one for each of its domains; an outcome each.
 
-        Raises what their stories do; `Busy` when somebody else is at one of the domains, `Refused` when they were
+        Raises what their stories do; `Busy` when another operation holds one of the domains, `Refused` when they were
         planned on another host: a domain that migrates keeps its UUID.
         """
         kind, here = plans[0].kind, self._hypervisor.host
         for plan in plans:
             if plan.host.uuid != here.uuid:
                 raise Refused(
-                    f"this was planned on {plan.host.name}, and this is {here.name}", hint="plan it again on this host"
+                    f"the plan was made for host {plan.host.name}, and this is {here.name}",
+                    hint="plan it again on this host",
                 )
         operation = self._catalog.open_operation(
             operation_id=plans[0].operation_id,
@@ -47,10 +48,20 @@ class Runner:
         )
         try:
             run = self._begun(operation)
-            run.carry_out()
+            run.execute()
         finally:
             operation.release()
         return [plan.outcome(run.ran()) for plan in plans]
+
+    def require_settled(self, domain_uuid: str) -> None:
+        """Raise `Unfinished` when an operation of a domain was left open that is more than an edit."""
+        for left in self._catalog.unsettled(domain_uuid):
+            if left.kind is not OperationKind.EDIT and self._catalog.is_abandoned(left):
+                raise Unfinished(
+                    f"a {left.kind} of {left.domains} is not finished ({left.progress})",
+                    effect=UNCHANGED,
+                    hint=f"run: snapctl recover {left.members[0].domain_name}",
+                )
 
     def recover(self, domain_uuid: str | None = None) -> list[Recovered]:
         """Settle what was left unfinished of a domain, or of the whole host: see `Coordinator.recover`."""
@@ -67,15 +78,16 @@ class Runner:
 
     def _recover(self, left: OperationRecord) -> Recovered:
         if self._catalog.is_abandoned(left):
-            self._registry.plans(left)  # raises for a damaged one, before anybody becomes its owner
+            self._registry.plans(left)  # raises for a damaged one, before the operation gets a new owner
         operation = self._catalog.take_over(left)
         try:
-            state = self._begun(operation).settle()
+            run = self._begun(operation)
+            state = run.settle()
         finally:
             operation.release()
-        return Recovered(
-            operation=left.kind, domain=left.domains, id=left.id, state=state, detail=f"it had stopped {left.progress}"
-        )
+        caveats = run.caveats() if state is OperationState.DONE else []
+        detail = "; ".join((f"it was interrupted {left.progress}", *(caveat.problem for caveat in caveats)))
+        return Recovered(operation=left.kind, domain=left.domains, id=left.id, state=state, detail=detail)
 
     def _begun(self, operation: OpenOperation) -> Run:
         hypervisor = Fenced(self._hypervisor, operation)

@@ -13,7 +13,7 @@ from ..ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 FaultPoint = Callable[[str], None]
 
 
-def nothing() -> None:
+def no_undo() -> None:
     """The undo of a step that leaves nothing behind."""
 
 
@@ -22,7 +22,7 @@ class Step:
     name: str
     do: Callable[[], None]
     observe: Callable[[], Evidence | None]
-    undo: Callable[[], None] = nothing
+    undo: Callable[[], None] = no_undo
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Commit(Step):
     It is done for all members in one transaction. `prepare` gathers what `do` writes, before that begins.
     """
 
-    prepare: Callable[[], None] = nothing
+    prepare: Callable[[], None] = no_undo
 
 
 class Plan(Protocol):
@@ -62,7 +62,7 @@ class Plan(Protocol):
 class Story(Protocol):
     """What an operation does, step by step, over the ports. Its plan never changes."""
 
-    facts: MutableMapping[str, Any]
+    results: MutableMapping[str, Any]
     """Evidence of the steps so far, as the journal holds it."""
 
     @property
@@ -71,27 +71,38 @@ class Story(Protocol):
     @property
     def steps(self) -> tuple[Step, ...]: ...
 
-    def premises(self) -> None:
-        """Raise when what the plan was built on is no longer so; called once the domain is ours."""
+    def check_preconditions(self) -> None:
+        """Raise when a precondition of the plan no longer holds; called once the domain is leased."""
 
-    def decided(self) -> bool:
-        """Whether the world is beyond the point of no return, so that only forward is safe."""
+    def is_past_no_return(self) -> bool:
+        """Whether the world is beyond the point of no return, by what this operation did. Raises `Unfinished` when
+        that cannot be determined as things are."""
 
-    def may_retreat(self) -> bool:
-        """Whether the world can still be brought back before the point of no return."""
+    def may_advance(self) -> bool:
+        """Whether a member before the point of no return may be taken beyond it for the others' sake: nothing has
+        changed since the operation was begun."""
 
-    def retreat(self) -> None:
-        """Bring it back. Called only where `may_retreat` says so."""
+    def may_fall_back(self) -> bool:
+        """Whether the world is beyond the point of no return, and can still be brought back."""
 
-    def undone(self, cause: Exception) -> SnapctlError:
-        """What to tell the user after `cause` led to everything being taken back."""
+    def fall_back(self) -> None:
+        """Bring it back. Called only where `may_fall_back` says so."""
 
-    def unfinished(self, problem: str) -> Unfinished:
-        """What to tell the user when `problem` keeps the operation from being settled now."""
+    def now(self) -> str:
+        """What the guest is doing now, for each message of an operation that did not finish."""
+
+    def caveat(self) -> SnapctlError | None:
+        """The error to raise when the operation is done, and yet not all that was asked for."""
+
+    def undone_error(self, cause: Exception) -> SnapctlError:
+        """The error to raise after `cause` led to an undo of everything."""
+
+    def unfinished_error(self, problem: str) -> Unfinished:
+        """The error to raise when `problem` keeps the operation from being settled now."""
 
 
 class Registry(Protocol):
-    """All kinds of operations: how each reads its plan, and tells its story."""
+    """All kinds of operations: how each reads its plan and builds its story."""
 
     def version(self, kind: OperationKind) -> int:
         """The version of the plans and steps of that kind. It goes up with every change that an older or newer
@@ -107,17 +118,17 @@ class Registry(Protocol):
         """The members' stories: the same for a new operation and for one that a crash left behind."""
 
 
-def undone(cause: Exception, domain: str) -> SnapctlError:
-    """The usual message after an undo: the cause's own class and words, with what became of it."""
-    effect = f"undone: {domain} and its disks are as before"
+def undone_error(cause: Exception, domain: str) -> SnapctlError:
+    """The usual error after an undo: class and words of the cause, with the effect "undone"."""
+    effect = f"undone: the disks of {domain} are as before"
     if not isinstance(cause, SnapctlError):
-        return OperationUndone(in_words(cause), effect=effect)
+        return OperationUndone(problem_of(cause), effect=effect)
     kind = OperationUndone if isinstance(cause, HypervisorError) else type(cause)
     return kind(cause.problem, effect=effect, hint=cause.hint)
 
 
-def in_words(cause: BaseException) -> str:
-    """What went wrong, without what became of it."""
+def problem_of(cause: BaseException) -> str:
+    """What went wrong, without effect and hint."""
     if isinstance(cause, SnapctlError):
         return cause.problem
     if isinstance(cause, KeyboardInterrupt):

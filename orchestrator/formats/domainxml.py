@@ -76,7 +76,7 @@ def on_disks(xml: str, sources: Mapping[str, Source]) -> str:
     """The same domain on other disk files: `sources` by target; disks that it does not name stay as they are.
 
     A replaced disk loses its `<backingStore>`: libvirt then finds the chain from the files, and never
-    believes a stale one. All else stays: driver options, serial, address, security labels, metadata.
+    believes a stale one. All else is kept: driver options, serial, address, security labels, metadata.
     Raises `Refused` when a target is missing, or its source is more than a path to a file or block device.
     """
     domain = parse(xml, "domain")
@@ -91,6 +91,29 @@ def on_disks(xml: str, sources: Mapping[str, Source]) -> str:
     return serialize(domain)
 
 
+RUN_NAMESPACE = "urn:snapctl:run"
+"""Of the mark in the metadata of a run that snapctl started from a memory image."""
+
+_RUN = f"{{{RUN_NAMESPACE}}}run"
+
+
+def with_run_mark(xml: str, operation_id: str) -> str:
+    """The same domain, marked as started by an operation: its live XML has the mark for as long as it runs, its
+    persistent one has not. A mark of an earlier operation, which an image may carry, is replaced."""
+    domain = parse(xml, "domain")
+    for mark in domain.findall(f"metadata/{_RUN}"):
+        _remove(mark)
+    metadata = domain.find("metadata")
+    add(add(domain, "metadata") if metadata is None else metadata, _RUN, operation=operation_id)
+    return serialize(domain)
+
+
+def run_mark(xml: str) -> str | None:
+    """The id of the operation that started this run, None if it was started in any other way."""
+    mark = parse(xml, "domain").find(f"metadata/{_RUN}")
+    return None if mark is None else mark.get("operation")
+
+
 HELPER_NAMESPACE = "urn:snapctl:helper"
 """Of the mark in the metadata of a domain that exists only to have its QEMU work on a layer."""
 
@@ -100,7 +123,7 @@ HELPER_MEMORY_MIB = 16
 def helper(like: str, *, uuid: str, name: str, target: str, layer: Source) -> str:
     """A domain to be started paused so that its QEMU has a layer open for writing, and nothing else: no
     network, no console, next to no memory. Virtualization, architecture, machine and emulator are as
-    those of the domain `like`, so that the host has them. Its UUID tells whose it is.
+    those of the domain `like`, so that the host has them. Its UUID is that of the operation.
     """
     model = parse(like, "domain")
     kind = model.find("os/type")

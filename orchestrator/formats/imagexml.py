@@ -4,7 +4,7 @@ Pure. Before an image is restored, what its XML names of the host is held agains
 of the same instant. The two are different forms of one definition: the catalogued one is that of the
 running guest, without secrets; libvirt saves the persistent form, which says less (no aliases, no
 terminals, no chains) and has the secrets. So what decides (`exact`) must be the same in both, and
-whatever else the image names (`named`) must be known to the catalog. Secrets are not looked at.
+whatever else the image names (`named`) must be known to the catalog. Secrets are not compared.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from . import domainxml
 from .xmltree import Element, parse
 
 Claims: TypeAlias = Mapping[str, frozenset[str]]
-"""What is said, by what it is about."""
+"""Values by category, e.g. `{"emulator": {"/usr/bin/qemu"}}`."""
 
 QEMU = "{http://libvirt.org/schemas/domain/qemu/1.0}"
 """The namespace whose elements go to QEMU's command line as they are."""
@@ -68,7 +68,7 @@ def writable_sources(xml: str) -> dict[str, str | None]:
 def differences(saved: Named, known: Named) -> list[str]:
     """What `saved`, from a memory image, says otherwise than `known`, from the catalog: a phrase for each.
 
-    What else the image names is told only when all that decides is the same.
+    Other names in the image are reported only when the compared values are the same.
     """
     return list(_changed(saved.exact, known.exact)) or list(_unknown(saved.named, known.named))
 
@@ -82,7 +82,7 @@ def _changed(saved: Claims, known: Claims) -> Iterator[str]:
 def _unknown(saved: Claims, known: Claims) -> Iterator[str]:
     for what, values in sorted(saved.items()):
         if unknown := values - known.get(what, frozenset()):
-            yield f"its {what} is {_listed(unknown)}, which the catalog does not know"
+            yield f"its {what} is {_listed(unknown)}, which is not in the catalog"
 
 
 def _exact(xml: str, domain: Element) -> Iterator[tuple[str, str]]:

@@ -39,7 +39,7 @@ class BadHeader(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """`backing` is the name as it stands in the file: relative to the image, or no path at all (`json:…`)."""
+    """`backing` is the name as written in the file: relative to the image, or no path at all (`json:…`)."""
 
     version: int
     cluster_size: int
@@ -54,7 +54,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """The numbers of the header, as they stand there."""
+    """The numbers of the header, unchecked."""
 
     version: int
     backing_offset: int

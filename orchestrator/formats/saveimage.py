@@ -19,7 +19,7 @@ COMPRESSIONS = ("raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse")
 LONGEST_DATA = 16 * 1024 * 1024
 """Upper bound of the XML area: libvirt's own is the XML, the cookie and 64 KiB of padding."""
 HEAD_LENGTH = 64 * 1024
-"""Bytes of the beginning that hold the XML of all but outlandish domains, too."""
+"""Bytes of the beginning that hold the XML, too, of all but very large domain XMLs."""
 
 _FIELDS = "16s5I"
 

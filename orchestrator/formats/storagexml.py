@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from ..errors import HypervisorError
-from ..model import FileFacts, NewOverlay
+from ..model import FileInfo, NewOverlay
 from .xmltree import Element, add, new, parse, serialize
 
 DIRECTORY_MODE = "0711"
@@ -73,23 +73,23 @@ def ownership(xml: str) -> Ownership:
     return Ownership(*(str(_number(root, f"target/permissions/{tag}")) for tag in ("owner", "group")))
 
 
-def file_facts(xml: str) -> FileFacts | None:
+def file_facts(xml: str) -> FileInfo | None:
     """What a volume XML says of a file or block device; None for a volume that is neither (a directory)."""
     return _facts(xml, FILE_TYPES)
 
 
-def directory_facts(xml: str) -> FileFacts | None:
+def directory_facts(xml: str) -> FileInfo | None:
     """What a volume XML says of a directory; None for a volume that is none."""
     return _facts(xml, DIRECTORY_TYPES)
 
 
-def _facts(xml: str, types: Collection[str]) -> FileFacts | None:
+def _facts(xml: str, types: Collection[str]) -> FileInfo | None:
     """libvirt prints the modes in octal and the times as seconds.nanoseconds."""
     root = parse(xml, "volume")
     if root.get("type", "file") not in types:
         return None
     image_format = root.find("target/format")
-    return FileFacts(
+    return FileInfo(
         path=_text(root, "target/path"),
         physical=_bytes(root, "physical", default="0"),  # libvirt leaves it out for an empty file
         allocation=_bytes(root, "allocation"),

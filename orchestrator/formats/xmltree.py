@@ -20,6 +20,9 @@ MAX_BYTES = 4 << 20
 """The longest string that libvirt's protocol carries. A domain XML is a few KiB, and 1 KiB more for each layer."""
 
 
+etree.register_namespace("snapctl", "urn:snapctl:run")
+
+
 def parse(text: str, tag: str) -> Element:
     """The root of a document whose root element must be `<tag>`.
 

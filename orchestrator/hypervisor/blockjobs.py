@@ -1,7 +1,7 @@
-"""Pull data up a backing chain, through a QEMU that has the chain open (virDomainBlockRebase).
+"""Copy data up a backing chain (a block job *stream*), through a QEMU that has the chain open (virDomainBlockRebase).
 
 What a guest sees of the disk is the same at every moment: a copied cluster says what the layer below
-said. So a job that dies leaves a whole chain, and one that was aborted may be begun anew.
+said. So a job that dies leaves a whole chain, and one that was aborted may be started again.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import libvirt
 from ..errors import Interrupted
 from ..ports import Progress
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25  # seconds between two looks at a job
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25  # seconds between two queries of a job
 
 
 def stream(domain: Any, target: str, base: str | None, progress: Progress) -> None:
-    """Make the disk's active layer stand on `base`, or on nothing; return when the job has ended, however.
+    """Give the disk's active layer the backing file `base`, or none; return when the job has ended, however.
 
-    Joins a job on that disk that somebody left under way. KeyboardInterrupt aborts it and raises
+    Joins a job that is already running on that disk. KeyboardInterrupt aborts it and raises
     `Interrupted`. Raises libvirtError.
     """
     if not domain.blockJobInfo(target, 0):
@@ -33,7 +33,9 @@ def stream(domain: Any, target: str, base: str | None, progress: Progress) -> No
             pause = min(2 * pause, LONGEST_PAUSE)
     except KeyboardInterrupt:
         abort(domain, target)
-        raise Interrupted("the pulling of layers was interrupted", effect="every disk shows what it did") from None
+        raise Interrupted(
+            "copying backing data was interrupted", effect="the contents of all disks are unchanged"
+        ) from None
 
 
 def abort(domain: Any, target: str) -> None:

@@ -51,7 +51,7 @@ class Connection:
 
     @property
     def handle(self) -> Any:
-        """A virConnect that is alive as far as this side can tell.
+        """A virConnect that is alive as far as the client knows.
 
         Opens it again if the daemon went away; raises `HypervisorError` if that fails for 30 s. All objects
         of the old one (domains, pools) are void then, and so is what was asked of it: observe again.
@@ -68,7 +68,7 @@ class Connection:
         return _is_alive(self._handle)
 
     def _opened(self) -> Any:
-        """Raises libvirtError; `HypervisorError` when nobody answers in time.
+        """Raises libvirtError; `HypervisorError` when there is no answer in time.
 
         libvirt waits for ever for a daemon that takes the call and says nothing, and no Ctrl-C ends that. So
         the call is made in a thread that is left alone then; a connection that comes later is closed unseen.

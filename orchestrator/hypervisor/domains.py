@@ -21,7 +21,7 @@ from .observing import capacities, disks_of, job_under_way, observe, resident_by
 
 T = TypeVar("T")
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5  # seconds between two looks at a job
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5  # seconds between two queries of a job
 
 
 class LibvirtDomains:
@@ -36,7 +36,7 @@ class LibvirtDomains:
         if "\0" in name or not _encodable(name):
             return None  # which the binding would raise something of its own for
         handle = self._connection.handle
-        with reading(f"look for domain {name}"):
+        with reading(f"look up domain {name}"):
             domain = _unless_gone(lambda: handle.lookupByName(name))
             if domain is None and _is_uuid(name):
                 domain = _unless_gone(lambda: handle.lookupByUUIDString(name))
@@ -49,7 +49,7 @@ class LibvirtDomains:
 
     def measured(self, domain: Domain) -> Domain:
         if domain.state is GuestState.BUSY:
-            return domain  # whom libvirt lets nobody ask
+            return domain  # libvirt answers no queries about it
         handle = self._connection.handle
         with reading(f"measure domain {domain.name}"):
             found = self._lookup(domain.uuid)
@@ -135,12 +135,12 @@ class LibvirtDomains:
             handle.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY)
 
     def stream(self, uuid: str, target: str, base: str | None, progress: Progress) -> None:
-        with changing(f"pull layers into disk {target} of domain {uuid}"):
+        with changing(f"copy backing data into disk {target} of domain {uuid}"):
             blockjobs.stream(self._lookup(uuid), target, base, progress)
 
     def stop_streaming(self, uuid: str, target: str) -> None:
         handle = self._connection.handle
-        with changing(f"stop pulling layers into disk {target} of domain {uuid}"):
+        with changing(f"stop copying backing data into disk {target} of domain {uuid}"):
             _unless_gone(lambda: blockjobs.abort(handle.lookupByUUIDString(uuid), target))
 
     def wait_for_job(self, uuid: str) -> None:

@@ -1,6 +1,6 @@
 """libvirtError stops here and becomes one line of ours.
 
-libvirt's codes tell little (most failures are "internal error" or "operation failed"), so its message is
+libvirt's codes are coarse (most failures are "internal error" or "operation failed"), so its message is
 passed on; only what is certain to have had no effect gets a class of its own.
 """
 
@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EACCES, ENOENT, ENOTDIR, EPERM
+from errno import EACCES, ECONNRESET, ENOENT, ENOTDIR, EPERM, EPIPE
 
 import libvirt
 
 from ..errors import UNCHANGED, HypervisorError, NotFound
 
-UNKNOWN = "whether it took effect is not known"
+UNKNOWN = "whether it took effect is unknown"
 
 _FORBIDDEN = frozenset(
     {
@@ -25,7 +25,7 @@ _FORBIDDEN = frozenset(
         libvirt.VIR_ERR_AUTH_UNAVAILABLE,
     }
 )
-_RIGHTS = "this user needs the rights of libvirt's group or polkit action org.libvirt.unix.manage"
+_RIGHTS = "this user must be in the libvirt group, or have polkit action org.libvirt.unix.manage"
 
 
 @contextmanager
@@ -47,7 +47,8 @@ def _translated(what: str, effect: str) -> Iterator[None]:
     try:
         yield
     except libvirt.libvirtError as error:
-        problem = f"cannot {what}: {message(error)}"
+        said = f"its QEMU process ended ({message(error)})" if says_qemu_ended(error) else message(error)
+        problem = f"cannot {what}: {said}"
         if code(error) == libvirt.VIR_ERR_NO_DOMAIN:
             raise NotFound(problem) from error
         if code(error) in _FORBIDDEN:
@@ -60,13 +61,13 @@ def unreachable(uri: str, error: libvirt.libvirtError) -> HypervisorError:
     if code(error) in _FORBIDDEN or _errno(error) == EACCES:
         hint = _RIGHTS
     else:
-        hint = "is its libvirt daemon (libvirtd or virtqemud) running, and is this the right URI?"
+        hint = "check the URI, and that the libvirt daemon (libvirtd or virtqemud) is running"
     return HypervisorError(f"cannot connect to {uri}: {message(error)}", hint=hint)
 
 
 def silent(uri: str, seconds: float) -> HypervisorError:
-    """What to raise when nothing comes of opening a connection."""
-    hint = "is its libvirt daemon hung? If it is only slow: connection.timeout_s in the configuration"
+    """The error for a connection that is neither opened nor refused in time."""
+    hint = "check its libvirt daemon; if it is only slow, raise connection.timeout_s in the configuration"
     return HypervisorError(f"cannot connect to {uri}: no answer within {seconds:g} s", hint=hint)
 
 
@@ -78,6 +79,13 @@ def code(error: libvirt.libvirtError) -> int:
 def message(error: libvirt.libvirtError) -> str:
     text: str | None = error.get_error_message()
     return (text or str(error)).removeprefix("internal error: ").strip()
+
+
+def says_qemu_ended(error: libvirt.libvirtError) -> bool:
+    """Whether libvirt lost the monitor of a QEMU: it died, and libvirt has yet to notice that the domain is off."""
+    if error.get_error_domain() != libvirt.VIR_FROM_QEMU:
+        return False  # else it could be the connection to libvirt itself
+    return _errno(error) in (ECONNRESET, EPIPE) or "End of file from qemu monitor" in message(error)
 
 
 def says_no_such_file(error: libvirt.libvirtError) -> bool:
@@ -103,7 +111,7 @@ def _errno(error: libvirt.libvirtError) -> int | None:
 
 def _hint(error: libvirt.libvirtError) -> str:
     if code(error) == libvirt.VIR_ERR_OPERATION_TIMEOUT:
-        return "another client's job seems to hold the domain, see: virsh domjobinfo"
+        return "another client's job may hold the domain, see: virsh domjobinfo"
     if "Storage source conflict" in message(error):
         return "that storage pool covers the directory but is not active, see: virsh pool-list --all"
     return ""

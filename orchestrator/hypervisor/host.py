@@ -12,14 +12,14 @@ from .errors import reading
 def read_host(connection: Connection) -> Host:
     """The host by its UUID (virConnectGetCapabilities), name and versions."""
     handle = connection.handle
-    with reading(f"ask {connection.uri} about its host"):
+    with reading(f"query the host of {connection.uri}"):
         capabilities: str = handle.getCapabilities()
         name: str = handle.getHostname()
         libvirt_version: int = handle.getLibVersion()
         qemu_version: int = handle.getVersion()
     uuid = parse(capabilities, "capabilities").findtext("host/uuid")
     if not uuid:
-        raise HypervisorError(f"{connection.uri} does not tell its host's UUID")
+        raise HypervisorError(f"{connection.uri} does not report the UUID of its host")
     return Host(
         uuid=uuid,
         name=name,

@@ -24,7 +24,7 @@ def connect(
 
     `connect_timeout` (seconds) bounds each attempt to connect, `job_timeout` `Domains.wait_for_job`.
     Raises `UsageError` for a URI that snapctl does not take (see `uri.check`), `HypervisorError` when
-    nobody answers there or lets us in. A connection that breaks later is opened again by the next call.
+    it does not answer or refuses us. A connection that breaks later is opened again by the next call.
     """
     connection = Connection(uri, read_only=read_only, timeout=connect_timeout)
     return LibvirtHypervisor(connection, job_timeout=job_timeout)

@@ -22,7 +22,7 @@ POLL_SECONDS = 0.1
 def save(domain: Any, path: str, progress: Progress) -> None:
     """Save a domain's memory; return when its image is whole and the domain is off.
 
-    KeyboardInterrupt aborts the job and raises `Interrupted` once libvirt has let the guest go on; when
+    KeyboardInterrupt aborts the job and raises `Interrupted` once libvirt has let the guest keep running; when
     the image was whole before, the interrupt comes too late and is dropped. Raises libvirtError.
     """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="save") as worker:
@@ -32,7 +32,7 @@ def save(domain: Any, path: str, progress: Progress) -> None:
         saving.result()
     except libvirt.libvirtError as error:
         if interrupted and code(error) == libvirt.VIR_ERR_OPERATION_ABORTED:
-            raise Interrupted("the save was interrupted", effect="the guest goes on") from error
+            raise Interrupted("the save was interrupted", effect="the guest keeps running") from error
         raise
 
 

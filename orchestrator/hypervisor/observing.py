@@ -1,7 +1,7 @@
 """Reading a domain as it is now.
 
 A reading takes about ten calls, between which the domain may start, stop or vanish; one that saw two
-moments is thrown away. A domain that is busy is asked only what answers at once: during a restore libvirt
+moments is discarded. A domain that is busy is asked only what answers at once: during a restore libvirt
 lets a question about jobs or block devices wait for 30 seconds.
 """
 
@@ -23,7 +23,7 @@ ATTEMPTS = 5
 _CANNOT_TELL = frozenset(
     {libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_OPERATION_TIMEOUT}
 )
-"""It is off, or stopped meanwhile; the driver does not know; a job lets nobody ask."""
+"""It is shut off, or was stopped in between; the driver does not support it; a job blocks the query."""
 _UNDER_WAY = frozenset({libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED})
 
 
@@ -89,7 +89,7 @@ def disks_of(domain: Any) -> DomainDisks:
 
 
 def capacities(connection: Any, domain: Any) -> dict[str, int]:
-    """Virtual sizes by target, of the disks whose size libvirt can tell. Raises libvirtError.
+    """Virtual sizes by target, of the disks whose size libvirt reports. Raises libvirtError.
 
     virConnectGetAllDomainStats asks QEMU once, for all disks, where virDomainGetBlockInfo asks for each.
     """
@@ -103,7 +103,7 @@ def capacities(connection: Any, domain: Any) -> dict[str, int]:
 
 
 def resident_bytes(domain: Any) -> int | None:
-    """What its QEMU has resident, None when it has none, or libvirt cannot tell. Raises libvirtError."""
+    """What its QEMU has resident, None when it has none, or libvirt does not report it. Raises libvirtError."""
     try:
         stats: dict[str, int] = domain.memoryStats()
     except libvirt.libvirtError as error:
@@ -167,7 +167,7 @@ def _job(domain: Any) -> str | None:
     except libvirt.libvirtError as error:
         if code(error) == libvirt.VIR_ERR_OPERATION_INVALID:  # not running
             raise _Moved from error
-        if code(error) == libvirt.VIR_ERR_OPERATION_TIMEOUT:  # a job that lets nobody ask
+        if code(error) == libvirt.VIR_ERR_OPERATION_TIMEOUT:  # a job that blocks the query
             return UNNAMED_JOB
         raise
     if stats["type"] not in _UNDER_WAY:

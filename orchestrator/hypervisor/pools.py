@@ -1,7 +1,7 @@
 """Directories of the hypervisor as storage pools: one directory, one transient pool.
 
-libvirt knows a file only as a volume of an active pool, and a pool only as it was when somebody last
-refreshed it. So pools are opened here on demand, kept while the connection lives, and looked at
+libvirt knows a file only as a volume of an active pool, and a pool only as it was when it was last
+refreshed it. So pools are opened here on demand, kept while the connection lives, and refreshed
 again when what they say may be out of date. A pool of snapctl has a name and UUID made from its path, so
 that all clients mean the same one; any of them may deactivate it at any time. A pool that a user
 already has on a directory is used as it is, and never deactivated.
@@ -25,8 +25,8 @@ T = TypeVar("T")
 
 _OUTDATED = frozenset(
     {
-        libvirt.VIR_ERR_NO_STORAGE_POOL,  # somebody deactivated it
-        libvirt.VIR_ERR_NO_STORAGE_VOL,  # a file that is not listed (yet): virDomainSave tells no pool
+        libvirt.VIR_ERR_NO_STORAGE_POOL,  # another client deactivated it
+        libvirt.VIR_ERR_NO_STORAGE_VOL,  # a file that is not listed (yet): virDomainSave informs no pool
         libvirt.VIR_ERR_STORAGE_VOL_EXIST,  # a file that another client has removed
         libvirt.VIR_ERR_OPERATION_INVALID,  # a persistent pool that is not active
     }

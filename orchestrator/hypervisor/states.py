@@ -37,6 +37,7 @@ on libvirt 9.0), so there the job itself must be asked.
 _OFF = {
     libvirt.VIR_DOMAIN_SHUTOFF_SAVED: OffReason.SAVED,
     libvirt.VIR_DOMAIN_SHUTOFF_FAILED: OffReason.FAILED,
+    libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED: OffReason.DESTROYED,
     libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN: OffReason.UNKNOWN,
 }
 
@@ -57,7 +58,7 @@ UNNAMED_JOB = "unnamed job"
 
 
 def guest_state(state: int, reason: int) -> GuestState:
-    """The state as far as virDomainGetState tells it; `BUSY` only where the reason alone says so."""
+    """The state as far as virDomainGetState reports it; `BUSY` only where the reason alone says so."""
     if state != libvirt.VIR_DOMAIN_PAUSED:
         return _STATES.get(state, GuestState.OTHER)
     if reason in _PAUSED_BY_JOB:

@@ -13,7 +13,7 @@ import libvirt
 
 from ..errors import HypervisorError, NotFound, UsageError
 from ..formats import storagexml
-from ..model import FileFacts, NewOverlay
+from ..model import FileInfo, NewOverlay
 from ..ports import Progress
 from .connection import Connection
 from .errors import changing, code, reading, says_no_such_file, says_not_a_directory, says_not_permitted
@@ -39,7 +39,7 @@ class LibvirtStorage:
 
     def make_directory(self, path: str) -> None:
         path = _checked(path)
-        with changing(f"make the directory {path}"):
+        with changing(f"create the directory {path}"):
             for missing in self._missing(path):
                 self._pools.build(missing)
 
@@ -48,10 +48,10 @@ class LibvirtStorage:
         with changing(f"remove the directory {path}"):
             _unless_absent(lambda: self._pools.remove(path))
 
-    def files(self, directory: str) -> list[FileFacts] | None:
+    def files(self, directory: str) -> list[FileInfo] | None:
         return self._listed(directory, storagexml.file_facts)
 
-    def directories(self, directory: str) -> list[FileFacts] | None:
+    def directories(self, directory: str) -> list[FileInfo] | None:
         return self._listed(directory, storagexml.directory_facts)
 
     def free_bytes(self, path: str) -> int:
@@ -64,7 +64,7 @@ class LibvirtStorage:
 
     def create_overlay(self, overlay: NewOverlay) -> None:
         path = _checked(overlay.path)
-        with changing(f"make the overlay {path}"):
+        with changing(f"create the overlay {path}"):
             ownership = self._ownership(overlay.backing)
             try:
                 self._create_overlay(overlay, ownership)
@@ -97,19 +97,19 @@ class LibvirtStorage:
             written = self._on_volume(path, put)
         _present(written, path)
 
-    def facts(self, path: str) -> FileFacts | None:
+    def stat(self, path: str) -> FileInfo | None:
         path = _checked(path)
-        with reading(f"read the facts of {path}"):
+        with reading(f"read the file information of {path}"):
             return self._on_volume(path, _facts, fresh=True)
 
-    def facts_of(self, paths: Sequence[str]) -> dict[str, FileFacts | None]:
+    def stat_all(self, paths: Sequence[str]) -> dict[str, FileInfo | None]:
         directories: dict[str, dict[str, str]] = {}  # to the paths in each, and the names there
         for path in paths:
             plain = _checked(path)
             directories.setdefault(dirname(plain), {})[path] = basename(plain)
-        found: dict[str, FileFacts | None] = {}
+        found: dict[str, FileInfo | None] = {}
         for directory, names in directories.items():
-            with reading(f"read the facts of files in {directory}"):
+            with reading(f"read the file information of {directory}"):
                 told = _unless_absent(partial(self._pools.use, directory, partial(_facts_each, names), fresh=True))
             found |= told or dict.fromkeys(names)
         return found
@@ -146,7 +146,7 @@ class LibvirtStorage:
             return None
         return self._on_volume(_checked(path), lambda volume: storagexml.ownership(volume.XMLDesc(0)))
 
-    def _listed(self, directory: str, seen: Callable[[str], FileFacts | None]) -> list[FileFacts] | None:
+    def _listed(self, directory: str, seen: Callable[[str], FileInfo | None]) -> list[FileInfo] | None:
         """What `seen` makes of the XML of each volume, by path; None when there is no such directory."""
         directory = _checked(directory)
         with reading(f"list the directory {directory}"):
@@ -156,7 +156,7 @@ class LibvirtStorage:
             if volumes is None:
                 return None
             found = [_unless_absent(partial(_facts, volume, seen)) for volume in volumes]
-        return sorted((facts for facts in found if facts), key=lambda facts: facts.path)
+        return sorted((info for info in found if info), key=lambda info: info.path)
 
     def _on_volume(self, path: str, action: Callable[[Any], T], *, fresh: bool = False) -> T | None:
         """`action(volume)`, or None when there is no such file."""
@@ -184,7 +184,7 @@ class LibvirtStorage:
     def _space(self, path: str) -> tuple[int, int]:
         """Size and free bytes of the file system where `path` is or would be."""
         path = _checked(path)
-        with reading(f"ask for the free space at {path}"):
+        with reading(f"query the free space at {path}"):
             while (space := self._space_in(path)) is None:
                 path = dirname(path)
         return space
@@ -202,7 +202,7 @@ class LibvirtStorage:
             return None
 
 
-def _facts(volume: Any, seen: Callable[[str], FileFacts | None] = storagexml.file_facts) -> FileFacts | None:
+def _facts(volume: Any, seen: Callable[[str], FileInfo | None] = storagexml.file_facts) -> FileInfo | None:
     """libvirt looks at the file anew for each volume XML (virStorageBackendVolRefreshLocal). None for a file with a
     name that is not UTF-8, which is not snapctl's."""
     try:
@@ -221,7 +221,7 @@ def _name(volume: Any) -> str | None:
     return name
 
 
-def _facts_each(names: Mapping[str, str], pool: Any) -> dict[str, FileFacts | None]:
+def _facts_each(names: Mapping[str, str], pool: Any) -> dict[str, FileInfo | None]:
     """By path; what a pool that has just been refreshed does not list is not there."""
     volumes = {_name(volume): volume for volume in pool.listAllVolumes(0)}
     return {
@@ -276,5 +276,5 @@ def _checked(path: str) -> str:
         raise UsageError(f"{path!r} is not an absolute path")
     plain = "/" + normpath(path).lstrip("/")
     if f"{plain}/".startswith(NO_STORAGE):
-        raise UsageError(f"{plain} is the kernel's: no image can be there")
+        raise UsageError(f"{plain} is a kernel file system: no image can be there")
     return plain

@@ -1,6 +1,6 @@
 """Which libvirt URIs snapctl takes.
 
-A URI may come from a configuration file or an environment variable that somebody else wrote, and
+A URI may come from a configuration file or an environment variable that another user wrote, and
 libvirt lets one name programs to run on this machine or switch off the check of the other side's
 identity. So what a URI may hold is listed here, and all else is refused.
 """
@@ -27,9 +27,9 @@ def check(uri: str) -> None:
     if driver != "qemu" or transport not in TRANSPORTS:
         raise UsageError(f"the URI's {parts.scheme or 'missing scheme'}:// is not a QEMU connection", hint=_HINT)
     if parts.password is not None:
-        raise UsageError("the URI has a password in it", hint="libvirt reads passwords from its auth.conf")
+        raise UsageError("the URI contains a password", hint="libvirt reads passwords from its auth.conf")
     if parts.path not in INSTANCES:
-        raise UsageError(f"the URI names {parts.path or 'nothing'} where /system or /session belongs", hint=_HINT)
+        raise UsageError(f"the URI has the path {parts.path or 'none'}, not /system or /session", hint=_HINT)
     # Such a name would reach the ssh command as an option.
     if (parts.hostname or "").startswith("-") or (parts.username or "").startswith("-"):
         raise UsageError("the URI's host or user name begins with a dash", hint=_HINT)
@@ -46,7 +46,7 @@ def public(uri: str) -> str:
 
 def _split(uri: str) -> SplitResult:
     if not uri.isprintable() or " " in uri:
-        raise UsageError("the URI has blanks or control characters in it", hint=_HINT)
+        raise UsageError("the URI contains blanks or control characters", hint=_HINT)
     try:
         parts = urlsplit(uri)
         _ = parts.port  # raises for what is no number

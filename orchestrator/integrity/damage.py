@@ -9,7 +9,7 @@ from posixpath import normpath
 from ..errors import HypervisorError, IntegrityError
 from ..formats import imagexml, qcow2, saveimage
 from ..formats.needs import catalogued_needs
-from ..model import Artifact, Chain, Checkpoint, FileFacts, Finding, Layer, MemoryImage
+from ..model import Artifact, Chain, Checkpoint, FileInfo, Finding, Layer, MemoryImage
 from .headers import header_problem
 
 TIME = "time of last change"
@@ -19,11 +19,11 @@ Chains = Mapping[str, Chain[Layer]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What was seen of the files that a checkpoint relies on. `facts` has them all; what the other
-    mappings do not have was not looked at."""
+class Inspected:
+    """What was read of the files that a checkpoint relies on. `files` has them all; a path that another
+    mapping does not have was not inspected for it."""
 
-    facts: Mapping[str, FileFacts | None]
+    files: Mapping[str, FileInfo | None]
     heads: Mapping[str, bytes]  # the first bytes of memory images and qcow2 layers
     hashes: Mapping[str, str] = field(default_factory=dict)  # SHA-256
     writers: Mapping[str, str] = field(default_factory=dict)  # of files that a domain may write to
@@ -45,23 +45,23 @@ def qcow2_layers(layers: Iterable[Layer]) -> list[str]:
     return [layer.path for layer in layers if layer.format == "qcow2" and layer.is_frozen_file]
 
 
-def check_files(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> None:
-    """Raise `IntegrityError` unless every file is what the catalog says, and stays so."""
-    effect = f"{checkpoint.name} cannot be restored and nothing was changed"
+def check_files(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> None:
+    """Raise `IntegrityError` unless every file is what the catalog says, and no domain may write to a frozen one."""
+    effect = f"{checkpoint.name} cannot be restored; nothing was changed"
     copied = {layer.path for layer in touched(chains, seen)}
     for found in damage(checkpoint, chains, seen):
-        hint = f"put the file back, or: snapctl delete {checkpoint.domain_name} {checkpoint.name}"
+        hint = f"restore the file, or: snapctl delete {checkpoint.domain_name} {checkpoint.name}"
         if found.path in copied:
             hint = f"have its content compared: snapctl verify {checkpoint.domain_name} {checkpoint.name}"
         raise IntegrityError(found.problem, effect=effect, hint=hint)
     for found in dangers(chains, seen):
-        raise IntegrityError(found.problem, effect=effect, hint="give that domain another disk: virsh edit")
+        raise IntegrityError(found.problem, effect=effect, hint="give that domain a different disk: virsh edit")
 
 
 # --------------------------------------------------------------------------- damage
 
 
-def damage(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> Iterator[Finding]:
+def damage(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> Iterator[Finding]:
     """The files of a checkpoint that are not what the catalog says: one finding for each."""
     memory = checkpoint.memory
     if memory is not None and (problem := _memory_problem(checkpoint, memory, seen)):
@@ -74,30 +74,30 @@ def damage(checkpoint: Checkpoint, chains: Chains, seen: Seen) -> Iterator[Findi
             yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
     optional = {file.path for file in catalogued_needs(checkpoint.origin.domain_xml).media if file.optional}
     for disk in checkpoint.disks:
-        if disk.file is not None and seen.facts[disk.file] is None and disk.file not in optional:
+        if disk.file is not None and seen.files[disk.file] is None and disk.file not in optional:
             yield Finding(path=disk.file, problem=f"the {disk.device} image {disk.file} is missing")
 
 
-def layer_damage(chain: Chain[Layer], seen: Seen) -> Iterator[Finding]:
+def layer_damage(chain: Chain[Layer], seen: Inspected) -> Iterator[Finding]:
     """The same for layers alone, nearest first; the last one's backing file is not looked for."""
     for layer, below in chain.pairs():
         if problem := _layer_problem(layer, below, seen):
             yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
 
 
-def touched(chains: Chains, seen: Seen) -> list[Layer]:
+def touched(chains: Chains, seen: Inspected) -> list[Layer]:
     """The layers that are what the catalog says but for their time of last change, and whose content can prove it."""
     return [layer for layer, _ in _layers(chains) if layer.sha256 is not None and _differences(layer, seen) == [TIME]]
 
 
-def _differences(layer: Layer, seen: Seen) -> list[str]:
-    found = seen.facts[layer.path]
+def _differences(layer: Layer, seen: Inspected) -> list[str]:
+    found = seen.files[layer.path]
     if layer.is_block or found is None or layer.rewritten_by is not None:
         return []
     return [what for what, is_now, was in _compared(layer, found) if is_now != was]
 
 
-def _is_proved(layer: Layer, seen: Seen) -> bool:
+def _is_proved(layer: Layer, seen: Inspected) -> bool:
     """Whether the whole content was read and is what it was: what a file is, its time does not decide."""
     return layer.sha256 is not None and seen.hashes.get(layer.path) == layer.sha256
 
@@ -112,8 +112,8 @@ def _layers(chains: Chains) -> Iterator[tuple[Layer, Layer | None]]:
                 yield layer, below
 
 
-def _sidecar_problem(sidecar: Artifact, seen: Seen) -> str | None:
-    found = seen.facts[sidecar.path]
+def _sidecar_problem(sidecar: Artifact, seen: Inspected) -> str | None:
+    found = seen.files[sidecar.path]
     if found is None:
         return "is missing"
     if sidecar.size is not None and found.physical != sidecar.size:
@@ -121,8 +121,8 @@ def _sidecar_problem(sidecar: Artifact, seen: Seen) -> str | None:
     return _hash_problem(sidecar.sha256, seen.hashes.get(sidecar.path))
 
 
-def _memory_problem(checkpoint: Checkpoint, memory: MemoryImage, seen: Seen) -> str | None:
-    found, head = seen.facts[memory.path], seen.heads.get(memory.path, b"")
+def _memory_problem(checkpoint: Checkpoint, memory: MemoryImage, seen: Inspected) -> str | None:
+    found, head = seen.files[memory.path], seen.heads.get(memory.path, b"")
     if found is None:
         return "is missing"
     if found.physical != memory.size:
@@ -143,7 +143,7 @@ def _header_problem(memory: MemoryImage, header: saveimage.Header) -> str | None
         return "is incomplete"
     seen = (header.version, header.data_length, header.was_running, header.compression)
     if seen != (memory.version, memory.data_length, memory.was_running, memory.compression):
-        return "has another header than the catalog says"
+        return "has a different header than the catalog says"
     return None
 
 
@@ -154,7 +154,7 @@ def _xml_problem(catalogued: str, inside: str | None) -> str | None:
     try:
         differences = imagexml.differences(imagexml.named(inside), imagexml.named(catalogued))
     except HypervisorError:
-        return "and the catalog do not both have a domain XML that can be read"
+        return "cannot be compared with the catalog: one of their domain XMLs is unreadable"
     return f"was changed: {'; '.join(differences)}" if differences else None
 
 
@@ -168,10 +168,10 @@ def _pairing_problem(checkpoint: Checkpoint) -> str | None:
     return None
 
 
-def _layer_problem(layer: Layer, below: Layer | None, seen: Seen) -> str | None:
+def _layer_problem(layer: Layer, below: Layer | None, seen: Inspected) -> str | None:
     if layer.is_block:
         return None  # libvirt's volumes say nothing of it
-    found = seen.facts[layer.path]
+    found = seen.files[layer.path]
     if found is None:
         return "is missing"
     changes = [
@@ -180,7 +180,7 @@ def _layer_problem(layer: Layer, below: Layer | None, seen: Seen) -> str | None:
         if is_now != was and not (what == TIME and _is_proved(layer, seen))
     ]
     if layer.rewritten_by is not None:
-        return None  # what it shows stays the same, all else is on the move until that operation is settled
+        return None  # its content stays the same, all else changes until that operation is settled
     if changes:
         return f"was changed: {'; '.join(changes)}"
     if layer.path in seen.heads and (problem := _head_problem(layer, below, seen.heads[layer.path])):
@@ -195,11 +195,11 @@ def _head_problem(layer: Layer, below: Layer | None, head: bytes) -> str | None:
     if header.virtual_size != layer.capacity:
         return f"has a virtual size of {header.virtual_size} in its header, not {layer.capacity}"
     if header.internal_snapshots and layer.operation_id is not None:
-        return "has snapshots inside that snapctl did not make"
+        return "has internal snapshots that snapctl did not create"
     return None
 
 
-def _compared(layer: Layer, found: FileFacts) -> Iterator[tuple[str, object, object]]:
+def _compared(layer: Layer, found: FileInfo) -> Iterator[tuple[str, object, object]]:
     yield "length", found.physical, layer.physical
     if layer.mtime is not None:
         yield TIME, found.mtime, layer.mtime
@@ -219,7 +219,7 @@ def _hash_problem(was: str | None, is_now: str | None) -> str | None:
 # --------------------------------------------------------------------------- dangers
 
 
-def dangers(chains: Chains, seen: Seen) -> Iterator[Finding]:
+def dangers(chains: Chains, seen: Inspected) -> Iterator[Finding]:
     """The frozen layers that a domain has as its own writable disk."""
     for layer, _ in _layers(chains):
         writer = seen.writers.get(normpath(layer.path))

@@ -8,7 +8,7 @@ from ..formats import qcow2
 
 
 def header_problem(head: bytes, path: str, backing: str | None, backing_format: str | None) -> str | None:
-    """What is wrong with an image at `path` whose first bytes are `head`, and that is to stand on `backing`.
+    """What is wrong with an image at `path` whose first bytes are `head`, and whose backing file should be `backing`.
 
     None if nothing is; else what follows its name in a sentence.
     """
@@ -19,7 +19,7 @@ def header_problem(head: bytes, path: str, backing: str | None, backing_format: 
     if header.corrupt:
         return "is marked corrupt by QEMU"
     if header.external_data:
-        return "keeps its data in another file, which nobody watches"
+        return "keeps its data in another file (data_file), which snapctl cannot check"
     named = _resolved(header.backing, path)
     if named != (backing and normpath(backing)):
         return f"has the backing file {named or 'none'} in its header, not {backing or 'none'}"
@@ -30,7 +30,7 @@ def header_problem(head: bytes, path: str, backing: str | None, backing_format: 
 
 
 def _resolved(name: str | None, path: str) -> str | None:
-    """The path that a backing file name means, as libvirt tells it; what is none (`json:…`, `nbd:…`) stays."""
+    """The path that a backing file name means, as libvirt reports it; what is none (`json:…`, `nbd:…`) stays."""
     if name is None or ":" in name.partition("/")[0]:
         return name
     return normpath(join(dirname(path), name))

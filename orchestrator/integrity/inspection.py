@@ -1,4 +1,4 @@
-"""Look at the files that checkpoints rely on: reads only, each file once, through the one door."""
+"""Inspect the files that checkpoints rely on: reads only, each file once, through the one door."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable
 
 from ..errors import NotFound
 from ..formats import qcow2, saveimage
-from ..model import Checkpoint, DomainDisks, FileFacts
+from ..model import Checkpoint, DomainDisks, FileInfo
 from ..ports import Hypervisor, Progress, silent
-from .damage import Chains, Seen, relied_on
+from .damage import Chains, Inspected, relied_on
 from .users import writers
 
 
 class Inspection:
     """What was seen is remembered until `forget`, so that a file that many checkpoints share is read once.
 
-    A file that vanishes while it is looked at is seen as missing.
+    A file that vanishes while it is read counts as missing.
     """
 
     def __init__(self, hypervisor: Hypervisor, progress: Progress = silent) -> None:
@@ -26,63 +26,65 @@ class Inspection:
         self.forget()
 
     def forget(self) -> None:
-        """See everything anew from now on."""
-        self._facts: dict[str, FileFacts | None] = {}
+        """Forget what was read: read everything again."""
+        self._files: dict[str, FileInfo | None] = {}
         self._heads: dict[str, bytes] = {}
         self._hashes: dict[str, str] = {}
         self._domains: list[DomainDisks] | None = None
 
-    def look(self, checkpoint: Checkpoint, chains: Chains, *, into: Iterable[str], but_for: str = "") -> Seen:
-        """Facts of all files of a checkpoint, the beginnings of its memory image and of the layers `into`,
-        and what was hashed so far.
+    def inspect(
+        self, checkpoint: Checkpoint, chains: Chains, *, into: Iterable[str], exclude_domain: str = ""
+    ) -> Inspected:
+        """The file information of all files of a checkpoint, the first bytes of its memory image and of the layers
+        `into`, and what was hashed so far.
 
-        `but_for` is the UUID of a domain whose own disks are no danger.
+        `exclude_domain` is the UUID of a domain whose own disks are no danger.
         """
         paths = relied_on(checkpoint, chains)
-        self._facts |= self._hypervisor.storage.facts_of([path for path in paths if path not in self._facts])
+        self._files |= self._hypervisor.storage.stat_all([path for path in paths if path not in self._files])
         if checkpoint.memory is not None:
-            self._look_into_memory(checkpoint.memory.path)
+            self._read_memory_head(checkpoint.memory.path)
         for path in into:
-            self._look_into(path, qcow2.HEAD_LENGTH)
-        return Seen(
-            facts={path: self._facts[path] for path in paths},
+            self._read_head(path, qcow2.HEAD_LENGTH)
+        return Inspected(
+            files={path: self._files[path] for path in paths},
             heads={path: self._heads[path] for path in paths if path in self._heads},
             hashes={path: self._hashes[path] for path in paths if path in self._hashes},
-            writers=writers(each for each in self._all_domains() if each.uuid != but_for),
+            writers=writers(each for each in self._all_domains() if each.uuid != exclude_domain),
         )
 
     def hash(self, path: str) -> None:
         """Read the whole of a file that was seen."""
-        facts = self._facts[path]
-        if facts is None or path in self._hashes:
+        info = self._files[path]
+        if info is None or path in self._hashes:
             return
         try:
             self._hashes[path] = self._hypervisor.storage.sha256(path, self._progress)
         except NotFound:
-            self._facts[path] = None
+            self._files[path] = None
         else:
-            self.read_bytes += facts.physical
+            self.read_bytes += info.physical
 
     # ------------------------------------------------------------------
 
-    def _look_into_memory(self, path: str) -> None:
-        self._look_into(path, saveimage.HEAD_LENGTH)
+    def _read_memory_head(self, path: str) -> None:
+        self._read_head(path, saveimage.HEAD_LENGTH)
         try:
             if path in self._heads and saveimage.domain_xml(self._heads[path]) is None:  # an outlandish one
                 header = saveimage.parse_header(self._heads[path])
-                self._look_into(path, saveimage.HEADER_LENGTH + header.data_length)
+                self._read_head(path, saveimage.HEADER_LENGTH + header.data_length)
         except saveimage.BadHeader:
             return  # which is for whoever judges what was seen
 
-    def _look_into(self, path: str, length: int) -> None:
+    def _read_head(self, path: str, length: int) -> None:
         """Read the first bytes, unless that many were read."""
-        facts = self._facts[path]
-        if facts is None or len(self._heads.get(path, b"")) >= min(length, facts.physical):
+        info = self._files[path]
+        if info is None or len(self._heads.get(path, b"")) >= min(length, info.physical):
             return
         try:
             self._heads[path] = self._hypervisor.storage.read(path, 0, length)
         except NotFound:
-            self._facts[path] = None
+            self._files[path] = None
 
     def _all_domains(self) -> list[DomainDisks]:
         if self._domains is None:

@@ -20,12 +20,12 @@ def holders(domains: Iterable[DomainDisks]) -> dict[str, str]:
 
 
 def users(domains: Iterable[DomainDisks]) -> dict[str, str]:
-    """By path: who has it for a disk, or below one as far down as that is told."""
+    """By path: which domain has it as a disk, or below one as far down as libvirt reports the chain."""
     found: dict[str, str] = {}
     for domain in domains:
         for disk in (*domain.persistent_disks, *domain.disks):
             for source in disk.chain:
-                found[normpath(source.path)] = f"{domain.name} needs it for its disk {disk.target}"
+                found[normpath(source.path)] = f"{domain.name} uses it for its disk {disk.target}"
     return found
 
 

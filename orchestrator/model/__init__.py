@@ -2,7 +2,7 @@
 
 Pure: nothing here does input or output, knows a clock or makes an id. All sizes are bytes, all
 times are timezone-aware UTC, all paths are names in the **hypervisor's** file system. A value is
-stored in the journal and printed as JSON just as it stands here, so a field's name is a contract.
+stored in the journal and printed as JSON just as it is here, so a field's name is a contract.
 
 guest       what libvirt says of a host, a domain and its disks
 layer       image files: layers, and the chains that they make
@@ -28,7 +28,7 @@ from .checkpoint import (
     shown_state,
 )
 from .guest import Device, Disk, Domain, DomainDisks, GuestState, Host, OffReason, Platform, Source
-from .layer import Chain, Collapsible, FileFacts, Layer, LayerKind, NewOverlay, chain_of, walk
+from .layer import Chain, Collapsible, FileInfo, Layer, LayerKind, NewOverlay, chain_of, walk
 from .names import LONGEST_DESCRIPTION, NAME, check_description, check_expiry, check_name, some
 from .operation import (
     After,
@@ -49,13 +49,13 @@ from .operation import (
 from .reports import (
     Advice,
     CatalogCondition,
+    CheckpointFiles,
     CheckpointUsage,
     Decision,
-    DomainHoldings,
+    DomainFiles,
     DomainUsage,
     Finding,
-    Holding,
-    Holdings,
+    Inventory,
     Level,
     PruneReport,
     Rebuilt,
@@ -79,6 +79,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointDetails",
     "CheckpointDisk",
+    "CheckpointFiles",
     "CheckpointState",
     "CheckpointSummary",
     "CheckpointUsage",
@@ -89,15 +90,14 @@ __all__ = [
     "Disk",
     "Domain",
     "DomainDisks",
-    "DomainHoldings",
+    "DomainFiles",
     "DomainUsage",
-    "FileFacts",
+    "FileInfo",
     "Finding",
     "GuestState",
     "Head",
-    "Holding",
-    "Holdings",
     "Host",
+    "Inventory",
     "Labels",
     "Layer",
     "LayerKind",

@@ -202,7 +202,7 @@ def shown_state(state: CheckpointState, damage: str | None, unhashed: bool) -> s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """Where a domain stands: the checkpoint it descends from, and its active overlays by target.
+    """A domain's current checkpoint, and its active layers by target.
 
     `checkpoint_id` is None when that checkpoint is not known any more. `kept_id` is the checkpoint in
     which the last rollback kept what it took the domain away from; None when it kept nothing.
@@ -229,7 +229,7 @@ class CheckpointSummary:
     mode: str
     tags: tuple[str, ...]
     description: str
-    current: bool  # whether the domain stands on it
+    current: bool  # whether it is the domain's current checkpoint
     memory_bytes: int  # length of the memory image, 0 if there is none
     disk_bytes: int  # allocation of its frozen layers that snapctl made, when they froze
     state: str  # `shown_state`; "unhashed" while its SHA-256 is still to come

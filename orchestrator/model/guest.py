@@ -10,12 +10,12 @@ from .layer import Chain
 
 
 class GuestState(StrEnum):
-    """What libvirt says of a domain, reduced to what snapctl must tell apart (virDomainState)."""
+    """What libvirt says of a domain, reduced to what snapctl must distinguish (virDomainState)."""
 
     RUNNING = "running"
-    PAUSED = "paused"  # by a user: may be checkpointed, and stays paused
+    PAUSED = "paused"  # by a user: can be checkpointed, and remains paused
     IO_ERROR = "paused (I/O error)"  # the storage failed under it: its disks are not to be trusted
-    BUSY = "busy"  # being saved, migrated or started by somebody at this moment
+    BUSY = "busy"  # being saved, migrated or started at this moment
     CRASHED = "crashed"
     OTHER = "other"  # PM-suspended, shutting down, ...: neither running nor settled
     OFF = "shut off"
@@ -30,7 +30,8 @@ class OffReason(StrEnum):
     """Why a domain is off (virDomainShutoffReason), as far as it matters to us."""
 
     SAVED = "saved"  # its memory was saved, and it was not started since
-    RAN = "ran"  # it was shut down, destroyed or crashed: it ran until then
+    DESTROYED = "destroyed"  # its QEMU was ended by virDomainDestroy: by a rollback, or by its owner
+    RAN = "ran"  # it was shut down or crashed: it ran until then
     FAILED = "failed"  # it could not be started
     UNKNOWN = "unknown"  # the daemon was restarted since
 
@@ -128,7 +129,7 @@ class Domain:
     persistent_disks: tuple[Disk, ...]
     xml: str  # live if active, else persistent; never with secrets
     persistent_xml: str  # also without them; "" for a transient domain
-    job: str | None = None  # a job under way that is not a block job, by name
+    job: str | None = None  # the name of a job in progress that is not a block job
     block_jobs: tuple[str, ...] = ()  # targets of disks with a block job
     managed_save: bool = False
     libvirt_snapshots: tuple[str, ...] = ()
@@ -136,7 +137,7 @@ class Domain:
     capacities: Mapping[str, int] = field(default_factory=dict)  # target -> virtual size, once it was measured
     off_reason: OffReason | None = None  # None while it is active
     resident_bytes: int | None = field(default=None, compare=False)
-    """Memory that its QEMU has resident (virDomainMemoryStats), None if nobody can tell, or asked. It changes
+    """Memory that its QEMU has resident (virDomainMemoryStats), None if unknown or not asked for. It changes
     all the time."""
 
     @property

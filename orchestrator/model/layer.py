@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar, overload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileFacts:
+class FileInfo:
     """What the hypervisor says of a file (libvirt volume XML).
 
     `physical` is its length, `allocation` what it occupies on disk, `capacity` what a guest would
@@ -42,8 +42,8 @@ class Layer:
     `operation_id` names the operation of ours that created it; None for the user's own file,
     which snapctl never deletes. `physical`, `allocation` and `mtime` are those of its file when it froze;
     ask `is_block` and `is_active` rather than whether they are None. `sha256` is None until a deep verify
-    has read the whole of it. `rewritten_by` names the operation that is pulling data from the layers below
-    into it at this time: what the guest sees in it stays the same, its facts do not.
+    has read the whole of it. `rewritten_by` names the operation that is copying data from the layers below
+    into it at this time: its content as the guest sees it does not change, its file information does.
     """
 
     path: str
@@ -61,7 +61,7 @@ class Layer:
 
     @property
     def is_block(self) -> bool:
-        """Whether it is a block device, of which no facts are recorded, and which is never frozen by its file."""
+        """Whether it is a block device, which has no file information to compare."""
         return self.kind is LayerKind.BLOCK
 
     @property
@@ -71,7 +71,7 @@ class Layer:
 
     @property
     def is_frozen_file(self) -> bool:
-        """Whether it is a file that nothing may write to any more, and whose facts are recorded."""
+        """Whether it is a file that nothing may write to any more, and whose file information is recorded."""
         return self.kind is LayerKind.FILE and self.physical is not None
 
 
@@ -81,7 +81,7 @@ K = TypeVar("K", bound=Hashable)
 
 
 def walk(top: K | None, below: Callable[[K], K | None], seen: set[K] | None = None) -> Iterator[K]:
-    """`top` and what is below it, nearest first, as `below` tells.
+    """`top` and what is below it, nearest first, as given by `below`.
 
     Ends where nothing is below, or where it has been before: what is read may go in a circle. Walks that
     share one set of what was `seen` go over each place once.
@@ -153,10 +153,10 @@ def chain_of(path: str | None, layers: Mapping[str, Layer]) -> Chain[Layer]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collapsible:
-    """A layer, and those below it that only it needs: once their data is in it, it can stand on `base`."""
+    """A layer, and those below it that only it needs: once it has their data, `base` can be its backing file."""
 
     layer: Layer
-    drops: tuple[Layer, ...]  # nearest first
+    absorbed: tuple[Layer, ...]  # nearest first
     base: Layer | None  # None: nothing is below the last of them
 
 

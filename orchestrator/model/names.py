@@ -30,7 +30,7 @@ def check_description(description: str) -> None:
 
 def check_expiry(expires: datetime | None) -> None:
     if expires is not None and expires.tzinfo is None:
-        raise UsageError(f"the time of expiry {expires} has no time zone", hint="give it one, such as UTC")
+        raise UsageError(f"the expiry time {expires} has no time zone", hint="add one, such as UTC")
 
 
 def some(names: Sequence[str], most: int = 5) -> str:

@@ -33,13 +33,14 @@ class Owner:
     boot_id: str
     pid: int
     pid_start: str
+    machine_id: str = ""  # derived from machine-id(5); "" if the machine has none
 
 
 class Direction(StrEnum):
-    """Where an operation goes. Made once, for all of its members, and never taken back."""
+    """The decision on an operation. Made once, for all of its members, and never changed."""
 
     FORWARD = "forward"  # what it does is committed: the remaining steps are done, whatever happens
-    UNDO = "undo"  # what was begun is taken back
+    UNDO = "undo"  # the steps that were begun are undone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,7 @@ class OperationRecord:
 
 
 class After(StrEnum):
-    """What becomes of the guest at the end of a checkpoint or rollback."""
+    """State of the guest at the end of a checkpoint or rollback."""
 
     AS_SAVED = "as-saved"  # as it was: running if it ran, paused if it was paused
     RESUME = "resume"
@@ -139,14 +140,14 @@ class Outcome:
     steps: tuple[StepTime, ...] = ()
     kept: str | None = None  # rollback: the checkpoint that `keep_current` made first
     freed_bytes: int | None = None  # delete
-    layer: str | None = None  # collapse, flatten: into which others were pulled
+    layer: str | None = None  # collapse, flatten: the layer that absorbed others
     note: str | None = None  # what its user should know
     recovered: tuple[Recovered, ...] = ()  # what had to be settled first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Postponed:
-    """A layer that others could be pulled into, but not now."""
+    """A layer that others can be collapsed into, but not now."""
 
     layer: str  # its path
     reason: str
@@ -171,9 +172,9 @@ def what_becomes(domain: str, after: After, was_running: bool) -> str:
         case After.PAUSE:
             return f"leave {domain} paused"
         case After.RESUME:
-            return f"let {domain} run"
+            return f"resume {domain}"
         case After.AS_SAVED:
-            return f"let {domain} run" if was_running else f"leave {domain} paused, as it was"
+            return f"resume {domain}" if was_running else f"leave {domain} paused, as it was"
 
 
 def runs_after(after: After, was_running: bool) -> bool:

@@ -13,7 +13,7 @@ from .operation import Outcome, Recovered
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One file that is not what the catalog says, or that somebody may change."""
+    """One file that is not what the catalog says, or that a domain may change."""
 
     path: str
     problem: str  # one line; it names the file, and what differs
@@ -36,7 +36,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyReport:
-    """What verify did. Files are looked at once, however many checkpoints rely on them."""
+    """What verify did. Each file is inspected once, however many checkpoints rely on them."""
 
     checkpoints: tuple[Verdict, ...]
     read_bytes: int  # in whole files that were hashed
@@ -97,12 +97,12 @@ class Rebuilt:
     """What a catalog was rebuilt with."""
 
     checkpoints: tuple[CheckpointSummary, ...]
-    headless: tuple[str, ...]  # domains that stand on none of their checkpoints now, by name
+    headless: tuple[str, ...]  # names of domains without a current checkpoint
     skipped: tuple[Skipped, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class CheckpointFiles:
     """A checkpoint by the files of ours that it has."""
 
     domain: str
@@ -112,26 +112,26 @@ class Holding:
     files: tuple[str, ...]  # paths of those that it alone has: its memory image and its sidecars
     memory: str | None  # which of them is the memory image
     layers: tuple[str, ...]  # paths of its frozen ones
-    alone: tuple[str, ...]  # of the layers that nothing but it needs, frozen by it or further down
+    exclusive: tuple[str, ...]  # of the layers that nothing but it needs, frozen by it or further down
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DomainHoldings:
-    """The catalogued layers of one domain, by path. `own` are the user's files that they stand on."""
+class DomainFiles:
+    """The catalogued layers of one domain, by path. `external` are those that snapctl did not create."""
 
     domain: str
     domain_uuid: str
     frozen: tuple[str, ...]  # all of ours but the active overlays
     active: tuple[str, ...]
-    own: tuple[str, ...]
+    external: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Holdings:
+class Inventory:
     """All files that the catalog has of some domains."""
 
-    domains: tuple[DomainHoldings, ...]  # by name
-    checkpoints: tuple[Holding, ...]  # oldest first
+    domains: tuple[DomainFiles, ...]  # by name
+    checkpoints: tuple[CheckpointFiles, ...]  # oldest first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +175,7 @@ class Usage:
     store: str
     total_bytes: int  # of the file system that the store is on
     free_bytes: int
-    uncatalogued_bytes: int  # of files in the store, as far as it was looked at, that the catalog does not know
+    uncatalogued_bytes: int  # of files in the store, as far as it was listed, that are not in the catalog
     domains: tuple[DomainUsage, ...]
     checkpoints: tuple[CheckpointUsage, ...]
 
@@ -199,7 +199,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """One thing that doctor looked at. `exit_code` is that of the class of failure that it is, or leads to."""
+    """One thing that doctor checked. `exit_code` is that of the class of failure that it is, or leads to."""
 
     level: Level
     about: str  # hypervisor, store, catalog, ...

@@ -33,6 +33,9 @@ class Kind:
     """Of plan and steps: see `Registry.version`. 1 was that of snapctl before operations had members."""
 
 
+ABANDONED = 1
+"""The version of an operation that is open only because it was abandoned when the catalog was upgraded."""
+
 OPERATIONS: dict[OperationKind, Kind] = {
     OperationKind.CHECKPOINT: Kind(CheckpointPlan, CheckpointStory),
     OperationKind.ROLLBACK: Kind(RollbackPlan, RollbackStory),
@@ -52,9 +55,11 @@ class Operations:
     def plans(self, operation: OperationRecord) -> list[Plan]:
         if operation.version != (known := self.version(operation.kind)):
             raise CatalogError(
-                f"the {operation.kind} of {operation.domains} was begun by another version of snapctl "
-                f"(it has version {operation.version} of that operation, this one {known})",
-                hint="finish it with that version: snapctl recover",
+                f"the {operation.kind} of {operation.domains} was started by another version of snapctl "
+                f"(version {operation.version} of that operation; this one has {known})",
+                hint="finish it with that version: snapctl recover"
+                if operation.version > ABANDONED
+                else "finish it with that version, in the backup of the catalog from before its upgrade",
             )
         return [_plan(operation, member) for member in operation.members]
 
@@ -74,9 +79,9 @@ def _plan(operation: OperationRecord, member: MemberRecord) -> Plan:
     except msgspec.ValidationError as error:
         raise _damaged(operation, str(error)) from error
     if (plan.operation_id, plan.domain_uuid) != (operation.id, member.domain_uuid):
-        raise _damaged(operation, "it is another operation's")
+        raise _damaged(operation, "it belongs to another operation")
     for path in misplaced(plan):
-        raise _damaged(operation, f"{path!r} is not where snapctl puts a file")
+        raise _damaged(operation, f"{path!r} is not a path that snapctl gives a file")
     return plan
 
 

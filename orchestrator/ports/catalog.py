@@ -12,7 +12,7 @@ from ..model import (
     CheckpointSummary,
     Collapsible,
     Head,
-    Holdings,
+    Inventory,
     Layer,
     MemberRecord,
     OperationKind,
@@ -28,10 +28,10 @@ class Catalog(Protocol):
 
     # reading
     def domain_uuid(self, name: str) -> str | None:
-        """The UUID under which the catalog knows a domain of that name (the newest, if it was made anew)."""
+        """The UUID under which the catalog knows a domain of that name (the newest, if there were several)."""
 
     def checkpoint(self, domain_uuid: str, name: str) -> Checkpoint | None:
-        """A checkpoint by its name, in whatever state."""
+        """A checkpoint by its name, in any state."""
 
     def checkpoint_by_id(self, checkpoint_id: str) -> Checkpoint | None: ...
     def some_checkpoint(self, domain_uuid: str) -> Checkpoint | None:
@@ -58,10 +58,10 @@ class Catalog(Protocol):
         """The layers of ours that nothing would need if those checkpoints of one domain were gone."""
 
     def collapsible(self, domain_uuid: str, paths: Sequence[str] | None = None) -> list[Collapsible]:
-        """The layers of ours that no checkpoint and no head needs, and only one layer stands on, with that
+        """The layers of ours that no checkpoint and no head needs, and that back only one layer, with that
         layer: all of the domain, or those among or next to `paths`."""
 
-    def holdings(self, domain_uuid: str | None = None) -> Holdings:
+    def inventory(self, domain_uuid: str | None = None) -> Inventory:
         """Every catalogued file of a host or domain: as many queries for many checkpoints as for one."""
 
     def known_paths(self, directory: str) -> list[str]:
@@ -71,7 +71,7 @@ class Catalog(Protocol):
         """The operations that are open, oldest first."""
 
     def is_abandoned(self, operation: OperationRecord) -> bool:
-        """Whether nobody is at work on it any more, so that `take_over` would succeed."""
+        """Whether no process works on it any more, so that `take_over` would succeed."""
 
     def condition(self) -> CatalogCondition: ...
 
@@ -84,7 +84,7 @@ class Catalog(Protocol):
         version: int,
         members: Sequence[MemberRecord],
     ) -> OpenOperation:
-        """Record the intent durably and take its domains, all or none. Raises `Busy` when somebody else has one."""
+        """Record the intent durably and take its domains, all or none. Raises `Busy` when another operation has one."""
 
     def take_over(self, operation: OperationRecord) -> OpenOperation:
         """Become the owner of an open operation whose owner is gone. Raises `Busy` while it is not."""

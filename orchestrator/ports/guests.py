@@ -17,9 +17,9 @@ class Domains(Protocol):
 
     def measured(self, domain: Domain) -> Domain:
         """The same with `capacities` and `resident_bytes`, which only this fills in: QEMU itself must be
-        asked, which takes the longer the deeper the chains are. One that is busy stays as it is.
+        asked, which takes the longer the deeper the chains are. A busy one is returned unmeasured.
 
-        Raises `NotFound` when it is gone meanwhile.
+        Raises `NotFound` when it no longer exists.
         """
 
     def all(self) -> list[Domain]:
@@ -47,7 +47,7 @@ class Domains(Protocol):
     def save(self, uuid: str, path: str, progress: Progress) -> None:
         """Write the guest's memory to `path` and stop it (virDomainSaveFlags).
 
-        Blocks until done. An interrupt (KeyboardInterrupt) aborts the job: the guest goes on and
+        Blocks until done. An interrupt (KeyboardInterrupt) aborts the job: the guest keeps running and
         `Interrupted` is raised. Overwrites what is at `path` without a word: give it a new one.
         A kill of the daemon leaves a file whose magic is `LibvirtQemudPart`.
         """
@@ -78,19 +78,19 @@ class Domains(Protocol):
         """
 
     def stream(self, uuid: str, target: str, base: str | None, progress: Progress) -> None:
-        """Pull what the layers above `base` hold (all of them for None) into the disk's active layer,
-        which then stands on `base` (virDomainBlockRebase). What the guest sees does not change.
+        """Copy the data of the layers above `base` (of all for None) into the disk's active layer,
+        whose backing file is `base` then (virDomainBlockRebase). What the guest sees does not change.
 
-        Blocks until the job has ended, whether it came to its end or not: `facts` of the layer tell.
-        Joins a job on that disk that was left under way. An interrupt aborts it and raises `Interrupted`.
-        A kill of the client leaves the job under way, or its domain gone; either leaves a whole chain.
+        Blocks until the job has ended, completed or not: `stat` of the layer shows which.
+        Joins a job that is running on that disk. An interrupt aborts it and raises `Interrupted`.
+        A kill of the client leaves the job running, or its domain gone; both leave a whole chain.
         """
 
     def stop_streaming(self, uuid: str, target: str) -> None:
         """Abort the job on a disk. Harmless when there is none, or no such domain."""
 
     def wait_for_job(self, uuid: str) -> None:
-        """Return when no job (save, restore, ...) that a client left behind is under way any more.
+        """Return when no job (save, restore, ...) that a client left behind is still running.
 
         Raises `HypervisorError` when it does not end within the time configured.
         """

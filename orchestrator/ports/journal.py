@@ -28,7 +28,7 @@ class OpenOperation(Protocol):
         """Raise `Busy` unless the lease is still ours; called before each effect."""
 
     def release(self) -> None:
-        """Stop the heartbeat. The row stays as it is."""
+        """Stop the heartbeat. The row is not changed."""
 
     def discarded_layers(self, domain_uuid: str) -> list[Layer]:
         """The layers of a member that this operation discarded and whose rows are still there."""
@@ -59,7 +59,7 @@ class OpenOperation(Protocol):
         overlays: Sequence[Layer],
     ) -> None:
         """Record a checkpoint, the layers it froze with all below them (`chains`), the new active
-        overlays, and the head that stands on it. Repeating it changes nothing."""
+        overlays, and the head that refers to it. Repeating it changes nothing."""
 
     def commit_rollback(self, head: Head, overlays: Sequence[Layer]) -> list[Layer]:
         """Move the head onto new active overlays.
@@ -70,14 +70,14 @@ class OpenOperation(Protocol):
 
     def hide_checkpoint(self, checkpoint_id: str) -> list[Layer]:
         """Put a checkpoint into state `deleting` and mark what only it needs as discarded by this
-        operation; returns those layers. Its children, and a head that stands on it, stand on its parent
+        operation; returns those layers. Its children, and a head that refers to it, refer to its parent
         from then on. Repeating it returns the same."""
 
     def begin_rewrite(self, path: str) -> None:
-        """Say that this operation pulls data into a layer: its facts are no longer those recorded."""
+        """Record that this operation copies data into a layer: its file information is no longer that recorded."""
 
     def commit_rewrite(self, layer: Layer) -> list[Layer]:
-        """Record what a layer is after it was rewritten: its backing file and facts.
+        """Record what a layer is after it was rewritten: its backing file and file information.
 
         Returns the layers of ours that nothing needs any more, marked as discarded by this operation.
         Repeating it returns the same.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..model import FileFacts, NewOverlay
+from ..model import FileInfo, NewOverlay
 from .progress import Progress
 
 
@@ -25,16 +25,16 @@ class Storage(Protocol):
     def overwrite(self, path: str, content: bytes) -> None:
         """Put `content` in place of the bytes that a file begins with. Raises `NotFound`."""
 
-    def facts(self, path: str) -> FileFacts | None:
+    def stat(self, path: str) -> FileInfo | None:
         """What the file is now, or None when there is none."""
 
-    def facts_of(self, paths: Sequence[str]) -> dict[str, FileFacts | None]:
-        """What `facts` says of each of these files: cheaper where several are in one directory."""
+    def stat_all(self, paths: Sequence[str]) -> dict[str, FileInfo | None]:
+        """What `stat` says of each of these files: cheaper where several are in one directory."""
 
-    def files(self, directory: str) -> list[FileFacts] | None:
+    def files(self, directory: str) -> list[FileInfo] | None:
         """The files of a directory, or None when there is no such directory."""
 
-    def directories(self, directory: str) -> list[FileFacts] | None:
+    def directories(self, directory: str) -> list[FileInfo] | None:
         """The directories in a directory (their format is "dir"), or None when there is no such directory."""
 
     def read(self, path: str, offset: int, length: int) -> bytes:

@@ -59,7 +59,7 @@ def _missing(hypervisor: Hypervisor, contents: StoreContents) -> Iterator[str]:
     there = {facts.path for facts in contents.files()}
     records = [record for directory in contents.directories if (record := directory.record)]
     for path in {path for record in records for path in record.files} - there:
-        if hypervisor.storage.facts(path) is None:
+        if hypervisor.storage.stat(path) is None:
             yield path
 
 
@@ -67,7 +67,7 @@ def _saved_xml(hypervisor: Hypervisor, path: str) -> str | None:
     try:
         return hypervisor.domains.saved_xml(path)
     except HypervisorError:
-        hypervisor.storage.facts(path)  # raises if it is the hypervisor that is at fault, not the image
+        hypervisor.storage.stat(path)  # raises if it is the hypervisor that is at fault, not the image
         return None
 
 
@@ -94,12 +94,12 @@ def assemble(facts: RebuildFacts) -> tuple[list[RebuiltDomain], list[Skipped]]:
         if by_name[checkpoint.domain_uuid, checkpoint.name] is record:
             by_domain.setdefault(checkpoint.domain_uuid, []).append(record)
         else:
-            skipped.append(_skipped(checkpoint.directory, record, "a newer checkpoint has its name"))
+            skipped.append(_skipped(checkpoint.directory, record, "a newer checkpoint has the same name"))
     return [_domain(records, facts, collapsed) for records in by_domain.values()], skipped
 
 
 def _collapsed(store: StoreContents) -> dict[str, Layer]:
-    """By path: the layers that others were pulled into, as they are since: earlier records of them are outdated."""
+    """By path: the layers that others were collapsed into, as they are since: earlier records of them are outdated."""
     manifests = (directory.manifest for directory in store.directories if directory.manifest)
     return {layer.path: layer for found in manifests for layer in found.collapsed}
 
@@ -132,14 +132,14 @@ def _fault(directory: Directory, facts: RebuildFacts) -> str:
         return f"its manifest {directory.problem}"
     if directory.record is None:
         others = directory.paths - {overlay.path for overlay in directory.manifest.overlays}
-        return f"no checkpoint was recorded of {', '.join(sorted(others))}" if others else ""
+        return f"no manifest describes a checkpoint for {', '.join(sorted(others))}" if others else ""
     checkpoint = directory.record.checkpoint
     if checkpoint.memory is not None and directory.memory is None:
         return "its memory image is missing"
     missing = sorted(directory.record.files & facts.missing)
     if missing:
         return f"{missing[0]} is missing"
-    return "" if _is_its_domain(directory.record, facts) else "its memory image is not that of its domain"
+    return "" if _is_its_domain(directory.record, facts) else "its memory image is of another domain"
 
 
 def _is_its_domain(record: Record, facts: RebuildFacts) -> bool:
@@ -197,7 +197,7 @@ def _domain(records: Sequence[Record], facts: RebuildFacts, collapsed: Mapping[s
 
 
 def _adopted(checkpoints: Sequence[Checkpoint], layers: Mapping[str, Layer]) -> Iterator[Checkpoint]:
-    """Where the parent was deleted: with the nearest checkpoint that froze what theirs stands on."""
+    """Where the parent was deleted: with the nearest checkpoint that froze a layer of their chain."""
     known = {checkpoint.id for checkpoint in checkpoints}
     frozen_by = {layer.path: each.id for each in checkpoints for layer in each.layers.values()}
     for each in checkpoints:
@@ -209,7 +209,7 @@ def _adopted(checkpoints: Sequence[Checkpoint], layers: Mapping[str, Layer]) -> 
 
 
 def _made_here(manifests: Iterable[Manifest], store: StoreContents) -> dict[str, Layer]:
-    """The overlays that the domain's manifests tell of, as the store has them now."""
+    """The overlays that the domain's manifests name, as the store has them now."""
     files = {facts.path: facts for facts in store.files()}
     made = [layer for each in manifests for layer in new_layers(each.operation_id, each.overlays)]
     return {
@@ -228,7 +228,7 @@ def _made_here(manifests: Iterable[Manifest], store: StoreContents) -> dict[str,
 def _between(
     overlays: Iterable[Layer], recorded: Mapping[str, Layer], made_here: Mapping[str, Layer]
 ) -> dict[str, Layer]:
-    """The layers of deleted checkpoints that the domain's disks still stand on: no record tells of them."""
+    """The layers of deleted checkpoints that still back the domain's disks: no record has them."""
     chains = (chain_of(overlay.backing, {**made_here, **recorded}) for overlay in overlays)
     return {layer.path: layer for chain in chains for layer in chain if layer.path not in recorded}
 

@@ -1,23 +1,23 @@
-"""What checkpoints occupy: which files there are the catalog tells, what they take the hypervisor. Reads only."""
+"""The space that checkpoints take: their files from the catalog, the sizes from the hypervisor. Reads only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..model import CheckpointUsage, DomainHoldings, DomainUsage, FileFacts, Holding, Holdings, Usage
+from ..model import CheckpointFiles, CheckpointUsage, DomainFiles, DomainUsage, FileInfo, Inventory, Usage
 from ..ports import Catalog, Hypervisor, Storage
 from ..store.layout import directory_of, domain_directory, manifest_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageFacts:
-    """`stored` are the files in the store, as far as it was looked at, `others` those catalogued elsewhere."""
+    """`stored` are the files in the store, as far as it was listed, `others` those catalogued elsewhere."""
 
     store: str
     total_bytes: int
     free_bytes: int
-    holdings: Holdings
+    inventory: Inventory
     stored: Mapping[str, int]  # path -> allocation
     others: Mapping[str, int]
 
@@ -25,26 +25,26 @@ class UsageFacts:
 def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, domain_uuid: str | None) -> UsageFacts:
     """Raises `HypervisorError` or `CatalogError`.
 
-    Lists each directory of the domain once (of all that are in the store if it is None), and looks at
-    each catalogued file elsewhere by itself. The store is read first: what an operation makes meanwhile
-    is missing in the sums, and not told as unknown to the catalog.
+    Lists each directory of the domain once (of all that are in the store if it is None), and reads
+    each catalogued file elsewhere by itself. The store is read first: what an operation creates in between
+    is missing in the sums, and not reported as uncatalogued.
     """
     storage = hypervisor.storage
     stored = {facts.path: facts.allocation for facts in _stored(storage, store, domain_uuid)}
-    holdings = catalog.holdings(domain_uuid)
-    elsewhere = sorted(_catalogued(holdings) - stored.keys())
-    seen = (storage.facts(path) for path in elsewhere if not path.startswith(f"{store}/"))
+    inventory = catalog.inventory(domain_uuid)
+    elsewhere = sorted(_catalogued(inventory) - stored.keys())
+    seen = (storage.stat(path) for path in elsewhere if not path.startswith(f"{store}/"))
     return UsageFacts(
         store=store,
         total_bytes=storage.total_bytes(store),
         free_bytes=storage.free_bytes(store),
-        holdings=holdings,
+        inventory=inventory,
         stored=stored,
         others={facts.path: facts.allocation for facts in seen if facts is not None},
     )
 
 
-def _stored(storage: Storage, store: str, domain_uuid: str | None) -> Iterator[FileFacts]:
+def _stored(storage: Storage, store: str, domain_uuid: str | None) -> Iterator[FileInfo]:
     if domain_uuid is None:
         yield from storage.files(store) or ()
         domains = [facts.path for facts in storage.directories(store) or ()]
@@ -55,9 +55,9 @@ def _stored(storage: Storage, store: str, domain_uuid: str | None) -> Iterator[F
             yield from storage.files(directory) or ()
 
 
-def _catalogued(holdings: Holdings) -> set[str]:
-    found = {path for domain in holdings.domains for path in (*domain.frozen, *domain.active, *domain.own)}
-    return found.union(*((*each.files, *each.layers, *each.alone) for each in holdings.checkpoints))
+def _catalogued(inventory: Inventory) -> set[str]:
+    found = {path for domain in inventory.domains for path in (*domain.frozen, *domain.active, *domain.external)}
+    return found.union(*((*each.files, *each.layers, *each.exclusive) for each in inventory.checkpoints))
 
 
 # --------------------------------------------------------------------------- pure
@@ -66,36 +66,36 @@ def _catalogued(holdings: Holdings) -> set[str]:
 def sum_up(facts: UsageFacts) -> Usage:
     """A file that is missing takes nothing: to find that out is for verify."""
     taken = {**facts.others, **facts.stored}
-    known = _catalogued(facts.holdings)
+    known = _catalogued(facts.inventory)
     manifests = {manifest_path(directory_of(path)) for path in known}
     return Usage(
         store=facts.store,
         total_bytes=facts.total_bytes,
         free_bytes=facts.free_bytes,
         uncatalogued_bytes=_sum(facts.stored.keys() - known - manifests, facts.stored),
-        domains=tuple(_domain(domain, facts, taken) for domain in facts.holdings.domains),
-        checkpoints=tuple(_checkpoint(each, taken) for each in facts.holdings.checkpoints),
+        domains=tuple(_domain(domain, facts, taken) for domain in facts.inventory.domains),
+        checkpoints=tuple(_checkpoint(each, taken) for each in facts.inventory.checkpoints),
     )
 
 
-def _checkpoint(holding: Holding, taken: Mapping[str, int]) -> CheckpointUsage:
-    memory = _sum([holding.memory] if holding.memory is not None else [], taken)
-    own = _sum(holding.files, taken)
+def _checkpoint(checkpoint: CheckpointFiles, taken: Mapping[str, int]) -> CheckpointUsage:
+    memory = _sum([checkpoint.memory] if checkpoint.memory is not None else [], taken)
+    own = _sum(checkpoint.files, taken)
     return CheckpointUsage(
-        domain=holding.domain,
-        domain_uuid=holding.domain_uuid,
-        name=holding.name,
-        id=holding.id,
+        domain=checkpoint.domain,
+        domain_uuid=checkpoint.domain_uuid,
+        name=checkpoint.name,
+        id=checkpoint.id,
         memory_bytes=memory,
         sidecar_bytes=own - memory,
-        disk_bytes=_sum(set(holding.layers), taken),
-        exclusive_bytes=own + _sum(set(holding.alone), taken),
-        shared_bytes=_sum(set(holding.layers) - set(holding.alone), taken),
+        disk_bytes=_sum(set(checkpoint.layers), taken),
+        exclusive_bytes=own + _sum(set(checkpoint.exclusive), taken),
+        shared_bytes=_sum(set(checkpoint.layers) - set(checkpoint.exclusive), taken),
     )
 
 
-def _domain(domain: DomainHoldings, facts: UsageFacts, taken: Mapping[str, int]) -> DomainUsage:
-    own = [each for each in facts.holdings.checkpoints if each.domain_uuid == domain.domain_uuid]
+def _domain(domain: DomainFiles, facts: UsageFacts, taken: Mapping[str, int]) -> DomainUsage:
+    own = [each for each in facts.inventory.checkpoints if each.domain_uuid == domain.domain_uuid]
     images = {each.memory for each in own if each.memory is not None}
     others = {path for each in own for path in each.files} - images
     files = (*domain.frozen, *domain.active, *images, *others)
@@ -107,7 +107,7 @@ def _domain(domain: DomainHoldings, facts: UsageFacts, taken: Mapping[str, int])
         frozen_bytes=_sum(domain.frozen, taken),
         active_bytes=_sum(domain.active, taken),
         manifest_bytes=_sum({manifest_path(directory_of(path)) for path in files}, taken),
-        own_bytes=_sum(set(domain.own), taken),
+        own_bytes=_sum(set(domain.external), taken),
     )
 
 

@@ -1,7 +1,7 @@
 """verify: hold every file that checkpoints rely on against the catalog, and mark what is damaged.
 
 Nothing on the hypervisor is changed, and no domain is taken: when something is wrong the catalog is
-asked once more, so that what an operation did meanwhile is not taken for damage.
+asked once more, so that what an operation did in between is not taken for damage.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from posixpath import dirname
 from time import monotonic
 
 from ..errors import EnvironmentLacks
-from ..integrity.damage import Chains, Seen, damage, dangers, qcow2_layers, touched
+from ..integrity.damage import Chains, Inspected, damage, dangers, qcow2_layers, touched
 from ..integrity.inspection import Inspection
 from ..model import Checkpoint, CheckpointState, CheckpointSummary, Finding, Layer, Verdict, VerifyReport
 from ..ports import Catalog, Hypervisor, Progress
@@ -23,7 +23,7 @@ DAMAGED = "damaged"
 class Verification:
     """One run of verify. Marks are written as they are found: a run that is killed leaves those it made.
 
-    A quick look compares what the hypervisor tells of the files, and their headers. A deep one reads
+    A quick check compares the file information and the headers. A deep one reads
     them whole, too: it compares each SHA-256 with the catalog's, or records it where there is none
     yet. A checkpoint that is marked as damaged is always read whole, so that no damage is taken for
     mended by a look that could not have seen it.
@@ -68,7 +68,7 @@ class Verification:
         return {target: self._catalog.chain(layer.path) for target, layer in checkpoint.layers.items()}
 
     def _is_still(self, checkpoint: Checkpoint, chains: Chains) -> bool:
-        """Whether it says of the files what it said before they were looked at."""
+        """Whether the catalog's record of the files is what it was before they were read."""
         now = self._ready(checkpoint.id)
         return now is not None and _facts(self._chains(now)) == _facts(chains)
 
@@ -94,8 +94,8 @@ class Verification:
             self._renew(copied, seen)
         return [*damage(checkpoint, chains, seen), *dangers(chains, seen)], seen.hashes
 
-    def _look(self, checkpoint: Checkpoint, chains: Chains) -> Seen:
-        return self._inspection.look(checkpoint, chains, into=qcow2_layers(_layers(chains)))
+    def _look(self, checkpoint: Checkpoint, chains: Chains) -> Inspected:
+        return self._inspection.inspect(checkpoint, chains, into=qcow2_layers(_layers(chains)))
 
     def _require_store(self, checkpoint: Checkpoint) -> None:
         """Raise when nothing at all is where the store was: a store that is not mounted is no damage."""
@@ -107,10 +107,10 @@ class Verification:
 
     # ------------------------------------------------------------------ what is recorded
 
-    def _renew(self, copied: Iterable[Layer], seen: Seen) -> None:
+    def _renew(self, copied: Iterable[Layer], seen: Inspected) -> None:
         """Record the time that a layer has now, if its content is what it was."""
         for layer in copied:
-            found = seen.facts[layer.path]
+            found = seen.files[layer.path]
             if found is not None and seen.hashes.get(layer.path) == layer.sha256:
                 self._catalog.renew_layer_time(layer, found.mtime)
 
@@ -124,7 +124,7 @@ class Verification:
                 self._catalog.record_layer_read(layer, hashes[layer.path])
 
     def _conclude(self, checkpoint: Checkpoint, findings: Sequence[Finding]) -> Verdict:
-        """Put a mark on the checkpoint or take it away, and mark those that share what is damaged."""
+        """Mark the checkpoint as damaged or sound, and mark those that share a damaged file."""
         mark = "; ".join(finding.problem for finding in findings) or None
         if mark != checkpoint.damage:
             self._catalog.mark_damage(checkpoint.id, mark)

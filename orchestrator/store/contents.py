@@ -1,4 +1,4 @@
-"""What is in the store, asked of the hypervisor and of nobody else: directories, their files and manifests.
+"""What is in the store, asked of the hypervisor only: directories, their files and manifests.
 
 Reads only. Costs two or three calls a directory.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from posixpath import dirname
 
 from ..errors import NotFound
-from ..model import FileFacts
+from ..model import FileInfo
 from ..ports import Storage
 from . import layout, manifest
 from .manifest import BadManifest, Manifest, Record
@@ -22,7 +22,7 @@ class Directory:
 
     path: str
     mode: int
-    files: tuple[FileFacts, ...]
+    files: tuple[FileInfo, ...]
     manifest: Manifest | None
     problem: str = ""  # why there is no manifest: "has none", "is longer than ...", ...
 
@@ -44,7 +44,7 @@ class Directory:
         return self.manifest.record if self.manifest else None
 
     @property
-    def memory(self) -> FileFacts | None:
+    def memory(self) -> FileInfo | None:
         """The memory image of the checkpoint that is recorded here, if it has one and it is there."""
         memory = self.record.checkpoint.memory if self.record else None
         return next((facts for facts in self.files if memory is not None and facts.path == memory.path), None)
@@ -58,8 +58,8 @@ class Directory:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreContents:
     path: str
-    itself: FileFacts | None  # None: there is no store yet
-    domains: tuple[FileFacts, ...] = ()  # the directories that hold those of one domain's operations
+    itself: FileInfo | None  # None: there is no store yet
+    domains: tuple[FileInfo, ...] = ()  # the directories that hold those of one domain's operations
     directories: tuple[Directory, ...] = ()
     strays: tuple[str, ...] = ()  # files where snapctl puts none
 
@@ -69,7 +69,7 @@ class StoreContents:
         held = {dirname(path) for path in (*self.strays, *(each.path for each in self.directories))}
         return [each.path for each in self.domains if each.path not in held]
 
-    def files(self) -> Iterator[FileFacts]:
+    def files(self) -> Iterator[FileInfo]:
         for directory in self.directories:
             yield from directory.files
 
@@ -96,8 +96,8 @@ def read_store(storage: Storage, store: str, host_uuid: str) -> StoreContents:
     )
 
 
-def _directory(storage: Storage, place: FileFacts, host_uuid: str) -> Directory | None:
-    """None for one that has gone meanwhile: operations may be under way."""
+def _directory(storage: Storage, place: FileInfo, host_uuid: str) -> Directory | None:
+    """None for one that was removed in between: operations may be in progress."""
     files = storage.files(place.path)
     if files is None:
         return None
@@ -108,7 +108,7 @@ def _directory(storage: Storage, place: FileFacts, host_uuid: str) -> Directory 
     return Directory(path=place.path, mode=place.mode, files=tuple(files), manifest=found, problem=problem)
 
 
-def _manifest(storage: Storage, directory: str, files: list[FileFacts], host_uuid: str) -> Manifest:
+def _manifest(storage: Storage, directory: str, files: list[FileInfo], host_uuid: str) -> Manifest:
     path = layout.manifest_path(directory)
     length = next((facts.physical for facts in files if facts.path == path), None)
     if length is None:
@@ -120,5 +120,5 @@ def _manifest(storage: Storage, directory: str, files: list[FileFacts], host_uui
     except NotFound:
         raise BadManifest("is missing") from None
     if found.host_uuid != host_uuid:
-        raise BadManifest(f"is of another host, {found.host_name}")
+        raise BadManifest(f"belongs to another host, {found.host_name}")
     return found

@@ -17,7 +17,7 @@ from ..units import MIB
 
 MANIFEST = "manifest.json"
 MEMORY = "memory.save"
-"""AppArmor looks at suffixes; so do people."""
+"""AppArmor and people go by suffixes."""
 
 OVERLAY_SIZE = MIB
 """What a fresh overlay is reckoned to need: an empty qcow2 file takes 192 KiB."""
@@ -86,7 +86,7 @@ def is_plain(path: str) -> bool:
 
 
 def is_made_by(path: object, domain_uuid: str, operation_id: str) -> bool:
-    """Whether a path is where that operation would have put a file, in whatever store it was."""
+    """Whether a path is where that operation would have put a file, in any store."""
     if not isinstance(path, str) or not is_plain(path):
         return False
     return path.split("/")[-3:-1] == [domain_uuid, operation_id]

@@ -13,7 +13,7 @@ import msgspec
 
 from ..errors import IntegrityError, NotFound
 from ..formats import saveimage
-from ..model import Disk, Domain, FileFacts, Layer, MemoryImage, NewOverlay
+from ..model import Disk, Domain, FileInfo, Layer, MemoryImage, NewOverlay
 from ..ports import Catalog, Evidence, Hypervisor, OpenOperation
 from . import layout, manifest
 from .manifest import BadManifest, Manifest
@@ -27,7 +27,7 @@ def make_overlays(hypervisor: Hypervisor, directory: str, described: Manifest) -
     hypervisor.storage.make_directory(directory)
     describe(hypervisor, directory, described)
     for overlay in described.overlays:
-        if hypervisor.storage.facts(overlay.path) is None:
+        if hypervisor.storage.stat(overlay.path) is None:
             hypervisor.storage.create_overlay(overlay)
 
 
@@ -37,12 +37,12 @@ def see_overlays(hypervisor: Hypervisor, directory: str, described: Manifest) ->
         return None
     lengths: dict[str, int] = {}
     for overlay in described.overlays:
-        facts = hypervisor.storage.facts(overlay.path)
-        if facts is None:
+        info = hypervisor.storage.stat(overlay.path)
+        if info is None:
             return None
-        if (facts.format, facts.backing, facts.capacity) != ("qcow2", overlay.backing, overlay.capacity):
-            raise IntegrityError(f"the new overlay {overlay.path} is not on top of {overlay.backing}")
-        lengths[overlay.target] = facts.physical
+        if (info.format, info.backing, info.capacity) != ("qcow2", overlay.backing, overlay.capacity):
+            raise IntegrityError(f"the new overlay {overlay.path} is not backed by {overlay.backing}")
+        lengths[overlay.target] = info.physical
     return {"overlay_lengths": lengths}
 
 
@@ -67,7 +67,7 @@ def changed_manifest(
 ) -> dict[str, str | None]:
     """Evidence for the journal: the text that the manifest of a directory is to become.
 
-    None when it has no sound one, as then nobody believes it, or no directory. It is recorded before
+    None when it has no sound one, which is not used then, or no directory. It is recorded before
     anything is written, as a kill in the middle of that loses what there was.
     """
     try:
@@ -87,9 +87,9 @@ def is_described_as(hypervisor: Hypervisor, directory: str, evidence: Mapping[st
     return {} if text is None or _has_manifest(hypervisor, directory, str(text).encode()) else None
 
 
-def is_empty(facts: FileFacts, length: int) -> bool:
+def is_empty(info: FileInfo, length: int) -> bool:
     """Whether no guest wrote to an overlay: a qcow2 file grows with its first data cluster."""
-    return facts.physical == length
+    return info.physical == length
 
 
 def renew_overlays(
@@ -97,13 +97,13 @@ def renew_overlays(
 ) -> None:
     """See to it that each overlay is new and empty; `opened` says that a QEMU may have had them open.
 
-    Only while the domain is off. One that was written to is somebody's data: `IntegrityError`.
+    Only while the domain is off. One that was written to holds a user's data: `IntegrityError`.
     """
     for overlay in overlays:
-        facts = hypervisor.storage.facts(overlay.path)
-        if facts is not None and not is_empty(facts, lengths[overlay.target]):
-            raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was left as it is")
-        if opened or facts is None:
+        info = hypervisor.storage.stat(overlay.path)
+        if info is not None and not is_empty(info, lengths[overlay.target]):
+            raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was not changed")
+        if opened or info is None:
             hypervisor.storage.remove(overlay.path)
             hypervisor.storage.create_overlay(overlay)
 
@@ -117,9 +117,9 @@ def discard_overlays(
     """
     overlays = described.overlays
     for overlay in overlays:
-        facts = hypervisor.storage.facts(overlay.path)
-        if facts is not None and not is_empty(facts, lengths.get(overlay.target, facts.physical)):
-            raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was left as it is")
+        info = hypervisor.storage.stat(overlay.path)
+        if info is not None and not is_empty(info, lengths.get(overlay.target, info.physical)):
+            raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was not changed")
     remove_files(hypervisor, domain_uuid, [overlay.path for overlay in overlays])
     remove_if_empty(hypervisor, directory)
 
@@ -145,7 +145,7 @@ def remove_files(hypervisor: Hypervisor, domain_uuid: str, paths: Iterable[str])
     in_use = _in_use(domain)
     for path in paths:
         if path in in_use:
-            raise IntegrityError(f"{path} is a disk of the domain and is not deleted", effect="it was left as it is")
+            raise IntegrityError(f"{path} is a disk of the domain and was not removed", effect="it was not changed")
         hypervisor.storage.remove(path)
 
 
@@ -177,7 +177,7 @@ def nothing_discarded(operation: OpenOperation, domain_uuid: str) -> Evidence | 
 def remove_if_empty(hypervisor: Hypervisor, directory: str) -> None:
     """Delete a directory of ours that holds nothing but its manifest, which goes first."""
     files = hypervisor.storage.files(directory)
-    if files is None or any(facts.path != layout.manifest_path(directory) for facts in files):
+    if files is None or any(info.path != layout.manifest_path(directory) for info in files):
         return
     hypervisor.storage.remove(layout.manifest_path(directory))
     hypervisor.storage.remove_directory(directory)
@@ -186,7 +186,7 @@ def remove_if_empty(hypervisor: Hypervisor, directory: str) -> None:
 def restore_final_mark(hypervisor: Hypervisor, image: MemoryImage) -> bool:
     """Put the mark back that libvirt wrote last on a memory image, if a power cut lost it: all other bytes had been
     written out before. Only for an image that was seen whole, as `image` says it was."""
-    found = hypervisor.storage.facts(image.path)
+    found = hypervisor.storage.stat(image.path)
     if found is None or found.physical != image.size:
         return False
     try:
@@ -200,26 +200,43 @@ def restore_final_mark(hypervisor: Hypervisor, image: MemoryImage) -> bool:
     return True
 
 
-def read_tops(hypervisor: Hypervisor, disks: Iterable[Disk]) -> dict[str, FileFacts | None]:
-    """The facts of the layers that a guest writes to, by target.
+def read_tops(hypervisor: Hypervisor, disks: Iterable[Disk]) -> dict[str, FileInfo | None]:
+    """The file information of the layers that a guest writes to, by target.
 
-    None for a block device: libvirt would tell of its node, which says nothing of its content.
+    None for a block device: libvirt would report its node, which says nothing of its content.
     """
     return {
-        disk.target: hypervisor.storage.facts(disk.source.path) if disk.source_type == "file" else None
+        disk.target: hypervisor.storage.stat(disk.source.path) if disk.source_type == "file" else None
         for disk in disks
         if disk.writable and disk.source is not None
     }
 
 
-def written_since(then: object, now: Mapping[str, FileFacts | None]) -> bool:
-    """Whether a layer changed since its facts were recorded in the journal (as `read_tops` gave them)."""
-    recorded = msgspec.convert(then, dict[str, FileFacts | None])
-    return any(_marks(recorded[target]) != _marks(facts) for target, facts in now.items())
+def written_since(then: object, now: Mapping[str, FileInfo | None]) -> bool:
+    """Whether a layer changed since its file information was recorded in the journal (as `read_tops` gave them)."""
+    recorded = msgspec.convert(then, dict[str, FileInfo | None])
+    return any(_marks(recorded[target]) != _marks(info) for target, info in now.items())
 
 
-def _marks(facts: FileFacts | None) -> tuple[int, str] | None:
-    return (facts.physical, facts.mtime) if facts else None
+STOPPING_SECONDS = 5.0
+"""A guest may write until it is stopped, and QEMU until it has closed its disks."""
+
+
+def written_after_stop(then: object, now: Mapping[str, FileInfo | None]) -> bool:
+    """Whether a layer may have changed more than a guest changes it between two steps, the latter of which ends it.
+
+    Measured by the clock that the layer's own times are of. True for a block device, which has none.
+    """
+    recorded = msgspec.convert(then, dict[str, FileInfo | None])
+    return any(_is_later(info, recorded[target]) for target, info in now.items())
+
+
+def _is_later(now: FileInfo | None, then: FileInfo | None) -> bool:
+    return now is None or then is None or float(now.mtime) > float(then.mtime) + STOPPING_SECONDS
+
+
+def _marks(info: FileInfo | None) -> tuple[int, str] | None:
+    return (info.physical, info.mtime) if info else None
 
 
 def _in_use(domain: Domain | None) -> set[str]:

@@ -45,12 +45,12 @@ def of_version(revision: str) -> Provocation:
 
 FILES: tuple[tuple[str, Provocation, str], ...] = (
     ("text", file_of(b"not a database\n" * 1000), "file is not a database"),
-    ("database of something else", of_something_else, "the database is no catalog of snapctl's"),
+    ("database of something else", of_something_else, "the database is not a snapctl catalog"),
     ("damaged pages", edited(lambda old: old[:4096] + os.urandom(len(old) - 4096)), "malformed"),
     ("cut in half", edited(lambda old: old[: len(old) // 2]), "malformed"),
-    ("newer schema", of_version("9999"), "has schema 9999, and this snapctl knows"),
+    ("newer schema", of_version("9999"), "has schema 9999, and this snapctl supports"),
     ("older schema", of_version("0001"), "run: snapctl catalog upgrade"),
-    ("schema that is none", of_version("x"), "the database is no catalog of snapctl's"),
+    ("schema that is none", of_version("x"), "the database is not a snapctl catalog"),
 )
 
 # --------------------------------------------------------------------------- rows that somebody wrote
@@ -61,7 +61,7 @@ def row(statement: str, *values: object) -> Provocation:
     return lambda station: station.sql(statement, *values)
 
 
-MISPLACED = "is not where snapctl puts a file"
+MISPLACED = "is not a path that snapctl gives a file"
 
 ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
     (
@@ -76,12 +76,18 @@ ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
         *("guest's own disk as one of snapctl's", ROLLBACK, ENVIRONMENT, MISPLACED),
         "UPDATE layer SET operation_id = 'x' WHERE operation_id IS NULL",
     ),
-    ("layer that stands on itself", ROLLBACK, ENVIRONMENT, "it stands on itself", "UPDATE layer SET backing_id = id"),
+    (
+        "layer that stands on itself",
+        ROLLBACK,
+        ENVIRONMENT,
+        "it is in its own backing chain",
+        "UPDATE layer SET backing_id = id",
+    ),
     (
         *("layer without what it stands on", ROLLBACK, INTEGRITY, "was changed: its backing file is"),
         "UPDATE layer SET backing_id = NULL",
     ),
-    ("unknown state", LIST, ENVIRONMENT, "'frozen' is no state", "UPDATE checkpoint SET state = 'frozen'"),
+    ("unknown state", LIST, ENVIRONMENT, "'frozen' is not a state", "UPDATE checkpoint SET state = 'frozen'"),
     (
         *("unknown device", ROLLBACK, ENVIRONMENT, "is damaged: Invalid enum value 'tape'"),
         "UPDATE artifact SET device = 'tape' WHERE kind = 'disk'",
@@ -132,10 +138,10 @@ ROWS: tuple[tuple[str, tuple[str, ...], int, str, str], ...] = (
         "UPDATE layer SET physical = NULL WHERE operation_id IS NOT NULL",
     ),
     (
-        *("trigger", ROLLBACK, ENVIRONMENT, "somebody put triggers or views into the catalog"),
+        *("trigger", ROLLBACK, ENVIRONMENT, "the catalog contains triggers or views"),
         "CREATE TRIGGER t AFTER UPDATE ON head BEGIN DELETE FROM checkpoint; END",
     ),
-    ("no head", ("rollback", "web01", "-y"), REFUSED, "web01 stands on no checkpoint", "DELETE FROM head"),
+    ("no head", ("rollback", "web01", "-y"), REFUSED, "web01 has no current checkpoint", "DELETE FROM head"),
 )
 """What was written, what is asked then, how that ends, and how it was written."""
 
@@ -288,7 +294,7 @@ CASES: tuple[Row, ...] = (
             what=f"{what}, delete",
             argv=DELETE,
             code=REFUSED,
-            says="web01 needs it for its disk",
+            says="web01 uses it for its disk",
             provoke=provoke,
         )
         for what, provoke in (
@@ -309,7 +315,11 @@ CASES: tuple[Row, ...] = (
         for what, plan, says in (
             ("without a plan", "{}", "the plan of operation left is damaged"),
             ("whose plan is no JSON", "{", "row of operation left is damaged"),
-            ("that would delete what is not ours", FOREIGN_PLAN, "'/etc/shadow' is not where snapctl puts a file"),
+            (
+                "that would delete what is not ours",
+                FOREIGN_PLAN,
+                "'/etc/shadow' is not a path that snapctl gives a file",
+            ),
         )
         for argv in (("recover",), CHECKPOINT)
     ),
@@ -318,14 +328,14 @@ CASES: tuple[Row, ...] = (
         what="backup without a name",
         argv=("catalog", "backup", ""),
         code=USAGE,
-        says="the backup has no name",
+        says="the backup needs a file name",
     ),
     Case(
         number=87,
         what="backup onto the catalog itself",
         argv=("catalog", "backup", "catalog.sqlite"),
         code=REFUSED,
-        says="catalog.sqlite exists already",
+        says="catalog.sqlite already exists",
     ),
     Case(
         number=87,

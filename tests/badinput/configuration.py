@@ -52,13 +52,13 @@ BAD: tuple[tuple[int, str, str, str | bytes], ...] = (
     (53, "negative time to connect", "connection.timeout_s: expected int >= 1", "[connection]\ntimeout_s = -1"),
     (53, "negative reserve", "store.reserve_mib: expected int >= 0", "[store]\nreserve_mib = -1"),
     (53, "endless time", "job.timeout_s: ", f"[job]\ntimeout_s = {10**30}"),
-    (54, "relative store", "store.path is 'x/y', not a plain absolute path", "[store]\npath = 'x/y'"),
+    (54, "relative store", "store.path is 'x/y', which is not a plain absolute path", "[store]\npath = 'x/y'"),
     (54, "store that climbs", "not a plain absolute path", "[store]\npath = '/store/../etc'"),
     (54, "store in many lines", "not a plain absolute path", "[store]\npath = '''/a\nb'''"),
-    (54, "empty store", "store.path is '', not a plain absolute path", "[store]\npath = ''"),
-    (60, "unknown database", "a catalog cannot be kept in mysql", "catalog = 'mysql://u:hunter2@h/x'"),
+    (54, "empty store", "store.path is '', which is not a plain absolute path", "[store]\npath = ''"),
+    (60, "unknown database", "a catalog cannot be stored in mysql", "catalog = 'mysql://u:hunter2@h/x'"),
     (60, "catalog in memory", "names no file", "catalog = 'sqlite://'"),
-    (60, "catalog that is no URL", "the catalog's URL is none", "catalog = 'catalog.sqlite'"),
+    (60, "catalog that is no URL", "the catalog URL is malformed", "catalog = 'catalog.sqlite'"),
     (60, "catalog with options", "names no file, or has options", "catalog = 'sqlite:///x?mode=ro'"),
 )
 
@@ -88,7 +88,7 @@ CASES: tuple[Row, ...] = (
         what="password in the configured URI",
         argv=LIST,
         code=USAGE,
-        says="has a password in it",
+        says="contains a password",
         provoke=holding("uri = 'qemu+ssh://root:hunter2@h/system'"),
         over_libvirt=True,
     ),
@@ -111,7 +111,7 @@ CASES: tuple[Row, ...] = (
     Elsewhere(
         number=55,
         what="store where no image can be",
-        test="tests/badinput/test_on_libvirt.py::test_a_store_where_no_image_can_be",
+        test="tests/badinput/test_on_libvirt.py::test_checkpoint_store_in_proc_is_refused",
     ),
     Unconcerned(
         number=56,
@@ -121,15 +121,17 @@ CASES: tuple[Row, ...] = (
     Elsewhere(
         number=57,
         what="store that others may change: doctor warns",
-        test="tests/unit/test_doctor.py::test_what_others_may_read_or_change",
+        test="tests/unit/test_doctor.py::test_judge_store_with_wide_permissions_is_a_warning",
     ),
-    Elsewhere(number=58, what="catalog on NFS: doctor warns", test="tests/unit/test_doctor.py::test_the_catalog"),
+    Elsewhere(
+        number=58, what="catalog on NFS: doctor warns", test="tests/unit/test_doctor.py::test_judge_catalog_condition"
+    ),
     Case(
         number=59,
         what="password that others may read",
         argv=LIST,
         code=USAGE,
-        says="holds the catalog's password and others may read it",
+        says="contains the catalog password, and other users may read it",
         provoke=holding("catalog = 'postgresql://u:hunter2@h/x'", mode=0o644),
     ),
 )

@@ -30,11 +30,11 @@ REFUSED: tuple[tuple[int, str, str, str], ...] = (
     (41, "no_verify=", "qemu+tls://h/system?no_verify=1", "has the parameter no_verify"),
     (41, "ext transport", "qemu+ext://h/system?command=/x", "qemu+ext:// is not a QEMU connection"),
     (41, "host that is an option", "qemu+ssh://-oProxyCommand=x/system", "begins with a dash"),
-    (42, "password", "qemu+ssh://root:hunter2@h/system", "has a password in it"),
+    (42, "password", "qemu+ssh://root:hunter2@h/system", "contains a password"),
     (43, "test driver", "test:///default", "test:// is not a QEMU connection"),
     (43, "lxc driver", "lxc:///", "lxc:// is not a QEMU connection"),
-    (43, "embedded driver", "qemu:///embed?root=/x", "names /embed where /system or /session belongs"),
-    (43, "blanks", "qemu:///system ", "has blanks or control characters"),
+    (43, "embedded driver", "qemu:///embed?root=/x", "has the path /embed, not /system or /session"),
+    (43, "blanks", "qemu:///system ", "contains blanks or control characters"),
     (43, "port that is none", "qemu+tcp://h:x/system", "the URI is malformed"),
 )
 """Never connected to."""
@@ -137,7 +137,11 @@ CASES: tuple[Row, ...] = (
     _unreachable(44, "nobody at the socket", "Connection refused", nobody_listens),
     _unreachable(44, "socket is a directory", "Connection refused", a_directory),
     _unreachable(44, "socket is a file", "Connection refused", a_plain_file),
-    Elsewhere(number=45, what="forbidden socket", test="tests/badinput/test_forbidden.py::test_a_forbidden_socket"),
+    Elsewhere(
+        number=45,
+        what="forbidden socket",
+        test="tests/badinput/test_forbidden.py::test_forbidden_socket_is_refused_with_the_rights_needed",
+    ),
     Elsewhere(
         number=46,
         what="read-only connection",

@@ -114,6 +114,6 @@ CASES: tuple[Row, ...] = (
     Elsewhere(
         number=69,
         what="]]> and quotes in a path: must come back as they went",
-        test="tests/unit/test_domainxml.py::test_any_path_survives",
+        test="tests/unit/test_domainxml.py::test_on_disks_any_path_is_read_back",
     ),
 )

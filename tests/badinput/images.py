@@ -87,12 +87,12 @@ QUICK: tuple[tuple[int, str, Edit, str], ...] = (
     (84, "bit flipped in the XML", other_name, "was changed: its name is"),
     (85, "other emulator", other_emulator, "was changed: its emulator"),
     (85, "other disks", other_disk, "was changed: its disk vda"),
-    (85, "other data_len", byte_at(20, 0xFF), "has another header than the catalog says"),
+    (85, "other data_len", byte_at(20, 0xFF), "has a different header than the catalog says"),
     (85, "data_len of 4 GiB", claiming(2**32 - 1), "claims 4294967295 bytes of XML"),
-    (85, "data_len beyond the end", claiming(2**23), "has another header than the catalog says"),
+    (85, "data_len beyond the end", claiming(2**23), "has a different header than the catalog says"),
     (85, "other version", byte_at(16, 1), "has header version 1, not 2"),
-    (85, "other compression", byte_at(28, 1), "has another header than the catalog says"),
-    (85, "paused instead of running", byte_at(24, 0), "has another header than the catalog says"),
+    (85, "other compression", byte_at(28, 1), "has a different header than the catalog says"),
+    (85, "paused instead of running", byte_at(24, 0), "has a different header than the catalog says"),
 )
 """Seen by any rollback before the guest is touched."""
 
@@ -135,6 +135,6 @@ CASES: tuple[Row, ...] = (
     Elsewhere(
         number=86,
         what="FIFO, device, directory or dangling symlink in the image's place",
-        test="tests/badinput/test_on_libvirt.py::test_what_is_no_file_in_the_place_of_an_image",
+        test="tests/badinput/test_on_libvirt.py::test_rollback_no_regular_file_in_place_of_image_is_refused",
     ),
 )

@@ -166,14 +166,14 @@ CASES: tuple[Row, ...] = (
         for number, state, code, says in (
             (23, GuestState.CRASHED, REFUSED, "has crashed"),
             (24, GuestState.IO_ERROR, REFUSED, "paused on an I/O error"),
-            (25, GuestState.BUSY, BUSY, "has a job under way"),
+            (25, GuestState.BUSY, BUSY, "has a job in progress"),
             (22, GuestState.OTHER, REFUSED, "neither running nor paused"),
         )
     ),
     *(
         Case(number=number, what=f"{what}, {argv[0]}", argv=argv, code=code, says=says, provoke=provoke)
         for number, what, code, says, provoke in (
-            (25, "migration under way", BUSY, "has a job under way (migration)", with_job("migration")),
+            (25, "migration under way", BUSY, "has a job in progress (migration)", with_job("migration")),
             (26, "block job", BUSY, "has a block job on vdb", with_block_job),
             (27, "managed-save image", REFUSED, "has a managed-save image", with_managed_save),
             (28, "libvirt snapshot", REFUSED, "has libvirt snapshots of its own: theirs", with_snapshot),
@@ -206,7 +206,7 @@ CASES: tuple[Row, ...] = (
         what="domain that was renamed",
         argv=("rollback", "web99", "work", "-y"),
         code=REFUSED,
-        says="web99 was called web01 when work was made",
+        says="web99 was named web01 when work was created",
         provoke=renamed,
     ),
     Case(
@@ -214,7 +214,7 @@ CASES: tuple[Row, ...] = (
         what="domain that was undefined",
         argv=ROLLBACK,
         code=REFUSED,
-        says="is not defined any more",
+        says="is no longer defined",
         provoke=undefined,
     ),
     Case(
@@ -238,7 +238,7 @@ CASES: tuple[Row, ...] = (
         what="disk changed from the next start on",
         argv=CHECKPOINT,
         code=REFUSED,
-        says="but from its next start /images/elsewhere.qcow2",
+        says="but /images/elsewhere.qcow2 from its next start on",
         provoke=on_disks(elsewhere, running=False),
     ),
     Case(

@@ -13,7 +13,7 @@ from orchestrator.hypervisor import errors
 from tests.system.client import new_client
 
 
-def test_a_forbidden_socket() -> None:
+def test_forbidden_socket_is_refused_with_the_rights_needed() -> None:
     """As nobody, or as its owner who took every right from himself: root is let in everywhere."""
     with new_client("") as client, socket.socket(socket.AF_UNIX) as listening:
         there = Path(client.home, "daemon.sock")
@@ -23,7 +23,7 @@ def test_a_forbidden_socket() -> None:
 
         line = client.refusal(3, "-c", f"qemu+unix:///system?socket={there}", "checkpoint", "web01", "new")
 
-        assert "Permission denied; nothing was changed; this user needs the rights of libvirt's group" in line
+        assert "Permission denied; nothing was changed; this user must be in the libvirt group" in line
         assert not client.catalog.exists()
 
 

@@ -41,7 +41,7 @@ def configured(client: Client) -> Iterator[Callable[[str], None]]:
 
 
 @pytest.mark.parametrize("below", ["", "/store"])
-def test_a_store_that_is_a_file(
+def test_checkpoint_store_below_a_file_is_refused(
     box: Box, client: Client, base: str, configured: Callable[[str], None], below: str
 ) -> None:
     configured(f'[store]\npath = "{layout.IMAGES}/{base}-disk-vda.qcow2{below}"\n')
@@ -49,22 +49,26 @@ def test_a_store_that_is_a_file(
         assert "Not a directory; nothing was changed" in client.refusal(ENVIRONMENT, "checkpoint", base, "new")
 
 
-def test_a_store_where_no_image_can_be(box: Box, client: Client, base: str, configured: Callable[[str], None]) -> None:
+def test_checkpoint_store_in_proc_is_refused(
+    box: Box, client: Client, base: str, configured: Callable[[str], None]
+) -> None:
     """libvirtd would read /proc/kmsg, and wait there for ever."""
     configured('[store]\npath = "/proc/store"\n')
     with unchanged(box, client):
-        assert "/proc/store is the kernel's" in client.refusal(USAGE, "checkpoint", base, "new")
+        assert "/proc/store is a kernel file system" in client.refusal(USAGE, "checkpoint", base, "new")
 
 
 @pytest.mark.parametrize("verb", [("checkpoint", "new"), ("rollback", "base", "-y")])
-def test_a_read_only_connection(box: Box, client: Client, base: str, verb: tuple[str, ...]) -> None:
+def test_changing_verb_on_read_only_connection_is_refused(
+    box: Box, client: Client, base: str, verb: tuple[str, ...]
+) -> None:
     name, *arguments = verb
     with unchanged(box, client):
         line = client.refusal(ENVIRONMENT, "-c", f"{box.uri}-ro", name, base, *arguments)
-    assert "needs the rights of libvirt's group" in line
+    assert "must be in the libvirt group" in line
 
 
-def test_a_daemon_that_hangs(box: Box, client: Client, configured: Callable[[str], None]) -> None:
+def test_list_hung_daemon_is_refused_after_timeout(box: Box, client: Client, configured: Callable[[str], None]) -> None:
     configured("[connection]\ntimeout_s = 1\n")
     with unchanged(box, client):
         box.kill_libvirtd(signal.SIGSTOP)
@@ -79,7 +83,9 @@ def test_a_daemon_that_hangs(box: Box, client: Client, configured: Callable[[str
     ["mkfifo {}", "mknod {} c 1 5", "mkdir {}", "ln -s /nowhere {}", "ln -s {} {}"],
     ids=["FIFO", "device", "directory", "dangling symlink", "symlink to itself"],
 )
-def test_what_is_no_file_in_the_place_of_an_image(box: Box, client: Client, base: str, command: str) -> None:
+def test_rollback_no_regular_file_in_place_of_image_is_refused(
+    box: Box, client: Client, base: str, command: str
+) -> None:
     path = client.do("show", base, "base")["memory"]["path"]
     box.run_inside("mv", path, f"{path}.real")
     box.run_inside(*command.replace("{}", path).split())
@@ -91,7 +97,7 @@ def test_what_is_no_file_in_the_place_of_an_image(box: Box, client: Client, base
         box.run_inside("mv", f"{path}.real", path)
 
 
-def test_a_base_that_is_missing(box: Box, client: Client, module_guest: GuestFactory) -> None:
+def test_checkpoint_missing_base_is_undone(box: Box, client: Client, module_guest: GuestFactory) -> None:
     """A running guest has it open still; QEMU, asked for an overlay, finds it gone, and all is undone."""
     guest = module_guest(boot=False)
     guest.start(paused=True)
@@ -100,7 +106,7 @@ def test_a_base_that_is_missing(box: Box, client: Client, module_guest: GuestFac
     box.run_inside("rm", f"{layout.IMAGES}/{guest.name}-disk-vda.qcow2")
     before = client.do("list", guest.name)
     line = client.refusal(FAILED, "checkpoint", guest.name, "third")
-    assert f"undone: {guest.name} and its disks are as before" in line
+    assert f"undone: the disks of {guest.name} are as before; {guest.name} is " in line
     assert client.do("list", guest.name) == before
     with unchanged(box, client):
         assert "-disk-vda.qcow2 is missing" in client.refusal(INTEGRITY, "rollback", guest.name, "second", "-y")

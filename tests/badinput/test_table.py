@@ -31,7 +31,7 @@ LONGEST_TIME = 20.0
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.number} {case.what}".encode("unicode_escape").decode())
-def test_a_bad_input(case: Case, station: Workstation, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_refused(case: Case, station: Workstation, capsys: pytest.CaptureFixture[str]) -> None:
     case.provoke(station)
     legitimate = MARKS if case.marks else JOURNAL if case.code == FAILED else ()
     before = station.seen(but=legitimate)
@@ -75,7 +75,7 @@ def test_every_call_is_known_for_changing_or_not() -> None:
     assert not CHANGING & READING
 
 
-def test_the_list_is_whole(figure: Callable[[str], None]) -> None:
+def test_bad_inputs_list_is_complete(figure: Callable[[str], None]) -> None:
     """Each number of the list has a row; what is tested elsewhere is there."""
     assert {row.number for row in TABLE} == set(LISTED)
     assert [int(number) for number in re.findall(r"^\| (\d+) \|", DOCUMENT, re.MULTILINE)] == list(LISTED)

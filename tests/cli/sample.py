@@ -81,4 +81,8 @@ def leave_unfinished(station: Workstation) -> None:
     station.killed("stopped.before", "rollback", "web01", "patched", "-y")
     opened = (datetime.now(UTC) - timedelta(minutes=2, seconds=1)).isoformat(timespec="microseconds")
     station.sql("UPDATE operation SET owner_user = 'ann', owner_host = 'desk', owner_pid = 4711 WHERE state = 'open'")
-    station.sql("UPDATE operation SET opened = ?, lease_until = ? WHERE state = 'open'", opened, opened)
+    station.sql(
+        "UPDATE operation SET opened = ?, lease_until = ?, owner_pid_start = 'of one that ended' WHERE state = 'open'",
+        opened,
+        opened,
+    )

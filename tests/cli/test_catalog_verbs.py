@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from orchestrator.catalog.database import Database
+from orchestrator.catalog.schema import NEWEST
+from tests.migrations.rows import ELSEWHERE, LEFT, execute, make_old
 from tests.twin import World
 from tests.workstation import STORE, Workstation
 
 from .conftest import Run
 
-WHOLE = "whether their files are whole, tells: snapctl verify"
+WHOLE = "check the files of the checkpoints: snapctl verify"
 
 
 @pytest.fixture
@@ -33,9 +37,84 @@ def test_info_of_a_catalog_tells_url_and_revision(run: Run, station: Workstation
 
 
 def test_upgrade_newest_schema_does_nothing(run: Run, url: str) -> None:
-    assert "newest schema already" in run("--catalog", url, "catalog", "upgrade").out
+    assert "already has the newest schema" in run("--catalog", url, "catalog", "upgrade").out
     document = run("--catalog", url, "catalog", "upgrade", "-o", "json").json
     assert document["before"] == document["after"]
+
+
+# --------------------------------------------------------------------------- upgrade while something is unfinished
+
+
+@pytest.fixture
+def left(tmp_path: Path) -> Iterator[str]:
+    """The URL of a catalog of an older schema, with an operation unfinished on each of two hosts."""
+    url = f"sqlite:///{tmp_path}/old.sqlite"
+    with make_old(url) as database:
+        execute(database, LEFT)
+        execute(database, ELSEWHERE)
+    yield url
+
+
+UNFINISHED = (
+    "unfinished: checkpoint of web on hv (2026-01-01 12:00:00 UTC), interrupted at prepared\n"
+    "unfinished: rollback of db on old-server (2026-01-01 12:00:00 UTC), interrupted at prepared\n"
+)
+
+
+def test_upgrade_with_unfinished_operations_exit_6_and_names_each(run: Run, left: str) -> None:
+    result = run("--catalog", left, "catalog", "upgrade")
+    assert (result.code, result.out) == (6, "")
+    assert result.err.startswith(UNFINISHED)
+    assert "the catalog has 2 unfinished operations" in result.err and "--abandon HOST" in result.err
+    assert len(run("--catalog", left, "catalog", "upgrade", "-o", "json").err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("host", ["old-server", "gone"], ids=["name", "UUID"])
+def test_upgrade_abandoning_one_host_leaves_the_other_in_the_way(run: Run, left: str, host: str) -> None:
+    result = run("--catalog", left, "catalog", "upgrade", "--abandon", host, "-y")
+    assert (result.code, result.out) == (6, "")
+    assert "the catalog has 1 unfinished operation" in result.err
+    assert "checkpoint of web on hv" in run("--catalog", left, "catalog", "upgrade", "-o", "json").error["message"]
+
+
+def test_upgrade_abandoning_all_hosts_says_so(run: Run, left: str) -> None:
+    result = run("--catalog", left, "catalog", "upgrade", "--abandon", "old-server", "--abandon", "hv", "-y")
+    assert result.code == 0
+    assert result.out.startswith(f"catalog upgraded from schema 0004 to {NEWEST}; 2 operations abandoned; backup of")
+    assert result.err == UNFINISHED
+    again = run("--catalog", left, "catalog", "upgrade")
+    assert (again.code, again.err) == (0, "")
+
+
+def test_upgrade_abandoning_as_json_lists_what_is_abandoned(run: Run, left: str) -> None:
+    result = run(
+        "--catalog", left, "catalog", "upgrade", "--abandon", "old-server", "--abandon", "hv", "-y", "-o", "json"
+    )
+    assert [(each["host_uuid"], each["domain"], each["kind"]) for each in result.json["abandoned"]] == [
+        ("h", "web", "checkpoint"),
+        ("gone", "db", "rollback"),
+    ]
+
+
+def test_upgrade_abandoning_without_terminal_or_yes_exit_2(run: Run, left: str) -> None:
+    result = run("--catalog", left, "catalog", "upgrade", "--abandon", "old-server")
+    assert result.code == 2
+    assert "no terminal to ask on" in result.err and "-y" in result.err
+
+
+def test_upgrade_abandoning_host_without_unfinished_operation_exit_6(run: Run, left: str) -> None:
+    result = run("--catalog", left, "catalog", "upgrade", "--abandon", "other", "-y")
+    assert result.code == 6
+    assert "no unfinished operation on host other" in result.err
+
+
+def test_upgrade_abandoning_ambiguous_name_exit_2_and_names_the_uuids(run: Run, left: str) -> None:
+    database = Database(left)
+    execute(database, "UPDATE host SET name = 'hv'")
+    database.close()
+    result = run("--catalog", left, "catalog", "upgrade", "--abandon", "hv", "-y")
+    assert result.code == 2
+    assert "several hosts are named hv" in result.err and "give a UUID: gone or h" in result.err
 
 
 def test_backup_is_private_and_overwrites_nothing(run: Run, url: str, tmp_path: Path) -> None:
@@ -80,7 +159,7 @@ def test_rebuild_damaged_store_tells_what_is_left_out(run: Run, station: Worksta
             f"left out: {directory.removesuffix('/memory.save')}: its manifest is missing",
         ]
     )
-    assert (headless, whole) == ("web01 stands on none of its checkpoints: roll it back to one", WHOLE)
+    assert (headless, whole) == ("web01 has no current checkpoint: roll it back to one", WHOLE)
 
 
 def test_rebuild_one_checkpoint_is_told_in_the_singular(run: Run, station: Workstation) -> None:
@@ -96,6 +175,6 @@ def test_rebuild_empty_store_tells_so(run: Run, station: Workstation) -> None:
     station.world = World()
     station.catalog.unlink()
     result = run("catalog", "rebuild")
-    assert (result.out, result.err) == ("the store has no checkpoint\n", "")
+    assert (result.out, result.err) == ("catalog rebuilt: the store has no checkpoints\n", "")
     assert run("catalog", "rebuild", "-o", "json").json == {"checkpoints": [], "headless": [], "skipped": []}
     assert STORE not in station.world.files.directories

@@ -11,13 +11,13 @@ from tests.workstation import Workstation
 
 from .conftest import Run, current, names
 
-MADE = "web01: checkpoint clean made in N s (guest stopped for N s)\n"
+MADE = "web01: checkpoint clean created in N s (guest stopped for N s)\n"
 GENERATED = r"\d{8}-\d{6}-[0-9a-f]{8}"
 STEPS = ["prepared", "saved", "repointed", "restored", "committed", "resumed", "hashed", "described"]
 DRY = "this was a dry run: nothing was changed\n"
 
 
-def test_checkpoint_made_is_told_on_stdout(run: Run, station: Workstation) -> None:
+def test_checkpoint_created_is_printed_on_stdout(run: Run, station: Workstation) -> None:
     station.world.pace = 0.005  # a save and a hash take 50 ms each; the guest stands still for the first
     result = run("checkpoint", "web01", "clean")
     assert (result.code, result.timeless, result.err) == (0, MADE, "")
@@ -32,15 +32,15 @@ def test_checkpoint_all_options_are_passed_on(run: Run, station: Workstation) ->
     assert (made["current"], station.machine().active) == (True, False)
 
 
-def test_checkpoint_without_a_name_tells_the_generated_one(run: Run) -> None:
-    name = re.match(f"web01: checkpoint ({GENERATED}) made", run("checkpoint", "web01").out)
+def test_checkpoint_without_a_name_prints_the_generated_one(run: Run) -> None:
+    name = re.match(f"web01: checkpoint ({GENERATED}) created", run("checkpoint", "web01").out)
     assert name and name[1] == current(run)
 
 
 def test_checkpoint_verbose_adds_the_time_of_each_step(run: Run, station: Workstation) -> None:
     station.world.pace = 0.005
     made, *steps = run("checkpoint", "web01", "clean", "-v").out.splitlines()
-    assert made.startswith("web01: checkpoint clean made in ")
+    assert made.startswith("web01: checkpoint clean created in ")
     told = [re.fullmatch(r"  ([a-z]+) +(\d\.\d{3}) s", line) for line in steps]
     seconds = {each[1]: float(each[2]) for each in told if each}
     assert sorted(seconds) == sorted(STEPS) and len(steps) == len(STEPS)
@@ -67,7 +67,7 @@ def test_checkpoint_unfinished_operation_is_settled_and_noted(run: Run, station:
     station.killed("repointed.before", "rollback", "web01", "patched", "-y")
     result = run("checkpoint", "web01", "clean")
     assert result.timeless == MADE
-    assert result.err == "web01: unfinished rollback done: it had stopped at step repointed\n"
+    assert result.err == "web01: unfinished rollback done: it was interrupted at step repointed\n"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_dry_run_json_has_the_plan(run: Run) -> None:
         (["--keep-current", "-v", "patched"], "patched", GENERATED),
     ],
 )
-def test_rollback_goes_to_the_target_and_keeps_what_it_is_told(
+def test_rollback_restores_the_target_and_keeps_what_is_asked(
     run: Run, arguments: list[str], target: str, kept: str | None
 ) -> None:
     document = run("rollback", "web01", *arguments, "-o", "json").json
@@ -116,8 +116,8 @@ def test_rollback_target_taken_for_the_name_to_keep_exit_6(run: Run) -> None:
     assert "already has a checkpoint patched" in result.err
 
 
-def test_rollback_keeping_tells_the_name(run: Run) -> None:
-    said = "web01: rolled back to patched in N s (guest stopped for N s); the state before is kept as mine\n"
+def test_rollback_keeping_prints_the_name(run: Run) -> None:
+    said = "web01: rolled back to patched in N s (guest stopped for N s); the state before is checkpoint mine\n"
     assert run("rollback", "web01", "patched", "--keep-current=mine").timeless == said
 
 
@@ -143,7 +143,7 @@ def test_rollback_after_says_what_becomes_of_the_guest(
     assert guest.machine.state == becomes
 
 
-def test_delete_tells_what_each_freed(run: Run) -> None:
+def test_delete_prints_what_each_freed(run: Run) -> None:
     result = run("delete", "web01", "experiment-2", "experiment", "-y")
     assert result.timeless.splitlines() == [
         "web01: checkpoint experiment-2 deleted in N s, 352.0 KiB freed",
@@ -178,16 +178,19 @@ def gaps(run: Run, station: Workstation) -> tuple[str, str]:
     return station.layer("experiment-2"), waits
 
 
-def test_collapse_tells_what_was_done_and_what_waits(run: Run, gaps: tuple[str, str]) -> None:
+def test_collapse_prints_what_was_done_and_what_is_deferred(run: Run, gaps: tuple[str, str]) -> None:
     into, waits = gaps
     result = run("collapse", "web01")
-    assert result.timeless == f"web01: layers pulled into {into} in N s\n"
-    assert re.fullmatch(f"waits: {waits} is in use below a disk of web01, which runs; when .*\n", result.err)
+    assert result.timeless == f"web01: layers collapsed into {into} in N s\n"
+    assert re.fullmatch(
+        f"deferred: {waits} is in the backing chain of web01, which is running; run snapctl collapse when .*\n",
+        result.err,
+    )
 
 
-def test_flatten_tells_what_was_done(run: Run, station: Workstation) -> None:
+def test_flatten_prints_what_was_done(run: Run, station: Workstation) -> None:
     (top,) = station.machine().tops().values()
-    assert run("flatten", "web01").timeless == f"web01: {top} made to stand on nothing in N s\n"
+    assert run("flatten", "web01").timeless == f"web01: {top} flattened in N s\n"
 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",)])
@@ -195,29 +198,32 @@ def test_flatten_nothing_to_do_is_noted(run: Run, options: tuple[str, ...]) -> N
     assert run("flatten", "web01").code == 0
     result = run("flatten", "web01", *options)
     assert (result.code, result.out) == (0, "")
-    assert result.err.endswith("the disks of web01 stand on nothing already\n")
+    assert result.err.endswith("the disks of web01 already have no backing file\n")
 
 
 def test_collapse_dry_run_shows_the_steps(run: Run, gaps: tuple[str, str]) -> None:
     into, _ = gaps
     result = run("collapse", "web01", "--dry-run")
-    assert result.out.splitlines()[0] == f"pull up to 1 MiB into {into}, and let it stand on {IMAGES}/web01-vda.qcow2"
+    assert (
+        result.out.splitlines()[0]
+        == f"copy up to 1 MiB into {into}, and set its backing file to {IMAGES}/web01-vda.qcow2"
+    )
     assert "dry run" in result.err
 
 
 def test_flatten_dry_run_shows_the_steps(run: Run, station: Workstation) -> None:
     (top,) = station.machine().tops().values()
     result = run("flatten", "web01", "--dry-run")
-    assert result.out.splitlines()[0] == f"pull up to 0 MiB into {top}, and let it stand on nothing"
+    assert result.out.splitlines()[0] == f"copy up to 0 MiB into {top}, and remove its backing file"
     assert "dry run" in result.err
 
 
 # --------------------------------------------------------------------------- recover
 
 
-def test_recover_tells_what_was_settled(run: Run, station: Workstation) -> None:
+def test_recover_prints_what_was_settled(run: Run, station: Workstation) -> None:
     station.killed("saved.before", "checkpoint", "web01", "x")
-    assert run("recover").out == "web01: unfinished checkpoint undone: it had stopped at step saved\n"
+    assert run("recover").out == "web01: unfinished checkpoint undone: it was interrupted at step saved\n"
     again = run("recover")
-    assert (again.code, again.out, again.err) == (0, "", "nothing was left unfinished\n")
+    assert (again.code, again.out, again.err) == (0, "", "there was no interrupted operation\n")
     assert run("recover", "-o", "json").json == []

@@ -42,21 +42,21 @@ def unfinished(station: Workstation) -> None:
     station.killed("stopped.before", "rollback", "web01", "-y")
 
 
-def test_doctor_tells_what_was_seen_and_what_to_do(run: Run, station: Workstation) -> None:
+def test_doctor_prints_findings_and_advice(run: Run, station: Workstation) -> None:
     a_lost_file(station)
     result = run("doctor")
     assert result.out == (
         "ok     hypervisor   connected to qemu:///system: twin, libvirt 9.0.0, QEMU 7.2.0\n"
         f"ok     catalog      sqlite:///{station.catalog}: 6 checkpoints of twin\n"
-        "ok     store        /store: closed to others\n"
+        "ok     store        /store: not accessible to other users\n"
         f"ok     space        {station.world.files.free >> 20} MiB free in the store\n"
-        "ok     operations   none is unfinished\n"
-        "ok     domains      2 with checkpoints, all on their disks\n"
+        "ok     operations   no operation is unfinished\n"
+        "ok     domains      2 domains with checkpoints, all on their expected disks\n"
         f"error  files        {station.memory('empty')} is missing: db/empty cannot be restored\n"
-        "                    → put it back, or: snapctl delete db empty\n"
-        "ok     chains       the longest has 5 layers\n"
-        "ok     helpers      no collapse left a domain behind\n"
-        "ok     directories  the catalog knows each one in the store, and each file in them\n"
+        "                    → restore it, or: snapctl delete db empty\n"
+        "ok     chains       the longest chain has 5 layers\n"
+        "ok     helpers      no helper domain is left over\n"
+        "ok     directories  every directory and file in the store is in the catalog\n"
     )
     assert "1 error; nothing was changed; follow the advice" in result.err
 

@@ -19,6 +19,7 @@ CODES: dict[type[SnapctlError], int] = {
     SnapctlError: 1,
     errors.OperationUndone: 1,
     errors.GuestLost: 1,
+    errors.StartedOutside: 1,
     errors.UsageError: 2,
     errors.EnvironmentLacks: 3,
     errors.HypervisorError: 3,

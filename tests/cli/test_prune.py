@@ -19,7 +19,7 @@ def test_prune_dry_run_shows_what_becomes_of_each_and_why(run: Run, station: Wor
     assert result.err == "this was a dry run: nothing was changed\n"
     assert result.out.splitlines() == [
         "        NAME          CREATED         SIZE  WHY",
-        "keep    before-test   3 min ago  352.0 KiB  you are here, last 1 of 2",
+        "keep    before-test   3 min ago  352.0 KiB  current, last 1 of 2",
         "keep    patched       2 h ago    352.0 KiB  last 2 of 2",
         "remove  experiment-2  4 h ago    352.0 KiB  no rule keeps it",
         "remove  experiment    5 h ago      1.6 MiB  no rule keeps it",
@@ -32,7 +32,7 @@ def test_prune_dry_run_json_has_the_decisions(run: Run) -> None:
     document = run("prune", "web01", "--keep-last", "1", "--dry-run", "-o", "json").json
     first = document["decisions"][0]
     assert (first["checkpoint"]["name"], first["kept"]) == ("before-test", True)
-    assert first["reasons"] == ["you are here", "last 1 of 1"]
+    assert first["reasons"] == ["current", "last 1 of 1"]
     assert document["outcomes"] == []
 
 
@@ -41,7 +41,7 @@ def test_prune_removes_what_no_rule_keeps(run: Run) -> None:
     assert result.timeless.splitlines()[0] == "web01: checkpoint experiment-2 deleted in N s, 352.0 KiB freed"
     assert (result.code, names(run), names(run, "db")) == (0, ["patched", "before-test"], ["empty"])
     again = run("prune", "web01", "--keep-last", "2", "-y")
-    assert (again.code, again.out, again.err) == (0, "", "nothing was to be pruned\n")
+    assert (again.code, again.out, again.err) == (0, "", "no checkpoint was to be removed\n")
 
 
 def test_prune_all_decides_for_each_domain_by_itself(run: Run) -> None:
@@ -87,7 +87,7 @@ def test_prune_every_rule_keeps_as_many_as_its_option_says(run: Run) -> None:
 def test_prune_option_overrides_the_configured_rule_of_its_name_only(run: Run, station: Workstation) -> None:
     rules = '[prune]\nkeep_last = 3\nkeep_tags = ["base"]\nkeep_within = "3d"\nexpired = true\n'
     station.configure(f'catalog = "sqlite:///{station.catalog}"\n[store]\npath = "/store"\n{rules}')
-    here = "you are here"
+    here = "current"
     assert reasons(run) == {
         "new": [here, "last 1 of 3", "within 3d"],
         "before-test": ["last 2 of 3"],
@@ -109,11 +109,14 @@ def test_prune_option_overrides_the_configured_rule_of_its_name_only(run: Run, s
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--keep-last", "1", "-y"], "prune of which domain?"),
-        (["web01", "--all", "--keep-last", "1", "-y"], "either web01 or --all"),
-        (["web01", "-y"], "no rule says what to prune; nothing was changed; add one, such as --keep-last 5"),
+        (["--keep-last", "1", "-y"], "no domain was given"),
+        (["web01", "--all", "--keep-last", "1", "-y"], "both web01 and --all were given"),
+        (
+            ["web01", "-y"],
+            "no rule says what to prune; nothing was changed; add one, such as --keep-last 5",
+        ),
         (["web01", "--keep-last", "-1", "-y"], "--keep-last"),
-        (["web01", "--keep-within", "3 days", "-y"], "--keep-within: '3 days' is no length of time"),
+        (["web01", "--keep-within", "3 days", "-y"], "--keep-within: '3 days' is not a length of time"),
         (["web01", "--keep-last", "1"], "no terminal to ask on"),
     ],
 )

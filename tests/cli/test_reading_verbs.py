@@ -24,11 +24,11 @@ LIST = """\
 
 TREE = """\
 web01
-○ base                                   96.0 KiB  +       0 B  3 d ago    [base, debian]  fresh install
-├─○ experiment                           96.0 KiB  +   1.5 MiB  5 h ago
-│ ○ experiment-2 (deleting)              96.0 KiB  + 256.0 KiB  4 h ago
-○ patched                                96.0 KiB  + 256.0 KiB  2 h ago                    all updates of May
-● before-test (unhashed) (you are here)  96.0 KiB  + 256.0 KiB  3 min ago
+○ base                              96.0 KiB  +       0 B  3 d ago    [base, debian]  fresh install
+├─○ experiment                      96.0 KiB  +   1.5 MiB  5 h ago
+│ ○ experiment-2 (deleting)         96.0 KiB  + 256.0 KiB  4 h ago
+○ patched                           96.0 KiB  + 256.0 KiB  2 h ago                    all updates of May
+● before-test (unhashed) (current)  96.0 KiB  + 256.0 KiB  3 min ago
 """
 
 SHOW = """\
@@ -44,10 +44,10 @@ web01 patched
   sha256       {sha256}
   disk vda     qcow2, 256.0 KiB of 1.0 MiB, {layer}
   disk sda     cdrom, read-only, not frozen: empty
-  space        frees 96.0 KiB if deleted alone; 256.0 KiB shared with others
+  space        deleting only this checkpoint frees 96.0 KiB; 256.0 KiB shared with others
   machine      pc-i440fx-7.2
   host         twin, {host}
-  made with    libvirt 9.0.0, QEMU 7.2.0
+  created by   libvirt 9.0.0, QEMU 7.2.0
 """
 
 
@@ -66,7 +66,7 @@ def test_list_all_domains_names_them(run: Run) -> None:
     ]
 
 
-def test_list_empty_tells_so_to_people_only(run: Run, station: Workstation) -> None:
+def test_list_empty_notes_so_in_table_output_only(run: Run, station: Workstation) -> None:
     station.catalog.unlink()
     result = run("list")
     assert (result.code, result.out) == (0, "")
@@ -110,14 +110,14 @@ def test_tree_json_has_the_order_and_depth_of_the_drawing(run: Run, station: Wor
 
 
 @pytest.mark.parametrize("verb", [["list"], ["tree"], ["show", "web01", "base"]])
-def test_reading_verb_unfinished_operation_is_noted_with_the_way_out(
+def test_reading_verb_unfinished_operation_is_noted_with_next_step(
     run: Run, station: Workstation, verb: list[str]
 ) -> None:
     leave_unfinished(station)
     result = run(*verb)
     assert result.err == (
         "web01: unfinished rollback (at step stopped, begun 2 min ago by ann@desk, pid 4711); "
-        "settle it: snapctl recover web01\n"
+        "to finish or undo it: snapctl recover web01\n"
     )
     assert "pid" not in result.out
     assert result.out.startswith("web01 (unfinished rollback: stopped)\n") == (verb == ["tree"])

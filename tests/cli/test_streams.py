@@ -61,7 +61,7 @@ def test_output_not_writable_is_one_line_exit_3(shell: Shell, verb: str, target:
 @pytest.mark.parametrize("target", ["2> /dev/full", "2>&-"])
 def test_stderr_not_writable_changes_nothing(shell: Shell, target: str) -> None:
     done = shell(f"$snapctl checkpoint web01 x {target}")
-    assert (done.returncode, done.stdout[:24]) == (0, b"web01: checkpoint x made")
+    assert (done.returncode, done.stdout[:27]) == (0, b"web01: checkpoint x created")
     assert shell(f"$snapctl rollback web01 nonesuch -y {target}").returncode == 6
 
 
@@ -85,7 +85,7 @@ def test_tree_ascii_encoding_draws_with_ascii(shell: Shell, station: Workstation
         "|-o experiment",
         "| o experiment-2 (deleting)",
         "o patched",
-        "* before-test (unhashed) (you are here)",
+        "* before-test (unhashed) (current)",
     ]
 
 

@@ -16,7 +16,9 @@ from typing import TypeAlias
 
 import pytest
 
+from orchestrator.catalog import unfinished_operations
 from tests.children import Child
+from tests.migrations.rows import ELSEWHERE, execute, make_old
 from tests.waiting import wait_until
 from tests.workstation import Workstation
 
@@ -97,8 +99,8 @@ def terminal(station: Workstation) -> Open:
 
 
 QUESTION = (
-    "Roll web01 back to patched? What its memory and disks became since checkpoint before-test "
-    "(made 3 min ago) is lost. [y/N] "
+    "Roll web01 back to patched? All changes to its memory and disks since checkpoint before-test "
+    "(created 3 min ago) will be lost. [y/N] "
 )
 
 
@@ -106,14 +108,29 @@ def test_prune_asks_and_names_what_would_go(terminal: Open) -> None:
     with terminal("prune", "web01", "--keep-last", "2", "--keep-tag", "base") as screen:
         screen.until("[y/N] ")
         assert screen.seen == (
-            "Remove 2 checkpoints (web01/experiment-2, web01/experiment; 1.9 MiB)? There is no way back. [y/N] "
+            "Remove 2 checkpoints (web01/experiment-2, web01/experiment; 1.9 MiB)? This cannot be undone. [y/N] "
         )
         screen.type("n\n")
         assert screen.exit_status() == 1
         assert "prune was not confirmed" in screen.seen
 
 
-def test_rollback_asks_what_may_be_lost_and_a_yes_goes_on(terminal: Open) -> None:
+def test_catalog_upgrade_asks_and_names_what_can_no_more_be_changed(terminal: Open, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/old.sqlite"
+    with make_old(url) as database:
+        execute(database, ELSEWHERE)
+    with terminal("--catalog", url, "catalog", "upgrade", "--abandon", "old-server") as screen:
+        screen.until("[y/N] ")
+        assert screen.seen.splitlines()[-1] == (
+            "Abandon 1 operation? snapctl can then no longer change db on old-server; its files are kept. [y/N] "
+        )
+        screen.type("n\n")
+        assert screen.exit_status() == 1
+        assert "catalog upgrade was not confirmed" in screen.seen
+    assert [each.id for each in unfinished_operations(url)] == ["elsewhere"]
+
+
+def test_rollback_asks_before_a_loss_and_proceeds_on_yes(terminal: Open) -> None:
     with terminal("rollback", "web01", "patched") as screen:
         screen.until("[y/N] ")
         assert screen.seen == QUESTION
@@ -126,7 +143,7 @@ def test_rollback_asks_what_may_be_lost_and_a_yes_goes_on(terminal: Open) -> Non
 def test_question_any_other_answer_is_a_no_exit_1(terminal: Open, station: Workstation, answer: str) -> None:
     with terminal("delete", "web01", "before-test") as screen:
         screen.until("[y/N] ")
-        assert "Delete before-test of web01 (96.0 KiB)? There is no way back." in screen.seen
+        assert "Delete before-test of web01 (96.0 KiB)? This cannot be undone." in screen.seen
         screen.type(answer)
         assert screen.exit_status() == 1
         assert "delete was not confirmed; nothing was changed" in screen.seen
@@ -168,7 +185,7 @@ def test_bar_long_step_shows_bytes_and_rate_and_leaves_nothing_behind(terminal: 
         assert "saving memory" in screen.seen
         assert screen.exit_status() == 0
         last = screen.seen.rsplit("\x1b[2K", 1)[-1]
-        assert SECONDS.sub("N s", last).strip("\r\n") == "web01: checkpoint x made in N s (guest stopped for N s)"
+        assert SECONDS.sub("N s", last).strip("\r\n") == "web01: checkpoint x created in N s (guest stopped for N s)"
 
 
 @pytest.mark.usefixtures("slow")

@@ -19,9 +19,9 @@ patched       96.0 KiB  256.0 KiB   96.0 KiB  256.0 KiB
 before-test   96.0 KiB  256.0 KiB   96.0 KiB  256.0 KiB
 
 web01: 3.0 MiB (memory 480.0 KiB, frozen 2.3 MiB, active 256.0 KiB, manifests N KiB)
-  stands on files of your own, 448.0 KiB: not counted
+  backed by files outside the store, 448.0 KiB: not counted
 store /store: 1024.0 GiB of 1.0 TiB free
-  3.0 MiB in it not catalogued; see: snapctl doctor
+  3.0 MiB of it not in the catalog; see: snapctl doctor
 """
 
 

@@ -16,7 +16,7 @@ web01  experiment    sound
 web01  experiment-2  sound
 web01  patched       sound
 web01  before-test   sound
-5 of 5 checkpoints sound, looked at in N s
+5 of 5 checkpoints sound, checked in N s
 """
 
 DAMAGED = """\
@@ -26,17 +26,17 @@ web01  experiment-2  sound
 web01  patched       damaged
 web01  before-test   damaged
 {problem}
-  lost by it: web01/patched, web01/before-test
-3 of 5 checkpoints sound, looked at in N s"""
+  unusable because of it: web01/patched, web01/before-test
+3 of 5 checkpoints sound, checked in N s"""
 
 
 @pytest.fixture
 def problem(station: Workstation) -> str:
     """What is wrong with a layer that two checkpoints need: somebody wrote to it."""
     path, files = station.layer("patched"), station.world.files
-    before = files[path].facts(path)
+    before = files[path].stat(path)
     files.write(path, "more", 1)
-    after = files[path].facts(path)
+    after = files[path].stat(path)
     return (
         f"the layer {path} was changed: its length is {after.physical}, not {before.physical}; "
         f"its time of last change is {after.mtime}, not {before.mtime}"
@@ -64,7 +64,7 @@ def test_verify_damaged_names_each_file_once_exit_5(run: Run, problem: str) -> N
     assert (result.code, result.timeless) == (5, DAMAGED.format(problem=problem) + "\n")
     assert result.err == (
         "2 of 5 checkpoints damaged: web01/patched, web01/before-test; "
-        "marked, and refused by rollback; mend the files and verify again, or: snapctl delete\n"
+        "each is marked as damaged, and rollback refuses it; repair the files and verify again, or: snapctl delete\n"
     )
     assert run("verify", "web01", "-q").timeless.startswith(DAMAGED.format(problem=problem))
 
@@ -97,10 +97,10 @@ def test_verify_one_checkpoint_all_of_a_domain_or_all_there_are(run: Run) -> Non
     assert len(verified(run)) == 6
 
 
-def test_verify_deep_tells_how_much_it_read(run: Run) -> None:
+def test_verify_deep_prints_how_much_it_read(run: Run) -> None:
     assert not hashed(run)
     last = run("verify", "web01", "patched", "--deep").timeless.splitlines()[-1]
-    assert re.fullmatch(r"1 of 1 checkpoint sound, looked at in N s, 800\.0 KiB read \(\d+\.\d MiB/s\)", last)
+    assert re.fullmatch(r"1 of 1 checkpoint sound, checked in N s, 800\.0 KiB read \(\d+\.\d MiB/s\)", last)
     assert hashed(run)
 
 
@@ -129,10 +129,10 @@ def test_rollback_verify_reads_the_checkpoint_whole_first(run: Run) -> None:
 def test_rollback_verify_dry_run_exit_2(run: Run) -> None:
     result = run("rollback", "web01", "patched", "--dry-run", "--verify")
     assert (result.code, result.out, hashed(run)) == (2, "", False)
-    assert "--dry-run does not read whole files" in result.err
+    assert "--dry-run does not verify files" in result.err
 
 
-def test_show_damaged_tells_what_is_wrong(run: Run, problem: str) -> None:
+def test_show_damaged_prints_what_is_wrong(run: Run, problem: str) -> None:
     run("verify")
     assert f"  state        damaged\n  damage       {problem}\n" in run("show", "web01", "patched").out
     shown = run("show", "web01", "patched", "-o", "json").json

@@ -10,7 +10,7 @@ from typing import Protocol
 from uuid import uuid4
 
 from orchestrator.hypervisor import connect
-from orchestrator.model import Device, Disk, Domain, FileFacts, Source
+from orchestrator.model import Device, Disk, Domain, FileInfo, Source
 from orchestrator.ports import Hypervisor, silent
 from tests import children
 from tests.box import networks
@@ -90,7 +90,7 @@ class ContractHost(Protocol):
     def cut(self, path: str, length: int) -> None:
         """Take so many bytes away at the end of a file."""
 
-    def set_back(self, before: FileFacts) -> None:
+    def set_back(self, before: FileInfo) -> None:
         """Put a file's time of last change back to what it was."""
 
     def restart_daemon(self) -> None:
@@ -193,7 +193,7 @@ class TwinContractHost:
         file = self.world.files[path]
         file.content = file.content[:-length]
 
-    def set_back(self, before: FileFacts) -> None:
+    def set_back(self, before: FileInfo) -> None:
         self.world.files[before.path].mtime = int(before.mtime.partition(".")[0])
 
     def restart_daemon(self) -> None:
@@ -307,7 +307,7 @@ class BoxContractHost:
     def cut(self, path: str, length: int) -> None:
         self._box.run_inside("truncate", f"--size=-{length}", path)
 
-    def set_back(self, before: FileFacts) -> None:
+    def set_back(self, before: FileInfo) -> None:
         self._box.run_inside("touch", f"--date=@{before.mtime}", before.path)
 
     def restart_daemon(self) -> None:
@@ -330,7 +330,7 @@ class BoxContractHost:
         command = [sys.executable, "-c", SAVE, self._box.uri, domain.uuid, path]
         with self._box.hold_saves():
             with Child(command) as client:
-                wait_until(lambda: self.hypervisor.storage.facts(path), what="the save", process=client)
+                wait_until(lambda: self.hypervisor.storage.stat(path), what="the save", process=client)
             yield
 
     def _virsh(self, *arguments: str) -> None:

@@ -13,7 +13,7 @@ def stack(hypervisor: Hypervisor, domain: Domain, directory: str) -> dict[str, S
     sources = {}
     for disk in domain.writable_disks:
         assert disk.source
-        below = hypervisor.storage.facts(disk.source.path)
+        below = hypervisor.storage.stat(disk.source.path)
         assert below
         path = f"{directory}/{disk.target}.qcow2"
         overlay = NewOverlay(

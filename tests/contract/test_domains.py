@@ -28,20 +28,20 @@ def test_a_domain_is_found_by_name_and_by_uuid(host: ContractHost) -> None:
     assert domain in domains.all()
 
 
-def test_the_disks_of_all_domains_are_told_as_each_domain_tells_them(host: ContractHost) -> None:
+def test_disks_of_all_domains_equal_those_of_each(host: ContractHost) -> None:
     host.guest(disks=2)
     domains = host.hypervisor.domains
     told = {each.uuid: (each.name, each.disks, each.persistent_disks) for each in domains.disks()}
     assert told == {each.uuid: (each.name, each.disks, each.persistent_disks) for each in domains.all()}
 
 
-def test_what_does_not_exist_is_none(host: ContractHost) -> None:
+def test_find_and_get_unknown_domain_is_none(host: ContractHost) -> None:
     assert host.hypervisor.domains.find("no such domain") is None
     assert host.hypervisor.domains.find(str(uuid4())) is None
     assert host.hypervisor.domains.get(str(uuid4())) is None
 
 
-def test_a_running_domain(host: ContractHost) -> None:
+def test_get_running_domain_reads_all_fields(host: ContractHost) -> None:
     domain = host.guest(disks=2)
     assert domain.state is GuestState.RUNNING
     assert domain.run_id is not None
@@ -63,11 +63,11 @@ def test_a_domain_is_measured_on_demand_only(host: ContractHost) -> None:
     assert domain == replace(seen, capacities=domain.capacities)
     assert set(domain.capacities) == {"vda", "vdb"}
     for target, path in domain.sources().items():
-        facts = host.hypervisor.storage.facts(path or "")
+        facts = host.hypervisor.storage.stat(path or "")
         assert facts and facts.capacity == domain.capacities[target]
 
 
-def test_only_of_a_running_guest_it_is_told_how_much_is_resident(host: ContractHost) -> None:
+def test_measured_resident_bytes_only_of_a_running_guest(host: ContractHost) -> None:
     uuid, domains = host.guest().uuid, host.hypervisor.domains
     seen = domains.get(uuid)
     assert seen and seen.resident_bytes is None
@@ -79,13 +79,13 @@ def test_only_of_a_running_guest_it_is_told_how_much_is_resident(host: ContractH
     assert set(domains.measured(off).capacities) == {"vda"}
 
 
-def test_who_is_gone_is_not_measured(host: ContractHost) -> None:
+def test_measured_missing_domain_raises_not_found(host: ContractHost) -> None:
     domain = host.guest()
     with pytest.raises(NotFound):
         host.hypervisor.domains.measured(replace(domain, uuid=str(uuid4())))
 
 
-def test_each_start_is_another_run(host: ContractHost) -> None:
+def test_run_id_changes_with_each_start(host: ContractHost) -> None:
     before = host.guest()
     host.hypervisor.domains.destroy(before.uuid)
     host.start(before.name)
@@ -93,11 +93,11 @@ def test_each_start_is_another_run(host: ContractHost) -> None:
     assert after and after.run_id != before.run_id
 
 
-def test_a_destroyed_domain_ran_until_then(host: ContractHost) -> None:
+def test_a_destroyed_domain_says_so(host: ContractHost) -> None:
     domain = host.guest()
     host.hypervisor.domains.destroy(domain.uuid)
     off = host.hypervisor.domains.get(domain.uuid)
-    assert off and off.state is GuestState.OFF and off.run_id is None and off.off_reason is OffReason.RAN
+    assert off and off.state is GuestState.OFF and off.run_id is None and off.off_reason is OffReason.DESTROYED
     assert off.disks == off.persistent_disks
 
 
@@ -108,7 +108,7 @@ def test_destroy_is_harmless_when_there_is_nothing_to_destroy(host: ContractHost
     host.hypervisor.domains.destroy(str(uuid4()))
 
 
-def test_a_destroyed_transient_domain_is_gone(host: ContractHost) -> None:
+def test_destroy_transient_domain_removes_it(host: ContractHost) -> None:
     domain = host.guest(persistent=False)
     assert not domain.persistent and domain.persistent_disks == ()
     host.hypervisor.domains.destroy(domain.uuid)
@@ -134,7 +134,7 @@ def test_a_domain_that_is_off_cannot_be_resumed_or_saved(host: ContractHost) -> 
     path = f"{host.directory()}.save"
     with pytest.raises(HypervisorError):
         host.hypervisor.domains.save(domain.uuid, path, silent)
-    assert host.hypervisor.storage.facts(path) is None
+    assert host.hypervisor.storage.stat(path) is None
 
 
 def test_an_unknown_domain_is_not_found(host: ContractHost) -> None:
@@ -169,7 +169,7 @@ def test_the_chain_of_a_running_guest_is_listed_nearest_first(host: ContractHost
     assert live.disks[0].backing == (middle["vda"], domain.disks[0].source)
 
 
-def test_a_definition_with_anothers_name_is_refused(host: ContractHost) -> None:
+def test_define_name_of_another_domain_is_refused(host: ContractHost) -> None:
     domain = host.guest()
     xml = host.hypervisor.domains.definition(domain.uuid).replace(domain.uuid, str(uuid4()))
     with pytest.raises(HypervisorError):

@@ -56,7 +56,7 @@ def test_directories_are_0711_and_so_are_their_parents(box: Box, hypervisor: Lib
     assert stat.stdout.split() == ["711"] * 3
 
 
-def test_the_mode_of_a_directory_that_is_there_stays(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
+def test_make_directory_existing_keeps_its_mode(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
     box.run_inside("mkdir", "-m", "2770", directory)
     hypervisor.storage.make_directory(directory)
     hypervisor.storage.make_directory(f"{directory}/new")
@@ -81,9 +81,9 @@ def test_a_file_with_a_name_that_is_not_utf_8_is_passed_over(
     storage.make_directory(directory)
     storage.write(good, b"good")
     box.run_inside("sh", "-ec", f"""cd {directory}; mkdir "$(printf 'd\\377')"; touch "$(printf 'a\\377b')" """)
-    found = storage.facts(good)
+    found = storage.stat(good)
     assert found
-    assert storage.facts_of([good, f"{directory}/none"]) == {good: found, f"{directory}/none": None}
+    assert storage.stat_all([good, f"{directory}/none"]) == {good: found, f"{directory}/none": None}
     assert (storage.files(directory), storage.directories(directory)) == ([found], [])
     storage.write(good, b"better")
     assert storage.read(good, 0, 10) == b"better"
@@ -97,7 +97,7 @@ def test_an_entry_that_libvirt_cannot_inspect_makes_no_file_missing(
     storage.make_directory(directory)
     storage.write(good, b"good")
     box.run_inside("ln", "-s", "good/x", f"{directory}/through")
-    for ask in (storage.facts, lambda path: storage.facts_of([path])):
+    for ask in (storage.stat, lambda path: storage.stat_all([path])):
         with pytest.raises(HypervisorError, match=f"libvirt cannot list {directory}: .*through"):
             ask(good)
     with pytest.raises(HypervisorError, match="remove that entry"):
@@ -116,7 +116,7 @@ def test_no_pool_is_left_behind(box: Box, other: Any, directory: str) -> None:
     assert pools(other) == before
 
 
-def test_a_pool_of_the_users_own_is_used_and_left_alone(
+def test_active_pool_of_the_user_is_used_and_not_removed(
     box: Box, hypervisor: LibvirtHypervisor, other: Any, directory: str
 ) -> None:
     box.run_inside("mkdir", directory)
@@ -124,7 +124,7 @@ def test_a_pool_of_the_users_own_is_used_and_left_alone(
     try:
         before = pools(other)
         box.run_inside("touch", f"{directory}/file")
-        facts = hypervisor.storage.facts(f"{directory}/file")
+        facts = hypervisor.storage.stat(f"{directory}/file")
         assert facts and facts.physical == 0
         assert pools(other) == before
         with pytest.raises(HypervisorError):
@@ -159,7 +159,7 @@ def test_pools_may_go_away_at_any_time(hypervisor: LibvirtHypervisor, other: Any
     assert hypervisor.storage.files(directory) is None
 
 
-def test_what_a_crash_left_of_a_removal_is_cleaned_up(
+def test_remove_directory_with_pool_left_by_killed_removal_cleans_up(
     hypervisor: LibvirtHypervisor, other: Any, directory: str
 ) -> None:
     hypervisor.storage.make_directory(directory)
@@ -172,7 +172,7 @@ def test_what_a_crash_left_of_a_removal_is_cleaned_up(
     assert ours.name() not in pools(other)
 
 
-def test_a_hostile_directory_holds_nobody_up(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
+def test_files_of_hostile_directory_does_not_block(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
     box.run_inside(
         "sh", "-ec",
         f"""mkdir {directory}; cd {directory}
@@ -190,8 +190,8 @@ def test_a_hostile_directory_holds_nobody_up(box: Box, hypervisor: LibvirtHyperv
     assert "fifo" not in backing and "dangling" not in backing
 
 
-def test_a_file_in_any_directory_has_facts_and_bytes(box: Box, hypervisor: LibvirtHypervisor) -> None:
-    facts = hypervisor.storage.facts("/etc/hostname")
+def test_stat_and_read_file_in_any_directory(box: Box, hypervisor: LibvirtHypervisor) -> None:
+    facts = hypervisor.storage.stat("/etc/hostname")
     assert facts and facts.path == "/etc/hostname"
     assert hypervisor.storage.read("/etc/hostname", 0, 1000) == box.run_inside("cat", "/etc/hostname").stdout.encode()
 
@@ -199,7 +199,7 @@ def test_a_file_in_any_directory_has_facts_and_bytes(box: Box, hypervisor: Libvi
 def test_a_path_is_absolute(hypervisor: LibvirtHypervisor) -> None:
     for path in ("", "vda.qcow2", "../x"):
         with pytest.raises(UsageError):
-            hypervisor.storage.facts(path)
+            hypervisor.storage.stat(path)
 
 
 def test_a_block_job_is_seen(hypervisor: LibvirtHypervisor, guest: GuestFactory, other: Any, directory: str) -> None:
@@ -216,7 +216,9 @@ def test_a_block_job_is_seen(hypervisor: LibvirtHypervisor, guest: GuestFactory,
         domain.blockJobAbort("vda")
 
 
-def test_what_libvirt_keeps_of_its_own_is_seen(hypervisor: LibvirtHypervisor, guest: GuestFactory, other: Any) -> None:
+def test_get_shows_libvirt_snapshots_and_checkpoints(
+    hypervisor: LibvirtHypervisor, guest: GuestFactory, other: Any
+) -> None:
     witness = guest(boot=False)
     witness.start(paused=True)
     domain = other.lookupByName(witness.name)
@@ -247,7 +249,7 @@ def test_secrets_are_only_in_what_is_to_be_defined_again(
 
 
 @pytest.mark.parametrize("user", ["nobody"])
-def test_an_ordinary_user_who_sees_no_files_can_do_it_all(box: Box, user: str, directory: str) -> None:
+def test_storage_works_for_a_user_without_access_to_the_files(box: Box, user: str, directory: str) -> None:
     script = (
         "import sys; from orchestrator.hypervisor import connect; h = connect(sys.argv[1]); "
         "h.storage.make_directory(sys.argv[2]); print(h.storage.files(sys.argv[2]), h.host.name); "
@@ -258,7 +260,7 @@ def test_an_ordinary_user_who_sees_no_files_can_do_it_all(box: Box, user: str, d
     assert done.stdout.startswith("[] ") and done.stderr == ""
 
 
-def test_nobody_there_is_one_line_with_a_next_step() -> None:
+def test_connect_no_daemon_is_one_line_with_a_next_step() -> None:
     with pytest.raises(EnvironmentLacks) as caught:
         connect("qemu+unix:///system?socket=/nowhere/libvirt-sock")
     assert caught.value.exit_code == 3

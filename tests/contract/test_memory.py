@@ -50,7 +50,7 @@ def test_a_save_leaves_a_whole_image_and_a_domain_that_is_off(host: ContractHost
     assert (seen(host, domain).state, seen(host, domain).off_reason) == (GuestState.OFF, OffReason.SAVED)
     image = header(host.hypervisor, path)
     assert image.whole and image.was_running
-    facts = host.hypervisor.storage.facts(path)
+    facts = host.hypervisor.storage.stat(path)
     assert facts and facts.mode == 0o600 and facts.physical > saveimage.HEADER_LENGTH + image.data_length
     saved = domainxml.definition(host.hypervisor.domains.saved_definition(path))
     assert (saved.uuid, saved.name, saved.run_id) == (domain.uuid, domain.name, None)
@@ -64,7 +64,7 @@ def test_a_paused_guest_is_saved_as_paused(host: ContractHost) -> None:
     assert not header(host.hypervisor, path).was_running
 
 
-def test_a_save_overwrites_without_a_word(host: ContractHost) -> None:
+def test_save_overwrites_an_existing_image(host: ContractHost) -> None:
     """F3."""
     one, other, path = host.guest(), host.guest(), f"{host.directory()}.save"
     for domain in (one, other):
@@ -85,12 +85,12 @@ def test_a_save_without_room_leaves_nothing_of_the_image_it_replaces(host: Contr
     with pytest.raises(HypervisorError):
         hypervisor.domains.save(domain.uuid, path, silent)
     assert seen(host, domain).state is GuestState.RUNNING
-    assert hypervisor.storage.facts(path) is not None
+    assert hypervisor.storage.stat(path) is not None
     with pytest.raises(HypervisorError):
         hypervisor.domains.saved_definition(path)
 
 
-def test_an_interrupted_save_lets_the_guest_go_on(fragile_host: ContractHost) -> None:
+def test_save_interrupted_keeps_the_guest_running(fragile_host: ContractHost) -> None:
     domain, path = booted(fragile_host), f"{fragile_host.directory()}.save"
     told: list[tuple[str, int, int]] = []
 
@@ -105,19 +105,19 @@ def test_an_interrupted_save_lets_the_guest_go_on(fragile_host: ContractHost) ->
     assert all(what == "save" and 0 <= done <= total for what, done, total in told)
     after = seen(fragile_host, domain)
     assert (after.state, after.run_id, after.job) == (GuestState.RUNNING, domain.run_id, None)
-    assert fragile_host.hypervisor.storage.facts(path) is None
+    assert fragile_host.hypervisor.storage.stat(path) is None
 
 
-def test_a_save_without_room_lets_the_guest_go_on_and_leaves_no_file(host: ContractHost) -> None:
+def test_save_without_space_keeps_the_guest_running_and_leaves_no_file(host: ContractHost) -> None:
     """F6."""
     domain, path = host.guest(), f"{host.small_directory()}/memory.save"
     with pytest.raises(HypervisorError):
         host.hypervisor.domains.save(domain.uuid, path, silent)
     assert (seen(host, domain).state, seen(host, domain).run_id) == (GuestState.RUNNING, domain.run_id)
-    assert host.hypervisor.storage.facts(path) is None
+    assert host.hypervisor.storage.stat(path) is None
 
 
-def test_a_save_goes_on_when_its_client_dies(fragile_host: ContractHost) -> None:
+def test_save_continues_when_its_client_dies(fragile_host: ContractHost) -> None:
     """F4."""
     domain, path = booted(fragile_host), f"{fragile_host.directory()}.save"
     with fragile_host.abandoned_save(domain, path):
@@ -129,7 +129,7 @@ def test_a_save_goes_on_when_its_client_dies(fragile_host: ContractHost) -> None
     assert header(fragile_host.hypervisor, path).whole
 
 
-def test_a_daemon_killed_in_mid_save_lets_the_guest_go_on(fragile_host: ContractHost) -> None:
+def test_save_daemon_killed_keeps_the_guest_running(fragile_host: ContractHost) -> None:
     """F5."""
     domain, path = booted(fragile_host), f"{fragile_host.directory()}.save"
     with fragile_host.abandoned_save(domain, path):
@@ -181,6 +181,37 @@ def test_a_restored_guest_starts_on_the_disks_it_had_before(host: ContractHost) 
     assert hypervisor.storage.sha256(frozen, silent) != digest
 
 
+def test_a_restored_run_has_the_mark_it_was_started_with_and_no_other_run_has(host: ContractHost) -> None:
+    hypervisor, path, again = host.hypervisor, f"{host.directory()}.save", f"{host.directory()}.save"
+    domain = host.guest()
+    hypervisor.domains.save(domain.uuid, path, silent)
+    saved = hypervisor.domains.saved_definition(path)
+
+    hypervisor.domains.restore(path, domainxml.with_run_mark(saved, "one"))
+
+    assert domainxml.run_mark(seen(host, domain).xml) == "one"
+    assert domainxml.run_mark(hypervisor.domains.definition(domain.uuid)) is None
+    hypervisor.domains.save(domain.uuid, again, silent)
+    saved = hypervisor.domains.saved_definition(again)
+    assert domainxml.run_mark(saved) == "one"  # it goes into the next image, and is replaced there
+    hypervisor.domains.restore(again, domainxml.with_run_mark(saved, "two"))
+    assert domainxml.run_mark(seen(host, domain).xml) == "two"
+    hypervisor.domains.destroy(domain.uuid)
+    host.start(domain.name)
+    assert domainxml.run_mark(seen(host, domain).xml) is None
+
+
+def test_the_mark_of_a_run_outlives_the_daemon(fragile_host: ContractHost) -> None:
+    hypervisor, path = fragile_host.hypervisor, f"{fragile_host.directory()}.save"
+    domain = fragile_host.guest()
+    hypervisor.domains.save(domain.uuid, path, silent)
+    hypervisor.domains.restore(path, domainxml.with_run_mark(hypervisor.domains.saved_definition(path), "one"))
+
+    fragile_host.restart_daemon()
+
+    assert domainxml.run_mark(seen(fragile_host, domain).xml) == "one"
+
+
 def test_an_image_can_be_restored_again_and_again(host: ContractHost) -> None:
     domain, path = host.guest(), f"{host.directory()}.save"
     host.hypervisor.domains.save(domain.uuid, path, silent)
@@ -191,7 +222,7 @@ def test_an_image_can_be_restored_again_and_again(host: ContractHost) -> None:
     assert host.hypervisor.storage.sha256(path, silent) == digest
 
 
-def test_memory_and_disks_come_back_together(host: ContractHost) -> None:
+def test_restore_on_reverted_disks_restores_both(host: ContractHost) -> None:
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=2)
     operator.remember(1)
@@ -204,7 +235,7 @@ def test_memory_and_disks_come_back_together(host: ContractHost) -> None:
         hypervisor.domains.destroy(domain.uuid)
 
 
-def test_nothing_stops_a_restore_onto_disks_that_moved_on(host: ContractHost) -> None:
+def test_restore_onto_changed_disks_succeeds(host: ContractHost) -> None:
     """F1: the very reason why there is snapctl."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
@@ -222,15 +253,15 @@ def test_nothing_stops_a_restore_onto_disks_that_moved_on(host: ContractHost) ->
     assert memory == 1
 
 
-def test_nothing_stops_a_restore_of_memory_that_was_altered(host: ContractHost) -> None:
+def test_restore_of_altered_memory_succeeds(host: ContractHost) -> None:
     """F2: the number is in pages of the guest's memory, and one bit of it is flipped."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
     operator.remember(NUMBER)
     hypervisor.domains.save(domain.uuid, path, silent)
-    before, digest = hypervisor.storage.facts(path), hypervisor.storage.sha256(path, silent)
+    before, digest = hypervisor.storage.stat(path), hypervisor.storage.sha256(path, silent)
     host.alter(path, str(NUMBER), str(FLIPPED))
-    after = hypervisor.storage.facts(path)
+    after = hypervisor.storage.stat(path)
     assert before and after and before.physical == after.physical
     restore(hypervisor, path, stack(hypervisor, domain, host.directory()))
     hypervisor.domains.resume(domain.uuid)
@@ -239,34 +270,34 @@ def test_nothing_stops_a_restore_of_memory_that_was_altered(host: ContractHost) 
 
 
 @pytest.mark.parametrize("length", [1, 4096])
-def test_nothing_stops_a_restore_of_memory_that_was_cut(host: ContractHost, length: int) -> None:
+def test_restore_of_truncated_memory_succeeds(host: ContractHost, length: int) -> None:
     """F2."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
     operator.remember(1)
     hypervisor.domains.save(domain.uuid, path, silent)
-    before = hypervisor.storage.facts(path)
+    before = hypervisor.storage.stat(path)
     host.cut(path, length)
-    after = hypervisor.storage.facts(path)
+    after = hypervisor.storage.stat(path)
     assert before and after and before.physical - after.physical == length
     restore(hypervisor, path, stack(hypervisor, domain, host.directory()))
     hypervisor.domains.resume(domain.uuid)
     assert operator.recall() == (1, [1])
 
 
-def test_nothing_stops_a_restore_onto_a_layer_that_was_altered(host: ContractHost) -> None:
+def test_restore_onto_altered_layer_succeeds(host: ContractHost) -> None:
     """F9: with its time of last change put back, only reading the whole of it tells."""
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=1)
     operator.remember(NUMBER)
     hypervisor.domains.save(domain.uuid, path, silent)
     base = domain.disks[0].path or ""
-    before, digest = hypervisor.storage.facts(base), hypervisor.storage.sha256(base, silent)
+    before, digest = hypervisor.storage.stat(base), hypervisor.storage.sha256(base, silent)
     assert before
     host.alter(base, str(NUMBER), str(FLIPPED))
-    assert hypervisor.storage.facts(base) != before
+    assert hypervisor.storage.stat(base) != before
     host.set_back(before)
-    assert hypervisor.storage.facts(base) == before
+    assert hypervisor.storage.stat(base) == before
     restore(hypervisor, path, stack(hypervisor, domain, host.directory()))
     hypervisor.domains.resume(domain.uuid)
     assert operator.recall() == (NUMBER, [FLIPPED])
@@ -308,7 +339,7 @@ def test_a_restore_without_one_of_its_layers_fails(host: ContractHost) -> None:
     assert (after.state, after.off_reason) == (GuestState.OFF, OffReason.FAILED)
 
 
-def test_another_machine_is_not_restored(host: ContractHost) -> None:
+def test_restore_memory_of_another_domain_is_refused(host: ContractHost) -> None:
     domain, path = host.guest(), f"{host.directory()}.save"
     host.hypervisor.domains.save(domain.uuid, path, silent)
     saved = host.hypervisor.domains.saved_definition(path)
@@ -328,7 +359,7 @@ def test_a_file_that_is_no_image_is_not_restored(host: ContractHost) -> None:
         host.hypervisor.domains.restore(base, host.hypervisor.domains.definition(domain.uuid))
 
 
-def test_a_saved_transient_domain_is_gone_and_comes_back_transient(host: ContractHost) -> None:
+def test_restore_saved_transient_domain_is_transient_again(host: ContractHost) -> None:
     domain, path = host.guest(persistent=False), f"{host.directory()}.save"
     host.hypervisor.domains.save(domain.uuid, path, silent)
     assert host.hypervisor.domains.get(domain.uuid) is None

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from orchestrator.errors import HypervisorError, NotFound
-from orchestrator.model import Domain, FileFacts, NewOverlay
+from orchestrator.model import Domain, FileInfo, NewOverlay
 from orchestrator.ports import silent
 from tests.contract.hosts import SMALL, ContractHost
 
@@ -43,7 +43,7 @@ def test_an_empty_directory_is_removed_and_nothing_else(host: ContractHost) -> N
 
 
 @pytest.mark.parametrize("content", ["a file", "a directory"])
-def test_a_directory_that_is_not_empty_stays(host: ContractHost, content: str) -> None:
+def test_remove_directory_not_empty_is_kept(host: ContractHost, content: str) -> None:
     storage, directory = host.hypervisor.storage, host.directory()
     storage.make_directory(directory)
     if content == "a file":
@@ -62,8 +62,8 @@ def test_an_overlay_is_as_it_was_ordered(host: ContractHost, name: str) -> None:
     wanted = overlay(host.guest(), f"{directory}/{name}")
     storage.make_directory(directory)
     storage.create_overlay(wanted)
-    facts = storage.facts(wanted.path)
-    assert facts == FileFacts(
+    facts = storage.stat(wanted.path)
+    assert facts == FileInfo(
         path=wanted.path,
         physical=len(storage.read(wanted.path, 0, 1 << 20)),
         allocation=facts.allocation if facts else 0,
@@ -76,7 +76,7 @@ def test_an_overlay_is_as_it_was_ordered(host: ContractHost, name: str) -> None:
     assert storage.files(directory) == [facts]
     assert storage.read(wanted.path, 0, 4) == b"QFI\xfb"
     storage.remove(wanted.path)
-    assert storage.facts(wanted.path) is None
+    assert storage.stat(wanted.path) is None
 
 
 def test_an_overlay_never_replaces_a_file(host: ContractHost) -> None:
@@ -84,10 +84,10 @@ def test_an_overlay_never_replaces_a_file(host: ContractHost) -> None:
     domain = host.guest()
     storage.make_directory(directory)
     storage.create_overlay(overlay(domain, f"{directory}/vda.qcow2"))
-    before = storage.facts(f"{directory}/vda.qcow2")
+    before = storage.stat(f"{directory}/vda.qcow2")
     with pytest.raises(HypervisorError):
         host.connect().storage.create_overlay(overlay(domain, f"{directory}/vda.qcow2"))
-    assert storage.facts(f"{directory}/vda.qcow2") == before
+    assert storage.stat(f"{directory}/vda.qcow2") == before
 
 
 def test_an_overlay_needs_its_directory_and_its_backing_file(host: ContractHost) -> None:
@@ -107,17 +107,17 @@ def test_an_overlay_needs_its_directory_and_its_backing_file(host: ContractHost)
     assert storage.files(directory) == []
 
 
-def test_no_facts_of_what_is_no_file(host: ContractHost) -> None:
+def test_stat_missing_file_or_directory_is_none(host: ContractHost) -> None:
     storage, directory = host.hypervisor.storage, host.directory()
     base = host.guest().disks[0].path
-    assert storage.facts(f"{directory}/missing.qcow2") is None
+    assert storage.stat(f"{directory}/missing.qcow2") is None
     storage.make_directory(directory)
-    assert storage.facts(f"{directory}/missing.qcow2") is None
-    assert storage.facts(directory) is None
-    assert storage.facts(f"{base}/below a file") is None
+    assert storage.stat(f"{directory}/missing.qcow2") is None
+    assert storage.stat(directory) is None
+    assert storage.stat(f"{base}/below a file") is None
 
 
-def test_the_facts_of_several_files_are_those_of_each(host: ContractHost) -> None:
+def test_stat_all_equals_stat_of_each(host: ContractHost) -> None:
     storage, directory, domain = host.hypervisor.storage, host.directory(), host.guest(disks=2)
     other = f"{directory}/other"
     storage.make_directory(other)
@@ -127,35 +127,35 @@ def test_the_facts_of_several_files_are_those_of_each(host: ContractHost) -> Non
         storage.create_overlay(each)
     there = [*(each.path for each in made), made[0].backing]
     missing = [f"{directory}/missing.qcow2", other, f"{directory}/no/such", f"{made[0].path}/below a file"]
-    assert storage.facts_of([*there, *missing]) == {path: storage.facts(path) for path in (*there, *missing)}
-    assert all(storage.facts(path) for path in there) and not any(map(storage.facts, missing))
-    assert storage.facts_of([]) == {}
+    assert storage.stat_all([*there, *missing]) == {path: storage.stat(path) for path in (*there, *missing)}
+    assert all(storage.stat(path) for path in there) and not any(map(storage.stat, missing))
+    assert storage.stat_all([]) == {}
 
 
-def test_several_files_are_looked_at_as_they_are_now(host: ContractHost) -> None:
+def test_stat_all_shows_present_files(host: ContractHost) -> None:
     storage, directory, domain = host.hypervisor.storage, host.directory(), host.guest()
     paths = [f"{directory}/vda.qcow2", f"{directory}/vdb.qcow2"]
     storage.make_directory(directory)
     storage.create_overlay(overlay(domain, paths[0]))
-    assert [facts is not None for facts in storage.facts_of(paths).values()] == [True, False]
+    assert [facts is not None for facts in storage.stat_all(paths).values()] == [True, False]
     other = host.connect().storage
     other.remove(paths[0])
     other.create_overlay(overlay(domain, paths[1]))
-    assert [facts is not None for facts in storage.facts_of(paths).values()] == [False, True]
+    assert [facts is not None for facts in storage.stat_all(paths).values()] == [False, True]
     image = f"{directory}/memory.save"  # which no pool has made
     host.hypervisor.domains.save(domain.uuid, image, silent)
-    assert storage.facts_of([image])[image]
+    assert storage.stat_all([image])[image]
 
 
-def test_each_client_sees_what_the_others_do(host: ContractHost) -> None:
+def test_storage_changes_are_visible_to_other_clients(host: ContractHost) -> None:
     directory, domain = host.directory(), host.guest()
     mine, theirs = host.hypervisor.storage, host.connect().storage
     mine.make_directory(directory)
     assert theirs.files(directory) == []
     mine.create_overlay(overlay(domain, f"{directory}/one.qcow2"))
-    assert theirs.facts(f"{directory}/one.qcow2") == mine.facts(f"{directory}/one.qcow2") is not None
+    assert theirs.stat(f"{directory}/one.qcow2") == mine.stat(f"{directory}/one.qcow2") is not None
     theirs.remove(f"{directory}/one.qcow2")
-    assert mine.facts(f"{directory}/one.qcow2") is None
+    assert mine.stat(f"{directory}/one.qcow2") is None
     mine.create_overlay(overlay(domain, f"{directory}/one.qcow2"))
     theirs.remove(f"{directory}/one.qcow2")
     mine.remove_directory(directory)
@@ -170,15 +170,15 @@ def test_a_client_that_leaves_takes_nothing_from_the_others(host: ContractHost) 
     assert other.storage.files(directory) == []
     other.close()
     host.hypervisor.storage.create_overlay(overlay(host.guest(), f"{directory}/vda.qcow2"))
-    assert host.hypervisor.storage.facts(f"{directory}/vda.qcow2")
+    assert host.hypervisor.storage.stat(f"{directory}/vda.qcow2")
 
 
-def test_the_facts_of_a_file_change_with_it(host: ContractHost) -> None:
+def test_stat_changes_with_the_file(host: ContractHost) -> None:
     domain, path = host.guest(), f"{host.directory()}.save"
     seen = []
     for _ in range(2):
         host.hypervisor.domains.save(domain.uuid, path, silent)
-        seen.append(host.hypervisor.storage.facts(path))
+        seen.append(host.hypervisor.storage.stat(path))
         host.start(domain.name)
     assert seen[0] and seen[1] and seen[0].mtime != seen[1].mtime
 
@@ -218,7 +218,7 @@ def test_hashing_can_be_interrupted(host: ContractHost) -> None:
     assert storage.read(base, 0, 4) == b"QFI\xfb"
 
 
-def test_what_is_not_there_cannot_be_read(host: ContractHost) -> None:
+def test_read_and_sha256_missing_file_raise_not_found(host: ContractHost) -> None:
     storage, path = host.hypervisor.storage, f"{host.directory()}/missing"
     with pytest.raises(NotFound):
         storage.read(path, 0, 1)
@@ -254,4 +254,4 @@ def test_a_client_finds_back_after_the_daemon_was_restarted(fragile_host: Contra
     seen = fragile_host.hypervisor.domains.get(domain.uuid)
     assert seen and seen.run_id == domain.run_id
     storage.create_overlay(overlay(domain, f"{directory}/vda.qcow2"))
-    assert storage.facts(f"{directory}/vda.qcow2")
+    assert storage.stat(f"{directory}/vda.qcow2")

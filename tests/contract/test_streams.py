@@ -29,12 +29,12 @@ def chain_on(host: ContractHost, domain: Domain, length: int) -> list[str]:
 
 
 def backing(host: ContractHost, path: str) -> str | None:
-    facts = host.hypervisor.storage.facts(path)
+    facts = host.hypervisor.storage.stat(path)
     assert facts is not None
     return facts.backing
 
 
-def test_a_helper_pulls_layers_up_and_leaves_nothing_behind(host: ContractHost) -> None:
+def test_stream_in_helper_copies_data_and_leaves_nothing_behind(host: ContractHost) -> None:
     domain, domains = host.guest(), host.hypervisor.domains
     domains.destroy(domain.uuid)
     base, first, second, top = chain_on(host, domain, 3)
@@ -50,7 +50,7 @@ def test_a_helper_pulls_layers_up_and_leaves_nothing_behind(host: ContractHost) 
     assert backing(host, top) == base and backing(host, second) == first
 
 
-def test_a_disk_can_come_to_stand_on_nothing(host: ContractHost) -> None:
+def test_stream_without_base_leaves_no_backing_file(host: ContractHost) -> None:
     domain, domains = host.guest(), host.hypervisor.domains
     domains.destroy(domain.uuid)
     *_, top = chain_on(host, domain, 1)
@@ -62,7 +62,7 @@ def test_a_disk_can_come_to_stand_on_nothing(host: ContractHost) -> None:
     assert backing(host, top) is None
 
 
-def test_a_running_guest_does_not_notice(host: ContractHost) -> None:
+def test_stream_in_running_guest_keeps_its_contents(host: ContractHost) -> None:
     domain, operator = host.manned_guest(disks=1)
     domains, base = host.hypervisor.domains, domain.sources()["vda"]
     for number in (1, 2):
@@ -84,7 +84,7 @@ def test_a_running_guest_does_not_notice(host: ContractHost) -> None:
     assert operator.recall() == (2, [2])
 
 
-def test_what_a_guest_writes_to_is_opened_by_no_helper(host: ContractHost) -> None:
+def test_create_paused_helper_on_file_in_use_is_refused(host: ContractHost) -> None:
     domain, domains = host.guest(), host.hypervisor.domains
     for path in chain_on(host, domain, 1):  # the guest's own disk, and what stands on it
         uuid, layer = str(uuid4()), Source(path=path, format="qcow2")

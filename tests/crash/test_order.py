@@ -134,7 +134,7 @@ def test_checkpoint_image_without_memory_is_not_committed(quick_directory: Path)
                 image.content = image.content[: image.content.rindex(b"{")]
             return result
 
-    with pytest.raises(GuestLost, match="went off before its memory was saved"):
+    with pytest.raises(GuestLost, match="was shut off before its memory was saved"):
         host.session(Cut()).checkpoint("web01", "cut")
 
     assert host.session().list() == []

@@ -83,7 +83,7 @@ def test_verb_looks_domain_up_once_before_its_operation(host: TwinHost, verb: st
     assert (before.count("find"), before.count("get"), injector.calls.count("find")) == (1, 0, 1)
 
 
-def test_question_before_a_loss_looks_no_domain_up(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_question_before_a_loss_does_not_look_the_domain_up(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
     injector = CallInjector()
     snapctl = host.session(injector)
     handle = snapctl.settle("web01")
@@ -158,7 +158,7 @@ def test_execute_rollback_guest_restarted_since_planned_is_refused(host: TwinHos
     host.guest.shut_down()
     host.guest.start()
 
-    with pytest.raises(Refused, match="web01 or checkpoint a changed after this was planned"):
+    with pytest.raises(Refused, match="web01 or checkpoint a changed after the plan was made"):
         snapctl.execute(plan)
 
     assert host.guest.machine.active
@@ -170,7 +170,7 @@ def test_execute_rollback_checkpointed_since_planned_is_refused(host: TwinHost) 
     plan = snapctl.plan_rollback("web01", "a")
     host.session().checkpoint("web01", "meanwhile")
 
-    with pytest.raises(Refused, match="web01 was rolled back or checkpointed meanwhile"):
+    with pytest.raises(Refused, match="web01 was rolled back or checkpointed after the plan was made"):
         snapctl.execute(plan)
 
 
@@ -194,7 +194,7 @@ def test_execute_pop_file_changed_since_planned_is_refused(host: TwinHost) -> No
     image.content = image.content[:-1]
     before, there = host.counter, ids(host)
 
-    with pytest.raises(IntegrityError, match=r"the memory image.* cannot be restored and nothing was changed"):
+    with pytest.raises(IntegrityError, match=r"the memory image.* cannot be restored; nothing was changed"):
         snapctl.execute(plan)
 
     assert (host.counter, host.guest.machine.active, ids(host)) == (before, True, there)
@@ -237,7 +237,7 @@ def test_execute_keep_current_file_changed_since_planned_makes_no_checkpoint(hos
     image.content = image.content[:-1]
     there = ids(host)
 
-    with pytest.raises(IntegrityError, match=r"the memory image .* has .*the rollback was not begun"):
+    with pytest.raises(IntegrityError, match=r"the memory image .* has .*the rollback was not started"):
         snapctl.execute(plan)
 
     assert ids(host) == there
@@ -259,7 +259,7 @@ def test_execute_prune_name_given_to_another_since_planned_spares_that_one(host:
     assert agreed not in ids(host)
 
 
-def test_execute_prune_tagged_to_be_kept_since_planned_stays(host: TwinHost) -> None:
+def test_execute_prune_checkpoint_tagged_since_planned_is_kept(host: TwinHost) -> None:
     snapctl = host.session()
     plan = snapctl.plan_prune("web01", Policy(keep_tags=("base",)))
     assert sorted(each.checkpoint.name for each in plan.removed) == ["a", "b"]
@@ -281,13 +281,13 @@ def test_execute_delete_that_would_remove_more_than_shown_is_refused(host: TwinH
     plan = snapctl.plan_delete("web01", ["b"], collapse=False)
     host.session().delete("web01", ["child"], collapse=False)
 
-    with pytest.raises(Refused, match="came to be unneeded after this was planned"):
+    with pytest.raises(Refused, match="would now be removed, too"):
         snapctl.execute(plan)
 
     assert "b" in [each.name for each in snapctl.list("web01")]
 
 
-def test_outcome_tells_what_was_settled_before(host: TwinHost) -> None:
+def test_outcome_names_what_was_settled_before(host: TwinHost) -> None:
     """Also when the plan was shown in between."""
     with pytest.raises(Killed):
         host.session(CallInjector(Fault(Call("make_directory"), Kind.KILLED))).checkpoint("web01", "half")

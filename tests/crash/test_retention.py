@@ -69,7 +69,7 @@ def test_edit_labels_changes_them_also_in_a_rebuilt_catalog(host: TwinHost, tmp_
         ("a", Edits(name="b"), Refused, "web01 already has a checkpoint b"),
         ("a", Edits(name="../x"), UsageError, "not a valid checkpoint name"),
         ("a", Edits(tags=("a b",)), UsageError, "not a valid tag name"),
-        ("a", Edits(tags=("t",), untags=("t",)), UsageError, "tag t is to be added and taken away"),
+        ("a", Edits(tags=("t",), untags=("t",)), UsageError, "tag t is both to be added and to be removed"),
         ("a", Edits(untags=("t",)), Refused, "checkpoint a has no tag t"),
         ("a", Edits(description="x" * 5000), UsageError, "description is longer"),
         ("a", Edits(expires=datetime(2030, 1, 1)), UsageError, "has no time zone"),
@@ -95,7 +95,7 @@ def test_plan_edit_changes_nothing(host: TwinHost) -> None:
     host.check()
 
 
-def test_edit_directory_removed_by_somebody_succeeds(host: TwinHost) -> None:
+def test_edit_directory_removed_outside_snapctl_succeeds(host: TwinHost) -> None:
     session = host.session()
     directory = session.show("web01", "c").checkpoint.directory
     files = host.world.files
@@ -113,8 +113,8 @@ def test_edit_directory_removed_by_somebody_succeeds(host: TwinHost) -> None:
 def test_edit_changed_since_planned_is_refused(host: TwinHost) -> None:
     """Between plan and lease."""
     for meanwhile, message in (
-        (Edits(description="x"), "checkpoint a was edited meanwhile"),
-        (Edits(), "web01 has got a checkpoint new meanwhile"),
+        (Edits(description="x"), "checkpoint a was edited after the plan was made"),
+        (Edits(), "a checkpoint named new of web01 was created in the meantime"),
     ):
         session = host.session()
         run = session._runner.run
@@ -216,7 +216,7 @@ def test_prune_protected_since_planned_is_refused(host: TwinHost) -> None:
         return run(*arguments)
 
     session._runner.run = late  # type: ignore[method-assign]
-    with pytest.raises(Refused, match="web01 or checkpoint c changed meanwhile"):
+    with pytest.raises(Refused, match="web01 or checkpoint c changed after the plan was made"):
         session.prune("web01", Policy(keep_tags=("none",)))
     assert names(host) == ["a", "b", "c"]
 
@@ -233,7 +233,7 @@ def test_prune_one_domain_busy_prunes_the_others(host: TwinHost) -> None:
         version=1,
         members=[MemberRecord(domain_uuid=host.guest.machine.uuid, domain_name="web01", plan={})],
     )
-    with pytest.raises(Busy, match=r"a delete of web01 is under way.*pruned: db/y; nothing else was changed"):
+    with pytest.raises(Busy, match=r"a delete of web01 is in progress.*pruned: db/y; nothing else was changed"):
         session.prune(None, Policy(keep_tags=("none",)))
     lease.release()
     assert [each.name for each in session.list()] == ["a", "b", "c", "x"]
@@ -275,9 +275,9 @@ def test_pop_delete_deletes_the_checkpoint(host: TwinHost) -> None:
 
 
 def test_pop_nothing_pushed_is_refused(host: TwinHost) -> None:
-    with pytest.raises(Refused, match="nothing was pushed of web01; nothing was changed; run: snapctl push web01"):
+    with pytest.raises(Refused, match="web01 has no pushed checkpoint; nothing was changed; run: snapctl push web01"):
         host.session().pop("web01")
-    with pytest.raises(Refused, match="nothing was pushed of web01"):
+    with pytest.raises(Refused, match="web01 has no pushed checkpoint"):
         host.session().plan_pop("web01")
 
 
@@ -296,9 +296,9 @@ def test_undo_twice_returns_to_where_it_was(host: TwinHost) -> None:
     assert (outcome.checkpoint, outcome.kept, host.counter, host.guest.agrees()) == ("kept", "forth", before, True)
     assert host.session().undo("web01").checkpoint == "forth"
     assert (host.counter, host.guest.agrees()) == (after, True)
-    with pytest.raises(Refused, match="the last rollback of web01 kept nothing of the state before"):
+    with pytest.raises(Refused, match="the last rollback of web01 did not keep the state before it"):
         host.session().undo("web01")
-    with pytest.raises(Refused, match="the last rollback of web01 kept nothing of the state before"):
+    with pytest.raises(Refused, match="the last rollback of web01 did not keep the state before it"):
         host.session().plan_undo("web01")
 
 

@@ -214,7 +214,7 @@ def test_prune_newest_found_damaged_since_planned_keeps_the_next(tree: TwinHost)
     assert "c" in names(host)
 
 
-def test_prune_tagged_to_be_kept_since_planned_stays(tree: TwinHost) -> None:
+def test_prune_checkpoint_tagged_since_planned_is_kept(tree: TwinHost) -> None:
     host = tree
     snapctl = host.session()
     plan = snapctl.plan_prune(snapctl.settle_all("web01"), Policy(keep_last=1, keep_tags=("keep",)))
@@ -496,7 +496,7 @@ def test_plan_of_another_host_is_refused_before_anything(host: TwinHost) -> None
     catalog = open_catalog(f"sqlite:///{host.file}", other)
     there = Coordinator(Recorded(TwinHypervisor(host.world), changes), catalog, store=STORE)
 
-    with there, pytest.raises(Refused, match=r"this was planned on .*, and this is other"):
+    with there, pytest.raises(Refused, match=r"the plan was made for host .*, and this is other"):
         there.execute(plan)
 
     assert changes == []

@@ -132,7 +132,7 @@ def test_second_operation_on_one_of_the_members_is_refused(pair: Pair) -> None:
 
     (open_,) = pair.host.session().unfinished("db01")
     assert [member.domain_name for member in open_.members] == list(DOMAINS)
-    with pytest.raises(SnapctlError, match="of web01, db01 is under way"):
+    with pytest.raises(SnapctlError, match="of web01, db01 is in progress"):
         pair.host.session()._runner.run(*pair.checkpoint_plans(pair.host.session())[1:])
     pair.host.expire_leases()
     (recovered,) = pair.host.session().recover("db01")

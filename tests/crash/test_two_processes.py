@@ -141,6 +141,7 @@ def test_recover_owner_stopped_takes_over_when_lease_ends(host: TwinHost, served
         served.stop_after = Call(owner.pid, "create_overlay")
         owner.begin(*VERBS["rollback"])
         owner.wait_until_stopped()
+        host.move_owners_elsewhere()
         answers: list[Answer] = []
 
         def has_recovered() -> bool:
@@ -151,6 +152,22 @@ def test_recover_owner_stopped_takes_over_when_lease_ends(host: TwinHost, served
         assert len(answers) > 1 and answers[-1] == Answer(DONE)
         host.check()
         require_no_more(host, served, owner)
+
+
+def test_recover_owner_stopped_on_this_machine_is_busy_also_after_lease_end(
+    host: TwinHost, served: ServedWorld, place: Place
+) -> None:
+    """It can be seen that it lives."""
+    place = replace(place, times=LeaseTimes(ttl=0.5, beat=0.1, lost=0.3))
+    with Worker(place) as owner, Worker(place) as other:
+        served.stop_after = Call(owner.pid, "create_overlay")
+        owner.begin(*VERBS["rollback"])
+        owner.wait_until_stopped()
+        time.sleep(1)
+        assert other.do("recover", "web01").exit_code == BUSY
+        owner.go_on()
+        assert owner.answer() == Answer(DONE)
+    host.check()
 
 
 def test_stopped_process_not_replaced_completes(host: TwinHost, served: ServedWorld, place: Place) -> None:
@@ -177,7 +194,7 @@ def require_no_more(host: TwinHost, served: ServedWorld, owner: Worker) -> None:
 def require_told_who(answer: Answer, owner: Worker, verb: str) -> None:
     """Exit 4, and who holds it, since when, at which step."""
     assert answer.exit_code == BUSY
-    told = rf"a {verb} of web01 is under way since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC "
+    told = rf"a {verb} of web01 is in progress since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC "
     assert re.match(told, answer.line), answer.line
     assert f"{getpass.getuser()}@" in answer.line
     assert re.search(rf"process {owner.pid}, (at step [a-z]+|in its first step)\)", answer.line), answer.line

@@ -13,7 +13,7 @@ import pytest
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import EnvironmentLacks, IntegrityError, NotFound, UsageError
 from orchestrator.formats.domainxml import on_disks
-from orchestrator.model import Checkpoint, FileFacts, Source, VerifyReport
+from orchestrator.model import Checkpoint, FileInfo, Source, VerifyReport
 from tests.checkpoints import memory_of
 from tests.crash.twin_host import STORE, TwinHost
 from tests.twin import TwinHypervisor
@@ -314,11 +314,11 @@ class InterferingHypervisor:
     def storage(self) -> InterferingHypervisor:
         return self
 
-    def facts_of(self, paths: Sequence[str]) -> dict[str, FileFacts | None]:
+    def stat_all(self, paths: Sequence[str]) -> dict[str, FileInfo | None]:
         if self._path in paths and self._happens is not None:
             happens, self._happens = self._happens, None
             happens()
-        return self._hypervisor.storage.facts_of(paths)
+        return self._hypervisor.storage.stat_all(paths)
 
 
 def test_verify_checkpoint_deleted_during_scan_is_skipped(pair: Pair) -> None:
@@ -337,7 +337,7 @@ def test_verify_checkpoint_deleted_during_scan_is_skipped(pair: Pair) -> None:
 def test_verify_unknown_checkpoint_or_missing_domain_is_refused(pair: Pair) -> None:
     with pytest.raises(NotFound, match="web01 has no checkpoint nope"):
         pair.verify("nope")
-    with pytest.raises(UsageError, match="checkpoint a of which domain"):
+    with pytest.raises(UsageError, match="checkpoint a was given without its domain"):
         pair.session().verify(None, "a")
 
 
@@ -353,7 +353,7 @@ def test_verify_layer_with_another_time_is_sound_if_its_content_is_what_it_was(p
 
     assert not pair.verify().damaged
 
-    assert pair.of("a").layers["vda"].mtime == pair.world.files[path].facts(path).mtime
+    assert pair.of("a").layers["vda"].mtime == pair.world.files[path].stat(path).mtime
     assert pair.verify().read_bytes == 0
     pair.rollback("b")
 

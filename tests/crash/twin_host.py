@@ -60,7 +60,15 @@ class TwinHost:
     def expire_leases(self) -> None:
         """End the clients there were, as a kill would: nobody keeps their leases any more."""
         with sqlite3.connect(self.file) as database:
-            database.execute("UPDATE operation SET lease_until = opened WHERE state = 'open'")
+            database.execute(
+                "UPDATE operation SET lease_until = opened, owner_pid_start = 'of one that ended' WHERE state = 'open'"
+            )
+        database.close()
+
+    def move_owners_elsewhere(self) -> None:
+        """Let the clients there are look as if they were on another machine, where nobody sees whether they live."""
+        with sqlite3.connect(self.file) as database:
+            database.execute("UPDATE operation SET owner_host = 'elsewhere' WHERE state = 'open'")
         database.close()
 
     def close(self) -> None:

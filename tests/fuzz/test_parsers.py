@@ -70,13 +70,13 @@ def campaign(target: Target, examples: int) -> str:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_a_parser(target: Target, figure: Callable[[str], None]) -> None:
+def test_parser_survives_random_input(target: Target, figure: Callable[[str], None]) -> None:
     figure(campaign(target, QUICK))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_a_parser_for_long(target: Target, figure: Callable[[str], None]) -> None:
+def test_parser_survives_random_input_for_long(target: Target, figure: Callable[[str], None]) -> None:
     figure(campaign(target, LONG))
 
 
@@ -87,7 +87,7 @@ def hoard(size: int) -> None:
     _hoard.append(b"x" * size)
 
 
-def test_what_is_kept_is_noticed() -> None:
+def test_growth_kept_or_peak_memory_is_measured() -> None:
     """The measure itself: so much for a parser that keeps a little of each input, or takes much for one."""
     assert footprint.growth(hoard, (), [1 << 10] * 10) < MOST_GROWTH
     assert footprint.growth(hoard, (), [1 << 10] * (MOST_GROWTH >> 10)) >= MOST_GROWTH

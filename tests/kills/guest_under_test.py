@@ -1,4 +1,4 @@
-"""A guest that never stops writing, its user, and what must hold whenever nothing is under way.
+"""A guest that never stops writing, its user, and what must hold whenever nothing is in progress.
 
 The oracle is the guest: before each write it compares what a disk holds with what memory wrote there
 last, and there are words that it keeps in memory and on each disk. The rest is read without snapctl:

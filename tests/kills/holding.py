@@ -48,7 +48,7 @@ class HoldingBox(Box):
             self._hold_restores.unlink()
 
     def wait_for(self, job: str, domain: str, process: Awaited) -> None:
-        """Return when such a job of the domain, which `process` begins, is under way."""
+        """Return when such a job of the domain, which `process` begins, is in progress."""
         begun = {"save": self._saves, "restore": self._restores}[job]
         wait_until(lambda: begun(domain), what=f"the {job}", process=process)
 

@@ -88,13 +88,15 @@ def kill_the_guest_s_own(tree: Tree, box: Box, point: str) -> None:
 
 
 @pytest.mark.parametrize("kill", [kill_a_helper_s, kill_the_guest_s_own])
-def test_killed_at_some_points(tree: Tree, box: Box, kill: Callable[[Tree, Box, str], None]) -> None:
+def test_collapse_killed_at_some_points_is_settled(
+    tree: Tree, box: Box, kill: Callable[[Tree, Box, str], None]
+) -> None:
     for point in SOME:
         kill(tree, box, point)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("kill", [kill_a_helper_s, kill_the_guest_s_own])
-def test_killed_at_each_point(tree: Tree, box: Box, kill: Callable[[Tree, Box, str], None]) -> None:
+def test_collapse_killed_at_each_point_is_settled(tree: Tree, box: Box, kill: Callable[[Tree, Box, str], None]) -> None:
     for point in POINTS:
         kill(tree, box, point)

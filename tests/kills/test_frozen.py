@@ -42,12 +42,12 @@ def freeze_at(subject: GuestUnderTest, verb: str, point: str) -> None:
 
 
 @pytest.mark.parametrize(("verb", "point"), [("checkpoint", "saved.before"), ("rollback", "repointed.after")])
-def test_who_wakes_up_too_late_changes_nothing(subject: GuestUnderTest, verb: str, point: str) -> None:
+def test_frozen_client_without_lease_changes_nothing(subject: GuestUnderTest, verb: str, point: str) -> None:
     freeze_at(subject, verb, point)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("verb", ["checkpoint", "rollback"])
-def test_who_wakes_up_too_late_at_any_point_changes_nothing(subject: GuestUnderTest, verb: str) -> None:
+def test_frozen_at_any_point_client_without_lease_changes_nothing(subject: GuestUnderTest, verb: str) -> None:
     for point in subject.points(verb):
         freeze_at(subject, verb, point)

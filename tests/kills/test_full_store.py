@@ -38,7 +38,7 @@ def arguments(box: Box, subject: GuestUnderTest) -> Iterator[tuple[str, ...]]:
         ("rollback", "prepared.before", 0),
     ],
 )
-def test_the_store_is_full(
+def test_full_store_at_a_point_is_settled(
     box: Box, subject: GuestUnderTest, arguments: tuple[str, ...], verb: str, point: str, left: int
 ) -> None:
     attempt = subject.attempt(verb)

@@ -52,7 +52,7 @@ def restart_daemon(box: HoldingBox) -> None:
 def test_the_daemon_is_killed_in_the_midst_of_a_job(
     subject: GuestUnderTest, box: HoldingBox, verb: str, job: str, snapctl_too: bool
 ) -> None:
-    """A save comes to nothing, and the guest goes on; a restore is tried again."""
+    """A save comes to nothing, and the guest keeps running; a restore is tried again."""
     attempt = subject.attempt(verb)
     with box.hold(job):
         process = subject.client.start(*subject.arguments(attempt))
@@ -115,7 +115,7 @@ def test_a_guest_whose_qemu_is_killed_in_the_midst_of_a_save_keeps_its_disks(
         process = subject.client.start(*subject.arguments(attempt))
         box.wait_for("save", subject.guest.name, process)
         box.kill_qemu(subject.guest.name)
-    assert "went off before its memory was saved" in finish(process).error(1)
+    assert "was shut off before its memory was saved" in finish(process).error(1)
     assert subject.client.do("recover") == []
     said = catalogued.read(subject.client.catalog)
     assert (said.unsettled, said.checkpoints) == ([], list(subject.then))

@@ -118,13 +118,14 @@ def _layer(layer: Layer | None, row: LayerRow) -> Values:
 
 
 def _operation(operation: OperationRecord, closed: str | None) -> Values:
-    """One of f92f7f5 has one member, and is decided as it was settled: none is carried over open."""
+    """One of f92f7f5 has one member, and is decided as it was settled; an open one is not."""
     values = asdict(operation)
     (member,) = values.pop("members")
     member["facts"] = member.pop("results")
-    decided = {"done": Direction.FORWARD, "undone": Direction.UNDO}
+    decided = {"done": Direction.FORWARD, "undone": Direction.UNDO, "open": None}
     assert values.pop("decision") is decided[operation.state]
     assert values.pop("version") == 1
+    assert values["owner"].pop("machine_id") == ""
     return _fields({**values, **member, "closed": closed})
 
 

@@ -66,6 +66,15 @@ VALUES ('open', 'checkpoint', 'h', 'd', 'open', 'prepared', '[]', '{}', '{}', 1,
 """
 """An operation that is open."""
 
+LEFT = OPENED.replace("2099-", "2026-")
+"""An open operation whose lease has run out."""
+ELSEWHERE = """
+INSERT INTO host VALUES ('gone', 'old-server', 'qemu:///system');
+INSERT INTO domain VALUES ('gone', 'd', 'db', '2026-01-01T12:00:00.000000+00:00')""" + LEFT.replace(
+    "INSERT", ";\nINSERT", 1
+).replace("'open', 'checkpoint', 'h'", "'elsewhere', 'rollback', 'gone'")
+"""Another one, on a host that is gone."""
+
 
 @contextmanager
 def make_old(url: str) -> Iterator[Database]:

@@ -149,7 +149,7 @@ def _settled_by_the_old_one(url: str, folder: Path) -> tuple[Told, list[World]]:
     return in_order(told), hypervisors(dumped.read_text())
 
 
-def test_what_an_operation_left_behind_is_carried_over(unsettled: str) -> None:
+def test_upgrade_carries_over_leftovers_of_open_operations(unsettled: str) -> None:
     """Hidden checkpoints, discarded and rewritten layers: as they are when a row was settled by hand."""
     _settle_by_hand(unsettled)
     expected = recorded("open")
@@ -251,7 +251,7 @@ def server() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", ["settled", "open"])
-def test_the_same_on_postgresql(server: str, name: str, tmp_path: Path) -> None:
+def test_upgrade_on_postgresql_gives_the_same(server: str, name: str, tmp_path: Path) -> None:
     source = _placed(tmp_path, name)
     if name == "open":
         _settle_by_hand(source)

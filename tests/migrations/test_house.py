@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.catalog.database import Database
+from orchestrator.catalog.schema import NEWEST
 from orchestrator.model import (
     ArtifactKind,
     CaptureMode,
@@ -27,7 +28,7 @@ from .test_migrations import go_to
 @pytest.fixture
 def catalog(url: str, old_catalog: Database) -> Iterator[SqlCatalog]:
     """The same, upgraded."""
-    go_to(old_catalog, "0005")
+    go_to(old_catalog, NEWEST)
     catalog = open_catalog(url, HOST)
     yield catalog
     catalog.close_connection()
@@ -107,7 +108,7 @@ def test_lists_and_questions_about_files_work_after_an_upgrade(catalog: SqlCatal
     assert [each.name for each in catalog.relying_on("/base")] == ["first", "second"]
     assert [each.name for each in catalog.relying_on("/s/d/a/memory.save")] == ["first"]
     assert [each.name for each in catalog.relying_on("/cd.iso")] == ["second"]
-    assert [(each.name, each.memory) for each in catalog.holdings("d").checkpoints] == [
+    assert [(each.name, each.memory) for each in catalog.inventory("d").checkpoints] == [
         ("first", "/s/d/a/memory.save"),
         ("second", "/s/d/b/memory.save"),
         ("going", "/s/d/c/memory.save"),
@@ -116,7 +117,7 @@ def test_lists_and_questions_about_files_work_after_an_upgrade(catalog: SqlCatal
     assert head is not None and (head.checkpoint_id, head.kept_id) == ("b", "a")
 
 
-def test_down_again_everything_is_as_it_was(old_catalog: Database) -> None:
+def test_downgrade_restores_all_rows(old_catalog: Database) -> None:
     before = rows_of(old_catalog)
     go_to(old_catalog, "0005")
     go_to(old_catalog, "0004")
@@ -132,7 +133,7 @@ def test_down_again_everything_is_as_it_was(old_catalog: Database) -> None:
     ],
     ids=["no memory image", "another operation", "a sidecar"],
 )
-def test_what_the_older_schema_cannot_say_keeps_it_from_going_down(old_catalog: Database, newer: str) -> None:
+def test_downgrade_values_unknown_to_older_schema_is_refused(old_catalog: Database, newer: str) -> None:
     go_to(old_catalog, "0005")
     with old_catalog.write() as session:
         session.execute(text(newer))

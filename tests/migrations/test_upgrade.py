@@ -103,7 +103,7 @@ def test_an_upgrade_that_fails_changes_nothing(old: str, file: Path) -> None:
 def test_an_upgrade_does_not_bless_what_was_broken(old: str, file: Path) -> None:
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("UPDATE head_disk SET layer_id = 999")
-    with pytest.raises(CatalogError, match="refers to one that is not there"):
+    with pytest.raises(CatalogError, match="refers to a missing one"):
         upgrade(old)
     assert version(file) == "0001"
 
@@ -111,13 +111,13 @@ def test_an_upgrade_does_not_bless_what_was_broken(old: str, file: Path) -> None
 @pytest.mark.parametrize("verb", [lambda url: open_catalog(url, HOST), upgrade], ids=["open", "upgrade"])
 def test_a_newer_schema_is_refused(old: str, file: Path, verb: Callable[[str], object]) -> None:
     set_version(file, "0999")
-    with pytest.raises(CatalogError, match=f"has schema 0999, and this snapctl knows {NEWEST}") as refusal:
+    with pytest.raises(CatalogError, match=f"has schema 0999, and this snapctl supports {NEWEST}") as refusal:
         verb(old)
     assert refusal.value.hint == "use a newer snapctl"
     assert backups(file) == []
 
 
-def test_what_is_not_there_is_not_upgraded(tmp_path: Path) -> None:
+def test_upgrade_missing_or_empty_catalog_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="there is no catalog"):
         upgrade(f"sqlite:///{tmp_path}/catalog.db")
     assert list(tmp_path.iterdir()) == []

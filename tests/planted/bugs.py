@@ -30,12 +30,15 @@ KILLED_ROLLBACK = f"{MATRIX}[rollback-client killed]"
 KILLED_DELETE = f"{MATRIX}[delete-client killed]"
 FOREIGN = "tests/crash/test_foreign_acts.py"
 PROCESSES = "tests/crash/test_two_processes.py"
+OUTSIDE = "tests/crash/test_started_outside.py"
+TIME = "tests/crash/test_time_passes.py"
 VERIFY = "tests/crash/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
 MEMBERS = "tests/crash/test_two_members.py"
 CHECKPOINT_REFUSED = "tests/unit/test_planning_checkpoint_refused.py::test_refused"
 PREFLIGHT = "tests/unit/test_planning_preflight.py"
 ROLLBACK_REFUSED = "tests/unit/test_planning_rollback_refused.py::test_refused"
+MEMBERS_AND_TIME = "tests/crash/test_members_and_time.py"
 
 PULLED = tuple(
     f"tests/crash/{test}[collapse, two disks]"
@@ -77,10 +80,10 @@ BUGS = (
         ROLLBACK,
         """\
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
-            Step("restored", self._rewind.restore, self._rewind.is_restored),
+            Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
 """,
         """\
-            Step("restored", self._rewind.restore, self._rewind.is_restored),
+            Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
 """,
         (ORDER_OF_ROLLBACK,),
@@ -89,12 +92,12 @@ BUGS = (
         "stop before the overlays are made",
         ROLLBACK,
         """\
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
-            Step("stopped", self._stop, self._is_stopped, nothing),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
 """,
         """\
-            Step("stopped", self._stop, self._is_stopped, nothing),
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
 """,
         (KILLED_ROLLBACK,),
     ),
@@ -155,21 +158,21 @@ BUGS = (
     Bug(
         "reuse an overlay that a QEMU had open",
         MAKING,
-        "        if opened or facts is None:\n",
-        "        if facts is None:\n",
+        "        if opened or info is None:\n",
+        "        if info is None:\n",
         ("tests/unit/test_workspace.py", KILLED_ROLLBACK),
     ),
     Bug(
         "restore onto an overlay that was written to",
         MAKING,
-        "        if facts is not None and not is_empty(facts, lengths[overlay.target]):\n",
+        "        if info is not None and not is_empty(info, lengths[overlay.target]):\n",
         "        if False:\n",
         ("tests/unit/test_workspace.py", FOREIGN),
     ),
     Bug(
         "take back an overlay that was written to",
         MAKING,
-        "if facts is not None and not is_empty(facts, lengths.get(overlay.target, facts.physical)):",
+        "if info is not None and not is_empty(info, lengths.get(overlay.target, info.physical)):",
         "if False:",
         ("tests/unit/test_workspace.py", FOREIGN),
     ),
@@ -197,7 +200,7 @@ BUGS = (
     Bug(
         "remove a directory that holds something else",
         MAKING,
-        "if files is None or any(facts.path != layout.manifest_path(directory) for facts in files):",
+        "if files is None or any(info.path != layout.manifest_path(directory) for info in files):",
         "if files is None:",
         ("tests/unit/test_workspace.py", KILLED_ROLLBACK),
     ),
@@ -247,22 +250,43 @@ BUGS = (
     Bug(
         "take over what somebody is at",
         ROWS,
-        "    if current.state is OperationState.OPEN and not is_abandoned(current):\n",
+        "    if current.state is OperationState.OPEN and not is_abandoned(session, current):\n",
         "    if False:\n",
         (LEASE, PROCESSES),
     ),
     Bug(
         "open an operation without a look at others",
         "orchestrator/catalog/repository.py",
-        "                    raise journal.busy(other)\n                journal.start(",
+        "                    raise journal.busy(session, other)\n                journal.start(",
         "                    break\n                journal.start(",
         ("tests/unit/test_catalog_journal.py",),
     ),
     Bug(
+        "take another machine of the same name for an earlier boot of this one",
+        "orchestrator/catalog/owners.py",
+        "if owner.machine_id and owner.machine_id == _machine_id() else Life.UNKNOWN",
+        "if owner.machine_id or True else Life.UNKNOWN",
+        ("tests/unit/test_lease_owners.py",),
+    ),
+    Bug(
+        "take a process that /proc hides for one that has ended",
+        "orchestrator/catalog/owners.py",
+        "return Life.UNKNOWN if _is_hidden(pid) else Life.GONE",
+        "return Life.GONE",
+        ("tests/unit/test_lease_owners.py",),
+    ),
+    Bug(
+        "take over from a living process whose lease ran out",
+        ROWS,
+        "        case owners.Life.ALIVE:\n            return False\n",
+        "        case owners.Life.ALIVE:\n            pass\n",
+        (LEASE,),
+    ),
+    Bug(
         "take a new process for the one that had its number",
         "orchestrator/catalog/owners.py",
-        "owner.pid_start != _start(owner.pid)",
-        "_start(owner.pid) is None",
+        "return Life.ALIVE if start == owner.pid_start else Life.GONE",
+        "return Life.ALIVE",
         ("tests/unit/test_lease_owners.py",),
     ),
     Bug(
@@ -295,11 +319,32 @@ BUGS = (
         (MEMBERS,),
     ),
     Bug(
-        "let some members go forward though others are undone",
+        "keep a member down because another cannot say",
         JOURNAL,
-        "if not beyond or (len(beyond) < len(self._members) and self._retreat(beyond)):",
-        "if not beyond:",
-        (MEMBERS,),
+        "        if all(member.story.may_fall_back() for member in beyond):\n",
+        "        if False:\n",
+        (MEMBERS_AND_TIME,),
+    ),
+    Bug(
+        "destroy for another member's sake a guest that worked on",
+        ROLLBACK,
+        '        return not written_after_stop(self.results["stops_on"], self._read_tops())\n\n    def caveat',
+        "        return True\n\n    def caveat",
+        (MEMBERS_AND_TIME,),
+    ),
+    Bug(
+        "let one member that cannot be undone keep another from it",
+        JOURNAL,
+        "            self._stuck.append((member, problem))\n",
+        "            raise\n",
+        (MEMBERS_AND_TIME,),
+    ),
+    Bug(
+        "bring back as a transient domain what was undefined",
+        ROLLBACK,
+        "            return False  # it was undefined since\n",
+        "            pass\n",
+        (MEMBERS_AND_TIME,),
     ),
     Bug(
         "commit each member by itself",
@@ -340,14 +385,14 @@ BUGS = (
     Bug(
         "pair an image with disks that were written to since",
         CAPTURE,
-        "        if ran:\n",
+        "        if ran or (domain is not None and domain.managed_save):\n",
         "        if False:\n",
         (FOREIGN,),
     ),
     Bug(
         "delete an image that may be all that is left",
         CAPTURE,
-        "            if self._whole_header(self._hypervisor.storage.facts(self._plan.memory_path)) is not None:\n",
+        "            if self._whole_header(self._hypervisor.storage.stat(self._plan.memory_path)) is not None:\n",
         "            if False:\n",
         (FOREIGN, KILLED_CHECKPOINT),
     ),
@@ -357,6 +402,84 @@ BUGS = (
         "            require_sources(domain, self.plan.previous_sources, self.plan.run_id)\n",
         "",
         (FOREIGN,),
+    ),
+    # ------------------------------------------------------------------ time passes
+    Bug(
+        "take any end of a guest for a stop of ours",
+        ROLLBACK,
+        "(domain is not None and domain.off_reason is not OffReason.DESTROYED)",
+        "False",
+        (TIME,),
+    ),
+    Bug(
+        "discard what a guest wrote after it was to be rolled back",
+        ROLLBACK,
+        '        return not written_after_stop(self.results["stops_on"], self._read_tops())\n\n    def _is_others',
+        "        return True\n\n    def _is_others",
+        (TIME,),
+    ),
+    Bug(
+        "restore a guest that libvirt has a managed-save image of",
+        ROLLBACK,
+        "return edited or domain.managed_save or bool(",
+        "return edited or bool(",
+        (TIME,),
+    ),
+    Bug(
+        "repoint a definition that was edited",
+        ROLLBACK,
+        "return edited or domain.managed_save or bool(",
+        "return domain.managed_save or bool(",
+        (TIME,),
+    ),
+    Bug(
+        "pair a guest's image with disks that were written to before another save",
+        CAPTURE,
+        "            ran = ended or any(_written_after(now, image) for now in frozen.values())\n",
+        "            ran = ended\n",
+        (TIME,),
+    ),
+    Bug(
+        "take a boot for a restore",
+        REWIND,
+        'return {} if self._is_ours(domain) else {OUTSIDE: "started"}',
+        "return {}",
+        (OUTSIDE,),
+    ),
+    Bug(
+        "keep the mark of an earlier run",
+        "orchestrator/formats/domainxml.py",
+        '    for mark in domain.findall(f"metadata/{_RUN}"):\n        _remove(mark)\n',
+        "",
+        (OUTSIDE, "tests/unit/test_domainxml.py"),
+    ),
+    Bug(
+        "resume what was started outside snapctl",
+        REWIND,
+        "        if OUTSIDE in self._results:\n            return\n",
+        "",
+        (OUTSIDE,),
+    ),
+    Bug(
+        "resume what its owner has paused",
+        CAPTURE,
+        " and self._is_restored_back(domain):",
+        ":",
+        (OUTSIDE,),
+    ),
+    Bug(
+        "recover for an edit",
+        "orchestrator/coordinator.py",
+        "        self._runner.require_settled(guest.uuid)\n",
+        "",
+        (TIME,),
+    ),
+    Bug(
+        "say nothing of a guest that was left off",
+        JOURNAL,
+        "(error.effect, *dict.fromkeys(member.story.now() for member in self._members))",
+        "(error.effect,)",
+        (TIME,),
     ),
     # ------------------------------------------------------------------ is it what it was?
     Bug(
@@ -509,7 +632,7 @@ BUGS = (
         ("tests/unit/test_planning_files.py", *PULLED),
     ),
     Bug(
-        "forget the facts of a layer that was pulled into",
+        "forget the file information of a layer that was collapsed into",
         COLLAPSE,
         "        return replace(layer, physical=found.physical, allocation=found.allocation, mtime=found.mtime)\n",
         "        return layer\n",

@@ -10,7 +10,7 @@ from .bugs import BUGS, Bug
 from .tree_copy import FAILED, PACKAGES, PASSED, ROOT, TreeCopy
 
 
-def test_there_are_as_many_as_promised() -> None:
+def test_planted_bugs_are_distinct_and_enough() -> None:
     assert len({(bug.file, bug.old, bug.new) for bug in BUGS}) == len(BUGS) >= 15
 
 
@@ -44,7 +44,7 @@ def test_the_copy_is_what_is_tested(copy: TreeCopy) -> None:
 
 
 @pytest.mark.long
-def test_without_a_bug_all_pass(copy: TreeCopy) -> None:
+def test_planted_tests_pass_without_a_bug(copy: TreeCopy) -> None:
     done = copy.test(sorted({test for bug in BUGS for test in bug.tests}))
     assert done.returncode == PASSED, done.stdout
 

@@ -103,7 +103,7 @@ def test_the_tree_is_listed_as_it_grew(library: Coordinator, forest: Witness) ->
     assert [each.name for each in listed if each.current] == ["a2"]
 
 
-def test_without_a_name_it_goes_back_to_where_it_stands(library: Coordinator, forest: Witness) -> None:
+def test_rollback_without_a_name_restores_current_checkpoint(library: Coordinator, forest: Witness) -> None:
     library.rollback(forest.name, "b1")
     write_notes(forest, "a moment later")
     assert library.rollback(forest.name).checkpoint == "b1"

@@ -88,7 +88,7 @@ class TestBox:
         assert not Path("/var/lib/libvirt/images/inside").exists()
         assert not Path("/tmp/inside").exists()
 
-    def test_two_boxes_are_two_hosts(self, box: Box) -> None:
+    def test_boxes_have_different_host_uuids(self, box: Box) -> None:
         with another_box("second") as second, connect(box.uri) as here, connect(second.uri) as there:
             identities = {
                 etree.fromstring(connection.getCapabilities()).findtext("host/uuid") for connection in (here, there)
@@ -132,7 +132,7 @@ class TestBox:
             connection.lookupByName(shared.name).save("/small/image")
         assert shared.run("true").status == 0  # libvirt resumed it
 
-    def test_a_slow_save_lasts_as_long_as_told(self) -> None:
+    def test_hold_saves_delays_a_save(self) -> None:
         with another_box("slow", slow_save=True) as box, connect(box.uri) as connection:
             Witness.define(box.uri, "sleepy").start(paused=True)
             domain = connection.lookupByName("sleepy")
@@ -225,7 +225,7 @@ class TestWitness:
             # Of one disk it may have been between the look and the write when it was saved: of one only.
             assert int(witness.report()["mismatches"]) >= 1
 
-    def test_it_outlives_libvirtd(self, box: Box, shared: Witness) -> None:
+    def test_guest_survives_kill_of_libvirtd(self, box: Box, shared: Witness) -> None:
         before = shared.report()
         box.kill_libvirtd()
         with pytest.raises(BoxError), connect(box.uri):
@@ -269,7 +269,7 @@ class TestConsole:
         with pytest.raises(BoxError, match="the console takes"):
             shared.run(f": {'x' * 3000}")
 
-    def test_what_others_left_on_the_console_does_no_harm(self, box: Box, shared: Witness) -> None:
+    def test_console_leftover_input_of_others_is_ignored(self, box: Box, shared: Witness) -> None:
         with connect(box.uri) as connection:
             stream = connection.newStream()
             connection.lookupByName(shared.name).openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)

@@ -21,7 +21,9 @@ pytestmark = [pytest.mark.system, pytest.mark.long]
 REFUSED = 6
 
 
-def test_a_chain_as_long_as_can_be(box: Box, client: Client, guest: GuestFactory) -> None:
+def test_checkpoint_beyond_the_chain_limit_is_refused_and_flatten_helps(
+    box: Box, client: Client, guest: GuestFactory
+) -> None:
     web = guest(boot=False)
     with closing(connect(box.uri)) as hypervisor:
         limit = longest_chain(hypervisor.host.libvirt_version)
@@ -33,7 +35,7 @@ def test_a_chain_as_long_as_can_be(box: Box, client: Client, guest: GuestFactory
     write_notes(web, "present")
 
     line = client.refusal(REFUSED, "checkpoint", web.name, "more")
-    assert f"would stand on {limit + 1} layers" in line and "snapctl checkpoint --flatten" in line
+    assert f"would have a chain of {limit + 1} layers" in line and "snapctl checkpoint --flatten" in line
     assert say_everywhere(web, "present")
 
     client.do("checkpoint", web.name, "more", "--flatten", "--dry-run")

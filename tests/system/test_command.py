@@ -94,7 +94,7 @@ def test_no_pool_is_left_active(box: Box, client: Client, web: Witness) -> None:
     assert set(observe(box, client).pools) == {"default"}  # the box's own
 
 
-def test_nothing_is_changed_by_looking(box: Box, client: Client, web: Witness) -> None:
+def test_reading_verbs_and_dry_runs_change_nothing(box: Box, client: Client, web: Witness) -> None:
     with unchanged(box, client):
         for arguments in (
             ("checkpoint", web.name, "new", "--dry-run"),
@@ -134,7 +134,7 @@ def test_show_as_json_has_all_of_list(client: Client, web: Witness) -> None:
     assert shown["host"]["libvirt_version"]
 
 
-def test_a_changing_verb_tells_what_it_took(client: Client, web: Witness) -> None:
+def test_changing_verb_reports_durations(client: Client, web: Witness) -> None:
     done = client.do("rollback", web.name, "clean", "-y")
     assert done["domain"] == web.name
     assert 0 < done["downtime_s"] <= done["duration_s"] < 60
@@ -158,7 +158,7 @@ def test_a_checkpoint_without_a_name_gets_one(client: Client, web: Witness) -> N
 # --------------------------------------------------------------------------- how it fails
 
 
-def test_an_error_as_json(client: Client, web: Witness) -> None:
+def test_error_as_json_has_the_documented_keys(client: Client, web: Witness) -> None:
     result = client.run("-o", "json", "show", web.name, "never-made")
     assert (result.code, result.stdout) == (NOT_FOUND, "")
     error = json.loads(result.stderr)
@@ -166,21 +166,21 @@ def test_an_error_as_json(client: Client, web: Witness) -> None:
     assert error["exit_code"] == NOT_FOUND
 
 
-def test_a_hypervisor_that_is_not_there(client: Client) -> None:
+def test_list_missing_hypervisor_is_refused(client: Client) -> None:
     line = client.refusal(ENVIRONMENT, "-c", "qemu+unix:///system?socket=/tmp/no-such-socket", "list")
     assert "qemu+unix:///system" in line
 
 
 @pytest.mark.parametrize("uri", ["qemu+ext:///system?command=/bin/sh", "test:///default", "nonsense"])
-def test_a_uri_that_is_none(client: Client, uri: str) -> None:
+def test_list_malformed_uri_is_refused(client: Client, uri: str) -> None:
     client.refusal(USAGE, "-c", uri, "list")
 
 
-def test_a_catalog_that_is_out_of_reach(client: Client) -> None:
+def test_list_unreachable_catalog_is_refused(client: Client) -> None:
     client.refusal(ENVIRONMENT, "--catalog", "sqlite:////proc/no/such/catalog.sqlite", "list")
 
 
-def test_a_catalog_of_others(client: Client) -> None:
+def test_list_unreadable_catalog_is_refused(client: Client) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root has files that the client may not read")
     theirs = client.home / "theirs.sqlite"

@@ -74,7 +74,7 @@ def test_the_files_of_a_leaf_go_and_no_others(box: Box, client: Client, web: Wit
     assert say_everywhere(web, "middle")
 
 
-def test_all_that_descends_goes_with_it_on_demand(box: Box, client: Client, web: Witness) -> None:
+def test_delete_recursive_removes_descendants(box: Box, client: Client, web: Witness) -> None:
     others = files(box, *(disk["path"] for disk in client.do("show", web.name, "root")["disks"]))
     assert len(others) == 2
     client.do("rollback", web.name, "root", "-y")
@@ -87,7 +87,9 @@ def test_all_that_descends_goes_with_it_on_demand(box: Box, client: Client, web:
     assert say_everywhere(web, "root")
 
 
-def test_what_the_guest_stands_on_goes_below_it_while_it_runs(box: Box, client: Client, web: Witness) -> None:
+def test_delete_current_checkpoint_of_running_guest_collapses_into_its_disk(
+    box: Box, client: Client, web: Witness
+) -> None:
     """Its own QEMU pulls the layer up into its disk."""
     write_notes(web, "present")
     before = depth(box, web)
@@ -106,7 +108,7 @@ def test_what_the_guest_stands_on_goes_below_it_while_it_runs(box: Box, client: 
     assert say_everywhere(web, "root")
 
 
-def test_a_checkpoint_in_the_middle_goes_and_its_children_never_notice(box: Box, client: Client, web: Witness) -> None:
+def test_delete_in_the_middle_keeps_contents_of_descendants(box: Box, client: Client, web: Witness) -> None:
     """A helper pulls the layer up where no guest has it open; every byte that a dependent sees stays the same."""
     client.do("rollback", web.name, "root", "-y")
     seen = content(box, client, web, "leaf")
@@ -125,16 +127,16 @@ def test_a_checkpoint_in_the_middle_goes_and_its_children_never_notice(box: Box,
     assert not [name for name, _ in box.domains() if name.startswith("snapctl-")]
 
 
-def test_what_a_running_guest_has_below_its_disk_waits(client: Client, web: Witness) -> None:
+def test_collapse_layer_below_disk_of_running_guest_is_deferred(client: Client, web: Witness) -> None:
     done = client.do("delete", web.name, "middle", "-y")
     assert [each["operation"] for each in done] == ["delete"]
     result = client.run("collapse", web.name)
-    assert result.code == 0 and "waits: " in result.stderr
+    assert result.code == 0 and "deferred: " in result.stderr
     client.do("rollback", web.name, "root", "-y")
     assert [each["operation"] for each in client.do("collapse", web.name)] == ["collapse", "collapse"]
 
 
-def test_a_flattened_guest_stands_on_nothing(box: Box, client: Client, web: Witness) -> None:
+def test_flatten_running_guest_leaves_no_backing_file(box: Box, client: Client, web: Witness) -> None:
     write_notes(web, "flat")
     done = client.do("flatten", web.name)
     assert [each["operation"] for each in done] == ["flatten", "flatten"]

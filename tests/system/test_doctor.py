@@ -76,7 +76,7 @@ def findings(client: Client, *arguments: str, code: int) -> dict[str, dict[str, 
     return {each["about"]: each for each in found}
 
 
-def test_all_is_well(box: Box, client: Client, web: Witness) -> None:
+def test_doctor_sound_host_has_no_findings(box: Box, client: Client, web: Witness) -> None:
     with unchanged(box, client):
         assert findings(client, code=0) == {}
         result = client.run("doctor")
@@ -84,11 +84,11 @@ def test_all_is_well(box: Box, client: Client, web: Witness) -> None:
     assert all(line.startswith("ok ") for line in result.stdout.splitlines())
 
 
-def test_people_are_told_what_to_do(box: Box, client: Client, web: Witness) -> None:
+def test_doctor_table_output_has_advice(box: Box, client: Client, web: Witness) -> None:
     with changed_mode(box, STORE, "0755"):
         result = client.run("doctor")
     assert result.code == 1
-    assert f"others may list or change {STORE}" in result.stdout
+    assert f"other users may list or change {STORE}" in result.stdout
     assert f"→ on the hypervisor: chmod 0711 {STORE}" in result.stdout
     assert result.stderr.endswith("1 warning; nothing was changed; follow the advice\n")
 
@@ -136,12 +136,12 @@ def test_files_that_are_not_snapctls(box: Box, client: Client, web: Witness) -> 
 def test_modes_of_the_catalog(client: Client, web: Witness) -> None:
     client.catalog.chmod(0o644)
     try:
-        assert "others may read" in findings(client, code=1)["catalog"]["what"]
+        assert "other users may read" in findings(client, code=1)["catalog"]["what"]
     finally:
         client.catalog.chmod(0o600)
 
 
-def test_a_store_without_space(box: Box, web: Witness) -> None:
+def test_doctor_store_without_space_is_a_warning(box: Box, web: Witness) -> None:
     box.mount_tmpfs("/var/lib/libvirt/small", "8m")
     with new_client(box.uri) as client:
         client.configure('[store]\npath = "/var/lib/libvirt/small/store"')
@@ -151,7 +151,7 @@ def test_a_store_without_space(box: Box, web: Witness) -> None:
 # --------------------------------------------------------------------------- operations
 
 
-def test_an_unfinished_operation(client: Client, web: Witness, domain: Any) -> None:
+def test_doctor_unfinished_operation_recommends_recover(client: Client, web: Witness, domain: Any) -> None:
     with closing(sqlite3.connect(client.catalog)) as database:
         # Before the command opens it: SQLite makes its files root's, and gives them to the catalog's owner after that.
         assert open_steps(database) == []
@@ -173,7 +173,7 @@ def open_steps(database: sqlite3.Connection) -> list[str]:
 # --------------------------------------------------------------------------- files and domains
 
 
-def test_a_missing_file(box: Box, client: Client, web: Witness) -> None:
+def test_doctor_missing_file_is_damage(box: Box, client: Client, web: Witness) -> None:
     image = memory_of(client, web, "one")
     box.run_inside("mv", image, "/var/lib/libvirt/hidden")
     try:
@@ -184,7 +184,7 @@ def test_a_missing_file(box: Box, client: Client, web: Witness) -> None:
     assert findings(client, code=0) == {}
 
 
-def test_a_disk_that_drifted(client: Client, web: Witness, domain: Any) -> None:
+def test_doctor_drifted_disk_is_a_warning(client: Client, web: Witness, domain: Any) -> None:
     definition = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
     edited_disk(domain)
     try:
@@ -194,16 +194,16 @@ def test_a_disk_that_drifted(client: Client, web: Witness, domain: Any) -> None:
     assert "from its next start on, the catalog says" in found["domains"]["what"]
 
 
-def test_a_managed_save_image(client: Client, web: Witness, domain: Any) -> None:
+def test_doctor_managed_save_image_is_a_warning(client: Client, web: Witness, domain: Any) -> None:
     domain.managedSave()
     found = findings(client, code=1)
-    assert found["domains"]["advice"] == f"virsh managedsave-remove {web.name}"
+    assert found["domains"]["advice"] == f"virsh start {web.name}"
     domain.managedSaveRemove()
     assert findings(client, code=0) == {}
     client.do("rollback", web.name, "two", "-y")
 
 
-def test_a_domain_that_is_gone(client: Client, web: Witness, domain: Any) -> None:
+def test_doctor_undefined_domain_is_a_warning(client: Client, web: Witness, domain: Any) -> None:
     definition, connection = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE), domain.connect()
     domain.destroy()
     domain.undefine()
@@ -211,7 +211,7 @@ def test_a_domain_that_is_gone(client: Client, web: Witness, domain: Any) -> Non
         found = findings(client, code=1)
     finally:
         connection.defineXML(definition)
-    assert f"{web.name} is not defined any more" in found["domains"]["what"]
+    assert f"{web.name} is no longer defined" in found["domains"]["what"]
     client.do("rollback", web.name, "two", "-y")
     assert findings(client, code=0) == {}
 
@@ -251,7 +251,7 @@ def leftover(box: Box, web: Witness, domain: Any, age: timedelta = timedelta(hou
     box.run_inside("rm", "-rf", directory)
 
 
-def test_what_nobody_needs_is_removed_when_told_to(box: Box, client: Client, web: Witness, domain: Any) -> None:
+def test_doctor_clean_removes_unused_directory(box: Box, client: Client, web: Witness, domain: Any) -> None:
     before = files(box, STORE)
     with leftover(box, web, domain) as directory:
         with unchanged(box, client):
@@ -266,7 +266,9 @@ def test_what_nobody_needs_is_removed_when_told_to(box: Box, client: Client, web
 
 
 @pytest.mark.parametrize("case", ["young", "foreign file", "no manifest", "half a manifest", "in use", "cloned"])
-def test_what_might_be_needed_stays(box: Box, client: Client, web: Witness, domain: Any, case: str) -> None:
+def test_doctor_clean_keeps_directory_that_may_be_needed(
+    box: Box, client: Client, web: Witness, domain: Any, case: str
+) -> None:
     age = timedelta(minutes=1) if case == "young" else timedelta(hours=2)
     with leftover(box, web, domain, age) as directory, contextlib.ExitStack() as after:
         overlay, marked = f"{directory}/vda.qcow2", f"{directory}/manifest.json"
@@ -302,7 +304,7 @@ def user_of(domain: Any, path: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("marked", [True, False])
-def test_a_helper_that_a_collapse_left_behind(
+def test_doctor_helper_left_by_a_collapse_is_reported(
     box: Box, client: Client, web: Witness, domain: Any, marked: bool
 ) -> None:
     with leftover(box, web, domain) as directory, helper(box, domain, f"{directory}/vda.qcow2", marked) as name:
@@ -358,7 +360,7 @@ def test_with_a_lost_catalog_cleaning_up_takes_nothing(box: Box, client: Client,
 
 
 @pytest.mark.long
-def test_a_long_chain(client: Client, guest: GuestFactory) -> None:
+def test_doctor_long_chain_is_a_warning(client: Client, guest: GuestFactory) -> None:
     deep = guest(boot=False)
     deep.start(paused=True)
     for number in range(31):

@@ -42,12 +42,12 @@ def test_every_package_is_shipped() -> None:
 
 
 @pytest.mark.long  # it builds libvirt-python
-def test_it_is_the_command(snapctl: Path) -> None:
+def test_installed_command_prints_its_version(snapctl: Path) -> None:
     assert run(str(snapctl), "--version").startswith("snapctl ")
 
 
 @pytest.mark.long
-def test_it_makes_a_catalog_of_the_newest_schema(snapctl: Path, box: Box, tmp_path: Path) -> None:
+def test_installed_command_creates_catalog_of_newest_schema(snapctl: Path, box: Box, tmp_path: Path) -> None:
     catalog = f"--catalog=sqlite:///{tmp_path}/catalog.sqlite"
     run(str(snapctl), "-c", box.uri, catalog, "list")
     newest = max(path.name[:4] for path in (REPOSITORY / "migrations/versions").glob("[0-9]*.py"))

@@ -200,7 +200,7 @@ def test_the_second_client_is_turned_away(slow: Box, client: Client, stranger: C
         before = observe(slow, client), observe(slow, stranger)
         for arguments in (["checkpoint", web.name, "second"], ["rollback", web.name, "first", "-y"], ["recover"]):
             assert f"process {process.pid}" in client.refusal(BUSY, *arguments)
-        assert "has a job under way (save)" in stranger.refusal(BUSY, "checkpoint", web.name, "mine")
+        assert "has a job in progress (save)" in stranger.refusal(BUSY, "checkpoint", web.name, "mine")
         # All clients share their pools: one that leaves takes them away, one that needs them has them made.
         assert (observe(slow, client), observe(slow, stranger)) == tuple(replace(each, pools=ANY) for each in before)
     assert finish(process).code == 0

@@ -71,7 +71,7 @@ def told(client: Client, guest: Witness) -> tuple[Any, ...]:
     return client.do("tree", guest.name), shown
 
 
-def test_a_lost_catalog_comes_back_as_it_was(client: Client, grown: Witness) -> None:
+def test_rebuild_lost_catalog_is_the_same(client: Client, grown: Witness) -> None:
     before = told(client, grown)
     for file in client.catalog.parent.glob("catalog.sqlite*"):
         file.unlink()
@@ -81,7 +81,9 @@ def test_a_lost_catalog_comes_back_as_it_was(client: Client, grown: Witness) -> 
     assert told(client, grown) == before
 
 
-def test_and_the_guest_can_be_rolled_back_with_it(client: Client, another: Client, grown: Witness) -> None:
+def test_rollback_with_rebuilt_catalog_restores_every_checkpoint(
+    client: Client, another: Client, grown: Witness
+) -> None:
     another.do("catalog", "rebuild")
     for name in ("b", "root", "a1", "a"):
         another.do("rollback", grown.name, name, "-y")
@@ -112,7 +114,7 @@ def test_a_catalog_in_use_is_refused(box: Box, client: Client, grown: Witness) -
         assert "already has checkpoints" in client.refusal(6, "catalog", "rebuild")
 
 
-def test_what_is_incomplete_is_left_out_with_a_note(box: Box, another: Client, grown: Witness) -> None:
+def test_rebuild_incomplete_checkpoint_is_left_out_with_a_note(box: Box, another: Client, grown: Witness) -> None:
     paths = {each["checkpoint"]: each["memory"] for each in manifests(box)}
     hidden = "/var/lib/libvirt/hidden"
     box.run_inside("mv", paths["b"], hidden)
@@ -124,7 +126,7 @@ def test_what_is_incomplete_is_left_out_with_a_note(box: Box, another: Client, g
         assert sorted(each["name"] for each in another.do("list")) == ["a1", "root"]
         left_out = [line for line in done.stderr.splitlines() if line.startswith("left out: ")]
         assert sorted(line.partition(" (")[2] for line in left_out) == [
-            "a): its memory image is not that of its domain",
+            "a): its memory image is of another domain",
             "b): its memory image is missing",
         ]
     finally:

@@ -51,7 +51,7 @@ BOTH: list[tuple[Trouble, int, str]] = [
     (troubles.libvirt_snapshot, REFUSED, "has libvirt snapshots of its own: theirs"),
     (troubles.libvirt_checkpoint, REFUSED, "has libvirt checkpoints (dirty bitmaps) of its own: theirs"),
     (troubles.block_job, BUSY, "has a block job on vda"),
-    (troubles.backup_job, BUSY, "has a job under way (backup)"),
+    (troubles.backup_job, BUSY, "has a job in progress (backup)"),
     (troubles.other_disk, REFUSED, "disk-vda.qcow2, the catalog says "),
 ]
 """(what is wrong, exit code, what is said of it)"""
@@ -88,8 +88,8 @@ def test_a_checkpoint_is_refused(
         (troubles.encrypted_source, REFUSED, "has <encryption>, which an overlay cannot have"),
         (troubles.volume_disk, REFUSED, "has disk vdz, which checkpoint base does not have"),
         (troubles.namesake, REFUSED, "another domain"),
-        (troubles.renamed, REFUSED, "was called"),
-        (troubles.undefined, REFUSED, "is not defined any more"),
+        (troubles.renamed, REFUSED, "was named"),
+        (troubles.undefined, REFUSED, "is no longer defined"),
     ],
 )
 def test_a_rollback_is_refused(box: Box, client: Client, troubled: Any, trouble: Trouble, code: int, said: str) -> None:
@@ -121,7 +121,7 @@ def test_a_command_is_refused(
         assert said in client.refusal(code, *(base if each == "GUEST" else each for each in arguments))
 
 
-def test_drift_is_told_with_both_paths(client: Client, troubled: Any) -> None:
+def test_rollback_drifted_disk_names_both_paths(client: Client, troubled: Any) -> None:
     (overlay,) = client.do("checkpoint", troubled.name(), "--dry-run")["overlays"]
     troubles.other_disk(troubled)
     error = json.loads(client.run("-o", "json", "rollback", troubled.name(), "base", "-y").stderr)
@@ -141,7 +141,9 @@ def cramped(box: Box) -> Iterator[Client]:
         yield client
 
 
-def test_a_store_that_may_not_hold_the_memory(box: Box, cramped: Client, module_guest: GuestFactory) -> None:
+def test_checkpoint_store_too_small_for_the_memory_is_refused(
+    box: Box, cramped: Client, module_guest: GuestFactory
+) -> None:
     guest = module_guest(boot=False)
     guest.start(paused=True)
     with unchanged(box, cramped, "/cramped"):
@@ -149,7 +151,7 @@ def test_a_store_that_may_not_hold_the_memory(box: Box, cramped: Client, module_
     assert "/cramped/store has 80 MiB free" in line
 
 
-def test_a_store_that_is_as_good_as_full(box: Box, client: Client, base: str) -> None:
+def test_rollback_store_within_reserve_is_refused(box: Box, client: Client, base: str) -> None:
     client.configure("[store]\nreserve_mib = 100_000_000\n")
     try:
         with unchanged(box, client):
@@ -162,7 +164,9 @@ def test_a_store_that_is_as_good_as_full(box: Box, client: Client, base: str) ->
 
 
 @pytest.mark.parametrize("kind", ["shareable", "transient"])
-def test_a_disk_that_cannot_be_frozen(box: Box, client: Client, module_guest: GuestFactory, kind: str) -> None:
+def test_checkpoint_disk_that_cannot_be_frozen_is_refused(
+    box: Box, client: Client, module_guest: GuestFactory, kind: str
+) -> None:
     guest = module_guest(media=Media(**{kind: True}, image_format="raw"), boot=False)
     guest.start(paused=True)
     with unchanged(box, client):
@@ -179,7 +183,7 @@ def test_a_disk_that_is_a_part_of_a_file(box: Box, client: Client, module_guest:
         assert f"disk vda of {guest.name} has <slices>, which an overlay cannot have" in line
 
 
-def test_a_guest_that_crashed(box: Box, client: Client, module_guest: GuestFactory) -> None:
+def test_checkpoint_crashed_guest_is_refused(box: Box, client: Client, module_guest: GuestFactory) -> None:
     guest = module_guest(boot=False)
     with connect(box.uri) as connection:
         domain = connection.lookupByName(guest.name)
@@ -193,7 +197,7 @@ def test_a_guest_that_crashed(box: Box, client: Client, module_guest: GuestFacto
         assert "has crashed" in client.refusal(REFUSED, "checkpoint", guest.name)
 
 
-def test_a_guest_whose_storage_failed(box: Box, client: Client, module_guest: GuestFactory) -> None:
+def test_checkpoint_guest_paused_on_io_error_is_refused(box: Box, client: Client, module_guest: GuestFactory) -> None:
     guest = module_guest(boot=False)
     box.mount_tmpfs("/failing", "2m")
     disk = f"{guest.name}-disk-vda.qcow2"

@@ -75,7 +75,7 @@ def test_a_branching_tree_is_pruned(box: Box, user: User) -> None:
     with unchanged(box, user.client):
         told = user.client.run("prune", user.guest.name, "--keep-last", "1", "--dry-run").stdout.splitlines()
     assert [tuple(re.split(r"\s{2,}", line)[::4]) for line in told[1:-1]] == [
-        ("keep", "you are here, last 1 of 1"),
+        ("keep", "current, last 1 of 1"),
         ("keep", "protected"),
         ("remove", "no rule keeps it"),
         ("remove", "no rule keeps it"),
@@ -96,7 +96,7 @@ def test_a_branching_tree_is_pruned(box: Box, user: User) -> None:
     assert user.client.do("verify", user.guest.name, "--deep")["checkpoints"]
 
 
-def test_what_is_said_of_a_checkpoint_is_changed(user: User) -> None:
+def test_edit_changes_name_description_and_tags(user: User) -> None:
     user.checkpoint("draft", "-t", "daily")
     user.checkpoint("later")
     user.do("edit", "draft", "--name", "base", "-d", "all is well", "--tag", "keep", "--untag", "daily")
@@ -111,7 +111,7 @@ def test_what_is_said_of_a_checkpoint_is_changed(user: User) -> None:
     assert user.names() == ["base"]
 
 
-def test_what_is_pushed_is_popped(user: User) -> None:
+def test_pop_restores_pushed_state_and_deletes_it(user: User) -> None:
     write_notes(user.guest, "before")
     user.do("push")
     for change in ("one change", "another change"):
@@ -119,7 +119,7 @@ def test_what_is_pushed_is_popped(user: User) -> None:
     user.do("pop", "-y")
     assert user.sees("before")
     assert user.names() == []
-    assert "nothing was pushed" in user.client.refusal(REFUSED, "pop", user.guest.name, "-y")
+    assert "has no pushed checkpoint" in user.client.refusal(REFUSED, "pop", user.guest.name, "-y")
 
 
 def test_a_rollback_is_undone_memory_and_all(user: User) -> None:
@@ -136,7 +136,7 @@ def test_a_rollback_is_undone_memory_and_all(user: User) -> None:
     assert "nothing to undo" in user.client.refusal(REFUSED, "undo", user.guest.name, "-y")
 
 
-def test_a_flattened_checkpoint_stands_on_nothing_and_usage_tells_what_it_takes(box: Box, user: User) -> None:
+def test_checkpoint_flatten_leaves_no_backing_file_and_usage_counts_it(box: Box, user: User) -> None:
     user.checkpoint("deep")
     write_notes(user.guest, "flat")
     assert depth(box, user.guest) > 1

@@ -128,7 +128,9 @@ QUICK: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("what", "command", "said"), QUICK)
-def test_damage_is_named_marked_and_mended(box: Box, pair: Pair, what: str, command: str, said: str) -> None:
+def test_verify_damage_is_named_marked_and_cleared_after_repair(
+    box: Box, pair: Pair, what: str, command: str, said: str
+) -> None:
     path = pair.path(what)
     lost = {"memory": {f"{pair.name}/one"}, "layer": {f"{pair.name}/two"}, "base": pair.both}[what]
     with damaged(box, path, command.replace("BASE", pair.path("base"))):
@@ -143,7 +145,7 @@ def test_damage_is_named_marked_and_mended(box: Box, pair: Pair, what: str, comm
     assert pair.states() == {"one": "ready", "two": "ready"}
 
 
-def test_exchanged_images_are_told_apart(box: Box, pair: Pair) -> None:
+def test_verify_exchanged_images_are_damage(box: Box, pair: Pair) -> None:
     one, two = memory_of(pair.of("one")), memory_of(pair.of("two"))
     assert pair.of("one").origin.domain_xml != pair.of("two").origin.domain_xml
     exchange = ["sh", "-c", "mv $1 $1.x && mv $2 $1 && mv $1.x $2", "sh", one.path, two.path]
@@ -195,7 +197,7 @@ def test_a_rollback_may_read_first(box: Box, client: Client, guest: GuestFactory
     with damaged(box, memory, "printf '\\377' | dd of=$1 bs=1 seek=300000 conv=notrunc"):
         line = client.refusal(INTEGRITY, "rollback", web.name, "clean", "-y", "--verify")
         assert line.startswith("checkpoint clean is marked as damaged: the memory image …/")
-        assert line.endswith(f"nothing was changed; mend it, then: snapctl verify {web.name} clean")
+        assert line.endswith(f"nothing was changed; repair it, then: snapctl verify {web.name} clean")
         assert (web.report()["boot"], say_everywhere(web, "now")) == (boot, True)
         assert client.run("verify", web.name).code == INTEGRITY
     client.do("verify", web.name, "clean")
@@ -229,7 +231,7 @@ def test_a_flipped_bit_that_libvirt_restores_is_found_by_reading(box: Box, clien
 # --------------------------------------------------------------------------- who may write
 
 
-def test_another_domain_that_may_write_to_a_frozen_layer(box: Box, pair: Pair) -> None:
+def test_verify_another_domain_may_write_to_frozen_layer_is_damage(box: Box, pair: Pair) -> None:
     base = pair.path("base")
     with connect(box.uri) as connection:
         other = connection.defineXML(
@@ -252,7 +254,7 @@ def test_another_domain_that_may_write_to_a_frozen_layer(box: Box, pair: Pair) -
 # --------------------------------------------------------------------------- before there is anything to verify
 
 
-def test_a_disk_whose_data_nobody_could_watch_is_refused(box: Box, client: Client, guest: GuestFactory) -> None:
+def test_checkpoint_external_data_file_is_refused(box: Box, client: Client, guest: GuestFactory) -> None:
     web = guest(boot=False)
     disk = f"/var/lib/libvirt/images/{web.name}-disk-vda.qcow2"
     box.run_inside("qemu-img", "create", "-q", "-f", "qcow2", "-o", f"data_file={disk}.data", disk, "64M")
@@ -260,14 +262,14 @@ def test_a_disk_whose_data_nobody_could_watch_is_refused(box: Box, client: Clien
     web.start(paused=True)
 
     line = client.refusal(REFUSED, "checkpoint", web.name, "clean")
-    assert "which keeps its data in another file, which nobody watches" in line
+    assert "which keeps its data in another file (data_file), which snapctl cannot check" in line
     assert client.do("list", web.name) == []
 
 
 # --------------------------------------------------------------------------- secrets
 
 
-def test_a_graphics_password_stays_where_libvirt_keeps_it(client: Client, guest: GuestFactory) -> None:
+def test_checkpoint_graphics_password_is_not_catalogued(client: Client, guest: GuestFactory) -> None:
     web = guest(boot=False)
     with connect(web.uri) as connection:
         domain = connection.lookupByName(web.name)

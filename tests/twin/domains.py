@@ -68,7 +68,7 @@ class TwinDomains:
             self._world.in_mid_job(machine)
         except KeyboardInterrupt as error:
             self._world.abort_job(machine)
-            raise Interrupted("the save was interrupted", effect="the guest goes on") from error
+            raise Interrupted("the save was interrupted", effect="the guest keeps running") from error
         self._world.finish_job(machine)
         progress("save", total, total)
 
@@ -93,7 +93,7 @@ class TwinDomains:
     def destroy(self, uuid: str) -> None:
         machine = self._world.machines.get(uuid)
         if machine and machine.active:
-            self._world.power_off(machine, OffReason.RAN)
+            self._world.power_off(machine, OffReason.DESTROYED)
 
     def create_paused(self, xml: str) -> None:
         self._world.create(xml)  # and it outlives its client, as it does when the daemon was killed first
@@ -106,7 +106,9 @@ class TwinDomains:
             self._world.in_mid_job(machine)
         except KeyboardInterrupt as error:
             self.stop_streaming(uuid, target)
-            raise Interrupted("the pulling of layers was interrupted", effect="every disk shows what it did") from error
+            raise Interrupted(
+                "copying backing data was interrupted", effect="the contents of all disks are unchanged"
+            ) from error
         if not self._world.machine(uuid).active:
             raise HypervisorError("domain is not running")
         self._world.finish_stream(machine, target)

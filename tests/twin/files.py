@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 from posixpath import dirname
 
 from orchestrator.errors import HypervisorError
-from orchestrator.model import FileFacts
+from orchestrator.model import FileInfo
 
 from . import qcow2
 
 CLUSTER = 65536
 EMPTY_QCOW2 = 196616  # bytes of a qcow2 overlay that nobody wrote to, as qemu-img makes it
 PLENTY = 1 << 40
+WORK_SECONDS = 60
+"""What passes when a guest writes: guests work while clients are away."""
 
 
 @dataclass
@@ -33,9 +35,9 @@ class File:
         self.content = before.replace(old.encode(), new.encode())
         assert self.content != before and len(self.content) == len(before)
 
-    def facts(self, path: str) -> FileFacts:
+    def stat(self, path: str) -> FileInfo:
         length = len(self.bytes())
-        return FileFacts(
+        return FileInfo(
             path=path,
             physical=length,
             allocation=length,
@@ -69,9 +71,9 @@ class Image(File):
         assert after != before and len(after) == len(before)
         self.data = json.loads(after)
 
-    def facts(self, path: str) -> FileFacts:
+    def stat(self, path: str) -> FileInfo:
         length = len(self.bytes())
-        return FileFacts(
+        return FileInfo(
             path=path,
             physical=length,
             allocation=length,
@@ -145,6 +147,7 @@ class FileSystem:
         except HypervisorError:
             image.data = old
             raise
+        self._clock += WORK_SECONDS
         self.touch(path)
 
     def read(self, path: str, key: str) -> int | None:

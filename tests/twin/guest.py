@@ -85,5 +85,14 @@ class Guest:
         """From within, or virsh shutdown."""
         self.world.power_off(self.machine, OffReason.RAN)
 
+    def destroy(self) -> None:
+        """virsh destroy."""
+        self.world.power_off(self.machine, OffReason.DESTROYED)
+
+    def managed_save(self) -> None:
+        """virsh managedsave, as libvirt-guests does it when the host is shut down."""
+        self.machine.managed_save = True
+        self.world.power_off(self.machine, OffReason.SAVED)
+
     def _require_running(self) -> None:
         assert self.machine.state is GuestState.RUNNING, f"{self.name} is {self.machine.state}: no instruction runs"

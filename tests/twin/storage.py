@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from posixpath import dirname
 
 from orchestrator.errors import HypervisorError, NotFound
-from orchestrator.model import FileFacts, NewOverlay
+from orchestrator.model import FileInfo, NewOverlay
 from orchestrator.ports import Progress
 
 from .files import File, FileSystem, Image
@@ -42,20 +42,20 @@ class TwinStorage:
         file.content = content + file.content[len(content) :]
         self._files.touch(path)
 
-    def facts(self, path: str) -> FileFacts | None:
+    def stat(self, path: str) -> FileInfo | None:
         file = self._files.files.get(path)
-        return file.facts(path) if file else None
+        return file.stat(path) if file else None
 
-    def facts_of(self, paths: Sequence[str]) -> dict[str, FileFacts | None]:
-        return {path: self.facts(path) for path in paths}
+    def stat_all(self, paths: Sequence[str]) -> dict[str, FileInfo | None]:
+        return {path: self.stat(path) for path in paths}
 
-    def files(self, directory: str) -> list[FileFacts] | None:
+    def files(self, directory: str) -> list[FileInfo] | None:
         if directory not in self._files.directories:
             return None
         paths = sorted(path for path in self._files.files if dirname(path) == directory)
-        return [self._files[path].facts(path) for path in paths]
+        return [self._files[path].stat(path) for path in paths]
 
-    def directories(self, directory: str) -> list[FileFacts] | None:
+    def directories(self, directory: str) -> list[FileInfo] | None:
         if directory not in self._files.directories:
             return None
         return [_directory(path) for path in sorted(self._files.directories - {"/"}) if dirname(path) == directory]
@@ -90,7 +90,7 @@ class TwinStorage:
         return self._files[path].bytes()
 
 
-def _directory(path: str) -> FileFacts:
-    return FileFacts(
+def _directory(path: str) -> FileInfo:
+    return FileInfo(
         path=path, physical=0, allocation=0, capacity=0, format="dir", mode=0o711, mtime="1700000000.000000000"
     )

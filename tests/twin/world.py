@@ -207,7 +207,7 @@ class World:
         return machine
 
     def begin_stream(self, machine: Machine, target: str, base: str | None) -> None:
-        """Begin to copy up; who comes while that is under way joins in."""
+        """Begin to copy up; who comes while that is in progress joins in."""
         if not machine.active:
             raise HypervisorError("domain is not running")
         self.require_no_job(machine)
@@ -223,7 +223,7 @@ class World:
                 self.files.rebase(machine.tops()[target], base)
 
     def abort_job(self, machine: Machine) -> None:
-        """virDomainAbortJob during a save: the guest goes on."""
+        """virDomainAbortJob during a save: the guest keeps running."""
         job, machine.job = machine.job, None
         if job is not None:
             machine.state = job.before

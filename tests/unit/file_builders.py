@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from orchestrator.integrity.damage import Seen
-from orchestrator.model import Chain, Checkpoint, FileFacts, Layer
+from orchestrator.integrity.damage import Inspected
+from orchestrator.model import Chain, Checkpoint, FileInfo, Layer
 from tests.twin import qcow2
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ def made(kind: type[T], defaults: Mapping[str, Any], changes: Mapping[str, Any])
     return kind(**{**defaults, **changes})
 
 
-def file_facts(path: str, **changes: Any) -> FileFacts:
+def file_facts(path: str, **changes: Any) -> FileInfo:
     defaults = {
         "path": path,
         "physical": 5 * MIB,
@@ -35,7 +35,7 @@ def file_facts(path: str, **changes: Any) -> FileFacts:
         "mode": 0o600,
         "mtime": "1767323045.123456789",
     }
-    return made(FileFacts, defaults, changes)
+    return made(FileInfo, defaults, changes)
 
 
 # --------------------------------------------------------------------------- what files begin with
@@ -68,7 +68,7 @@ def layer_head(layer: Layer, below: Layer | None) -> bytes:
 # --------------------------------------------------------------------------- the files of a checkpoint
 
 
-def as_catalogued(layer: Layer) -> FileFacts:
+def as_catalogued(layer: Layer) -> FileInfo:
     known = {"capacity": layer.capacity, "format": layer.format, "backing": layer.backing}
     return file_facts(layer.path, physical=layer.physical, mtime=layer.mtime, **known)
 
@@ -77,13 +77,13 @@ def seen_of(
     checkpoint: Checkpoint,
     chains: Mapping[str, Chain[Layer]],
     *,
-    facts: Mapping[str, FileFacts | None] = NOTHING,
+    facts: Mapping[str, FileInfo | None] = NOTHING,
     heads: Mapping[str, bytes] = NOTHING,
     hashes: Mapping[str, str] = NOTHING,
     writers: Mapping[str, str] = NOTHING,
-) -> Seen:
+) -> Inspected:
     """Every file that a checkpoint relies on just as the catalog has it, but for what is given."""
-    found: dict[str, FileFacts | None] = {}
+    found: dict[str, FileInfo | None] = {}
     begin: dict[str, bytes] = {}
     if (memory := checkpoint.memory) is not None:
         header = {"was_running": int(memory.was_running), "data_length": memory.data_length}
@@ -99,4 +99,4 @@ def seen_of(
     for disk in checkpoint.disks:
         if disk.file is not None:
             found[disk.file] = file_facts(disk.file, format="raw")
-    return Seen(facts={**found, **facts}, heads={**begin, **heads}, hashes=hashes, writers=writers)
+    return Inspected(files={**found, **facts}, heads={**begin, **heads}, hashes=hashes, writers=writers)

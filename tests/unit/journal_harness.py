@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.catalog import SqlCatalog
 from orchestrator.engine.run import Run
-from orchestrator.engine.story import Step, undone
+from orchestrator.engine.story import Step, undone_error
 from orchestrator.errors import HypervisorError, Interrupted, SnapctlError, Unfinished
 from orchestrator.model import MemberRecord, OperationKind, OperationRecord, OperationState
 from orchestrator.ports import Evidence, OpenOperation
@@ -58,9 +58,9 @@ class FourSteps:
 
     domain_uuid = DOMAIN
 
-    def __init__(self, outside: Outside, facts: MutableMapping[str, Any]) -> None:
+    def __init__(self, outside: Outside, results: MutableMapping[str, Any]) -> None:
         self.outside = outside
-        self.facts = facts
+        self.results = results
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -83,23 +83,32 @@ class FourSteps:
         if name in self.outside.effects:
             self.outside.effects.remove(name)
 
-    def premises(self) -> None:
-        self.outside.reach("premises")
+    def check_preconditions(self) -> None:
+        self.outside.reach("check_preconditions")
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         return PIVOT in self.outside.effects
 
-    def may_retreat(self) -> bool:
-        return self.outside.retreats
+    def may_advance(self) -> bool:
+        return True
 
-    def retreat(self) -> None:
-        self.outside.reach("retreat")
+    def may_fall_back(self) -> bool:
+        return self.outside.retreats and PIVOT in self.outside.effects
+
+    def fall_back(self) -> None:
+        self.outside.reach("fall_back")
         self.outside.effects.remove(PIVOT)
 
-    def undone(self, cause: Exception) -> SnapctlError:
-        return undone(cause, "web01")
+    def now(self) -> str:
+        return "web01 is running"
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def caveat(self) -> SnapctlError | None:
+        return None
+
+    def undone_error(self, cause: Exception) -> SnapctlError:
+        return undone_error(cause, "web01")
+
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(f"not finished: {problem}", effect="nothing is lost")
 
 
@@ -109,7 +118,7 @@ class JournalHarness:
     def __init__(self, catalog: SqlCatalog) -> None:
         self.catalog = catalog
         self.outside = Outside()
-        self.facts: dict[str, Any] = {}
+        self.results: dict[str, Any] = {}
         self.lease: OpenOperation = catalog.open_operation(
             operation_id=NEXT,
             kind=OperationKind.CHECKPOINT,
@@ -125,7 +134,7 @@ class JournalHarness:
         """Carry it out, and be killed there."""
         self.fail(event, Kind.KILLED)
         with pytest.raises(Killed):
-            self.carry_out()
+            self.execute()
 
     def watch(self) -> dict[str, OperationRecord]:
         """From now on: the journal's row as it is at each event, as any other process reads it."""
@@ -138,13 +147,13 @@ class JournalHarness:
         return seen
 
     def run(self) -> Run:
-        """As the coordinator does it: the story gets its facts from the journal row alone."""
-        self.facts = dict(self.member.results)
-        return Run([FourSteps(self.outside, self.facts)], self.lease, self.outside.reach)
+        """As the coordinator does it: the story gets its results from the journal row alone."""
+        self.results = dict(self.member.results)
+        return Run([FourSteps(self.outside, self.results)], self.lease, self.outside.reach)
 
-    def carry_out(self) -> None:
+    def execute(self) -> None:
         try:
-            self.run().carry_out()
+            self.run().execute()
         finally:
             self.lease.release()
 

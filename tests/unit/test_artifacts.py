@@ -110,7 +110,7 @@ def test_delete_takes_the_sidecars_along() -> None:
 def test_delete_of_disks_alone_deletes_no_memory_image() -> None:
     plan = plan_delete(NEXT, delete_facts(checkpoint=OF_DISKS))
     assert (plan.memory_path, plan.files, plan.directory, plan.freed_bytes) == (None, (), DIRECTORY, 0)
-    assert plan.lines() == ["that frees 0.0 MiB"]
+    assert plan.lines() == ["this frees 0.0 MiB"]
 
 
 def test_rollback_to_disks_alone_is_refused_by_name() -> None:

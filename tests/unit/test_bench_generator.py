@@ -24,7 +24,7 @@ def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
     catalog.close_connection()
 
 
-def test_every_checkpoint_is_listed_and_each_domain_stands_on_one(catalog: SqlCatalog) -> None:
+def test_generated_catalog_lists_all_with_one_current_per_domain(catalog: SqlCatalog) -> None:
     listed = catalog.summaries()
     assert len(listed) == SIZE
     assert [each.domain for each in listed if each.current] == ["guest001", "guest000"]
@@ -38,7 +38,7 @@ def test_checkpoints_are_trees_with_branches(catalog: SqlCatalog) -> None:
     assert any(parents.count(parent) > 1 for parent in set(parents))
 
 
-def test_each_stands_on_what_its_parent_froze(catalog: SqlCatalog) -> None:
+def test_generated_layers_are_backed_by_those_of_the_parent(catalog: SqlCatalog) -> None:
     for each in catalog.summaries():
         checkpoint = catalog.checkpoint_by_id(each.id)
         assert checkpoint is not None
@@ -58,7 +58,7 @@ def test_a_domain_that_exists_can_have_them_all(tmp_path: Path) -> None:
     catalog.close_connection()
 
 
-def test_nothing_is_needless_or_dangling(catalog: SqlCatalog) -> None:
+def test_generated_catalog_has_no_unneeded_or_dangling_layer(catalog: SqlCatalog) -> None:
     """A leaf that is not stood on frees its own layers, and the head's chain goes down to the domain's disk."""
     head = catalog.head(generator.uuid_of("guest001"))
     assert head is not None and head.checkpoint_id is not None

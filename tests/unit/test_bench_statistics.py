@@ -42,11 +42,11 @@ class TestSummary:
         found = Summary.of([Measurement(seconds=1, stopped=time) for time in (0.5, 0.9, 0.1)])
         assert found.stopped == 0.5
 
-    def test_what_one_round_cannot_tell_the_summary_does_not_tell(self) -> None:
+    def test_summary_value_missing_in_one_round_is_none(self) -> None:
         found = Summary.of([*seconds(1), Measurement(seconds=1, stopped=1, peak_bytes=1)])
         assert (found.stopped, found.peak_bytes) == (None, None)
 
-    def test_of_nothing_there_is_none(self) -> None:
+    def test_summary_of_no_measurement_is_refused(self) -> None:
         with pytest.raises(ValueError, match="nothing was measured"):
             Summary.of([])
 
@@ -67,7 +67,7 @@ class TestRounds:
         interleave([competitor], rounds=1)
         assert turns == ["ready", "run", "check"] * (WARM_UP + 1)
 
-    def test_one_that_cannot_is_asked_once_and_leaves_the_others_alone(self) -> None:
+    def test_interleave_unavailable_competitor_is_asked_once(self) -> None:
         turns: list[str] = []
 
         def cannot() -> Measurement:
@@ -86,7 +86,7 @@ class TestRounds:
         with pytest.raises(AssertionError, match="not back"):
             interleave([Competitor("a", lambda: Measurement(seconds=1), check=check)], rounds=1)
 
-    def test_timed_tells_how_long_the_call_took_and_what_the_call_tells(self) -> None:
+    def test_timed_measures_the_call_and_passes_its_value_on(self) -> None:
         assert timed(lambda: sleep(0.02)).seconds >= 0.02
         assert timed(lambda: 0.5).stopped == 0.5
 
@@ -112,7 +112,7 @@ class TestAims:
         ("deep_by_hand", "verdict"),
         [(1.0, "1.60, MISSED"), (1.5, "1.10, met"), (0.5, "1.60, MISSED")],  # what gets faster by itself is no excuse
     )
-    def test_what_libvirt_itself_takes_longer_for_is_not_ours(self, deep_by_hand: float, verdict: str) -> None:
+    def test_grows_at_most_subtracts_growth_of_libvirt_itself(self, deep_by_hand: float, verdict: str) -> None:
         rows = {
             "few by hand": summary(1.0),
             "many by hand": summary(deep_by_hand),
@@ -175,7 +175,7 @@ class TestCommands:
         assert small.peak_bytes < 50_000_000 < 100_000_000 < big.peak_bytes < 150_000_000
         assert big.seconds >= 0.1
 
-    def test_a_command_that_fails_is_told_with_the_last_that_it_said(self) -> None:
+    def test_measured_failing_command_reports_its_last_line(self) -> None:
         script = "import sys; sys.exit('error: first\\nerror: too old')"
         with pytest.raises(CommandFailed, match="python") as failure:
             measured(sys.executable, "-c", script)

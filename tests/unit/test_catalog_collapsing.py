@@ -37,7 +37,7 @@ def made(web: SampleDomain) -> dict[str, Checkpoint]:
 def found(web: SampleDomain, *among: str) -> list[tuple[str, list[str], str | None]]:
     """The layers that are to be rewritten, what goes for each, and what it will stand on."""
     return [
-        (each.layer.path, paths(each.drops), each.base.path if each.base else None)
+        (each.layer.path, paths(each.absorbed), each.base.path if each.base else None)
         for each in web.catalog.collapsible(web.uuid, among or None)
     ]
 
@@ -46,18 +46,22 @@ def path(checkpoint: Checkpoint) -> str:
     return checkpoint.layers["vda"].path
 
 
-def test_what_a_checkpoint_relies_on_stays(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
+def test_collapsible_layers_that_checkpoints_rely_on_are_not_offered(
+    web: SampleDomain, made: dict[str, Checkpoint]
+) -> None:
     assert found(web) == []
     web.delete(made["d"])  # whose layer goes with it
     assert found(web) == []
 
 
-def test_one_that_only_one_stands_on_is_pulled_into_that(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
+def test_collapsible_layer_with_one_user_is_absorbed_by_it(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
     web.delete(made["b"])
     assert found(web) == [(path(made["c"]), [path(made["b"])], base().path)]
 
 
-def test_several_in_a_row_go_at_once(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
+def test_collapsible_several_layers_in_a_row_are_absorbed_together(
+    web: SampleDomain, made: dict[str, Checkpoint]
+) -> None:
     web.delete(made["b"])
     web.delete(made["c"])
     assert found(web) == [(path(made["d"]), [path(made["c"]), path(made["b"])], base().path)]
@@ -65,7 +69,7 @@ def test_several_in_a_row_go_at_once(web: SampleDomain, made: dict[str, Checkpoi
     assert found(web, path(made["root"])) == []
 
 
-def test_one_that_two_stand_on_stays(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
+def test_collapsible_layer_with_two_users_is_kept(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
     web.rollback(made["b"])
     side = web.checkpoint("side")
     web.delete(made["b"])
@@ -75,7 +79,7 @@ def test_one_that_two_stand_on_stays(web: SampleDomain, made: dict[str, Checkpoi
     assert found(web) == [(path(made["c"]), [path(made["b"])], base().path)]
 
 
-def test_one_that_the_domain_writes_to_takes_what_is_below(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
+def test_collapsible_active_layer_absorbs_layers_below(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
     web.rollback(made["b"])
     web.delete(made["d"])
     web.delete(made["c"])
@@ -83,14 +87,16 @@ def test_one_that_the_domain_writes_to_takes_what_is_below(web: SampleDomain, ma
     assert found(web) == [(web.tops["vda"].path, [path(made["b"])], base().path)]
 
 
-def test_a_layer_that_is_not_ours_is_neither_pulled_nor_rewritten(web: SampleDomain) -> None:
+def test_collapsible_layer_of_the_user_is_never_absorbed(web: SampleDomain) -> None:
     """The base goes on being the user's when nothing relies on it any more."""
     root = web.checkpoint("root")
     web.delete(root)
     assert found(web) == []
 
 
-def test_another_domain_has_its_own(web: SampleDomain, made: dict[str, Checkpoint], our_catalog: SqlCatalog) -> None:
+def test_collapsible_layers_of_another_domain_are_not_offered(
+    web: SampleDomain, made: dict[str, Checkpoint], our_catalog: SqlCatalog
+) -> None:
     web.delete(made["b"])
     assert found(SampleDomain(our_catalog, "db", "dom-2")) == []
 
@@ -117,7 +123,7 @@ def test_a_rewrite_is_marked_and_recorded(web: SampleDomain, made: dict[str, Che
     assert found(web) == []
 
 
-def test_two_do_not_rewrite_one_layer(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
+def test_begin_rewrite_by_second_operation_is_refused(web: SampleDomain, made: dict[str, Checkpoint]) -> None:
     web.delete(made["b"])
     first = web.open(OperationKind.COLLAPSE)
     first.begin_rewrite(path(made["c"]))
@@ -131,5 +137,5 @@ def test_only_layers_of_the_domain_are_rewritten(web: SampleDomain, our_catalog:
     db.checkpoint("theirs")
     lease = web.open(OperationKind.COLLAPSE)
     for foreign in (db.tops["vda"].path, "/nowhere"):
-        with pytest.raises(CatalogError, match="is not one of this domain's"):
+        with pytest.raises(CatalogError, match="does not belong to this domain"):
             lease.begin_rewrite(foreign)

@@ -69,7 +69,7 @@ def test_a_frozen_layer_keeps_the_facts_it_froze_with(catalog: SqlCatalog, web: 
     assert catalog.layer(base().path) == root.layers["vda"] == base()
 
 
-def test_chains_may_come_in_any_order(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_commit_accepts_layers_in_any_order(catalog: SqlCatalog, web: SampleDomain) -> None:
     bottom, middle = base(), replace(base(), path="/images/middle.qcow2", format="qcow2", backing=base().path)
     web.tops["vda"] = replace(base(), path="/images/top.qcow2", format="qcow2", backing=middle.path)
     lease = web.open()
@@ -84,7 +84,7 @@ def test_a_layer_on_something_uncatalogued_is_refused_whole(catalog: SqlCatalog,
     lease = web.open()
     made = web.value(lease, "clean")
     overlays = web.overlays(made.id, list(made.layers.values()))
-    with pytest.raises(CatalogError, match=r"/images/unknown\.raw is not catalogued"):
+    with pytest.raises(CatalogError, match=r"/images/unknown\.raw is not in the catalog"):
         lease.commit_checkpoint(made, list(made.layers.values()), web.head(overlays, made.id), overlays)
     assert catalog.checkpoint_by_id(made.id) is None
     assert catalog.layer(base().path) is None
@@ -120,9 +120,9 @@ def test_a_hash_is_recorded_once(catalog: SqlCatalog, web: SampleDomain) -> None
     lease = web.open()
     lease.record_sha256(made.id, "ab")
     lease.record_sha256(made.id, "ab")
-    with pytest.raises(CatalogError, match="another SHA-256"):
+    with pytest.raises(CatalogError, match="a different SHA-256"):
         lease.record_sha256(made.id, "cd")
-    with pytest.raises(CatalogError, match="not catalogued"):
+    with pytest.raises(CatalogError, match="not in the catalog"):
         lease.record_sha256("nobody", "ab")
     found = catalog.checkpoint_by_id(made.id)
     assert found is not None and memory_of(found).sha256 == "ab"
@@ -226,7 +226,7 @@ def test_the_users_own_layers_are_never_discarded(catalog: SqlCatalog, web: Samp
     assert catalog.layer(base().path) == base()
 
 
-def test_a_layer_that_another_domain_stands_on_is_kept_and_left_to_its_owner(catalog: SqlCatalog) -> None:
+def test_layer_that_backs_another_domain_is_kept(catalog: SqlCatalog) -> None:
     web, fork = SampleDomain(catalog, "web", "dom-1"), SampleDomain(catalog, "fork", "dom-2")
     root = web.checkpoint("root")
     leaf = web.checkpoint("leaf")
@@ -241,7 +241,7 @@ def test_a_layer_that_another_domain_stands_on_is_kept_and_left_to_its_owner(cat
     assert catalog.layer(leaf.layers["vda"].path) == leaf.layers["vda"]
 
 
-def test_a_head_whose_checkpoint_is_forgotten_stands_on_nothing_known(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_head_of_forgotten_root_checkpoint_has_no_checkpoint(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean")
     web.delete(made)
     head = catalog.head(web.uuid)
@@ -266,7 +266,7 @@ LABELS = Labels(
 )
 
 
-def test_an_edit_replaces_what_was_said_and_may_be_repeated(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_edit_checkpoint_replaces_labels_and_can_be_repeated(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean", tags=("a", "z"))
     lease = web.open(OperationKind.EDIT)
     for _ in range(2):
@@ -291,14 +291,14 @@ def test_neither_a_hidden_nor_a_foreign_nor_an_unknown_one_is_edited(catalog: Sq
     lease = web.open(OperationKind.DELETE)
     lease.hide_checkpoint(made.id)
     for identifier in (made.id, "nonesuch"):
-        with pytest.raises(CatalogError, match=f"there is no checkpoint {identifier} to be edited"):
+        with pytest.raises(CatalogError, match=f"there is no checkpoint {identifier} to edit"):
             lease.edit_checkpoint(identifier, LABELS)
     other = SampleDomain(catalog, name="db", uuid="dom-2")
     with pytest.raises(ValueError, match="is not on domain"):
         other.open(OperationKind.EDIT).edit_checkpoint(made.id, LABELS)
 
 
-def test_what_a_rollback_kept_is_forgotten_with_its_checkpoint(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_head_kept_id_is_cleared_with_its_checkpoint(catalog: SqlCatalog, web: SampleDomain) -> None:
     kept = web.checkpoint("kept")
     lease = web.open(OperationKind.ROLLBACK)
     overlays = web.overlays(lease.record.id, list(kept.layers.values()))

@@ -78,7 +78,7 @@ def test_a_writer_waits_for_another_before_it_reads(tmp_path: Path) -> None:
     database.close()
 
 
-def test_what_raises_is_not_recorded(tmp_path: Path) -> None:
+def test_write_transaction_that_raises_is_rolled_back(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path}/catalog.db")
     database.make_file()
     with pytest.raises(KeyboardInterrupt), database.write() as session:
@@ -146,12 +146,12 @@ def _unversioned(path: Path) -> None:
     [
         (_text_file, "file is not a database"),
         (Path.mkdir, "unable to open database file"),
-        (_foreign_database, "no catalog of snapctl's"),
-        (_foreign_alembic, "no catalog of snapctl's"),
-        (_unversioned, "no catalog of snapctl's"),
+        (_foreign_database, "not a snapctl catalog"),
+        (_foreign_alembic, "not a snapctl catalog"),
+        (_unversioned, "not a snapctl catalog"),
     ],
 )
-def test_what_is_no_catalog_is_refused_and_left_alone(
+def test_open_catalog_on_something_else_is_refused_and_changes_nothing(
     tmp_path: Path, make: Callable[[Path], object], words: str
 ) -> None:
     place = tmp_path / "catalog.db"
@@ -170,7 +170,7 @@ def test_what_is_no_catalog_is_refused_and_left_alone(
 
 @pytest.mark.parametrize("place", ["/proc/nowhere/catalog.db", "/dev/null/catalog.db", "/proc/catalog.db"])
 def test_a_place_where_nothing_can_be_made_is_refused(place: str) -> None:
-    with pytest.raises(CatalogError, match="cannot be made") as refusal:
+    with pytest.raises(CatalogError, match="cannot create the catalog") as refusal:
         open_catalog(f"sqlite:///{place}", HOST)
     assert refusal.value.exit_code == 3
     assert "\n" not in str(refusal.value)
@@ -179,15 +179,15 @@ def test_a_place_where_nothing_can_be_made_is_refused(place: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("", "URL is none"),
-        ("catalog.db", "URL is none"),
+        ("", "URL is malformed"),
+        ("catalog.db", "URL is malformed"),
         ("sqlite://", "names no file"),
         ("sqlite:///:memory:", "names no file"),
         ("sqlite:///file:x?mode=memory&uri=true", "names no file"),
-        ("mysql://root:secret@db/x", "cannot be kept in mysql"),
-        ("nonsense://root:secret@db/x", "cannot be kept in nonsense"),
-        ("postgresql+nonsense://root:secret@db/x", "not understood"),
-        ("postgresql://root:secret@db:port/x", "URL is none"),
+        ("mysql://root:secret@db/x", "cannot be stored in mysql"),
+        ("nonsense://root:secret@db/x", "cannot be stored in nonsense"),
+        ("postgresql+nonsense://root:secret@db/x", "unknown driver"),
+        ("postgresql://root:secret@db:port/x", "URL is malformed"),
         ("sqlite:////tmp/\0/catalog.db", "names no file"),
         ("sqlite:////tmp/x.db?password=secret", "has options"),
         ("postgresql+asyncpg://root:secret@db/x", "asynchronous driver"),
@@ -205,7 +205,7 @@ def test_a_url_is_shown_without_what_may_be_secret() -> None:
 
 
 def test_a_driver_that_is_not_installed_is_named() -> None:
-    with pytest.raises(EnvironmentLacks, match=r"driver of postgresql\+pg8000 is missing"):
+    with pytest.raises(EnvironmentLacks, match=r"driver for postgresql\+pg8000 is not installed"):
         open_catalog("postgresql+pg8000://me:secret@db/x", HOST)
 
 
@@ -228,7 +228,7 @@ def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     top = web.tops["vda"]
     object.__setattr__(top, "capacity", 1 << 63)
     made = web.value(lease, "huge")
-    with pytest.raises(CatalogError, match="cannot hold such a value"):
+    with pytest.raises(CatalogError, match="cannot store a value"):
         lease.commit_checkpoint(made, list(made.layers.values()), web.head([], made.id), [])
     assert catalog.checkpoint_by_id(made.id) is None
     catalog.close_connection()

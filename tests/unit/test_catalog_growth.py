@@ -47,11 +47,11 @@ QUESTIONS: dict[str, Question] = {
     "relying_on an image": lambda catalog, its: catalog.relying_on(memory_of(its).path),
     "collapsible": lambda catalog, its: catalog.collapsible(its.domain_uuid, [its.layers["vda"].path]),
     "unsettled": lambda catalog, its: catalog.unsettled(),
-    "holdings": lambda catalog, its: catalog.holdings(its.domain_uuid),
+    "inventory": lambda catalog, its: catalog.inventory(its.domain_uuid),
     "layers_freed_by": lambda catalog, its: catalog.layers_freed_by(its.id),
 }
 
-OF_ALL = {"summaries", "holdings"}
+OF_ALL = {"summaries", "inventory"}
 """Those that are about all checkpoints of the domain."""
 
 

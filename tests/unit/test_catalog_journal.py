@@ -99,7 +99,7 @@ def test_the_plan_keeps_the_models_values(catalog: SqlCatalog) -> None:
 # --------------------------------------------------------------------------- one per domain
 
 
-def test_the_second_operation_on_a_domain_is_told_who_has_it(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_open_operation_refusal_names_the_holder(catalog: SqlCatalog, web: SampleDomain) -> None:
     lease = web.open()
     with pytest.raises(Busy, match="in its first step"):
         web.open(OperationKind.ROLLBACK)
@@ -110,13 +110,13 @@ def test_the_second_operation_on_a_domain_is_told_who_has_it(catalog: SqlCatalog
 
     owner = lease.record.owner
     assert f"{owner.user}@{owner.host}, process {owner.pid}, at step saved" in refusal.value.problem
-    assert "a checkpoint of web is under way since 20" in refusal.value.problem
+    assert "a checkpoint of web is in progress since 20" in refusal.value.problem
     assert refusal.value.hint == "wait until it ends"
     assert len(str(refusal.value)) <= 200
     assert catalog.unsettled() == [lease.record]
 
 
-def test_who_is_refused_is_told_by_whom_although_that_one_ends_just_then(
+def test_open_operation_refusal_names_holder_that_ends_just_then(
     catalog: SqlCatalog, web: SampleDomain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lease = web.open()
@@ -132,7 +132,7 @@ def test_who_is_refused_is_told_by_whom_although_that_one_ends_just_then(
         web.open()
 
 
-def test_other_domains_go_on_and_so_does_this_one_afterwards(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_open_operation_holds_its_own_domain_only(catalog: SqlCatalog, web: SampleDomain) -> None:
     lease = web.open()
     SampleDomain(catalog, "db", "dom-2").checkpoint("a")
     web.close(lease)
@@ -164,7 +164,7 @@ sys.stdin.readline()
 """
 
 
-def test_of_several_processes_one_gets_the_domain(catalog: SqlCatalog, file: Path) -> None:
+def test_open_operation_by_several_processes_one_succeeds(catalog: SqlCatalog, file: Path) -> None:
     commands = [[sys.executable, "-c", RACE, f"sqlite:///{file}", f"op{number}"] for number in range(6)]
     with started_together(*commands) as processes:
         answers = [process.hear() for process in processes]
@@ -203,14 +203,14 @@ def contents(file: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog, web: SampleDomain, file: Path, change: str) -> None:
+def test_changes_with_lost_lease_are_refused(catalog: SqlCatalog, web: SampleDomain, file: Path, change: str) -> None:
     web.checkpoint("root")
     stale = web.open()
     with closing(sqlite3.connect(file)) as connection, connection:  # somebody took it over
         connection.execute("UPDATE operation SET token = token + 1 WHERE id = ?", [stale.record.id])
     before = contents(file)
 
-    with pytest.raises(Busy, match="is under way since") as busy:
+    with pytest.raises(Busy, match="is in progress since") as busy:
         CHANGES[change](web, stale)
 
     assert busy.value.effect == "nothing more was changed"
@@ -224,7 +224,7 @@ def test_a_settled_operation_changes_nothing(catalog: SqlCatalog, web: SampleDom
     web.close(lease)
     before = contents(file)
 
-    with pytest.raises(Busy, match="is not ours any more") as busy:
+    with pytest.raises(Busy, match="was taken over by another process") as busy:
         CHANGES[change](web, lease)
 
     assert busy.value.effect == "nothing more was changed"
@@ -255,7 +255,7 @@ def test_settling_an_operation_that_its_new_owner_settled_is_refused(
     catalog.take_over(record).close(OperationState.DONE)
     before = contents(file)
 
-    with pytest.raises(Busy, match="is not ours any more"):
+    with pytest.raises(Busy, match="was taken over by another process"):
         stale.close(OperationState.DONE)
 
     assert contents(file) == before

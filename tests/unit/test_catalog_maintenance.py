@@ -48,7 +48,7 @@ def test_a_backup_is_a_catalog_of_that_moment(catalog: SqlCatalog, url: str, tmp
 def test_a_backup_overwrites_nothing(catalog: SqlCatalog, url: str, tmp_path: Path) -> None:
     there = tmp_path / "there"
     there.write_text("precious")
-    with pytest.raises(Refused, match="exists already"):
+    with pytest.raises(Refused, match="already exists"):
         backup(url, there)
     assert there.read_text() == "precious"
 
@@ -67,11 +67,11 @@ def test_a_backup_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["/proc/copy.db", "/nowhere/copy.db"])
 def test_a_backup_to_where_nothing_can_be_made_is_one_line(catalog: SqlCatalog, url: str, place: str) -> None:
-    with pytest.raises(CatalogError, match=f"cannot be copied to {place}"):
+    with pytest.raises(CatalogError, match=f"cannot copy the catalog to {place}"):
         backup(url, Path(place))
 
 
-def test_what_is_not_there_cannot_be_backed_up_and_is_not_made(url: str, tmp_path: Path) -> None:
+def test_backup_missing_catalog_is_refused_and_creates_nothing(url: str, tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="there is no catalog"):
         backup(url, tmp_path / "copy.db")
     assert list(tmp_path.iterdir()) == []

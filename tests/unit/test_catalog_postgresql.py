@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from threading import Barrier, Thread
 
 import pytest
 from sqlalchemy import text
 
-from orchestrator.catalog import SqlCatalog, backup, info, open_catalog, upgrade
+from orchestrator.catalog import SqlCatalog, backup, info, journal, open_catalog, upgrade
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.schema import NEWEST
 from orchestrator.errors import Busy, CatalogError, Refused
@@ -89,7 +90,7 @@ def test_the_migrations_make_what_the_tables_say(url: str, database: Database) -
     assert structure(database) == made
 
 
-def test_a_history(catalog: SqlCatalog) -> None:
+def test_catalog_on_postgresql_records_a_history(catalog: SqlCatalog) -> None:
     web = SampleDomain(catalog, disks=("vda", "vdb"))
     root = web.checkpoint("root", tags=("b", "a"))
     leaf = web.checkpoint("leaf")
@@ -101,7 +102,7 @@ def test_a_history(catalog: SqlCatalog) -> None:
     assert list(catalog.chain(web.tops["vda"].path)) == [web.tops["vda"], base()]
 
 
-def test_one_gets_the_domain(url: str, database: Database) -> None:
+def test_open_operation_by_several_clients_one_succeeds(url: str, database: Database) -> None:
     catalogs = [open_catalog(url, HOST) for _ in range(SEVERAL)]
 
     def take(number: int) -> str:
@@ -115,12 +116,12 @@ def test_one_gets_the_domain(url: str, database: Database) -> None:
 
     answers = at_once(take)
     assert sum(answer == "won with token 1" for answer in answers) == 1
-    assert sum(answer.startswith("Busy: a checkpoint of web is under way") for answer in answers) == SEVERAL - 1
+    assert sum(answer.startswith("Busy: a checkpoint of web is in progress") for answer in answers) == SEVERAL - 1
     for catalog in catalogs:
         catalog.close_connection()
 
 
-def test_one_takes_over(catalog: SqlCatalog) -> None:
+def test_take_over_by_several_clients_one_succeeds(catalog: SqlCatalog) -> None:
     SampleDomain(catalog).open().release()
     (seen,) = catalog.unsettled()
     answers = at_once(lambda _: f"won with token {catalog.take_over(seen).record.token}")
@@ -141,7 +142,7 @@ def test_domains_bring_the_base_they_share_at_once(url: str, database: Database)
         catalog.close_connection()
 
 
-def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog) -> None:
+def test_changes_with_lost_lease_are_refused(catalog: SqlCatalog) -> None:
     stale = SampleDomain(catalog).open()
     stale.release()
     ours = catalog.take_over(stale.record)
@@ -157,3 +158,31 @@ def test_who_lost_the_lease_changes_nothing(catalog: SqlCatalog) -> None:
 def test_its_backup_is_its_administrators(url: str, catalog: SqlCatalog) -> None:
     with pytest.raises(Refused, match="on a database server"):
         backup(url, "/nowhere")
+
+
+@pytest.mark.parametrize("hours", [-2, 2], ids=["late", "early"])
+def test_end_of_a_lease_is_told_by_the_servers_clock(
+    catalog: SqlCatalog, database: Database, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    """Clients' clocks differ, and only the end of the lease tells of a process on another machine."""
+    SampleDomain(catalog).open()
+    with database.write() as session:
+        session.execute(text("UPDATE operation SET owner_host = 'elsewhere'"))
+    monkeypatch.setattr(journal, "now", lambda: datetime.now(UTC) + timedelta(hours=hours))
+
+    (record,) = catalog.unsettled()
+    assert not catalog.is_abandoned(record)
+    with database.write() as session:
+        session.execute(text("UPDATE operation SET lease_until = opened"))
+    (record,) = catalog.unsettled()
+    assert catalog.is_abandoned(record)
+
+
+def test_lease_taken_while_our_clock_is_wrong_ends_when_it_should(
+    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "now", lambda: datetime.now(UTC) + timedelta(hours=2))
+
+    lease = SampleDomain(catalog).open()
+
+    assert timedelta(seconds=50) < lease.record.lease_until - datetime.now(UTC) < timedelta(seconds=70)

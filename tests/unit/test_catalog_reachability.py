@@ -32,14 +32,14 @@ def forests(draw: st.DrawFn) -> list[Node]:
 
 
 @given(forests())
-def test_a_layer_is_unneeded_when_it_is_ours_not_held_and_no_needed_layer_stands_on_it(nodes: list[Node]) -> None:
+def test_unneeded_layers_are_ours_not_held_and_back_no_needed_layer(nodes: list[Node]) -> None:
     def needed(node: Node) -> bool:
         return node.held or any(needed(child) for child in nodes if child.backing == node.id)
 
     assert unneeded(nodes) == {node.id for node in nodes if node.ours and not needed(node)}
 
 
-def test_a_circle_ends() -> None:
+def test_unneeded_ends_on_a_cycle() -> None:
     circle = [
         Node(id=1, backing=2, ours=True, held=False),
         Node(id=2, backing=1, ours=True, held=False),
@@ -108,7 +108,7 @@ def _unneeded_without(checkpoint: str, layers: list[Held]) -> set[int]:
 
 
 @given(held_forests())
-def test_what_each_alone_keeps_is_what_nothing_needs_without_it(layers: list[Held]) -> None:
+def test_kept_alone_is_what_nothing_needs_without_the_checkpoint(layers: list[Held]) -> None:
     found: dict[str, set[int]] = {}
     for checkpoint, layer_id in kept_alone(layers):
         found.setdefault(checkpoint, set()).add(layer_id)
@@ -116,7 +116,7 @@ def test_what_each_alone_keeps_is_what_nothing_needs_without_it(layers: list[Hel
     assert set(found) <= {"a", "b", "c", "d"}
 
 
-def test_a_circle_is_nobodys() -> None:
+def test_kept_alone_cycle_belongs_to_no_checkpoint() -> None:
     circle = [
         Held(id=1, backing=2, discarded=False, holders=("a",)),
         Held(id=2, backing=1, discarded=False),
@@ -126,7 +126,7 @@ def test_a_circle_is_nobodys() -> None:
     assert list(kept_alone([Held(id=1, backing=1, discarded=True, leaving=("d",))])) == []
 
 
-def test_a_chain_of_fifty_thousand() -> None:
+def test_kept_alone_chain_of_fifty_thousand_layers() -> None:
     chain = [
         Held(id=number, backing=number - 1 if number else None, discarded=False, holders=(f"c{number}",))
         for number in range(50_000)

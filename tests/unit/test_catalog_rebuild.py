@@ -55,7 +55,7 @@ def grown(catalog: SqlCatalog, name: str = "web", uuid: str = "dom-1") -> Sample
     return world
 
 
-def test_all_of_it_comes_back(lost: SqlCatalog, new: SqlCatalog) -> None:
+def test_rebuild_restores_the_whole_catalog(lost: SqlCatalog, new: SqlCatalog) -> None:
     worlds = [grown(lost), grown(lost, "db", "dom-2")]
     new.rebuild([remembered(lost, world) for world in worlds])
     assert new.summaries() == lost.summaries() != []
@@ -78,7 +78,7 @@ def test_operations_go_on_with_it(lost: SqlCatalog, new: SqlCatalog) -> None:
     ]
 
 
-def test_a_domain_without_a_head(lost: SqlCatalog, new: SqlCatalog) -> None:
+def test_rebuild_domain_without_a_head_has_no_current_checkpoint(lost: SqlCatalog, new: SqlCatalog) -> None:
     new.rebuild([replace(remembered(lost, grown(lost)), head=None, overlays=())])
     assert new.head("dom-1") is None
     assert not any(each.current for each in new.summaries())
@@ -91,21 +91,21 @@ def test_a_catalog_with_checkpoints_of_the_host_is_refused(lost: SqlCatalog) -> 
     assert lost.summaries() == before
 
 
-def test_one_with_checkpoints_of_another_host_is_not(lost: SqlCatalog, tmp_path: Path) -> None:
+def test_rebuild_into_catalog_of_another_host_is_allowed(lost: SqlCatalog, tmp_path: Path) -> None:
     grown(lost)
     other = open_catalog(f"sqlite:///{tmp_path}/lost.sqlite", replace(HOST, uuid="host-2"))
     other.rebuild([])
     other.close_connection()
 
 
-def test_one_with_an_open_operation_is_refused(new: SqlCatalog) -> None:
+def test_rebuild_into_catalog_with_open_operation_is_refused(new: SqlCatalog) -> None:
     lease = SampleDomain(new).open()
     with pytest.raises(Refused, match="unfinished operation"):
         new.rebuild([])
     lease.release()
 
 
-def test_all_or_nothing(lost: SqlCatalog, new: SqlCatalog) -> None:
+def test_rebuild_that_fails_records_nothing(lost: SqlCatalog, new: SqlCatalog) -> None:
     """The second domain cannot be recorded: a layer of it stands on one that nobody knows."""
     good, bad = (remembered(lost, grown(lost, name, uuid)) for name, uuid in (("web", "dom-1"), ("db", "dom-2")))
     bad = replace(bad, layers=tuple(replace(each, backing="/nowhere") for each in bad.layers))
@@ -118,7 +118,7 @@ def test_all_or_nothing(lost: SqlCatalog, new: SqlCatalog) -> None:
 # --------------------------------------------------------------------------- what it is kept in
 
 
-def test_the_condition_of_a_file(tmp_path: Path) -> None:
+def test_condition_reads_path_mode_and_damage(tmp_path: Path) -> None:
     catalog = open_catalog(f"sqlite:///{tmp_path}/c.sqlite", HOST)
     (tmp_path / "c.sqlite").chmod(0o640)
     seen = catalog.condition()
@@ -127,7 +127,7 @@ def test_the_condition_of_a_file(tmp_path: Path) -> None:
     catalog.close_connection()
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+def test_condition_reports_a_damaged_file(tmp_path: Path) -> None:
     catalog = open_catalog(f"sqlite:///{tmp_path}/c.sqlite", HOST)
     for number in range(20):
         grown(catalog, f"web{number}", f"dom-{number}")
@@ -161,6 +161,6 @@ MOUNTS = [
         ("/over/c.sqlite", "tmpfs"),
     ],
 )
-def test_the_file_system_of_a_path(path: str, kind: str) -> None:
+def test_file_system_is_that_of_the_nearest_mount(path: str, kind: str) -> None:
     assert file_system(PurePath(path), MOUNTS) == kind
     assert file_system(PurePath(path), []) is None

@@ -53,13 +53,13 @@ def test_all_above_a_layer_rely_on_it(catalog: SqlCatalog, web: SampleDomain) ->
     assert relying_on(catalog, frozen(catalog, "c").path) == ["c"]
 
 
-def test_one_relies_on_its_memory_image(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_relying_on_memory_image_is_its_checkpoint(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = catalog.checkpoint("dom-1", "b")
     assert made is not None
     assert relying_on(catalog, memory_of(made).path) == ["b"]
 
 
-def test_nobody_relies_on_an_active_overlay_or_a_foreign_file(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_relying_on_active_overlay_or_unknown_file_is_empty(catalog: SqlCatalog, web: SampleDomain) -> None:
     assert relying_on(catalog, web.tops["vda"].path) == []
     assert relying_on(catalog, "/etc/passwd") == []
     assert relying_on(of_another_host(catalog), base().path) == []
@@ -112,7 +112,7 @@ def test_a_hidden_checkpoint_is_shown_as_what_it_is(catalog: SqlCatalog, web: Sa
     assert [each.state for each in catalog.summaries() if each.name == "b"] == ["deleting"]
 
 
-def test_a_checkpoint_that_is_gone_needs_no_mark(catalog: SqlCatalog) -> None:
+def test_mark_damage_of_deleted_checkpoint_is_ignored(catalog: SqlCatalog) -> None:
     catalog.mark_damage("nobody", "broken")
 
 
@@ -141,7 +141,7 @@ def test_a_layer_keeps_its_first_hash(catalog: SqlCatalog, web: SampleDomain) ->
 
 
 @pytest.mark.parametrize("meanwhile", [{"mtime": "9.9"}, {"physical": 9}, {"path": "/elsewhere"}])
-def test_what_was_read_of_a_layer_counts_only_while_it_is_the_same(
+def test_record_layer_read_of_changed_layer_is_ignored(
     catalog: SqlCatalog, web: SampleDomain, meanwhile: dict[str, object]
 ) -> None:
     layer = frozen(catalog, "b")
@@ -161,7 +161,7 @@ def test_the_time_of_a_layer_is_renewed_only_while_it_is_what_was_compared(
     assert frozen(catalog, "b") == (layer if meanwhile else replace(layer, mtime="77.7"))
 
 
-def test_a_layer_that_freezes_anew_is_unread_again(catalog: SqlCatalog) -> None:
+def test_layer_frozen_again_has_no_hash(catalog: SqlCatalog) -> None:
     """As after its only checkpoint was deleted, and the guest wrote to it since."""
     web = SampleDomain(catalog)
     lease = web.open()

@@ -56,7 +56,7 @@ def test_children_are_deleted_before_their_parents(family: Coordinator, given: l
     assert names(family) == ["root", "sibling"]
 
 
-def test_a_child_is_one_even_if_the_clock_was_set_back_meanwhile(family: Coordinator, url: str) -> None:
+def test_delete_order_ignores_creation_times(family: Coordinator, url: str) -> None:
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database, database:
         database.execute("UPDATE checkpoint SET created = '2020-01-01T00:00:00.000000+00:00' WHERE name = 'leaf'")
 
@@ -69,7 +69,7 @@ def test_a_child_is_one_even_if_the_clock_was_set_back_meanwhile(family: Coordin
         (["leaf", "nobody"], NotFound, "web01 has no checkpoint nobody"),
     ],
 )
-def test_either_all_are_deleted_or_none(
+def test_delete_with_one_refusal_deletes_none(
     family: Coordinator, given: list[str], error: type[SnapctlError], said: str
 ) -> None:
     before = family.list()
@@ -81,7 +81,7 @@ def test_either_all_are_deleted_or_none(
     assert family.list() == before
 
 
-def test_what_descends_from_a_deleted_one_descends_from_its_parent(family: Coordinator) -> None:
+def test_delete_descendants_become_descendants_of_the_parent(family: Coordinator) -> None:
     family.delete("web01", ["child"])
     assert {each.name: each.parent for each in family.list()} == {"root": None, "leaf": "root", "sibling": "root"}
 
@@ -110,13 +110,13 @@ def test_a_checkpoint_that_is_refused_flattens_nothing(family: Coordinator, worl
     assert {path: file.bytes() for path, file in world.files.files.items()} == before
 
 
-def test_a_helper_whose_qemu_dies_was_in_vain(
+def test_collapse_helper_qemu_dies_is_undone(
     family: Coordinator, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     family.delete("web01", ["child"], collapse=False)
     with monkeypatch.context() as patch:
         patch.setattr(world, "in_mid_job", lambda helper: world.kill_qemu(helper.name))
-        with pytest.raises(OperationUndone, match=r"the QEMU that pulled layers into .* is gone; undone: web01"):
+        with pytest.raises(OperationUndone, match=r"the QEMU process that copied data into .* ended; undone: web01"):
             family.collapse("web01")
     assert len(family.collapse("web01")) == 1
 
@@ -138,7 +138,7 @@ def kill_after_save(world: World, url: str) -> Killer:
     return kill
 
 
-def test_recovery_goes_on_when_one_operation_is_another_process_s(
+def test_recover_skips_operation_of_another_process(
     snapctl: Coordinator, our_catalog: SqlCatalog, world: World, web01: Guest, kill_after_save: Killer
 ) -> None:
     db01 = running(world, "db01")
@@ -150,7 +150,7 @@ def test_recovery_goes_on_when_one_operation_is_another_process_s(
     )
     kill_after_save(web01, "clean")
 
-    with pytest.raises(Busy, match="a delete of db01 is under way"):
+    with pytest.raises(Busy, match="a delete of db01 is in progress"):
         snapctl.recover()
 
     assert names(snapctl, "web01") == ["clean"]
@@ -159,7 +159,7 @@ def test_recovery_goes_on_when_one_operation_is_another_process_s(
     held.check()
 
 
-def test_recovery_goes_on_when_one_operation_cannot_be_settled(
+def test_recover_continues_after_one_that_cannot_be_settled(
     snapctl: Coordinator, world: World, web01: Guest, kill_after_save: Killer
 ) -> None:
     db01, mail01 = running(world, "db01"), running(world, "mail01")
@@ -204,7 +204,7 @@ def rename(guest: Guest, name: str) -> None:
     guest.start()
 
 
-def test_a_renamed_domain_goes_on_under_its_new_name(snapctl: Coordinator, web01: Guest) -> None:
+def test_checkpoint_renamed_domain_uses_the_new_name(snapctl: Coordinator, web01: Guest) -> None:
     snapctl.checkpoint("web01", "before")
     rename(web01, "www")
 
@@ -220,13 +220,11 @@ def test_a_checkpoint_from_before_a_renaming_says_what_to_do(snapctl: Coordinato
     rename(web01, "www")
     snapctl.checkpoint("www", "after")
 
-    with pytest.raises(Refused, match=r"www was called web01 when before was made.* virsh domrename www web01"):
+    with pytest.raises(Refused, match=r"www was named web01 when before was created.* virsh domrename www web01"):
         snapctl.rollback("www", "before")
 
 
-def test_deleting_a_checkpoint_does_not_bring_an_old_name_of_its_domain_back(
-    snapctl: Coordinator, web01: Guest
-) -> None:
+def test_delete_keeps_the_newest_name_of_the_domain(snapctl: Coordinator, web01: Guest) -> None:
     for name in ("first", "second"):
         snapctl.checkpoint("web01", name)
     snapctl.rollback("web01", "first")

@@ -17,7 +17,7 @@ from orchestrator.model import (
     Device,
     Disk,
     Domain,
-    FileFacts,
+    FileInfo,
     GuestState,
     Layer,
     Level,
@@ -56,11 +56,11 @@ from tests.unit.file_builders import GIB, MIB, file_facts
 NAMES = [field.name for field in fields(DoctorFacts)]
 
 
-def place(path: str, mode: int = 0o711) -> FileFacts:
+def place(path: str, mode: int = 0o711) -> FileInfo:
     return file_facts(path, format="dir", mode=mode)
 
 
-def directory(operation_id: str, *files: FileFacts, **changes: Any) -> Directory:
+def directory(operation_id: str, *files: FileInfo, **changes: Any) -> Directory:
     return replace(
         Directory(path=f"{STORE}/{DOMAIN}/{operation_id}", mode=0o711, files=files, manifest=None), **changes
     )
@@ -133,7 +133,7 @@ def operation(**changes: Any) -> OperationRecord:
     return replace(made, **changes)
 
 
-def test_where_nothing_is_amiss_each_check_says_so() -> None:
+def test_judge_sound_host_each_check_is_ok() -> None:
     said = judge(facts())
     assert {each.level for each in said} == {Level.OK}
     assert {each.exit_code for each in said} == {0}
@@ -143,7 +143,7 @@ def test_where_nothing_is_amiss_each_check_says_so() -> None:
     ]
 
 
-def test_where_there_is_nothing_at_all_nothing_is_amiss() -> None:
+def test_judge_empty_host_has_no_findings() -> None:
     empty: dict[str, Any] = {"checkpoints": (), "standings": (), "store": StoreContents(path=STORE, itself=None)}
     assert found(**empty) == []
 
@@ -171,7 +171,7 @@ def test_versions(version: str, level: Level | None) -> None:
         ({"directories": (directory(CLEAN, file_facts(ACTIVE, mode=0o660)),)}, ACTIVE),
     ],
 )
-def test_what_others_may_read_or_change(changes: dict[str, Any], named: str) -> None:
+def test_judge_store_with_wide_permissions_is_a_warning(changes: dict[str, Any], named: str) -> None:
     advice = only(store=contents(**changes))
     assert (advice.level, advice.about, advice.exit_code) == (Level.WARNING, "store", 1)
     assert f" {named}" in advice.what
@@ -208,19 +208,19 @@ def test_space(free: int, state: GuestState, problem: str | None) -> None:
         ({"damage": "row 3 missing from index"}, Level.ERROR, 5),
     ],
 )
-def test_the_catalog(changes: dict[str, Any], level: Level, code: int) -> None:
+def test_judge_catalog_condition(changes: dict[str, Any], level: Level, code: int) -> None:
     advice = only(condition=replace(facts().condition, **changes))
     assert (advice.level, advice.about, advice.exit_code) == (level, "catalog", code)
 
 
-def test_a_catalog_on_a_server() -> None:
+def test_judge_catalog_on_a_server_has_no_findings() -> None:
     assert found(condition=CatalogCondition(where="postgresql://db/snapctl")) == []
 
 
 # --------------------------------------------------------------------------- operations
 
 
-def test_an_unfinished_operation() -> None:
+def test_judge_unfinished_operation_recommends_recover() -> None:
     advice = only(operations=(Open(operation=operation(), abandoned=True),))
     assert (advice.level, advice.exit_code, advice.advice) == (Level.ERROR, 7, "snapctl recover web01")
     assert "a rollback of web01 is unfinished, since 2026-01-02 03:04:05 UTC by ann@desk" in advice.what
@@ -243,7 +243,7 @@ def test_between_two_steps_nothing_is_judged() -> None:
 # --------------------------------------------------------------------------- files
 
 
-def test_a_missing_file_is_told_with_what_is_lost_by_it() -> None:
+def test_judge_missing_file_names_unusable_checkpoints() -> None:
     top = layer(in_store(NEXT, "vda.qcow2"), backing=BASE, operation_id=NEXT)
     both = (catalogued(), catalogued(top, layer(), id=NEXT, name="later"))
     advice = only(checkpoints=both, missing=frozenset({BASE}))
@@ -254,14 +254,14 @@ def test_a_missing_file_is_told_with_what_is_lost_by_it() -> None:
     assert "snapctl delete web01 later" in alone.advice
 
 
-def test_a_checkpoint_that_verify_found_damaged() -> None:
+def test_judge_damaged_checkpoint_recommends_verify() -> None:
     advice = only(checkpoints=(catalogued(damage="the layer x is missing"),))
     assert (advice.level, advice.exit_code) == (Level.ERROR, 5)
     assert "snapctl verify web01 clean" in advice.advice
 
 
 @pytest.mark.parametrize("where", ["disks", "persistent_disks"])
-def test_a_frozen_layer_that_a_domain_may_write_to(where: str) -> None:
+def test_judge_frozen_layer_that_a_domain_may_write_to_is_damage(where: str) -> None:
     stranger = domain(uuid=NEXT, name="stranger", **{where: (disk(path=BASE),)})
     advice = only(domains={DOMAIN: domain(), NEXT: stranger})
     assert (advice.level, advice.exit_code) == (Level.ERROR, 5)
@@ -293,14 +293,14 @@ def test_a_cdrom_is_no_drift() -> None:
     assert found(domains={DOMAIN: domain(*others)}) == []
 
 
-def test_a_managed_save_image() -> None:
+def test_judge_managed_save_image_is_a_warning() -> None:
     advice = only(domains={DOMAIN: domain(managed_save=True)})
-    assert (advice.level, advice.advice) == (Level.WARNING, "virsh managedsave-remove web01")
+    assert (advice.level, advice.advice) == (Level.WARNING, "virsh start web01")
     stranger = domain(uuid=NEXT, name="stranger", managed_save=True)
     assert found(domains={DOMAIN: domain(), NEXT: stranger}) == []
 
 
-def test_a_domain_that_is_gone() -> None:
+def test_judge_undefined_domain_is_a_warning() -> None:
     advice = only(domains={})
     assert (advice.level, advice.exit_code) == (Level.WARNING, 1)
     assert DOMAIN in advice.advice
@@ -354,38 +354,38 @@ def said_of(*found: Domain, cleaned: bool = False) -> Advice:
     return one
 
 
-def test_no_helper_is_left() -> None:
+def test_judge_no_helper_left_is_ok() -> None:
     assert said_of().level is Level.OK
 
 
 def test_a_helper_that_is_left_is_warned_of_until_it_is_ended() -> None:
     advice = said_of(helper())
     assert (advice.level, advice.about, advice.exit_code) == (Level.WARNING, "helpers", 1)
-    assert f"the domain snapctl-helper-{NEXT} behind, which has {BASE} open" in advice.what
+    assert f"the helper domain snapctl-helper-{NEXT} is left over from a collapse, and has {BASE} open" in advice.what
     assert advice.advice == f"snapctl doctor --clean, or: virsh destroy snapctl-helper-{NEXT}"
     after = said_of(helper(), cleaned=True)
-    assert (after.level, after.exit_code, after.what.startswith("ended ")) == (Level.OK, 0, True)
+    assert (after.level, after.exit_code, after.what.startswith("stopped ")) == (Level.OK, 0, True)
 
 
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"xml": domain().xml}, "not the mark"),
-        ({"name": f"snapctl-helper-{CLEAN}"}, "not the mark"),
-        ({"block_jobs": ("vda",)}, "layers are being pulled"),
-        ({"state": GuestState.RUNNING}, "somebody made another domain of it"),
-        ({"persistent": True}, "somebody made another domain of it"),
+        ({"xml": domain().xml}, "not its metadata"),
+        ({"name": f"snapctl-helper-{CLEAN}"}, "not its metadata"),
+        ({"block_jobs": ("vda",)}, "a block job is running in it"),
+        ({"state": GuestState.RUNNING}, "its definition was changed outside snapctl"),
+        ({"persistent": True}, "its definition was changed outside snapctl"),
     ],
     ids=["no mark", "not its name", "at work", "resumed", "defined"],
 )
-def test_a_helper_that_is_left_alone(changes: dict[str, Any], reason: str) -> None:
+def test_judge_helper_that_may_be_in_use_is_only_noted(changes: dict[str, Any], reason: str) -> None:
     left = helper(**changes)
     assert find_helpers(facts(helpers=(left,))).removable == ()
     for cleaned in (False, True):
         advice = said_of(left, cleaned=cleaned)
         assert (advice.level, advice.exit_code) == (Level.NOTE, 0)
         assert reason in advice.what
-        assert advice.advice == f"if nobody needs it: virsh destroy {left.name}"
+        assert advice.advice == f"if it is not in use: virsh destroy {left.name}"
 
 
 def test_a_helper_is_no_danger_to_the_layer_that_it_has() -> None:

@@ -100,20 +100,20 @@ def kept(*directories: Directory, **changes: Any) -> str:
     return reason
 
 
-def test_what_the_catalog_knows_is_no_orphan() -> None:
+def test_find_orphans_catalogued_directory_is_none() -> None:
     assert find_orphans(world()) == Orphans(checkpoints=(), removable=(), kept=())
 
 
 @pytest.mark.parametrize("names", [(), ("vda.qcow2",)], ids=["only a manifest", "an overlay"])
-def test_what_nobody_needs_may_go(names: tuple[str, ...]) -> None:
+def test_find_orphans_unused_directory_is_removable(names: tuple[str, ...]) -> None:
     assert removable(directory(OLD, *names)) == [OLD]
 
 
-def test_what_is_left_of_a_deleted_checkpoint_may_go() -> None:
+def test_find_orphans_remains_of_deleted_checkpoint_are_removable() -> None:
     assert removable(with_checkpoint(OLD, "vda.qcow2")) == [OLD]
 
 
-def test_a_chain_of_orphans_goes_as_a_whole_or_not_at_all() -> None:
+def test_find_orphans_chain_is_removable_as_a_whole_or_not() -> None:
     below, above = directory(OLD, "vda.qcow2"), directory(OTHER, "vda.qcow2", backing=OVERLAY)
     assert removable(below, above) == [OLD, OTHER]
     in_use = {DOMAIN: domain(disk(path=in_store(OTHER, "vda.qcow2")))}
@@ -121,7 +121,7 @@ def test_a_chain_of_orphans_goes_as_a_whole_or_not_at_all() -> None:
     assert removable(below, replace(above, manifest=None)) == []
 
 
-def test_what_stays_for_one_file_keeps_what_its_others_stand_on() -> None:
+def test_find_orphans_kept_directory_keeps_backing_files_of_all_its_files() -> None:
     above = directory(OTHER, "vda.qcow2", "vdb.qcow2")
     marked, vda, vdb = above.files
     above = replace(above, files=(marked, vda, replace(vdb, backing=OVERLAY)), manifest=two_disks(OTHER))
@@ -139,7 +139,7 @@ def two_disks(operation_id: str) -> Manifest:
 # --------------------------------------------------------------------------- what stays
 
 
-def test_without_a_manifest_nothing_is_ours() -> None:
+def test_find_orphans_directory_without_manifest_is_kept() -> None:
     assert kept(directory(OLD, "vda.qcow2", manifest=None, problem="is missing")) == "its manifest is missing"
 
 
@@ -148,9 +148,9 @@ def test_a_file_that_the_manifest_does_not_name_keeps_all(name: str) -> None:
     assert kept(directory(OLD, "vda.qcow2", name)) == f"its manifest does not name {in_store(OLD, name)}"
 
 
-def test_what_is_young_may_be_at_work() -> None:
+def test_find_orphans_young_directory_is_kept() -> None:
     now = CREATED + SETTLED_AFTER - timedelta(seconds=1)
-    assert "younger than an hour" in kept(directory(OLD), now=now)
+    assert "less than an hour old" in kept(directory(OLD), now=now)
     assert removable(directory(OLD), now=CREATED + SETTLED_AFTER) == [OLD]
 
 
@@ -167,7 +167,7 @@ def test_a_whole_checkpoint_is_never_removed() -> None:
     assert (orphans.checkpoints, orphans.removable, orphans.kept) == ((lost,), (), ())
 
 
-def test_nor_is_a_layer_of_one() -> None:
+def test_find_orphans_layer_of_uncatalogued_checkpoint_is_kept() -> None:
     frozen = layer(OVERLAY, operation_id=OLD)
     lost = with_checkpoint(OTHER, "memory.save", frozen=frozen)
     assert find_orphans(world(directory(OLD, "vda.qcow2"), lost)).removable == ()
@@ -189,12 +189,12 @@ def test_nor_is_a_layer_of_one() -> None:
     ],
     ids=["live", "persistent", "other spelling", "read-only", "below", "below, outside", "frozen", "below a head"],
 )
-def test_what_somebody_stands_on_stays(changes: dict[str, Any]) -> None:
+def test_find_orphans_directory_in_use_is_kept(changes: dict[str, Any]) -> None:
     orphans = find_orphans(world(directory(OLD, "vda.qcow2"), **changes))
     assert orphans.removable == ()
 
 
-def test_a_file_in_the_store_that_stands_on_it_keeps_it() -> None:
+def test_find_orphans_backing_file_of_a_file_in_the_store_is_kept() -> None:
     foreign = Directory(
         path=f"{STORE}/x/y", mode=0o711, files=(file_facts(f"{STORE}/x/y/z", backing=OVERLAY),), manifest=None
     )
@@ -221,10 +221,10 @@ def test_an_orphan_is_warned_of_until_it_is_removed() -> None:
 def test_lost_checkpoints_are_counted_and_named() -> None:
     ((level, code, what),) = said(with_checkpoint(OLD, "memory.save"), with_checkpoint(OTHER, "memory.save"))
     assert (level, code) == (Level.WARNING, 1)
-    assert what == "the store has 2 checkpoints that the catalog does not know: web01/lost, web01/lost"
+    assert what == "the store has 2 checkpoints that are not in the catalog: web01/lost, web01/lost"
 
 
-def test_what_is_left_alone_is_only_noted() -> None:
+def test_orphans_advice_on_kept_directory_is_a_note() -> None:
     ((level, code, _),) = said(directory(OLD, "notes.txt"))
     assert (level, code) == (Level.NOTE, 0)
 
@@ -236,7 +236,7 @@ def test_a_directory_that_could_not_be_rebuilt_from_is_noted(found: Manifest | N
     assert (one.level, KNOWN.path in one.what) == (Level.NOTE, True)
 
 
-def test_files_that_are_too_many_are_noted_where_nobody_is_at_work() -> None:
+def test_leftovers_extra_files_are_noted_if_no_operation_is_open() -> None:
     extra = file_facts(in_store(CLEAN, "notes.txt"))
     crowded = replace(KNOWN, files=(*KNOWN.files, extra))
     seen = replace(world(), store=replace(world().store, directories=(crowded,)))

@@ -73,7 +73,7 @@ def domain_with(disk: str) -> str:
     return f"<domain><name>d</name><uuid>u</uuid><devices><disk>{disk}</disk></devices></domain>"
 
 
-def test_everything_snapctl_reads() -> None:
+def test_definition_reads_all_fields() -> None:
     said = domainxml.definition(LIVE)
     assert (said.name, said.uuid, said.run_id) == ("web01", "3f2504e0-4f89-41d3-9a0c-0305e82c3301", 7)
     assert (said.machine, said.emulator) == ("pc-q35-7.2", "/usr/bin/qemu-system-x86_64")
@@ -141,7 +141,7 @@ def test_memory_in_any_unit(memory: str, size: int) -> None:
 # ---------------------------------------------------------------------- on other disks
 
 
-def test_only_what_must_change_changes() -> None:
+def test_on_disks_changes_sources_only() -> None:
     moved = domainxml.on_disks(LIVE, {"vda": NEW})
     expected = LIVE.replace("<source file='/images/top.qcow2' index='3'>", "<source file='/store/new.qcow2'>")
     start, end = expected.index("<backingStore type='file' index='4'>"), expected.index("<target dev='vda'")
@@ -195,7 +195,7 @@ TEXT = st.text(
 
 
 @given(path=TEXT)
-def test_any_path_survives(path: str) -> None:
+def test_on_disks_any_path_is_read_back(path: str) -> None:
     source = Source(path=path, format="qcow2")
     once = domainxml.on_disks(LIVE, {"vda": source})
     assert domainxml.disks(once)[0].source == source
@@ -203,7 +203,7 @@ def test_any_path_survives(path: str) -> None:
 
 
 @given(path=TEXT)
-def test_any_path_is_read_as_it_was_written(path: str) -> None:
+def test_disks_any_path_is_read_as_written(path: str) -> None:
     assert domainxml.disks(domain_with(f"<source file={quoteattr(path)}/><target dev='a'/>"))[0].path == path
 
 
@@ -233,3 +233,25 @@ def test_a_domain_without_what_libvirt_always_writes_is_an_error(xml: str) -> No
     with pytest.raises(HypervisorError) as caught:
         domainxml.definition(xml)
     assert "\n" not in str(caught.value)
+
+
+def test_run_mark_is_added_beside_the_owners_metadata() -> None:
+    marked = domainxml.with_run_mark(LIVE, "one")
+
+    assert domainxml.run_mark(LIVE) is None
+    assert domainxml.run_mark(marked) == "one"
+    assert "<note xmlns=" in marked and "&amp; more</note>" in marked
+    assert '<snapctl:run xmlns:snapctl="urn:snapctl:run" operation="one"/>' in marked
+
+
+def test_run_mark_of_an_earlier_operation_is_replaced() -> None:
+    marked = domainxml.with_run_mark(domainxml.with_run_mark(LIVE, "one"), "two")
+
+    assert domainxml.run_mark(marked) == "two"
+    assert marked.count("snapctl:run ") == 1
+
+
+def test_run_mark_is_added_where_there_is_no_metadata() -> None:
+    plain = "<domain><name>web01</name></domain>"
+
+    assert domainxml.run_mark(domainxml.with_run_mark(plain, "one")) == "one"

@@ -16,6 +16,7 @@ EXIT_CODES = {
     "SnapctlError": 1,
     "OperationUndone": 1,
     "GuestLost": 1,
+    "StartedOutside": 1,
     "UsageError": 2,
     "EnvironmentLacks": 3,
     "HypervisorError": 3,
@@ -39,7 +40,7 @@ def test_each_class_has_its_exit_code() -> None:
     assert ours == EXIT_CODES
 
 
-def test_problem_effect_and_hint_stand_on_one_line() -> None:
+def test_error_str_has_problem_effect_and_hint_on_one_line() -> None:
     error = Refused("web01 is not running", hint="start it: virsh start web01")
 
     assert str(error) == "web01 is not running; nothing was changed; start it: virsh start web01"
@@ -70,11 +71,11 @@ def test_a_program_reads_the_parts_uncut() -> None:
 
 def test_long_paths_are_shortened_when_the_line_is_too_long() -> None:
     other = in_store(NEXT, "vda.qcow2")
-    error = Refused(f"disk vda of web01 is {other}, the catalog says {ACTIVE}", hint="put it back: virsh edit web01")
+    error = Refused(f"disk vda of web01 is {other}, the catalog says {ACTIVE}", hint="change it back: virsh edit web01")
 
     assert str(error) == (
         f"disk vda of web01 is …/{NEXT[:8]}…/vda.qcow2, the catalog says …/{CLEAN[:8]}…/vda.qcow2; "
-        "nothing was changed; put it back: virsh edit web01"
+        "nothing was changed; change it back: virsh edit web01"
     )
     assert other in error.problem
     assert ACTIVE in error.problem
@@ -96,7 +97,7 @@ def test_a_short_path_is_left_as_it_is() -> None:
     )
 
 
-def test_the_middle_of_a_long_problem_gives_way_and_the_hint_stays() -> None:
+def test_error_str_cuts_the_middle_of_a_long_problem() -> None:
     error = Refused("begin " + "x" * 500 + " end", hint="run: snapctl list")
     line = str(error)
 
@@ -106,7 +107,7 @@ def test_the_middle_of_a_long_problem_gives_way_and_the_hint_stays() -> None:
 
 
 @given(problem=st.text(max_size=600), effect=st.text(max_size=300), hint=st.text(max_size=300))
-def test_whatever_it_says_it_is_one_printable_line(problem: str, effect: str, hint: str) -> None:
+def test_error_str_is_one_printable_line(problem: str, effect: str, hint: str) -> None:
     line = str(SnapctlError(problem, effect=effect, hint=hint))
 
     assert len(line) <= LONGEST_LINE
@@ -132,7 +133,7 @@ def test_hostile_characters_are_shown_escaped(text: str, shown: str) -> None:
 
 
 @given(st.text())
-def test_what_is_shown_can_be_written_to_any_utf8_terminal(text: str) -> None:
+def test_printable_can_be_encoded_as_utf8(text: str) -> None:
     shown = printable(text)
 
     assert shown.isprintable()

@@ -46,7 +46,7 @@ def begun(catalog: SqlCatalog, world: World, guest: Guest) -> OpenOperation:
 
 
 @pytest.mark.parametrize("by", [lambda guest: guest.name, lambda guest: guest.uuid], ids=["name", "UUID"])
-def test_a_domain_goes_by_name_and_uuid(site: Site, web01: Guest, by: Callable[[Guest], str]) -> None:
+def test_find_by_name_and_by_uuid(site: Site, web01: Guest, by: Callable[[Guest], str]) -> None:
     guest = find(site, by(web01))
 
     assert (guest.uuid, guest.name) == (web01.uuid, "web01")
@@ -80,7 +80,7 @@ def test_a_domain_of_which_only_an_operation_is_left_is_found(
 
 
 @pytest.mark.parametrize("name", ["nobody", "11111111-2222-4333-8444-555555555555", "web0"])
-def test_what_nobody_knows_is_not_found(site: Site, web01: Guest, name: str) -> None:
+def test_find_unknown_domain_raises_not_found(site: Site, web01: Guest, name: str) -> None:
     with pytest.raises(NotFound, match=f"there is no domain {name} on twin; nothing was changed; see: virsh list"):
         find(site, name)
 
@@ -113,13 +113,13 @@ def test_a_rollback_names_the_domain_that_has_the_checkpoint(snapctl: Coordinato
     with pytest.raises(Refused) as refused:
         snapctl.rollback("web01", "clean")
 
-    assert refused.value.problem == f"the checkpoints of web01 are another domain's, {web01.uuid}"
+    assert refused.value.problem == f"the checkpoints under the name web01 belong to another domain, {web01.uuid}"
     assert refused.value.hint == f"see: snapctl list {web01.uuid}"
     assert [each.name for each in snapctl.list(web01.uuid)] == ["clean"]
 
 
 def test_a_checkpoint_of_such_a_domain_is_refused(snapctl: Coordinator, web01: Guest, remade: Guest) -> None:
-    with pytest.raises(Refused, match=f"the catalog knows web01 as another domain, {web01.uuid}"):
+    with pytest.raises(Refused, match=f"the catalog has checkpoints of another domain named web01, {web01.uuid}"):
         snapctl.checkpoint("web01", "clean")
 
 
@@ -128,7 +128,7 @@ def test_a_domain_with_checkpoints_of_its_own_has_none_of_another_name(snapctl: 
         snapctl.rollback("web01", "dirty")
 
 
-def test_a_namesake_without_checkpoints_is_no_matter(
+def test_checkpoint_namesake_without_checkpoints_is_allowed(
     snapctl: Coordinator, our_catalog: SqlCatalog, world: World
 ) -> None:
     former = world.add("web01").start()

@@ -47,13 +47,13 @@ def test_states(state: int, reason: int, expected: GuestState) -> None:
         (libvirt.VIR_DOMAIN_SHUTOFF_FAILED, OffReason.FAILED),
         (libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN, OffReason.UNKNOWN),
         (libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN, OffReason.RAN),
-        (libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED, OffReason.RAN),
+        (libvirt.VIR_DOMAIN_SHUTOFF_DESTROYED, OffReason.DESTROYED),
         (libvirt.VIR_DOMAIN_SHUTOFF_CRASHED, OffReason.RAN),
         (libvirt.VIR_DOMAIN_SHUTOFF_FROM_SNAPSHOT, OffReason.RAN),
         (99, OffReason.RAN),
     ],
 )
-def test_what_is_not_known_to_be_harmless_counts_as_a_run(reason: int, expected: OffReason) -> None:
+def test_off_reason_unknown_reason_counts_as_a_run(reason: int, expected: OffReason) -> None:
     assert states.off_reason(reason) is expected
 
 

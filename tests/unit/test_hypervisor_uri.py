@@ -49,12 +49,12 @@ BAD = [
 
 
 @pytest.mark.parametrize("good", GOOD)
-def test_plain_ways_to_qemu_are_taken(good: str) -> None:
+def test_check_accepts_plain_qemu_uris(good: str) -> None:
     uri.check(good)
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_all_others_are_refused_in_one_line_without_secrets(bad: str) -> None:
+def test_check_refuses_other_uris_in_one_line_without_secrets(bad: str) -> None:
     with pytest.raises(UsageError) as caught:
         uri.check(bad)
     said = str(caught.value)

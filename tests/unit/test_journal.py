@@ -23,18 +23,18 @@ from tests.unit.journal_harness import (
 
 
 def test_run_without_fault_does_and_records_steps_in_order(harness: JournalHarness) -> None:
-    harness.carry_out()
+    harness.execute()
 
     harness.assert_done()
-    assert harness.member.results == harness.facts == dict.fromkeys(STEPS, "seen")
+    assert harness.member.results == harness.results == dict.fromkeys(STEPS, "seen")
     assert [event for event in harness.outside.events if event in POINTS] == POINTS
 
 
 def test_run_premises_fail_has_no_effect(harness: JournalHarness) -> None:
-    harness.fail("premises", Refused("somebody was faster", hint="try again"))
+    harness.fail("check_preconditions", Refused("another process was faster", hint="try again"))
 
-    with pytest.raises(Refused, match="somebody was faster; undone"):
-        harness.carry_out()
+    with pytest.raises(Refused, match="another process was faster; undone"):
+        harness.execute()
 
     harness.assert_undone()
     assert not [event for event in harness.outside.events if event.endswith(".do")]
@@ -43,7 +43,7 @@ def test_run_premises_fail_has_no_effect(harness: JournalHarness) -> None:
 def test_run_measures_each_step(harness: JournalHarness) -> None:
     run = harness.run()
     assert run.ran().seconds == 0
-    run.carry_out()
+    run.execute()
     harness.lease.release()
 
     ran = run.ran()
@@ -59,7 +59,7 @@ def test_run_records_step_before_it_begins(harness: JournalHarness) -> None:
     """A step's intent is in the row before its effect: the plan is the intent of the first one."""
     seen = harness.watch()
 
-    harness.carry_out()
+    harness.execute()
 
     for number, step in enumerate(STEPS):
         row = seen[f"{step}.do"].member(DOMAIN)
@@ -68,7 +68,7 @@ def test_run_records_step_before_it_begins(harness: JournalHarness) -> None:
 
 
 def test_run_step_is_observed_only_after_its_effect(harness: JournalHarness) -> None:
-    harness.carry_out()
+    harness.execute()
 
     for step in STEPS:
         assert [event for event in harness.outside.events if event.startswith(f"{step}.")] == [
@@ -83,7 +83,7 @@ def test_run_step_is_observed_only_after_its_effect(harness: JournalHarness) -> 
 def test_run_error_after_effect_is_observed_as_done(harness: JournalHarness, step: str) -> None:
     harness.fail(f"{step}.done", Kind.ERROR_AFTER)
 
-    harness.carry_out()
+    harness.execute()
 
     harness.assert_done()
     assert harness.outside.count(f"{step}.do") == 1
@@ -94,7 +94,7 @@ def test_run_error_before_pivot_is_undone_in_reverse_order(harness: JournalHarne
     harness.fail(f"{step}.do", Kind.ERROR_BEFORE)
 
     with pytest.raises(OperationUndone) as failed:
-        harness.carry_out()
+        harness.execute()
 
     harness.assert_undone()
     begun = STEPS[: STEPS.index(step) + 1]
@@ -103,7 +103,8 @@ def test_run_error_before_pivot_is_undone_in_reverse_order(harness: JournalHarne
     ]
     assert failed.value.exit_code == 1
     assert str(failed.value) == (
-        "End of file while reading data; undone: web01 and its disks are as before; look at the daemon's log"
+        "End of file while reading data; undone: the disks of web01 are as before; web01 is running; "
+        "look at the daemon's log"
     )
     assert harness.lease.record.error is not None
     assert "End of file" in harness.lease.record.error
@@ -113,7 +114,7 @@ def test_run_error_before_pivot_is_undone_in_reverse_order(harness: JournalHarne
 def test_run_error_after_pivot_is_completed(harness: JournalHarness, step: str) -> None:
     harness.fail(f"{step}.do", Kind.ERROR_BEFORE)
 
-    harness.carry_out()
+    harness.execute()
 
     harness.assert_done()
     assert harness.outside.count(f"{step}.do") == 2
@@ -125,7 +126,7 @@ def test_settle_observes_each_step_before_doing_it(harness: JournalHarness) -> N
     harness.fail("kept.do", Kind.ERROR_BEFORE)
     harness.outside.effects.append("told")
 
-    harness.carry_out()
+    harness.execute()
 
     assert sorted(harness.outside.effects) == sorted(STEPS)
     assert harness.lease.record.state is OperationState.DONE
@@ -139,17 +140,17 @@ def test_run_step_without_effect_fails(harness: JournalHarness, monkeypatch: pyt
     monkeypatch.setattr(FourSteps, "steps", property(lambda _: (idle,)))
 
     with pytest.raises(OperationUndone, match="step made had no effect"):
-        harness.carry_out()
+        harness.execute()
 
     harness.assert_undone()
 
 
 def test_run_refused_midway_keeps_class_and_exit_code(harness: JournalHarness) -> None:
-    harness.fail("turned.do", Refused("web01 was changed by somebody", hint="try again"))
+    harness.fail("turned.do", Refused("web01 was changed outside snapctl", hint="try again"))
 
     with pytest.raises(Refused) as refused:
-        harness.carry_out()
+        harness.execute()
 
     harness.assert_undone()
     assert refused.value.exit_code == 6
-    assert refused.value.effect == "undone: web01 and its disks are as before"
+    assert refused.value.effect == "undone: the disks of web01 are as before; web01 is running"

@@ -82,7 +82,7 @@ def test_undo_is_recorded_before_the_first_undo(harness: JournalHarness) -> None
     harness.fail("turned.do", Kind.ERROR_BEFORE)
 
     with pytest.raises(OperationUndone):
-        harness.carry_out()
+        harness.execute()
 
     assert seen["turned.do"].member(DOMAIN).step == "turned"
     assert seen["turned.do"].decision is None
@@ -103,10 +103,10 @@ def test_recover_killed_in_undo_pivot_appears_done_is_undone(harness: JournalHar
 
     harness.assert_undone()
     assert harness.outside.count("kept.do") == done_before == 0
-    assert "retreat" not in harness.outside.events
+    assert "fall_back" not in harness.outside.events
 
 
-@pytest.mark.parametrize("killed_at", ["retreat.before", "retreat", "retreat.after"])
+@pytest.mark.parametrize("killed_at", ["fall_back.before", "fall_back", "fall_back.after"])
 def test_recover_killed_around_retreat_is_undone(harness: JournalHarness, killed_at: str) -> None:
     harness.outside.retreats = True
     harness.fail("kept.do", *[Kind.ERROR_BEFORE] * 9)
@@ -128,7 +128,7 @@ def test_recover_killed_in_undo_undoes_again(harness: JournalHarness) -> None:
 
 
 def test_recover_settled_operation_is_not_repeated(harness: JournalHarness) -> None:
-    harness.carry_out()
+    harness.execute()
 
     assert harness.catalog.unsettled(DOMAIN) == []
     with pytest.raises(Busy):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.engine.story import in_words, undone
+from orchestrator.engine.story import problem_of, undone_error
 from orchestrator.errors import (
     HypervisorError,
     IntegrityError,
@@ -26,10 +26,10 @@ def test_settle_forward_fails_retreats(harness: JournalHarness) -> None:
     harness.fail("kept.do", *[Kind.ERROR_BEFORE] * 9)
 
     with pytest.raises(OperationUndone):
-        harness.carry_out()
+        harness.execute()
 
     harness.assert_undone()
-    retreat = harness.outside.events.index("retreat")
+    retreat = harness.outside.events.index("fall_back")
     assert not [event for event in harness.outside.events[:retreat] if event.endswith(".undo")]
 
 
@@ -37,10 +37,12 @@ def test_settle_neither_way_possible_is_unfinished_until_recovered(harness: Jour
     harness.fail("kept.do", Kind.ERROR_BEFORE, Kind.ERROR_BEFORE)
 
     with pytest.raises(Unfinished) as failed:
-        harness.carry_out()
+        harness.execute()
 
     assert failed.value.exit_code == 7
-    assert str(failed.value) == ("not finished: End of file while reading data; nothing is lost; run: snapctl recover")
+    assert str(failed.value) == (
+        "not finished: End of file while reading data; nothing is lost; web01 is running; run: snapctl recover"
+    )
     assert harness.outside.effects == ["made", "turned"]
     assert harness.member.completed == ("made", "turned")
     assert harness.is_open
@@ -54,7 +56,7 @@ def test_undo_fails_stays_open_until_recovered(harness: JournalHarness) -> None:
     harness.fail("made.undo", Kind.ERROR_BEFORE)
 
     with pytest.raises(Unfinished):
-        harness.carry_out()
+        harness.execute()
     assert harness.is_open
 
     assert harness.recover() is OperationState.UNDONE
@@ -62,11 +64,11 @@ def test_undo_fails_stays_open_until_recovered(harness: JournalHarness) -> None:
 
 
 def test_settle_story_raises_unfinished_keeps_its_words(harness: JournalHarness) -> None:
-    own = Unfinished("web01 was started by somebody", effect="nothing more was changed", hint="shut it down")
+    own = Unfinished("web01 was started outside snapctl", effect="nothing more was changed", hint="shut it down")
     harness.fail("kept.do", own, own)
 
     with pytest.raises(Unfinished) as failed:
-        harness.carry_out()
+        harness.execute()
 
     assert failed.value is own
     assert harness.is_open
@@ -78,12 +80,12 @@ def test_undo_fails_after_retreat_stays_open_until_recovered(harness: JournalHar
     harness.fail("turned.undo", Kind.ERROR_BEFORE)
 
     with pytest.raises(Unfinished):
-        harness.carry_out()
+        harness.execute()
 
     assert harness.outside.effects == ["made"]
     assert harness.recover() is OperationState.UNDONE
     harness.assert_undone()
-    assert harness.outside.count("retreat") == 1
+    assert harness.outside.count("fall_back") == 1
 
 
 # --------------------------------------------------------------------------- what is told after an undo
@@ -100,10 +102,14 @@ def test_undo_fails_after_retreat_stays_open_until_recovered(harness: JournalHar
 def test_undone_names_the_cause(cause: SnapctlError, kind: type[SnapctlError], problem: str) -> None:
     effect = cause.effect
 
-    told = undone(cause, "web01")
+    told = undone_error(cause, "web01")
 
     assert type(told) is kind
-    assert (told.problem, told.effect, told.hint) == (problem, "undone: web01 and its disks are as before", "look")
+    assert (told.problem, told.effect, told.hint) == (
+        problem,
+        "undone: the disks of web01 are as before",
+        "look",
+    )
     assert told is not cause
     assert cause.effect == effect
 
@@ -117,7 +123,7 @@ def test_undone_names_the_cause(cause: SnapctlError, kind: type[SnapctlError], p
     ],
 )
 def test_in_words_names_the_cause(cause: BaseException, words: str) -> None:
-    assert in_words(cause) == words
+    assert problem_of(cause) == words
 
 
 # --------------------------------------------------------------------------- defects
@@ -128,8 +134,8 @@ def test_run_defect_before_pivot_is_undone_and_raised(harness: JournalHarness, s
     defect = TypeError("unsupported operand")
     harness.fail(f"{step}.do", defect)
 
-    with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: web01") as failed:
-        harness.carry_out()
+    with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: the disks of web01") as failed:
+        harness.execute()
 
     harness.assert_undone()
     assert failed.value.__cause__ is defect
@@ -140,7 +146,7 @@ def test_run_defect_after_pivot_is_completed_and_raised(harness: JournalHarness,
     harness.fail(f"{step}.do", TypeError("unsupported operand"))
 
     with pytest.raises(TypeError, match="unsupported operand"):
-        harness.carry_out()
+        harness.execute()
 
     harness.assert_done()
 
@@ -149,8 +155,8 @@ def test_settle_defect_recurs_retreats(harness: JournalHarness) -> None:
     harness.outside.retreats = True
     harness.fail("kept.do", *[TypeError("unsupported operand")] * 9)
 
-    with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: web01"):
-        harness.carry_out()
+    with pytest.raises(OperationUndone, match="TypeError: unsupported operand; undone: the disks of web01"):
+        harness.execute()
 
     harness.assert_undone()
 
@@ -160,7 +166,7 @@ def test_settle_defect_neither_way_possible_is_unfinished(harness: JournalHarnes
     harness.fail("kept.do", *[defect] * 9)
 
     with pytest.raises(Unfinished, match="not finished: TypeError: unsupported operand") as failed:
-        harness.carry_out()
+        harness.execute()
 
     assert failed.value.__cause__ is defect
     assert harness.outside.effects == ["made", "turned"]

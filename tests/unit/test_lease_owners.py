@@ -4,34 +4,114 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
-from orchestrator.catalog.owners import is_gone, this_process
+import pytest
+
+from orchestrator.catalog import owners
+from orchestrator.catalog.owners import Life, life, this_process
 from tests.children import Child
 from tests.waiting import wait_until
 
 
-def test_this_process_lives() -> None:
+def test_this_process_is_alive() -> None:
     me = this_process()
     assert me.pid == os.getpid()
-    assert not is_gone(me)
+    assert life(me) is Life.ALIVE
 
 
-def test_an_ended_process_is_gone_even_before_it_is_reaped() -> None:
+def test_ended_process_is_gone_even_before_it_is_reaped() -> None:
     code = "from orchestrator.catalog.owners import this_process; print(this_process().pid_start, flush=True); input()"
     with Child([sys.executable, "-c", code], listens=True) as process:
         them = replace(this_process(), pid=process.pid, pid_start=process.hear())
-        assert not is_gone(them)
+        assert life(them) is Life.ALIVE
         process.kill()
         wait_until(lambda: process.is_zombie)
-        assert is_gone(them)
-    assert is_gone(them)
+        assert life(them) is Life.GONE
+    assert life(them) is Life.GONE
 
 
-def test_a_process_id_that_was_given_again_is_another_process() -> None:
-    assert is_gone(replace(this_process(), pid_start="1"))
-    assert is_gone(replace(this_process(), boot_id="an earlier one"))
+def test_process_id_that_was_given_again_is_another_process() -> None:
+    assert life(replace(this_process(), pid_start="1")) is Life.GONE
 
 
-def test_of_another_host_nothing_is_known() -> None:
-    assert not is_gone(replace(this_process(), host="elsewhere", pid=1, boot_id="", pid_start=""))
+def test_process_beyond_what_a_kernel_gives_is_gone() -> None:
+    assert life(replace(this_process(), pid=2**40)) is Life.GONE
+
+
+# --------------------------------------------------------------------------- other machines, other boots
+
+
+@pytest.fixture
+def machine_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The file that says which machine this is."""
+    file = tmp_path / "machine-id"
+    file.write_text("0123456789abcdef0123456789abcdef\n")
+    monkeypatch.setattr(owners, "_MACHINE_ID", file)
+    owners._machine_id.cache_clear()
+    yield file
+    owners._machine_id.cache_clear()
+
+
+def test_process_of_an_earlier_boot_of_this_machine_is_gone(machine_id: Path) -> None:
+    assert life(replace(this_process(), boot_id="an earlier one")) is Life.GONE
+
+
+def test_process_of_another_machine_of_the_same_name_is_unknown(machine_id: Path) -> None:
+    """ "ubuntu", "localhost": taken for an earlier boot of this one, a living operation had two executors."""
+    theirs = replace(this_process(), boot_id="of another machine", machine_id="of another machine")
+    assert life(theirs) is Life.UNKNOWN
+
+
+def test_process_of_another_boot_without_machine_id_is_unknown(machine_id: Path) -> None:
+    machine_id.unlink()
+    owners._machine_id.cache_clear()
+    assert this_process().machine_id == ""
+    assert life(replace(this_process(), boot_id="another")) is Life.UNKNOWN
+
+
+def test_process_of_another_host_is_unknown() -> None:
+    elsewhere = replace(this_process(), host="elsewhere", machine_id="another", pid=1, boot_id="", pid_start="")
+    assert life(elsewhere) is Life.UNKNOWN
+
+
+def test_process_in_another_pid_namespace_is_unknown() -> None:
+    me = this_process()
+    assert life(replace(me, host=f"{me.host} (pid:1)", pid=1, pid_start="1")) is Life.UNKNOWN
+
+
+def test_machine_id_itself_is_not_shown(machine_id: Path) -> None:
+    assert this_process().machine_id not in ("", machine_id.read_text().strip())
+
+
+# --------------------------------------------------------------------------- hidden processes
+
+
+@pytest.fixture
+def hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc of hidepid=2: what is another user's is not there."""
+    monkeypatch.setattr(owners, "_PROC", tmp_path)
+
+
+@pytest.mark.usefixtures("hidden")
+def test_living_process_that_proc_hides_is_unknown() -> None:
+    assert owners._start(os.getpid()) is Life.UNKNOWN
+
+
+@pytest.mark.usefixtures("hidden")
+def test_ended_process_where_proc_hides_is_gone() -> None:
+    with Child([sys.executable, "-c", ""]) as process:
+        process.finish(30)
+    assert owners._start(process.pid) is Life.GONE
+
+
+def test_process_that_may_not_be_read_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """hidepid=1: it is there, and may not be looked into. It was a traceback from every verb."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    assert owners._start(os.getpid()) is Life.UNKNOWN

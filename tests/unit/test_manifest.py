@@ -89,7 +89,7 @@ def refusal(content: bytes, directory: str = DIRECTORY) -> str:
 # --------------------------------------------------------------------------- what is written
 
 
-def test_what_was_written_is_read() -> None:
+def test_decode_encoded_manifest_is_the_same() -> None:
     for written in (begun(), whole()):
         assert manifest.decode(manifest.encode(written), DIRECTORY) == written
 
@@ -107,14 +107,14 @@ def test_a_checkpoint_marks_its_directory() -> None:
     assert manifest.decode(manifest.encode(marked), plan.directory) == marked
 
 
-def test_a_rollback_says_what_it_goes_back_to() -> None:
+def test_begun_manifest_of_rollback_names_its_checkpoint() -> None:
     plan = plan_rollback(NEXT, After.AS_SAVED, rollback_facts())
     marked = begun_manifest(plan, plan.checkpoint_id, CREATED)
     assert (marked.kind, marked.operation_id, marked.stands_on) == (OperationKind.ROLLBACK, NEXT, CLEAN)
     assert manifest.decode(manifest.encode(marked), plan.directory) == marked
 
 
-def test_the_domain_xml_stays_out_of_it() -> None:
+def test_encode_leaves_out_the_domain_xml() -> None:
     screen = "<graphics type='vnc' passwd='open sesame'/>"
     made = checkpoint(domain_xml=domain_xml(graphics=screen))
     written = manifest.encode(manifest.with_checkpoint(begun(), made, None, [[layer()]]))
@@ -122,14 +122,14 @@ def test_the_domain_xml_stays_out_of_it() -> None:
     assert manifest.decode(written, DIRECTORY).record.definition_sha256 == manifest.digest(made.origin.domain_xml)  # type: ignore[union-attr]
 
 
-def test_a_layer_that_two_disks_share_stands_in_it_once() -> None:
+def test_manifest_lists_layer_shared_by_two_disks_once() -> None:
     low, top = layer(), layer(in_store(CLEAN, "vdb.qcow2"), backing=BASE, target="vdb", operation_id=CLEAN)
     made = manifest.with_checkpoint(begun(), checkpoint(low, top, domain_xml=domain_xml()), None, [[low], [top, low]])
     assert made.record is not None
     assert made.record.layers == (low, top)
 
 
-def test_the_digest_tells_domains_apart_and_not_their_spelling() -> None:
+def test_digest_differs_by_domain_and_not_by_spelling() -> None:
     digest = manifest.digest(domain_xml())
     chain = "<backingStore type='file'><format type='raw'/><source file='/x'/><backingStore/></backingStore>"
     for same in (domain_xml(below=chain), domain_xml(cpu="<cpu mode='custom'/>"), domain_xml() + "\n"):
@@ -142,7 +142,7 @@ def test_the_digest_tells_domains_apart_and_not_their_spelling() -> None:
 
 
 def test_a_newer_schema_is_refused_by_its_number() -> None:
-    assert refusal(b'{"schema": 3, "of things": "to come"}') == "has schema 3, and this snapctl knows 2"
+    assert refusal(b'{"schema": 3, "of things": "to come"}') == "has schema 3, and this snapctl supports 2"
 
 
 @pytest.mark.parametrize(
@@ -163,8 +163,8 @@ def test_a_newer_schema_is_refused_by_its_number() -> None:
     ],
     ids=["empty", "zeros", "null", "list", "object", "text", "bare", "huge number", "deep", "not UTF-8", "cut", "two"],
 )
-def test_bytes_that_are_none(content: bytes) -> None:
-    assert refusal(content).startswith(("is not one", "has schema"))
+def test_decode_malformed_bytes_are_refused(content: bytes) -> None:
+    assert refusal(content).startswith(("is not valid", "has schema"))
 
 
 def test_a_manifest_without_end_is_not_even_parsed() -> None:
@@ -190,48 +190,48 @@ SIDECAR = {"kind": "sidecar", "target": None, "path": f"{DIRECTORY}/nvram.sideca
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (setting("domain_uuid", to=NEXT), "another directory's ids"),
-        (setting("operation_id", to=NEXT), "another directory's ids"),
-        (setting("host_uuid", to="hv1"), "an id that is no UUID"),
-        (setting("stands_on", to="../x"), "an id that is no UUID"),
-        (setting("stands_on", to=NEXT), "overlays that stand on the wrong checkpoint"),
+        (setting("domain_uuid", to=NEXT), "the ids of another directory"),
+        (setting("operation_id", to=NEXT), "the ids of another directory"),
+        (setting("host_uuid", to="hv1"), "an id that is not a UUID"),
+        (setting("stands_on", to="../x"), "an id that is not a UUID"),
+        (setting("stands_on", to=NEXT), "overlays that are backed by the wrong checkpoint"),
         (setting("kind", to="delete"), "the wrong kind of operation"),
         (setting("kind", to="edit"), "the wrong kind of operation"),
-        (setting("kind", to="rollback"), "overlays that stand on the wrong checkpoint"),
-        (setting("created", to="2026-01-02T03:04:05"), "a time without a zone"),
-        (setting("host_name", to="a\0b"), "a text with a NUL"),
-        (setting("overlays", 0, "capacity", to=-1), "a number out of bounds"),
-        (setting("overlays", 0, "capacity", to=1 << 63), "a number out of bounds"),
+        (setting("kind", to="rollback"), "overlays that are backed by the wrong checkpoint"),
+        (setting("created", to="2026-01-02T03:04:05"), "a time without a time zone"),
+        (setting("host_name", to="a\0b"), "a text with a NUL character"),
+        (setting("overlays", 0, "capacity", to=-1), "a number out of range"),
+        (setting("overlays", 0, "capacity", to=1 << 63), "a number out of range"),
         (setting("overlays", 0, "path", to="/etc/passwd"), "an overlay of another directory"),
         (setting("overlays", 0, "path", to=FOREIGN), "an overlay of another directory"),
         (setting("overlays", 0, "target", to="vdb"), "an overlay of another directory"),
         (setting("overlays", 0, "backing", to="../base"), "a path that is not absolute and plain"),
         (setting("overlays", 0, "backing", to="//base"), "a path that is not absolute and plain"),
         (lambda document: document["overlays"].append(document["overlays"][0]), "two overlays of one disk"),
-        (setting(*CHECKPOINT, "id", to=NEXT), "overlays that stand on the wrong checkpoint"),
-        (setting(*CHECKPOINT, "operation_id", to=NEXT), "another directory's checkpoint"),
-        (setting(*CHECKPOINT, "directory", to=f"{STORE}/{DOMAIN}/{NEXT}"), "another directory's checkpoint"),
-        (setting(*CHECKPOINT, "domain_uuid", to=NEXT), "another directory's checkpoint"),
-        (setting(*CHECKPOINT, "host_uuid", to=NEXT), "another directory's checkpoint"),
+        (setting(*CHECKPOINT, "id", to=NEXT), "overlays that are backed by the wrong checkpoint"),
+        (setting(*CHECKPOINT, "operation_id", to=NEXT), "the checkpoint of another directory"),
+        (setting(*CHECKPOINT, "directory", to=f"{STORE}/{DOMAIN}/{NEXT}"), "the checkpoint of another directory"),
+        (setting(*CHECKPOINT, "domain_uuid", to=NEXT), "the checkpoint of another directory"),
+        (setting(*CHECKPOINT, "host_uuid", to=NEXT), "the checkpoint of another directory"),
         (setting(*CHECKPOINT, "state", to="deleting"), "a checkpoint that is not ready"),
-        (setting(*CHECKPOINT, "labels", "name", to="../../x"), "a wrong name"),
-        (setting(*CHECKPOINT, "labels", "tags", to=["a b"]), "a wrong name"),
-        (setting(*CHECKPOINT, "created", to="2026-01-02T03:04:05"), "a time without a zone"),
+        (setting(*CHECKPOINT, "labels", "name", to="../../x"), "an invalid name"),
+        (setting(*CHECKPOINT, "labels", "tags", to=["a b"]), "an invalid name"),
+        (setting(*CHECKPOINT, "created", to="2026-01-02T03:04:05"), "a time without a time zone"),
         (setting(*CHECKPOINT, "origin", "domain_xml", to="<domain/>"), "a domain XML"),
         (setting(*CHECKPOINT, "memory", "path", to="/etc/shadow"), "a memory image of another directory"),
         (setting(*CHECKPOINT, "memory", "path", to=DIRECTORY + "/../x/memory.save"), "a memory image of another"),
-        (setting(*CHECKPOINT, "memory", "path", to=f"{DIRECTORY}/vda.qcow2"), "two files of one name"),
-        (setting(*CHECKPOINT, "memory", "path", to=f"{DIRECTORY}/manifest.json"), "two files of one name"),
+        (setting(*CHECKPOINT, "memory", "path", to=f"{DIRECTORY}/vda.qcow2"), "two files with the same name"),
+        (setting(*CHECKPOINT, "memory", "path", to=f"{DIRECTORY}/manifest.json"), "two files with the same name"),
         (setting(*CHECKPOINT, "memory", to=None), "neither a memory image nor a domain XML"),
         (setting(*CHECKPOINT, "sidecars", to=[{**SIDECAR, "path": "/etc/shadow"}]), "a sidecar of another directory"),
-        (setting(*CHECKPOINT, "sidecars", to=[SIDECAR, SIDECAR]), "two files of one name"),
+        (setting(*CHECKPOINT, "sidecars", to=[SIDECAR, SIDECAR]), "two files with the same name"),
         (setting(*CHECKPOINT, "sidecars", to=[{**SIDECAR, "kind": "disk"}]), "a sidecar of the wrong kind"),
         (setting("record", "layers", to=[]), "a frozen layer that is not among its layers"),
         (setting("record", "layers", 0, "physical", to=1), "a frozen layer that is not among its layers"),
         (lambda document: document["record"]["layers"].append(document["record"]["layers"][0]), "a layer twice"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_is_refused(change: Callable[[Any], object], problem: str) -> None:
+def test_decode_inconsistent_manifest_is_refused(change: Callable[[Any], object], problem: str) -> None:
     assert problem in refusal(told(change))
 
 
@@ -245,17 +245,17 @@ OURS = in_store(CLEAN, "vdb.qcow2")
 @pytest.mark.parametrize(
     ("chain", "problem"),
     [
-        ([made_by(CLEAN, "/etc/shadow")], "a layer that no operation on this domain made"),
-        ([made_by(CLEAN, FOREIGN)], "a layer that no operation on this domain made"),
-        ([made_by(CLEAN, f"{STORE}/{NEXT}/{CLEAN}/vda.qcow2")], "a layer that no operation on this domain made"),
-        ([made_by(CLEAN, f"/other/{DOMAIN}/{CLEAN}/vda.qcow2")], "a layer that no operation on this domain made"),
+        ([made_by(CLEAN, "/etc/shadow")], "a layer that no operation on this domain created"),
+        ([made_by(CLEAN, FOREIGN)], "a layer that no operation on this domain created"),
+        ([made_by(CLEAN, f"{STORE}/{NEXT}/{CLEAN}/vda.qcow2")], "a layer that no operation on this domain created"),
+        ([made_by(CLEAN, f"/other/{DOMAIN}/{CLEAN}/vda.qcow2")], "a layer that no operation on this domain created"),
         ([made_by("..", f"{STORE}/{DOMAIN}/../vda.qcow2")], "a path that is not absolute and plain"),
-        ([made_by(CLEAN, OURS, kind=LayerKind.BLOCK)], "a layer that no operation on this domain made"),
-        ([made_by("x", f"{STORE}/{DOMAIN}/x/vda.qcow2")], "a layer that no operation on this domain made"),
+        ([made_by(CLEAN, OURS, kind=LayerKind.BLOCK)], "a layer that no operation on this domain created"),
+        ([made_by("x", f"{STORE}/{DOMAIN}/x/vda.qcow2")], "a layer that no operation on this domain created"),
         ([layer("images/base.qcow2")], "a path that is not absolute and plain"),
         ([layer(BASE, backing="/gone.raw")], "a layer whose backing file is not among its layers"),
-        ([layer(BASE, backing=BASE)], "a layer that stands on itself"),
-        ([made_by(CLEAN, OURS, backing=BASE), layer(BASE, backing=OURS)], "a layer that stands on itself"),
+        ([layer(BASE, backing=BASE)], "a layer that is in its own backing chain"),
+        ([made_by(CLEAN, OURS, backing=BASE), layer(BASE, backing=OURS)], "a layer that is in its own backing chain"),
     ],
 )
 def test_layers_that_are_not_what_they_say(chain: list[Layer], problem: str) -> None:
@@ -269,7 +269,7 @@ def test_layers_of_other_operations_on_the_domain_are_ours_too() -> None:
 
 def test_a_rollback_has_no_checkpoint() -> None:
     written = replace(whole(), kind=OperationKind.ROLLBACK, stands_on=NEXT)
-    assert "a checkpoint that its operation did not make" in refusal(manifest.encode(written))
+    assert "a checkpoint that its operation did not create" in refusal(manifest.encode(written))
 
 
 # --------------------------------------------------------------------------- anything at all
@@ -327,14 +327,14 @@ def manifests(draw: st.DrawFn) -> Manifest:
 
 
 @given(manifests())
-def test_any_manifest_is_read_as_it_was_written(written: Manifest) -> None:
+def test_decode_any_encoded_manifest_is_the_same(written: Manifest) -> None:
     content = manifest.encode(written)
     assert manifest.decode(content, DIRECTORY) == written
     assert manifest.encode(manifest.decode(content, DIRECTORY)) == content
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_refused(content: bytes) -> None:
+def test_decode_random_bytes_are_refused(content: bytes) -> None:
     refusal(content)
 
 
@@ -351,7 +351,7 @@ json_values = st.recursive(
 
 
 @given(st.data())
-def test_whatever_is_put_into_it_names_no_file_elsewhere(data: st.DataObject) -> None:
+def test_decode_random_manifest_names_no_file_elsewhere(data: st.DataObject) -> None:
     document = json.loads(manifest.encode(whole(made_by(NEXT, FOREIGN, backing=BASE), layer())))
     place: Any = document
     while True:

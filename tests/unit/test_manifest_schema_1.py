@@ -133,7 +133,7 @@ def test_directory_without_a_checkpoint_of_schema_1_is_read() -> None:
     assert read(written(record=None)) == begun()
 
 
-def test_what_was_read_as_schema_1_is_written_and_read_as_schema_2() -> None:
+def test_encode_manifest_of_schema_1_writes_schema_2() -> None:
     found = read(written())
     content = manifest.encode(found)
     assert json.loads(content)["schema"] == 2
@@ -161,22 +161,22 @@ def test_layer_of_schema_1_without_a_length_is_on_a_block_device_unless_it_is_ou
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
-        (written(stands_on=NEXT), "overlays that stand on the wrong checkpoint"),
-        (written(stands_on=NEXT, record=None), "overlays that stand on the wrong checkpoint"),
-        (written(kind="rollback"), "overlays that stand on the wrong checkpoint"),
-        (written(operation_id=NEXT, stands_on=NEXT), "another directory's ids"),
-        (with_checkpoint(id=NEXT), "overlays that stand on the wrong checkpoint"),
-        (with_checkpoint(domain_uuid=NEXT), "another directory's checkpoint"),
+        (written(stands_on=NEXT), "overlays that are backed by the wrong checkpoint"),
+        (written(stands_on=NEXT, record=None), "overlays that are backed by the wrong checkpoint"),
+        (written(kind="rollback"), "overlays that are backed by the wrong checkpoint"),
+        (written(operation_id=NEXT, stands_on=NEXT), "the ids of another directory"),
+        (with_checkpoint(id=NEXT), "overlays that are backed by the wrong checkpoint"),
+        (with_checkpoint(domain_uuid=NEXT), "the checkpoint of another directory"),
         (with_checkpoint(domain_xml="<domain/>"), "a domain XML"),
-        (with_checkpoint(name="../x"), "a wrong name"),
-        (with_checkpoint(tags=["a b"]), "a wrong name"),
+        (with_checkpoint(name="../x"), "an invalid name"),
+        (with_checkpoint(tags=["a b"]), "an invalid name"),
         (with_checkpoint(state="deleting"), "a checkpoint that is not ready"),
         (with_checkpoint(memory={**checkpoint()["memory"], "path": "/etc/shadow"}), "a memory image of another"),
-        (with_checkpoint(memory=None), "is not one"),
-        (with_checkpoint(mode="live"), "is not one"),
+        (with_checkpoint(memory=None), "is not valid"),
+        (with_checkpoint(mode="live"), "is not valid"),
     ],
 )
-def test_what_does_not_fit_in_schema_1_is_refused(document: dict[str, Any], problem: str) -> None:
+def test_decode_inconsistent_manifest_of_schema_1_is_refused(document: dict[str, Any], problem: str) -> None:
     with pytest.raises(BadManifest) as refused:
         read(document)
     assert problem in str(refused.value)
@@ -190,5 +190,5 @@ def _without(name: str) -> Callable[[dict[str, Any]], object]:
 def test_schema_1_without_one_of_its_keys_is_refused(name: str) -> None:
     document = written()
     _without(name)(document)
-    with pytest.raises(BadManifest, match="is not one"):
+    with pytest.raises(BadManifest, match="is not valid"):
         read(document)

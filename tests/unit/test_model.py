@@ -53,7 +53,7 @@ def test_a_checkpoint_knows_its_frozen_layers_and_its_directory() -> None:
     assert made.directory == f"{STORE}/{DOMAIN}/{CLEAN}"
 
 
-def test_only_what_the_guest_can_change_is_a_writable_disk() -> None:
+def test_sources_are_of_writable_disks_only() -> None:
     floppy = disk("fda", "/images/boot.img", device=Device.FLOPPY)
     guest = domain(disk(), disk("vdb", "/images/tools.qcow2", readonly=True), cdrom(), floppy, disk("vdc", None))
 
@@ -62,7 +62,7 @@ def test_only_what_the_guest_can_change_is_a_writable_disk() -> None:
 
 
 @pytest.mark.parametrize("state", GuestState)
-def test_only_a_guest_that_is_off_has_no_qemu(state: GuestState) -> None:
+def test_guest_state_active_unless_off(state: GuestState) -> None:
     assert state.active == (state is not GuestState.OFF)
 
 
@@ -77,7 +77,5 @@ def test_only_a_guest_that_is_off_has_no_qemu(state: GuestState) -> None:
         (CheckpointState.DELETING, None, None, "deleting"),
     ],
 )
-def test_a_checkpoint_s_state_in_one_word(
-    state: CheckpointState, damage: str | None, sha256: str | None, word: str
-) -> None:
+def test_shown_state_is_one_word(state: CheckpointState, damage: str | None, sha256: str | None, word: str) -> None:
     assert shown_state(state, damage, sha256 is None) == word

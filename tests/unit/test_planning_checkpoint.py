@@ -167,9 +167,9 @@ def test_a_plan_survives_the_journal(stands: Head | None) -> None:
 @pytest.mark.parametrize(
     ("after", "state", "end"),
     [
-        (After.AS_SAVED, GuestState.RUNNING, "let web01 run"),
+        (After.AS_SAVED, GuestState.RUNNING, "resume web01"),
         (After.AS_SAVED, GuestState.PAUSED, "leave web01 paused, as it was"),
-        (After.RESUME, GuestState.PAUSED, "let web01 run"),
+        (After.RESUME, GuestState.PAUSED, "resume web01"),
         (After.PAUSE, GuestState.RUNNING, "leave web01 paused"),
         (After.STOP, GuestState.RUNNING, "leave web01 shut off"),
     ],
@@ -178,11 +178,11 @@ def test_a_dry_run_reads_as_what_will_happen(after: After, state: GuestState, en
     new = f"{STORE}/{DOMAIN}/{NEXT}"
 
     assert plan(request={"after": after}, domain=domain(state=state)).lines() == [
-        f"make {new}",
-        f"make overlay {new}/vda.qcow2 on {ACTIVE}",
-        f"save the memory of web01 to {new}/memory.save (at most 2113 MiB, probably 701 MiB; 102400 MiB are free)",
+        f"create directory {new}",
+        f"create overlay {new}/vda.qcow2, backed by {ACTIVE}",
+        f"save the memory of web01 to {new}/memory.save (at most 2113 MiB, probably 701 MiB; 102400 MiB free)",
         f"freeze {ACTIVE} (vda)",
-        "record checkpoint before-upgrade",
+        "record checkpoint before-upgrade in the catalog",
         end,
     ]
 
@@ -190,12 +190,12 @@ def test_a_dry_run_reads_as_what_will_happen(after: After, state: GuestState, en
 @pytest.mark.parametrize(
     ("resident", "estimated", "told"),
     [
-        (300 * MIB, 301 * MIB, "at most 2113 MiB, probably 301 MiB; 102400 MiB are free"),
-        (5 * GIB, 2 * GIB + MIB, "at most 2113 MiB, probably 2049 MiB; 102400 MiB are free"),  # QEMU's own, too
-        (None, None, "at most 2113 MiB; 102400 MiB are free"),
+        (300 * MIB, 301 * MIB, "at most 2113 MiB, probably 301 MiB; 102400 MiB free"),
+        (5 * GIB, 2 * GIB + MIB, "at most 2113 MiB, probably 2049 MiB; 102400 MiB free"),  # QEMU's own, too
+        (None, None, "at most 2113 MiB; 102400 MiB free"),
     ],
 )
-def test_what_the_guest_has_resident_is_the_estimate(resident: int | None, estimated: int | None, told: str) -> None:
+def test_plan_checkpoint_estimate_is_resident_memory(resident: int | None, estimated: int | None, told: str) -> None:
     planned = plan(domain=domain(resident_bytes=resident))
     assert planned.estimated_bytes == estimated
     assert any(line.endswith(f"({told})") for line in planned.lines())

@@ -47,21 +47,29 @@ def test_a_chain_that_is_what_its_headers_say_is_fine(heads: dict[str, bytes], b
 @pytest.mark.parametrize(
     ("heads", "backing", "problem"),
     [
-        ({TOP: marked(1)}, ON_BASE, f"stands on {TOP}, which is marked corrupt by QEMU"),
-        ({TOP: marked(2)}, ON_BASE, f"stands on {TOP}, which keeps its data in another file, which nobody watches"),
-        ({BASE: bytes(104)}, ON_BASE, f"stands on {BASE}, which does not begin as a qcow2 image"),
-        ({TOP: top("/else")}, ON_BASE, f"stands on {TOP}, which has the backing file /else in its header, not {BASE}"),
-        ({TOP: top()}, (), f"stands on {TOP}, which has the backing file {BASE} in its header, not none"),
-        ({TOP: top(None)}, ON_BASE, f"stands on {TOP}, which has the backing file none in its header, not {BASE}"),
+        ({TOP: marked(1)}, ON_BASE, f"is backed by {TOP}, which is marked corrupt by QEMU"),
+        (
+            {TOP: marked(2)},
+            ON_BASE,
+            f"is backed by {TOP}, which keeps its data in another file (data_file), which snapctl cannot check",
+        ),
+        ({BASE: bytes(104)}, ON_BASE, f"is backed by {BASE}, which does not begin as a qcow2 image"),
+        (
+            {TOP: top("/else")},
+            ON_BASE,
+            f"is backed by {TOP}, which has the backing file /else in its header, not {BASE}",
+        ),
+        ({TOP: top()}, (), f"is backed by {TOP}, which has the backing file {BASE} in its header, not none"),
+        ({TOP: top(None)}, ON_BASE, f"is backed by {TOP}, which has the backing file none in its header, not {BASE}"),
         (
             {TOP: top(BASE, "raw")},
             ON_BASE,
-            f"stands on {TOP}, which has a backing file of format raw in its header, not qcow2",
+            f"is backed by {TOP}, which has a backing file of format raw in its header, not qcow2",
         ),
         (
             {},
             (Source(path="network:nbd:export", format="raw"),),
-            "stands on network:nbd:export, neither file nor block device",
+            "is backed by network:nbd:export, neither file nor block device",
         ),
     ],
 )

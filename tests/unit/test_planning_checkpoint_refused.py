@@ -43,7 +43,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         {"namesake": "77777777-4f89-41d3-9a0c-0305e82c3301"},
         Refused,
         6,
-        ["web01", "another domain, 77777777-4f89-41d3-9a0c-0305e82c3301"],
+        ["web01", "another domain named web01, 77777777-4f89-41d3-9a0c-0305e82c3301"],
     ),
     "shut off": (
         {"domain": domain(state=GuestState.OFF)},
@@ -73,13 +73,13 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         {"domain": domain(state=GuestState.BUSY)},
         Busy,
         4,
-        ["web01 has a job under way", "wait"],
+        ["web01 has a job in progress", "wait"],
     ),
     "a job under way": (
         {"domain": domain(job="migration out")},
         Busy,
         4,
-        ["web01 has a job under way (migration out)"],
+        ["web01 has a job in progress (migration out)"],
     ),
     "a block job under way": (
         {"domain": domain(block_jobs=("vda", "vdb"))},
@@ -91,7 +91,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         {"domain": domain(managed_save=True)},
         Refused,
         6,
-        ["managed-save image", "virsh managedsave-remove web01"],
+        ["managed-save image", "virsh start web01"],
     ),
     "libvirt snapshots": (
         {"domain": domain(libvirt_snapshots=("s1", "s2", "s3", "s4", "s5", "s6", "s7"))},
@@ -151,13 +151,13 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         {"domain": domain(disk(), disk("vdb", "/images/new.raw"), capacities={"vda": 20 * GIB})},
         Refused,
         6,
-        ["nobody knows the virtual size of disk vdb of web01", "virsh domblkinfo web01 vdb"],
+        ["cannot determine the virtual size of disk vdb of web01", "virsh domblkinfo web01 vdb"],
     ),
     "a pending change of a disk": (
         {"domain": domain(disk(), persistent_disks=(disk("vda", BASE),))},
         Refused,
         6,
-        ["disk vda of web01", f"…/{CLEAN[:8]}…/vda.qcow2", f"from its next start {BASE}", "virsh edit web01"],
+        ["disk vda of web01", f"…/{CLEAN[:8]}…/vda.qcow2", f"but {BASE} from its next start on", "virsh edit web01"],
     ),
     "an encrypted disk": (
         {"domain": domain(xml=with_encryption(domain_xml([disk()])))},
@@ -245,6 +245,6 @@ def test_just_enough_space_is_enough() -> None:
         domain(managed_save=True, job="save"),
     ],
 )
-def test_somebody_at_work_comes_before_what_his_work_may_end(web01: Domain) -> None:
+def test_plan_checkpoint_job_is_refused_before_other_conditions(web01: Domain) -> None:
     with pytest.raises(Busy):
         plan(domain=web01)

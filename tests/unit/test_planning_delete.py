@@ -33,7 +33,7 @@ def plan(**facts: Any) -> DeletePlan:
     return plan_delete(NEXT, delete_facts(**facts))
 
 
-def test_a_plan_holds_all_that_will_go() -> None:
+def test_plan_delete_holds_all_files_to_remove() -> None:
     made = plan(layers=FREED)
 
     assert made == DeletePlan(
@@ -52,14 +52,14 @@ def test_a_plan_holds_all_that_will_go() -> None:
         head=delete_facts().head,
     )
     assert made.lines() == [
-        f"delete {MEMORY}",
-        f"delete {ACTIVE}",
-        f"delete {in_store(CLEAN, 'vdb.qcow2')}",
-        "that frees 708.0 MiB",
+        f"remove {MEMORY}",
+        f"remove {ACTIVE}",
+        f"remove {in_store(CLEAN, 'vdb.qcow2')}",
+        "this frees 708.0 MiB",
     ]
 
 
-def test_the_domain_goes_by_the_name_that_it_has_now() -> None:
+def test_plan_delete_uses_the_present_domain_name() -> None:
     assert plan(domain_name="www", checkpoint=checkpoint(domain_name="web01")).domain_name == "www"
 
 
@@ -84,12 +84,12 @@ def test_a_plan_survives_the_journal() -> None:
     [
         (
             {"is_only_copy": True},
-            "web01 is off and was not started since checkpoint clean: what was in its memory is nowhere else",
-            "bring it back first: snapctl rollback web01 clean",
+            "web01 is shut off and was not started since checkpoint clean, which has the only copy of its memory",
+            "first restore it: snapctl rollback web01 clean",
         ),
         (
             {"checkpoint": checkpoint(state=CheckpointState.DELETING)},
-            "checkpoint clean is being deleted already",
+            "checkpoint clean is already being deleted",
             "see: snapctl list",
         ),
     ],
@@ -105,10 +105,10 @@ def test_refused(facts: dict[str, Any], problem: str, hint: str) -> None:
     assert len(str(error)) <= LONGEST_LINE
 
 
-def test_what_stays_is_told_with_what_needs_it() -> None:
-    made = plan(stays=["/store/d/a/vda.qcow2"], needed_by=["leaf", "the disks of web01"])
+def test_plan_delete_lines_name_retained_layers_and_what_needs_them() -> None:
+    made = plan(retained=["/store/d/a/vda.qcow2"], needed_by=["leaf", "the disks of web01"])
     assert made.lines()[-2] == "keep /store/d/a/vda.qcow2: needed by leaf, the disks of web01"
 
 
-def test_what_the_domain_stands_on_may_go() -> None:
+def test_plan_delete_current_checkpoint_is_allowed() -> None:
     assert plan(head=head(checkpoint_id=CLEAN)).checkpoint_id == CLEAN

@@ -32,7 +32,7 @@ def test_the_limit_is_that_of_the_host_s_libvirt(version: str, longest: int) -> 
     assert longest_chain(version) == longest
     refuse_too_deep(on(longest - 1), version)
     with pytest.raises(
-        Refused, match=f"would stand on {longest + 1} layers, and libvirt {version} opens {longest}"
+        Refused, match=f"would have a chain of {longest + 1} layers; libvirt {version} opens at most {longest}"
     ) as no:
         refuse_too_deep(on(longest), version)
     assert no.value.hint == "snapctl checkpoint --flatten, or first: snapctl flatten web01"
@@ -43,12 +43,12 @@ def test_the_deepest_disk_counts() -> None:
 
 
 @pytest.mark.parametrize(("depth", "told"), [(50, False), (51, True)])
-def test_a_long_chain_is_told(depth: int, told: bool) -> None:
+def test_depth_note_from_the_soft_limit_on(depth: int, told: bool) -> None:
     assert (depth_note("web01", depth, "9.0.0", 50) is not None) is told
 
 
-def test_where_chains_are_short_it_is_told_before_the_limit() -> None:
+def test_depth_note_low_limit_warns_before_it() -> None:
     assert depth_note("web01", 19, "11.3.0", 50) is None
     assert depth_note("web01", 20, "11.3.0", 50) == (
-        "web01 has a disk of 20 layers, of 24 at most; shorten it: snapctl prune, or snapctl flatten"
+        "web01 has a chain of 20 of at most 24 layers; shorten it: snapctl prune, or snapctl flatten"
     )

@@ -26,27 +26,27 @@ def lines(edits: Edits, labels: Labels = LABELS) -> list[str]:
     ("edits", "said"),
     [
         (Edits(name="new"), "its name is new"),
-        (Edits(description="other words"), "it is described as: other words"),
+        (Edits(description="other words"), "its description is: other words"),
         (Edits(description=""), "it has no description"),
         (Edits(tags=("y", "x")), "its tags are x, y"),
         (Edits(untags=("x",)), "it has no tags"),
         (Edits(expires=datetime(2031, 2, 3, 4, 5, 6, tzinfo=UTC)), "it expires at 2031-02-03 04:05:06 UTC"),
         (Edits(expires=None), "it never expires"),
-        (Edits(protected=True), "no prune removes it"),
-        (Edits(name="clean", description="words", tags=("x",), expires=UNSET), "what is known already"),
+        (Edits(protected=True), "prune does not remove it"),
+        (Edits(name="clean", description="words", tags=("x",), expires=UNSET), "no change"),
     ],
 )
-def test_one_change(edits: Edits, said: str) -> None:
-    assert lines(edits) == [f"record of checkpoint clean: {said}", WRITES]
+def test_plan_edit_lines_name_the_one_change(edits: Edits, said: str) -> None:
+    assert lines(edits) == [f"record for checkpoint clean: {said}", WRITES]
 
 
-def test_all_at_once() -> None:
+def test_plan_edit_lines_name_all_changes() -> None:
     edits = Edits(name="new", description="", tags=("y",), untags=("x",), expires=None, protected=False)
     assert lines(edits, replace(LABELS, protected=True)) == [
-        "record of checkpoint clean: its name is new",
-        "record of checkpoint clean: it has no description",
-        "record of checkpoint clean: its tags are y",
-        "record of checkpoint clean: it never expires",
-        "record of checkpoint clean: a prune may remove it",
+        "record for checkpoint clean: its name is new",
+        "record for checkpoint clean: it has no description",
+        "record for checkpoint clean: its tags are y",
+        "record for checkpoint clean: it never expires",
+        "record for checkpoint clean: prune can remove it",
         WRITES,
     ]

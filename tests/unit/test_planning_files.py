@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.errors import LONGEST_LINE, IntegrityError
 from orchestrator.integrity.damage import check_files, damage, relied_on
-from orchestrator.model import Chain, Checkpoint, CheckpointDisk, Device, FileFacts, Layer
+from orchestrator.model import Chain, Checkpoint, CheckpointDisk, Device, FileInfo, Layer
 from tests.unit.builders import (
     BASE,
     CLEAN,
@@ -43,11 +43,11 @@ def check(made: Checkpoint = MADE, chain: Chain[Layer] = CHAIN, **seen: Any) -> 
     check_files(made, {"vda": chain}, seen_of(made, {"vda": chain}, **seen))
 
 
-def memory_facts(**changes: Any) -> FileFacts:
+def memory_facts(**changes: Any) -> FileInfo:
     return file_facts(MEMORY, **{"physical": 700 * MIB, "format": "raw", **changes})
 
 
-def frozen_facts(**changes: Any) -> FileFacts:
+def frozen_facts(**changes: Any) -> FileInfo:
     return file_facts(FROZEN.path, **{"backing": BASE, **changes})
 
 
@@ -55,7 +55,7 @@ def test_undamaged_files_pass() -> None:
     check()
 
 
-FACTS: dict[str, tuple[dict[str, FileFacts | None], str]] = {
+FACTS: dict[str, tuple[dict[str, FileInfo | None], str]] = {
     "memory missing": ({MEMORY: None}, f"the memory image {MEMORY} is missing"),
     "memory one byte short": (
         {MEMORY: memory_facts(physical=700 * MIB - 1)},
@@ -102,15 +102,15 @@ MEMORY_HEADS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is cut off after 0 bytes"),
     "of another kind": (b"QFI\xfb".ljust(92, b"\0"), "does not begin as a libvirt save image"),
     "unfinished": (memory_head(XML, magic=b"LibvirtQemudPart"), "is incomplete"),
-    "edited": (memory_head(XML, data_length=70_001), "has another header than the catalog says"),
-    "of a paused guest": (memory_head(XML, was_running=0), "has another header than the catalog says"),
-    "compressed": (memory_head(XML, compression=5), "has another header than the catalog says"),
+    "edited": (memory_head(XML, data_length=70_001), "has a different header than the catalog says"),
+    "of a paused guest": (memory_head(XML, was_running=0), "has a different header than the catalog says"),
+    "compressed": (memory_head(XML, compression=5), "has a different header than the catalog says"),
     "with XML that goes on": (header_bytes() + XML.encode(), "is cut off within its XML"),
     "with XML without an end": (header_bytes() + b"<" * 70_000, "has XML without an end"),
     "with XML that is no text": (header_bytes() + b"\xff\0", "has XML that is no text"),
     "with XML that is none": (
         memory_head("<domain>"),
-        "and the catalog do not both have a domain XML that can be read",
+        "cannot be compared with the catalog: one of their domain XMLs is unreadable",
     ),
     "with another emulator": (
         memory_head(XML.replace(EMULATOR, "/tmp/evil")),
@@ -139,8 +139,8 @@ def test_damage_is_named_with_what_is_lost_and_what_to_do(seen: dict[str, Any], 
 
     assert error.exit_code == 5
     assert error.problem == problem
-    assert error.effect == "clean cannot be restored and nothing was changed"
-    assert error.hint == "put the file back, or: snapctl delete web01 clean"
+    assert error.effect == "clean cannot be restored; nothing was changed"
+    assert error.hint == "restore the file, or: snapctl delete web01 clean"
     assert str(error).endswith(f"; {error.effect}; {error.hint}")
     assert len(str(error)) <= LONGEST_LINE
 
@@ -154,7 +154,7 @@ def test_memory_is_not_paired_with_disks_that_it_was_not_saved_with() -> None:
     assert f"was saved with {BASE} for disk vda, not with {FROZEN.path}" in found.problem
 
 
-def test_every_damaged_file_is_named_once() -> None:
+def test_damage_names_each_file_once() -> None:
     """A layer that two disks share, and all that is wrong with each file."""
     chains = {"vda": CHAIN, "vdb": Chain((replace(FROZEN, path="/other.qcow2", target="vdb"), layer(BASE)))}
     seen = seen_of(MADE, chains, facts={MEMORY: None, BASE: None, "/other.qcow2": None})
@@ -162,14 +162,14 @@ def test_every_damaged_file_is_named_once() -> None:
     assert [found.path for found in damage(MADE, chains, seen)] == [MEMORY, BASE, "/other.qcow2"]
 
 
-def test_all_that_a_checkpoint_relies_on_is_known() -> None:
+def test_relied_on_lists_each_file_once() -> None:
     assert relied_on(MADE, {"vda": CHAIN, "vdb": CHAIN}) == [MEMORY, FROZEN.path, BASE, ISO]
 
 
 # --------------------------------------------------------------------------- what is no damage
 
 
-def test_what_a_raw_file_seems_to_be_is_the_guest_s_to_choose() -> None:
+def test_damage_raw_file_that_looks_like_qcow2_is_none() -> None:
     """A guest can write a qcow2 header into its raw disk; libvirt then calls the file qcow2."""
     raw = layer("/images/data.raw", format="raw")
     lookalike = file_facts("/images/data.raw", format="qcow2", capacity=1, backing="/etc/shadow")
@@ -177,7 +177,7 @@ def test_what_a_raw_file_seems_to_be_is_the_guest_s_to_choose() -> None:
     check(made=checkpoint(raw), chain=Chain((raw,)), facts={raw.path: lookalike})
 
 
-def test_a_raw_file_that_was_written_to_is_found_nevertheless() -> None:
+def test_check_files_written_raw_file_is_damage() -> None:
     raw = layer("/images/data.raw", format="raw")
     written = file_facts("/images/data.raw", format="raw", mtime="1.0")
 
@@ -185,7 +185,7 @@ def test_a_raw_file_that_was_written_to_is_found_nevertheless() -> None:
         check(made=checkpoint(raw), chain=Chain((raw,)), facts={raw.path: written})
 
 
-def test_a_block_device_is_not_asked_for_facts_that_nobody_has() -> None:
+def test_check_files_block_device_needs_no_file_information() -> None:
     device = device_layer("/dev/vg0/data", format="raw")
 
     check(made=checkpoint(device), chain=Chain((device,)), facts={device.path: None})
@@ -210,7 +210,7 @@ def test_a_layer_that_was_hashed_is_compared() -> None:
     which=st.sampled_from([memory_facts(), frozen_facts(), file_facts(BASE)]),
     physical=st.one_of(st.sampled_from([5 * MIB, 700 * MIB]), st.integers(0, 2**40)),
 )
-def test_a_file_passes_exactly_if_it_is_as_long_as_catalogued(which: FileFacts, physical: int) -> None:
+def test_a_file_passes_exactly_if_it_is_as_long_as_catalogued(which: FileInfo, physical: int) -> None:
     found = replace(which, physical=physical)
     try:
         check(facts={which.path: found})

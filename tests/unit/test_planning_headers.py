@@ -40,11 +40,11 @@ LAYER_HEADS: dict[str, tuple[bytes, str]] = {
     "marked corrupt": (frozen_head(at=72, value=bytes(7) + b"\x02"), "is marked corrupt by QEMU"),
     "with external data": (
         frozen_head(at=72, value=bytes(7) + b"\x04"),
-        "keeps its data in another file, which nobody watches",
+        "keeps its data in another file (data_file), which snapctl cannot check",
     ),
     "with a snapshot inside": (
         frozen_head(at=60, value=bytes(3) + b"\x01"),
-        "has snapshots inside that snapctl did not make",
+        "has internal snapshots that snapctl did not create",
     ),
     "of another size": (
         frozen_head(capacity=MIB),
@@ -78,13 +78,13 @@ LAYER_HEADS: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("head", "problem"), LAYER_HEADS.values(), ids=LAYER_HEADS)
-def test_another_header_is_damage_named_with_what_differs(head: bytes, problem: str) -> None:
+def test_check_files_other_header_names_what_differs(head: bytes, problem: str) -> None:
     with pytest.raises(IntegrityError) as refused:
         check(heads={FROZEN.path: head})
 
     assert refused.value.problem == f"the layer {FROZEN.path} {problem}"
-    assert refused.value.effect == "clean cannot be restored and nothing was changed"
-    assert refused.value.hint == "put the file back, or: snapctl delete web01 clean"
+    assert refused.value.effect == "clean cannot be restored; nothing was changed"
+    assert refused.value.hint == "restore the file, or: snapctl delete web01 clean"
     assert len(str(refused.value)) <= LONGEST_LINE
 
 
@@ -106,7 +106,7 @@ def test_snapshots_inside_the_user_s_own_image_are_the_user_s_own() -> None:
     check(heads={BASE: bytes(head)})
 
 
-def test_a_layer_whose_header_was_not_read_is_judged_by_its_facts() -> None:
+def test_check_files_layer_without_header_is_checked_by_file_information() -> None:
     seen = seen_of(MADE, {"vda": CHAIN})
     heads = {MEMORY: seen.heads[MEMORY]}
 
@@ -118,7 +118,7 @@ def test_a_layer_whose_qemu_was_killed_is_sound() -> None:
     check(heads={FROZEN.path: frozen_head(at=72, value=bytes(7) + b"\x01")})
 
 
-def test_only_qcow2_files_have_such_a_header() -> None:
+def test_qcow2_layers_leaves_out_raw_files_and_devices() -> None:
     device = device_layer("/dev/vg0/data")
 
     assert qcow2_layers([FROZEN, layer("/images/data.raw", format="raw"), device]) == [FROZEN.path]

@@ -50,7 +50,7 @@ OBSTACLES: dict[str, tuple[HostFacts, list[str]]] = {
         HostFacts(inactive_networks=("lan", "default")),
         ["web01 needs the network lan, which is not active", "virsh net-start lan"],
     ),
-    "kernel": (HostFacts(missing_files={KERNEL}), [f"the kernel {KERNEL} of web01 is missing", "put it back"]),
+    "kernel": (HostFacts(missing_files={KERNEL}), [f"the kernel {KERNEL} of web01 is missing", "restore the file"]),
 }
 
 

@@ -56,7 +56,7 @@ DAILY = [made(f"day-{age}", age * DAY) for age in range(70)]
 # --------------------------------------------------------------------------- rule by rule
 
 
-def test_the_last_ones() -> None:
+def test_decide_keep_last_keeps_the_newest() -> None:
     assert kept(DAILY, keep_last=3) == {
         "day-0": ("last 1 of 3",),
         "day-1": ("last 2 of 3",),
@@ -65,17 +65,17 @@ def test_the_last_ones() -> None:
     assert removed(DAILY[:4], keep_last=3) == {"day-3": ("no rule keeps it",)}
 
 
-def test_the_newest_of_each_hour() -> None:
+def test_decide_keep_hourly_keeps_the_newest_of_each_hour() -> None:
     some = [made("a", timedelta(minutes=10)), made("b", timedelta(minutes=20)), made("c", 5 * HOUR)]
     assert kept(some, keep_hourly=2) == {"a": ("hourly 2026-11-25 11:00",), "c": ("hourly 2026-11-25 07:00",)}
 
 
-def test_the_newest_of_each_day_that_has_one() -> None:
+def test_decide_keep_daily_skips_days_without_a_checkpoint() -> None:
     some = [made("a", HOUR), made("b", 2 * HOUR), made("c", 3 * DAY), made("d", 9 * DAY)]
     assert kept(some, keep_daily=2) == {"a": ("daily 2026-11-25",), "c": ("daily 2026-11-22",)}
 
 
-def test_the_newest_of_each_week_and_month() -> None:
+def test_decide_keep_weekly_and_monthly_keep_the_newest() -> None:
     assert kept(DAILY, keep_weekly=2, keep_monthly=3) == {
         "day-0": ("weekly 2026-W48", "monthly 2026-11"),
         "day-3": ("weekly 2026-W47",),  # the Sunday before
@@ -95,7 +95,7 @@ def test_days_are_those_of_the_zone() -> None:
     assert decision.reasons == ("daily 2026-11-25",)
 
 
-def test_the_hour_that_comes_twice_counts_once() -> None:
+def test_decide_keep_hourly_repeated_hour_counts_once() -> None:
     """At the end of summer time."""
     some = [made(name, NOW - datetime(2026, 10, 25, hour, 30, tzinfo=UTC)) for name, hour in (("a", 0), ("b", 1))]
     decisions = decide(some, Policy(keep_hourly=2), NOW, ZoneInfo("Europe/Berlin"))
@@ -112,14 +112,14 @@ def test_tags_and_a_time() -> None:
     }
 
 
-def test_every_reason_is_told() -> None:
+def test_decide_names_every_reason() -> None:
     some = [made("a", HOUR, tags=("t",), current=True, protected=True)]
     assert kept(some, keep_last=1, keep_daily=1, keep_tags=("t",), keep_within=DAY) == {
-        "a": ("you are here", "protected", "last 1 of 1", "daily 2026-11-25", "tag t", "within 1d")
+        "a": ("current", "protected", "last 1 of 1", "daily 2026-11-25", "tag t", "within 1d")
     }
 
 
-def test_what_the_domain_stands_on_and_what_is_protected_stays() -> None:
+def test_decide_current_and_protected_checkpoints_are_kept() -> None:
     gone = NOW - DAY
     some = [
         made("new", HOUR),
@@ -129,7 +129,7 @@ def test_what_the_domain_stands_on_and_what_is_protected_stays() -> None:
     ]
     assert kept(some, keep_last=1, expired=True) == {
         "new": ("last 1 of 1",),
-        "head": ("you are here",),
+        "head": ("current",),
         "safe": ("protected",),
     }
 
@@ -137,7 +137,7 @@ def test_what_the_domain_stands_on_and_what_is_protected_stays() -> None:
 # --------------------------------------------------------------------------- expiry
 
 
-def test_only_what_has_expired_goes_when_nothing_else_is_asked_for() -> None:
+def test_decide_expired_alone_removes_only_expired() -> None:
     some = [
         made("over", DAY, expires=NOW - 2 * DAY),
         made("now", DAY, expires=NOW),
@@ -148,7 +148,7 @@ def test_only_what_has_expired_goes_when_nothing_else_is_asked_for() -> None:
     assert kept(some, expired=True) == {"later": ("expires in 2 days",), "never": ("does not expire",)}
 
 
-def test_what_has_expired_goes_even_if_a_rule_keeps_it_and_takes_no_other_one_s_place() -> None:
+def test_decide_expired_is_removed_despite_rules_and_takes_no_slot() -> None:
     some = [made("over", HOUR, expires=NOW - HOUR, tags=("t",)), made("a", DAY), made("b", 2 * DAY)]
     assert removed(some, keep_last=1, keep_tags=("t",), expired=True) == {
         "over": ("expired 1 hour ago",),
@@ -163,10 +163,10 @@ def test_unless_it_is_asked_for_expiry_means_nothing() -> None:
 # --------------------------------------------------------------------------- damage
 
 
-def test_a_damaged_one_takes_no_sound_one_s_place() -> None:
+def test_decide_damaged_checkpoint_takes_no_slot() -> None:
     some = [made("bad", HOUR, state="damaged"), made("good", 2 * HOUR), made("older", 3 * HOUR)]
     assert kept(some, keep_last=1, keep_daily=1) == {
-        "bad": ("last 1 of 1", "daily 2026-11-25", "damaged, so it does not count"),
+        "bad": ("last 1 of 1", "daily 2026-11-25", "damaged, does not count for a rule"),
         "good": ("last 1 of 1", "daily 2026-11-25"),
     }
     assert list(kept([*some[1:], made("worse", 4 * HOUR, state="damaged")], keep_last=1)) == ["good"]
@@ -178,13 +178,16 @@ def test_a_damaged_one_takes_no_sound_one_s_place() -> None:
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        ({}, "no rule says what to prune; nothing was changed; add one, such as --keep-last 5 or --expired"),
+        (
+            {},
+            "no rule says what to prune; nothing was changed; add one, such as --keep-last 5 or --expired",
+        ),
         ({"keep_last": -1, "expired": True}, "below 0"),
-        ({"keep_within": timedelta()}, "not more than none"),
+        ({"keep_within": timedelta()}, "not above 0"),
         ({"keep_tags": ("a b",)}, "'a b' is not a valid tag name"),
     ],
 )
-def test_a_policy_that_nobody_means_is_refused(rules: dict[str, Any], message: str) -> None:
+def test_decide_senseless_policy_is_refused(rules: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         kept(DAILY, **rules)
 
@@ -231,7 +234,7 @@ def ids(some: Sequence[CheckpointSummary], policy: Policy, zone: Any = UTC, *, k
 
 
 @given(histories(), policies, zones)
-def test_every_checkpoint_gets_one_decision_with_reasons(
+def test_decide_gives_each_checkpoint_one_decision_with_reasons(
     some: list[CheckpointSummary], policy: Policy, zone: Any
 ) -> None:
     decisions = decide(some, policy, NOW, zone)
@@ -246,9 +249,7 @@ def test_neither_the_head_s_nor_a_protected_one_is_ever_removed(some: list[Check
 
 
 @given(histories(), policies)
-def test_what_has_expired_is_removed_and_nothing_else_without_a_rule(
-    some: list[CheckpointSummary], policy: Policy
-) -> None:
+def test_decide_expired_without_a_rule_removes_nothing_else(some: list[CheckpointSummary], policy: Policy) -> None:
     over = {each.id for each in some if each.expires and each.expires <= NOW and not (each.current or each.protected)}
     assert not policy.expired or over <= ids(some, policy, kept=False)
     assert ids(some, Policy(expired=True), kept=False) == over
@@ -261,7 +262,7 @@ def test_pruning_twice_removes_nothing_more(some: list[CheckpointSummary], polic
 
 
 @given(histories(), policies, st.randoms())
-def test_the_order_they_come_in_does_not_matter(some: list[CheckpointSummary], policy: Policy, random: Any) -> None:
+def test_decide_ignores_the_order_of_checkpoints(some: list[CheckpointSummary], policy: Policy, random: Any) -> None:
     shuffled = random.sample(some, len(some))
     assert decide(shuffled, policy, NOW, UTC) == decide(some, policy, NOW, UTC)
 
@@ -270,7 +271,7 @@ COUNTS = ["keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly
 
 
 @given(histories(), policies, st.sampled_from(COUNTS), st.integers(1, 3))
-def test_to_keep_more_of_anything_keeps_all_that_was_kept(
+def test_decide_larger_rule_keeps_all_that_was_kept(
     some: list[CheckpointSummary], policy: Policy, rule: str, more: int
 ) -> None:
     if policy.keeps:  # the first rule of all turns "keep all else" into "remove all else"

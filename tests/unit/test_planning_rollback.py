@@ -78,7 +78,7 @@ def test_a_plan_holds_all_that_will_happen() -> None:
     assert made.previous_sources == {"vda": ACTIVE, "vdb": in_store(CLEAN, "vdb.qcow2")}
 
 
-def test_a_domain_that_is_off_is_rolled_back() -> None:
+def test_plan_rollback_domain_shut_off_is_allowed() -> None:
     made = plan(domain=domain(state=GuestState.OFF))
 
     assert made.run_id is None
@@ -87,7 +87,7 @@ def test_a_domain_that_is_off_is_rolled_back() -> None:
 
 
 @pytest.mark.parametrize("state", [GuestState.CRASHED, GuestState.IO_ERROR, GuestState.OTHER, GuestState.PAUSED])
-def test_a_guest_in_a_bad_way_can_be_rolled_back(state: GuestState) -> None:
+def test_plan_rollback_crashed_or_failed_guest_is_allowed(state: GuestState) -> None:
     assert plan(domain=domain(state=state)).run_id == 7
 
 
@@ -97,7 +97,7 @@ def test_a_plan_does_not_grow_with_what_is_below_the_disks() -> None:
     assert plan(domain=domain(deep)) == plan(domain=domain(disk("vda", ACTIVE)))
 
 
-def test_a_transient_domain_that_is_gone_is_brought_back() -> None:
+def test_plan_rollback_vanished_transient_domain_is_allowed() -> None:
     made = plan(domain=None, checkpoint=checkpoint(persistent=False))
 
     assert (made.run_id, made.persistent, made.previous, made.defined) == (None, False, (), ())
@@ -136,18 +136,18 @@ def test_a_dry_run_reads_as_what_will_happen() -> None:
     new = f"{STORE}/{DOMAIN}/{NEXT}"
 
     assert plan().lines() == [
-        f"make {new}",
-        f"make overlay {new}/vda.qcow2 on {BASE}",
-        "stop web01: its present memory is lost",
+        f"create directory {new}",
+        f"create overlay {new}/vda.qcow2, backed by {BASE}",
+        "stop web01; its present memory is lost",
         f"restore the memory of web01 from {MEMORY}",
-        "record that web01 stands on clean",
-        "let web01 run",
-        f"delete {ACTIVE}",
+        "set clean as the current checkpoint of web01",
+        "resume web01",
+        f"remove {ACTIVE}",
     ]
 
 
 @given(targets=st.sets(st.sampled_from(["vda", "vdb", "vdc", "sda", "sdb"]), min_size=1))
-def test_each_frozen_layer_gets_one_new_overlay(targets: set[str]) -> None:
+def test_plan_rollback_creates_one_overlay_per_frozen_layer(targets: set[str]) -> None:
     """Order rule 3: new files, in the operation's own directory, right on the frozen layers."""
     frozen = {target: layer(f"/images/{target}.qcow2", target=target) for target in targets}
     disks = [disk(target, f"/images/{target}-active.qcow2") for target in targets]

@@ -45,25 +45,25 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         {"domain": None},
         Refused,
         6,
-        ["web01 is not defined any more", f"UUID {DOMAIN}"],
+        ["web01 is no longer defined", f"UUID {DOMAIN}"],
     ),
     "renamed": (
         {"domain": domain(name="web02")},
         Refused,
         6,
-        ["web02 was called web01 when clean was made", "virsh domrename web02 web01"],
+        ["web02 was named web01 when clean was created", "virsh domrename web02 web01"],
     ),
     "being started by somebody": (
         {"domain": domain(state=GuestState.BUSY)},
         Busy,
         4,
-        ["web01 has a job under way"],
+        ["web01 has a job in progress"],
     ),
     "a job under way": (
         {"domain": domain(job="dump")},
         Busy,
         4,
-        ["web01 has a job under way (dump)"],
+        ["web01 has a job in progress (dump)"],
     ),
     "a block job under way": (
         {"domain": domain(block_jobs=("vda",))},
@@ -75,7 +75,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         {"domain": domain(state=GuestState.OFF, managed_save=True)},
         Refused,
         6,
-        ["managed-save image", "virsh managedsave-remove web01"],
+        ["managed-save image", "virsh start web01"],
     ),
     "libvirt snapshots": (
         {"domain": domain(libvirt_snapshots=("s1",))},
@@ -136,13 +136,17 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         {"seen": seen_of(checkpoint(), {"vda": Chain((layer(),))}, facts={MEMORY: None, BASE: None})},
         IntegrityError,
         5,
-        ["memory image", f"…/{CLEAN[:8]}…/memory.save is missing", "clean cannot be restored and nothing was changed"],
+        ["memory image", f"…/{CLEAN[:8]}…/memory.save is missing", "clean cannot be restored; nothing was changed"],
     ),
     "a layer that another domain may write to": (
         {"seen": seen_of(checkpoint(), {"vda": Chain((layer(),))}, writers={BASE: "db01 has it as its disk vda"})},
         IntegrityError,
         5,
-        [f"{BASE} is frozen, and db01 has it as its disk vda", "cannot be restored", "give that domain another disk"],
+        [
+            f"{BASE} is frozen, and db01 has it as its disk vda",
+            "cannot be restored",
+            "give that domain a different disk",
+        ],
     ),
     "damage that verify found": (
         {"checkpoint": checkpoint(damage="the layer /x was changed")},

@@ -70,18 +70,18 @@ NAMED_QCOW2 = extension(BACKING_FORMAT, b"qcow2")
 # --------------------------------------------------------------------------- what is understood
 
 
-def test_a_plain_image() -> None:
+def test_parse_header_plain_image() -> None:
     assert parse_header(image()) == PLAIN
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_an_overlay(version: int) -> None:
+def test_parse_header_overlay_has_backing_file_and_format(version: int) -> None:
     header = parse_header(image(version=version, extensions=NAMED_QCOW2, backing=b"/images/b\xc3\xa4se.qcow2"))
 
     assert (header.version, header.backing, header.backing_format) == (version, "/images/bäse.qcow2", "qcow2")
 
 
-def test_the_marks_are_told_apart() -> None:
+def test_parse_header_reads_each_incompatible_feature() -> None:
     marks = [(header.dirty, header.corrupt, header.external_data) for header in (
         parse_header(image(incompatible=1 << bit)) for bit in range(5)
     )]  # fmt: skip
@@ -113,7 +113,7 @@ def test_a_longer_header_than_ours_is_skipped() -> None:
     assert parse_header(image(header_length=112, extensions=NAMED_QCOW2)).backing_format == "qcow2"
 
 
-def test_the_name_may_come_right_after_the_extensions() -> None:
+def test_parse_header_backing_name_right_after_extensions() -> None:
     """Without the mark at their end; the name ends them."""
     whole = image(extensions=NAMED_QCOW2, backing=b"base")
     without_mark = whole[:120] + b"base" + whole[132:]
@@ -142,7 +142,7 @@ CREATED: dict[str, tuple[list[str], dict[str, object]]] = {
 
 
 @pytest.mark.parametrize(("options", "expected"), CREATED.values(), ids=CREATED)
-def test_what_qemu_img_makes_is_understood(tmp_path: Path, options: list[str], expected: dict[str, object]) -> None:
+def test_parse_header_of_qemu_img_output(tmp_path: Path, options: list[str], expected: dict[str, object]) -> None:
     (tmp_path / "base.raw").write_bytes(bytes(MIB))
     children.run("qemu-img", "create", "-q", "-f", "qcow2", *options, "new.qcow2", "64M", check=True, cwd=tmp_path)
     with (tmp_path / "new.qcow2").open("rb") as file:
@@ -211,7 +211,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("content", "problem"), REFUSED.values(), ids=REFUSED)
-def test_what_cannot_be_vouched_for_is_refused(content: bytes, problem: str) -> None:
+def test_parse_header_unsafe_header_is_refused(content: bytes, problem: str) -> None:
     with pytest.raises(BadHeader) as refused:
         parse_header(content[:HEAD_LENGTH])
 
@@ -223,7 +223,7 @@ OVERLAY = image(extensions=extension(FEATURE_NAMES, b"x" * 96) + NAMED_QCOW2, ba
 
 @given(st.binary(max_size=512))
 @example(b"QFI\xfb")
-def test_whatever_the_bytes_are_there_is_an_answer(content: bytes) -> None:
+def test_parse_header_random_bytes_give_header_or_bad_header(content: bytes) -> None:
     """A header or `BadHeader`, and nothing else; at once."""
     for given_ in (content, image()[:104] + content, b"QFI\xfb\0\0\0\3" + content):
         try:

@@ -118,7 +118,7 @@ def names(seen: RebuildFacts) -> list[str]:
     return [each.name for one in assemble(seen)[0] for each in one.checkpoints]
 
 
-def test_a_tree_with_its_layers_and_head() -> None:
+def test_assemble_tree_with_layers_and_head() -> None:
     on_a = frozen(A)
     one = rebuilt(
         facts(
@@ -143,7 +143,7 @@ def test_the_name_is_the_last_one_it_had() -> None:
     assert (one.name, one.seen) == ("web01 at 9", CREATED + timedelta(minutes=9))
 
 
-def test_a_domain_stands_where_it_was_rolled_back_to() -> None:
+def test_assemble_head_is_the_checkpoint_rolled_back_to() -> None:
     one = rebuilt(facts(made(A), made(B, frozen(A), BASE_LAYER, parent=A), rolled_back(A, BASE), on=overlay_of(R)))
     assert one.head is not None
     assert (one.head.checkpoint_id, one.overlays[0].operation_id) == (A, R)
@@ -158,7 +158,7 @@ def test_an_overlay_on_something_else_is_no_head() -> None:
     assert rebuilt(facts(made(A), rolled_back(A, "/elsewhere"), on=overlay_of(R))).head is None
 
 
-def test_a_head_on_a_checkpoint_that_was_deleted_stands_on_the_nearest_below() -> None:
+def test_assemble_head_of_deleted_checkpoint_is_the_nearest_ancestor() -> None:
     found = rebuilt(facts(made(A), rolled_back(B, BASE), on=overlay_of(R))).head
     assert found is not None and found.checkpoint_id == A
 
@@ -174,14 +174,14 @@ def test_a_head_needs_all_disks() -> None:
 # --------------------------------------------------------------------------- what is left out
 
 
-def test_without_its_memory_image() -> None:
+def test_assemble_checkpoint_without_memory_image_is_skipped() -> None:
     gone = replace(made(A), files=(file_facts(in_store(A, "manifest.json")),))
     seen = facts(gone, made(B, parent=A))
     assert reasons(seen) == {"a": "its memory image is missing"}
     assert [(each.name, each.parent_id) for each in assemble(seen)[0][0].checkpoints] == [("b", None)]
 
 
-def test_without_a_layer_it_or_its_children_are_left_out() -> None:
+def test_assemble_checkpoint_without_a_layer_is_skipped() -> None:
     seen = facts(made(A), made(B, frozen(A), BASE_LAYER, parent=A), missing=frozenset({overlay_of(A)}))
     assert reasons(seen) == {"b": f"{overlay_of(A)} is missing"}
     assert names(seen) == ["a"]
@@ -197,16 +197,16 @@ def test_a_block_device_is_not_missed() -> None:
 @pytest.mark.parametrize("xml", [None, "", "<network/>", XML.replace("web01", "web02")])
 def test_with_the_memory_image_of_another(xml: str | None) -> None:
     seen = facts(made(A), saved_xml={in_store(A, "memory.save"): xml})
-    assert reasons(seen) == {"a": "its memory image is not that of its domain"}
+    assert reasons(seen) == {"a": "its memory image is of another domain"}
 
 
-def test_of_one_name_the_newest() -> None:
+def test_assemble_several_checkpoints_of_one_name_newest_wins() -> None:
     seen = facts(made(A, name="x", minute=1), made(B, name="x", minute=2), made(C, name="x"))
-    assert reasons(seen) == {"a": "a newer checkpoint has its name", "c": "a newer checkpoint has its name"}
+    assert reasons(seen) == {"a": "a newer checkpoint has the same name", "c": "a newer checkpoint has the same name"}
     assert [each.id for each in assemble(seen)[0][0].checkpoints] == [B]
 
 
-def test_what_has_no_sound_manifest() -> None:
+def test_assemble_directory_without_manifest_is_skipped() -> None:
     unmarked = directory(None, "memory.save", operation_id=A, problem="is missing")
     assert reasons(facts(unmarked)) == {"a": "its manifest is missing"}
 
@@ -214,7 +214,7 @@ def test_what_has_no_sound_manifest() -> None:
 def test_a_memory_image_of_no_recorded_checkpoint_is_pointed_out() -> None:
     """It may be all there is of a guest that was being checkpointed."""
     unfinished = directory(begun(A, OperationKind.CHECKPOINT, A, BASE, 0), "memory.save", "vda.qcow2")
-    assert reasons(facts(unfinished)) == {"a": f"no checkpoint was recorded of {in_store(A, 'memory.save')}"}
+    assert reasons(facts(unfinished)) == {"a": f"no manifest describes a checkpoint for {in_store(A, 'memory.save')}"}
     assert reasons(facts(rolled_back(A, BASE))) == {}
 
 
@@ -238,7 +238,7 @@ def test_the_older_record_of_a_layer_counts() -> None:
     assert one.layers == (BASE_LAYER,)
 
 
-def test_layers_cannot_be_made_to_stand_on_themselves() -> None:
+def test_assemble_contradicting_records_make_no_cycle() -> None:
     up, down = frozen(A), frozen(B, backing=overlay_of(A))
     turned = replace(up, backing=overlay_of(B)), replace(down, backing=None)
     one = rebuilt(facts(made(A, up, BASE_LAYER), made(B, down, up, BASE_LAYER, minute=1), made(C, *turned, minute=2)))
@@ -249,6 +249,6 @@ def test_layers_cannot_be_made_to_stand_on_themselves() -> None:
     assert path is None
 
 
-def test_nothing_at_all() -> None:
+def test_assemble_empty_store_gives_nothing() -> None:
     assert assemble(facts()) == ([], [])
     assert Rebuilt(checkpoints=(), headless=(), skipped=())

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.cli.render.columns import Column, align
-from orchestrator.cli.render.units import shown, width
+from orchestrator.cli.render.units import escaped, width
 
 COLUMNS = (
     Column(title="NAME"),
@@ -21,7 +21,7 @@ def fitted(terminal: int | None) -> list[str]:
     return list(align(COLUMNS, ROWS, terminal))
 
 
-def test_without_a_terminal_everything_is_whole() -> None:
+def test_align_without_a_terminal_cuts_nothing() -> None:
     assert fitted(None) == [
         "NAME      SIZE  TAGS           TEXT",
         "base   1.0 MiB  one,two,three  a long description",
@@ -38,7 +38,7 @@ def test_the_last_column_shrinks_first() -> None:
     assert fitted(30)[1] == "base   1.0 MiB  one,t…  a lon…"
 
 
-def test_what_cannot_shrink_enough_goes() -> None:
+def test_align_column_that_cannot_shrink_enough_is_left_out() -> None:
     assert fitted(24)[:2] == ["NAME      SIZE  TAGS", "base   1.0 MiB  one,two…"]
     assert fitted(10)[:2] == ["NAME      SIZE", "base   1.0 MiB"]
 
@@ -55,5 +55,5 @@ def test_columns_without_titles_have_no_heading() -> None:
 @given(st.lists(st.tuples(st.text(), st.text(), st.text(), st.text()), min_size=1), st.integers(20, 100))
 def test_columns_that_all_shrink_always_fit(rows: list[tuple[str, str, str, str]], terminal: int) -> None:
     columns = [Column(title="ABC", shrinks_to=3)] * 4
-    printable = [tuple(shown(cell) for cell in row) for row in rows]
+    printable = [tuple(escaped(cell) for cell in row) for row in rows]
     assert all(width(line) <= terminal for line in align(columns, printable, terminal))

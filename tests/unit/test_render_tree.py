@@ -46,11 +46,11 @@ def drawn(parents: dict[str, str | None], glyphs: Glyphs = UNICODE) -> list[str]
     return [line.split("  ")[0] for line in lines]
 
 
-def test_a_chain_stays_in_its_column() -> None:
+def test_tree_chain_stays_in_its_column() -> None:
     assert drawn({"a": None, "b": "a", "c": "b"}) == ["web01", "○ a", "○ b", "○ c"]
 
 
-def test_branches_turn_right_and_the_largest_goes_on() -> None:
+def test_tree_branches_indent_and_the_largest_continues() -> None:
     parents = {"a": None, "b": "a", "b1": "b", "b2": "b", "c": "a", "d": "a", "d1": "d", "d2": "d1", "d3": "d2"}
     assert drawn(parents) == [
         "web01",
@@ -66,11 +66,11 @@ def test_branches_turn_right_and_the_largest_goes_on() -> None:
     ]
 
 
-def test_plain_characters() -> None:
+def test_tree_ascii_glyphs() -> None:
     assert drawn({"a": None, "b": "a", "c": "a"}, ASCII) == ["web01", "o a", "|-o b", "o c"]
 
 
-def test_several_roots_and_a_parent_that_is_not_there() -> None:
+def test_tree_several_roots_and_missing_parent() -> None:
     assert drawn({"old": None, "orphan": "gone", "child": "orphan"}) == ["web01", "├─○ old", "○ orphan", "○ child"]
 
 
@@ -96,7 +96,7 @@ forests = st.lists(st.integers(0, 2**16), min_size=1, max_size=100).map(forest)
 
 @settings(deadline=None)
 @given(forests)
-def test_every_checkpoint_once_below_its_parent_and_not_far_right(parents: dict[str, str | None]) -> None:
+def test_place_puts_each_checkpoint_once_below_its_parent(parents: dict[str, str | None]) -> None:
     nodes = place(checkpoints(parents))
     assert sorted(node.checkpoint.id for node in nodes) == sorted(parents)
     depth = {node.checkpoint.id: node.depth for node in nodes}
@@ -110,7 +110,7 @@ def test_every_checkpoint_once_below_its_parent_and_not_far_right(parents: dict[
 
 @settings(deadline=None)
 @given(forests)
-def test_the_drawing_alone_tells_the_parents(parents: dict[str, str | None]) -> None:
+def test_tree_drawing_determines_the_parents(parents: dict[str, str | None]) -> None:
     """Read back as a person does: the parent stands above in the same column, or where the branch turns off."""
     column: dict[int, str] = {}
     for line in drawn(parents)[1:]:
@@ -167,15 +167,15 @@ web01 (unfinished rollback: stopped)
 """
 
 
-def test_a_small_tree_on_a_terminal() -> None:
+def test_tree_on_a_terminal_of_80_columns() -> None:
     assert "".join(f"{line}\n" for line in picture(FAMILY, 80)) == AT_80
 
 
-def test_the_same_on_a_wide_one_loses_nothing() -> None:
+def test_tree_on_a_wide_terminal_cuts_nothing() -> None:
     drawn = picture(FAMILY, 140)
     assert drawn == list(tree(trees(FAMILY, [unfinished("web01")]), NOW, terminal=None))
     assert drawn[1].endswith("95.0 MiB  + 1.5 MiB  3 d ago   [base, debian-12, of-an-odd-length]  fresh")
-    assert drawn[3].startswith("│ ● patched-again-and-tested-all-night (unhashed) (you are here)  95.0 MiB")
+    assert drawn[3].startswith("│ ● patched-again-and-tested-all-night (unhashed) (current)  95.0 MiB")
 
 
 def test_a_long_domain_name_leaves_room_for_what_is_unfinished() -> None:
@@ -219,7 +219,7 @@ BINARY: dict[str, str | None] = {str(n): str((n - 1) // 2) if n else None for n 
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**32), st.sampled_from([80, 100, 200]))
-def test_it_fits_the_terminal_and_no_row_is_without_name_sizes_and_age(seed: int, columns: int) -> None:
+def test_tree_fits_the_terminal_with_name_sizes_and_age(seed: int, columns: int) -> None:
     nodes = dressed(seed)
     lines = picture(nodes, columns)
     assert max(map(len, lines)) <= columns

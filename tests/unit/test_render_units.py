@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.cli.render.units import age, cut, duration, shown, size, width
+from orchestrator.cli.render.units import age, cut, duration, escaped, size, width
 
 NOW = datetime(2026, 5, 1, 12, 0, tzinfo=UTC)
 
@@ -66,18 +66,18 @@ def test_width_counts_columns_not_characters() -> None:
 
 @settings(deadline=None)
 @given(st.text(), st.integers(min_value=0, max_value=30))
-def test_what_is_cut_fits(text: str, most: int) -> None:
-    assert width(cut(shown(text), most)) <= most
+def test_cut_text_fits(text: str, most: int) -> None:
+    assert width(cut(escaped(text), most)) <= most
 
 
 @settings(deadline=None)
 @given(st.text(), st.integers(min_value=1, max_value=30))
-def test_what_fits_is_not_cut(text: str, most: int) -> None:
-    text = shown(text)
+def test_cut_text_that_fits_is_unchanged(text: str, most: int) -> None:
+    text = escaped(text)
     assert (cut(text, most) == text) == (width(text) <= most)
 
 
 @settings(deadline=None)
 @given(st.text())
-def test_what_is_shown_is_one_printable_line(text: str) -> None:
-    assert shown(text).isprintable()
+def test_escaped_is_one_printable_line(text: str) -> None:
+    assert escaped(text).isprintable()

@@ -168,7 +168,7 @@ DECIDING: dict[str, tuple[tuple[str, str], str]] = {
 
 
 @pytest.mark.parametrize(("change", "difference"), DECIDING.values(), ids=DECIDING)
-def test_what_decides_must_be_the_same(change: tuple[str, str], difference: str) -> None:
+def test_differences_changed_value_is_named(change: tuple[str, str], difference: str) -> None:
     assert told(changed(SAVED, change)) == [difference]
 
 
@@ -200,11 +200,11 @@ ADDED: dict[str, tuple[tuple[str, str], str]] = {
 
 
 @pytest.mark.parametrize(("change", "difference"), ADDED.values(), ids=ADDED)
-def test_nothing_of_the_host_is_named_that_the_catalog_does_not_know(change: tuple[str, str], difference: str) -> None:
-    assert told(changed(SAVED, change)) == [f"{difference}, which the catalog does not know"]
+def test_differences_resource_unknown_to_catalog_is_named(change: tuple[str, str], difference: str) -> None:
+    assert told(changed(SAVED, change)) == [f"{difference}, which is not in the catalog"]
 
 
-def test_secrets_are_not_looked_at() -> None:
+def test_differences_ignores_secrets() -> None:
     """Not even one that looks like a path: it would be told to everybody."""
     for secret in ("s3cret", "/s3cret"):
         saved = named(changed(SAVED, ("passwd='s3cret'", f"passwd='{secret}'")))
@@ -213,7 +213,7 @@ def test_secrets_are_not_looked_at() -> None:
         assert differences(saved, named(CATALOGUED)) == []
 
 
-def test_others_notes_are_not_looked_at() -> None:
+def test_differences_ignores_metadata_of_others() -> None:
     assert told(changed(SAVED, (">/old<", ">/anything<"))) == []
 
 
@@ -226,6 +226,6 @@ def test_a_long_value_is_cut() -> None:
 @pytest.mark.parametrize(
     "xml", ["", "<domain>", "<network/>", "<domain/>", "<!DOCTYPE domain [<!ENTITY a 'b'>]><domain/>"]
 )
-def test_what_is_no_domain_xml_is_refused(xml: str) -> None:
+def test_named_no_domain_xml_is_refused(xml: str) -> None:
     with pytest.raises(HypervisorError):
         named(xml)

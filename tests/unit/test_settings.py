@@ -76,7 +76,7 @@ def test_the_documented_file_holds_every_key_at_its_default() -> None:
 
 def test_a_policy_is_checked_when_it_is_read() -> None:
     assert resolve([document(prune={"keep_within": "3d"})], {}, USER).prune.keep_within == "3d"
-    with pytest.raises(UsageError, match=r"a\.toml: prune\.keep_within: '3 days' is no length of time"):
+    with pytest.raises(UsageError, match=r"a\.toml: prune\.keep_within: '3 days' is not a length of time"):
         resolve([document(prune={"keep_within": "3 days"})], {}, USER)
     with pytest.raises(UsageError, match=r"a\.toml: prune\.keep_last: expected `?int"):
         resolve([document(prune={"keep_last": -1})], {}, USER)
@@ -161,7 +161,7 @@ def test_the_file_at_fault_is_named() -> None:
 
 
 @pytest.mark.parametrize("path", ["", "store", "~/store", "/a/../b", "/a\nb", "/a\x00b"])
-def test_a_store_that_is_no_plain_absolute_path(path: str) -> None:
+def test_resolve_store_path_not_plain_absolute_is_refused(path: str) -> None:
     with pytest.raises(UsageError, match=r"store\.path"):
         resolve([document(store={"path": path})], {}, USER)
 
@@ -176,7 +176,7 @@ def test_a_store_that_is_no_plain_absolute_path(path: str) -> None:
         (b"# " + b"x" * 2**20, "longer than 1 MiB"),
     ],
 )
-def test_a_file_that_is_no_configuration(places: Places, content: bytes, complaint: str) -> None:
+def test_load_malformed_file_is_refused(places: Places, content: bytes, complaint: str) -> None:
     places.configs[1].write_bytes(content)
     with pytest.raises(UsageError, match=complaint) as refusal:
         load_from(places)
@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_read_is_not_passed_over(places: Places) -> None:
         load_from(places)
 
 
-def test_only_the_named_file_must_be_there(places: Places, tmp_path: Path) -> None:
+def test_load_missing_named_file_is_refused(places: Places, tmp_path: Path) -> None:
     load_from(places)
     with pytest.raises(UsageError, match="there is no configuration file"):
         load_from(places, config=str(tmp_path / "none.toml"))
@@ -207,7 +207,7 @@ def test_a_device_that_never_ends_is_not_read_to_its_end(places: Places) -> None
     "url",
     ["postgresql://ann:hunter2@db/x", "postgresql://db/x?user=ann&password=hunter2", "postgresql://:hunter2@db/x"],
 )
-def test_a_password_in_a_file_that_others_can_read(places: Places, url: str) -> None:
+def test_load_password_in_readable_file_is_refused(places: Places, url: str) -> None:
     places.configs[1].write_text(f'catalog = "{url}"')
     places.configs[1].chmod(0o640)
     assert load_from(places).catalog == url
@@ -218,7 +218,7 @@ def test_a_password_in_a_file_that_others_can_read(places: Places, url: str) -> 
     assert "hunter2" not in str(refusal.value.as_dict())
 
 
-def test_without_a_password_others_may_read_it(places: Places) -> None:
+def test_load_open_file_without_a_password_is_allowed(places: Places) -> None:
     places.configs[1].write_text('catalog = "postgresql://ann@db:5432/x?sslmode=require"')
     places.configs[1].chmod(0o644)
     load_from(places)

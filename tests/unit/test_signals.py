@@ -72,7 +72,7 @@ def test_another_thread_sets_no_handlers() -> None:
         with handled() as ending:
             seen.append(ending)
 
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=work, daemon=True)
     thread.start()
     thread.join(10)
     assert [ending.exit_code for ending in seen] == [130]

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.errors import HypervisorError
 from orchestrator.formats import storagexml
 from orchestrator.formats.xmltree import parse
-from orchestrator.model import FileFacts, NewOverlay
+from orchestrator.model import FileInfo, NewOverlay
 
 VOLUME = """\
 <volume type='file'>
@@ -27,8 +27,8 @@ VOLUME = """\
 ODD = "/store/a ]]> & \" ' <ü>"
 
 
-def test_the_facts_of_a_file() -> None:
-    assert storagexml.file_facts(VOLUME) == FileFacts(
+def test_file_info_of_volume_xml() -> None:
+    assert storagexml.file_facts(VOLUME) == FileInfo(
         path="/store/vda.qcow2",
         physical=196616,
         allocation=200704,

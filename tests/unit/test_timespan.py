@@ -22,7 +22,7 @@ from orchestrator.timespan import LONGEST, brief, parse, rough
         (" 3D ", timedelta(days=3)),
     ],
 )
-def test_it_is_read(text: str, span: timedelta) -> None:
+def test_parse_reads_each_unit(text: str, span: timedelta) -> None:
     assert parse(text, "--expires") == span
 
 
@@ -30,13 +30,15 @@ def test_it_is_read(text: str, span: timedelta) -> None:
     "text",
     ["", "3", "d", "0d", "-3d", "+3d", "1.5h", "3 d", "3days", "3d12h", "3s", "³d", "3d\n\0", "99999999w", "9" * 99],
 )
-def test_what_is_none_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"--expires: .* is no length of time; .*; write such as 90m, 12h, 3d or 2w"):
+def test_parse_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(
+        UsageError, match=r"--expires: .* is not a length of time; .*; use a form like 90m, 12h, 3d or 2w"
+    ):
         parse(text, "--expires")
 
 
 @given(st.integers(1, int(LONGEST.total_seconds()) // 60))
-def test_what_is_told_in_brief_is_read_again(minutes: int) -> None:
+def test_parse_reads_what_brief_writes(minutes: int) -> None:
     span = timedelta(minutes=minutes)
     assert parse(brief(span), "") == span
 

@@ -32,7 +32,7 @@ def test_a_guest_agrees_with_its_disks(guest: Guest) -> None:
     assert not guest.agrees()
 
 
-def test_memory_on_disks_that_moved_on_is_noticed(twin: TwinHypervisor, guest: Guest) -> None:
+def test_tick_memory_on_changed_disks_is_noticed(twin: TwinHypervisor, guest: Guest) -> None:
     """F1."""
     twin.domains.save(guest.uuid, IMAGE, silent)
     saved = twin.domains.saved_definition(IMAGE)
@@ -49,16 +49,16 @@ def test_a_cold_boot_is_no_restore_but_agrees(twin: TwinHypervisor, guest: Guest
     assert guest.agrees() and guest.machine.run_id != run
 
 
-def test_what_a_guest_writes_stays_in_its_top_layer(twin: TwinHypervisor, guest: Guest) -> None:
+def test_tick_writes_only_to_the_active_layer(twin: TwinHypervisor, guest: Guest) -> None:
     base = guest.machine.tops()["vda"]
     before = twin.storage.sha256(base, silent)
     overlay = NewOverlay(target="vda", path="/images/o.qcow2", backing=base, backing_format="qcow2", capacity=1 << 20)
     twin.storage.create_overlay(overlay)
-    empty = twin.storage.facts(overlay.path)
+    empty = twin.storage.stat(overlay.path)
     twin.domains.destroy(guest.uuid)
     twin.domains.define(twin.domains.definition(guest.uuid).replace(base, overlay.path))
     guest.start().tick()
-    written = twin.storage.facts(overlay.path)
+    written = twin.storage.stat(overlay.path)
     assert twin.storage.sha256(base, silent) == before
     assert empty and written and written.physical > empty.physical and written.mtime > empty.mtime
     assert guest.agrees()
@@ -105,7 +105,7 @@ def test_a_killed_qemu_takes_a_transient_domain_with_it(twin: TwinHypervisor) ->
     assert twin.domains.find("gone") is None
 
 
-def test_other_disks_are_shown_and_not_written(twin: TwinHypervisor) -> None:
+def test_twin_cdrom_is_shown_and_not_written(twin: TwinHypervisor) -> None:
     source = Source(path="/iso/cd.iso", format="raw")
     cdrom = Disk(target="hda", device=Device.CDROM, source=source, readonly=True)
     guest = twin.world.add("with-cd", others=[cdrom]).start()

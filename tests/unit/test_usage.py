@@ -10,7 +10,7 @@ import pytest
 from orchestrator.catalog import SqlCatalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import NotFound
-from orchestrator.model import DomainHoldings, DomainUsage, FileFacts, Holding, Holdings, Usage
+from orchestrator.model import CheckpointFiles, DomainFiles, DomainUsage, FileInfo, Inventory, Usage
 from orchestrator.reports.usage import UsageFacts, sum_up
 from tests.checkpoints import memory_of
 from tests.twin import TwinHypervisor, World
@@ -25,7 +25,7 @@ A, B = "/store/web/a", "/store/web/b"
 # --------------------------------------------------------------------------- the sums
 
 
-def holding(name: str, **changes: Any) -> Holding:
+def checkpoint(name: str, **changes: Any) -> CheckpointFiles:
     defaults = {
         "domain": "web01",
         "domain_uuid": "web",
@@ -34,29 +34,29 @@ def holding(name: str, **changes: Any) -> Holding:
         "files": (f"/store/web/{name}/memory.save",),
         "memory": f"/store/web/{name}/memory.save",
         "layers": (),
-        "alone": (),
+        "exclusive": (),
     }
-    return made(Holding, defaults, changes)
+    return made(CheckpointFiles, defaults, changes)
 
 
-def summed(*checkpoints: Holding, files: dict[str, int], others: dict[str, int], **domain: Any) -> Usage:
-    defaults = {"domain": "web01", "domain_uuid": "web", "frozen": (), "active": (), "own": ()}
+def summed(*checkpoints: CheckpointFiles, files: dict[str, int], others: dict[str, int], **domain: Any) -> Usage:
+    defaults = {"domain": "web01", "domain_uuid": "web", "frozen": (), "active": (), "external": ()}
     return sum_up(
         UsageFacts(
             store=STORE,
             total_bytes=1000,
             free_bytes=600,
-            holdings=Holdings(domains=(made(DomainHoldings, defaults, domain),), checkpoints=checkpoints),
+            inventory=Inventory(domains=(made(DomainFiles, defaults, domain),), checkpoints=checkpoints),
             stored=files,
             others=others,
         )
     )
 
 
-def test_each_file_is_counted_once_and_for_what_it_is() -> None:
+def test_sum_up_counts_each_file_once_by_kind() -> None:
     found = summed(
-        holding("a"),  # froze the user's own disk
-        holding("b", layers=(f"{A}/vda.qcow2",), alone=()),
+        checkpoint("a"),  # froze the user's own disk
+        checkpoint("b", layers=(f"{A}/vda.qcow2",), exclusive=()),
         files={
             f"{A}/memory.save": 100,
             f"{B}/memory.save": 120,
@@ -70,7 +70,7 @@ def test_each_file_is_counted_once_and_for_what_it_is() -> None:
         others={"/images/web.qcow2": 4000},
         frozen=(f"{A}/vda.qcow2",),
         active=(f"{B}/vda.qcow2",),
-        own=("/images/web.qcow2",),
+        external=("/images/web.qcow2",),
     )
     assert found.domains == (
         DomainUsage(
@@ -89,17 +89,17 @@ def test_each_file_is_counted_once_and_for_what_it_is() -> None:
     assert [(each.exclusive_bytes, each.shared_bytes) for each in found.checkpoints] == [(100, 0), (120, 7)]
 
 
-def test_to_delete_one_alone_frees_what_nothing_else_needs_however_far_down() -> None:
+def test_sum_up_exclusive_bytes_count_all_layers_below() -> None:
     (found,) = summed(
-        holding("b", layers=(f"{B}/vda.qcow2",), alone=(f"{B}/vda.qcow2", f"{A}/vda.qcow2")),
+        checkpoint("b", layers=(f"{B}/vda.qcow2",), exclusive=(f"{B}/vda.qcow2", f"{A}/vda.qcow2")),
         files={f"{B}/memory.save": 100, f"{B}/vda.qcow2": 5, f"{A}/vda.qcow2": 30},
         others={},
     ).checkpoints
     assert (found.disk_bytes, found.exclusive_bytes, found.shared_bytes) == (5, 135, 0)
 
 
-def test_what_is_missing_takes_nothing() -> None:
-    found = summed(holding("a", layers=(f"{A}/vda.qcow2",)), files={}, others={}, active=(f"{A}/vdb.qcow2",))
+def test_sum_up_missing_file_takes_nothing() -> None:
+    found = summed(checkpoint("a", layers=(f"{A}/vda.qcow2",)), files={}, others={}, active=(f"{A}/vdb.qcow2",))
     assert found.domains[0].bytes == 0
     assert found.checkpoints[0].exclusive_bytes == found.uncatalogued_bytes == 0
 
@@ -127,7 +127,7 @@ def taken(world: World, *, but_for: str = "") -> int:
     return sum(len(files[path].bytes()) for path in files if path.startswith(STORE) and basename(path) != but_for)
 
 
-def test_everything_in_the_store_is_somebodys(family: Coordinator, world: World) -> None:
+def test_usage_accounts_for_every_file_in_the_store(family: Coordinator, world: World) -> None:
     found = family.usage()
     assert [each.domain for each in found.domains] == ["db", "web01"]
     assert sum(each.bytes for each in found.domains) == taken(world)
@@ -137,7 +137,7 @@ def test_everything_in_the_store_is_somebodys(family: Coordinator, world: World)
     assert sum(each.own_bytes for each in found.domains) == sum(len(world.files[path].bytes()) for path in bases)
 
 
-def test_of_one_domain_as_of_all(family: Coordinator) -> None:
+def test_usage_of_one_domain_equals_its_part_of_all(family: Coordinator) -> None:
     of_all, of_web = family.usage(), family.usage("web01")
     assert of_web.domains == tuple(each for each in of_all.domains if each.domain == "web01")
     assert of_web.checkpoints == tuple(each for each in of_all.checkpoints if each.domain == "web01")
@@ -152,7 +152,7 @@ def test_the_list_says_the_same_while_nothing_was_changed(family: Coordinator) -
         assert (details.exclusive_bytes, details.shared_bytes) == (each.exclusive_bytes, each.shared_bytes)
 
 
-def test_to_delete_a_checkpoint_frees_what_was_said(family: Coordinator, world: World) -> None:
+def test_delete_frees_what_usage_predicted(family: Coordinator, world: World) -> None:
     for name in ("c", "b"):
         (said,) = (each.exclusive_bytes for each in family.usage("web01").checkpoints if each.name == name)
         before = taken(world, but_for="manifest.json")
@@ -160,7 +160,7 @@ def test_to_delete_a_checkpoint_frees_what_was_said(family: Coordinator, world: 
         assert before - taken(world, but_for="manifest.json") == said
 
 
-def test_what_the_catalog_does_not_know_is_told_apart(family: Coordinator, world: World) -> None:
+def test_usage_uncatalogued_files_are_counted_separately(family: Coordinator, world: World) -> None:
     memory = memory_of(family.show("web01", "a").checkpoint).path
     world.files.make_directory("/store/elsewhere/op")
     for path in (f"{dirname(memory)}/notes", f"{dirname(dirname(memory))}/stray", "/store/elsewhere/op/manifest.json"):
@@ -181,7 +181,7 @@ def test_files_of_a_store_that_was_given_up_are_counted_too(
     assert found.store == "/new"
 
 
-def test_without_a_checkpoint_there_is_only_the_store(snapctl: Coordinator, world: World) -> None:
+def test_usage_without_checkpoints_shows_only_the_store(snapctl: Coordinator, world: World) -> None:
     world.add("web01").start()
     found = snapctl.usage()
     assert (found.domains, found.checkpoints, found.uncatalogued_bytes) == ((), (), 0)
@@ -194,7 +194,7 @@ def test_each_directory_is_listed_once(family: Coordinator, monkeypatch: pytest.
     listed: list[str] = []
     whole = TwinStorage.files
 
-    def files(storage: TwinStorage, directory: str) -> list[FileFacts] | None:
+    def files(storage: TwinStorage, directory: str) -> list[FileInfo] | None:
         listed.append(directory)
         return whole(storage, directory)
 

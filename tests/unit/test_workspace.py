@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.errors import IntegrityError
 from orchestrator.formats.saveimage import PARTIAL
-from orchestrator.model import Disk, FileFacts, NewOverlay, OperationKind
+from orchestrator.model import Disk, FileInfo, NewOverlay, OperationKind
 from orchestrator.store import layout
 from orchestrator.store.manifest import Manifest
 from orchestrator.store.workspace import (
@@ -72,8 +72,8 @@ def lengths(twin: TwinHypervisor, described: Manifest) -> Mapping[str, int]:
     return found
 
 
-def facts(twin: TwinHypervisor, described: Manifest) -> list[FileFacts | None]:
-    return [twin.storage.facts(overlay.path) for overlay in described.overlays]
+def facts(twin: TwinHypervisor, described: Manifest) -> list[FileInfo | None]:
+    return [twin.storage.stat(overlay.path) for overlay in described.overlays]
 
 
 def write_to(twin: TwinHypervisor, overlay: NewOverlay) -> None:
@@ -87,7 +87,9 @@ def discard(twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int
 # --------------------------------------------------------------------------- made
 
 
-def test_all_is_made_and_seen(twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int]) -> None:
+def test_make_overlays_creates_and_see_overlays_finds_all(
+    twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int]
+) -> None:
     found = [each for each in facts(twin, described) if each is not None]
 
     assert [each.backing for each in found] == [overlay.backing for overlay in described.overlays]
@@ -95,7 +97,7 @@ def test_all_is_made_and_seen(twin: TwinHypervisor, described: Manifest, lengths
 
 
 @pytest.mark.parametrize("missing", ["vda.qcow2", "vdb.qcow2", layout.MANIFEST])
-def test_what_a_kill_left_out_is_missed_and_made(
+def test_make_overlays_after_kill_creates_the_missing_ones(
     twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int], missing: str
 ) -> None:
     before = facts(twin, described)
@@ -114,7 +116,7 @@ def test_an_overlay_on_another_layer_is_no_evidence(
 ) -> None:
     twin.world.files.image(described.overlays[1].path).backing = described.overlays[0].backing
 
-    with pytest.raises(IntegrityError, match=r"vdb\.qcow2 is not on top of"):
+    with pytest.raises(IntegrityError, match=r"vdb\.qcow2 is not backed by"):
         see_overlays(twin, DIRECTORY, described)
 
 
@@ -122,7 +124,7 @@ def test_an_overlay_on_another_layer_is_no_evidence(
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["never open", "once open"])
-def test_an_overlay_that_somebody_wrote_to_is_never_made_anew(
+def test_renew_overlays_written_overlay_is_refused(
     twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int], opened: bool
 ) -> None:
     """Order rule 5: it is the only copy of what was written."""
@@ -133,11 +135,11 @@ def test_an_overlay_that_somebody_wrote_to_is_never_made_anew(
         renew_overlays(twin, described.overlays[1:], lengths, opened=opened)
 
     assert refused.value.problem == f"the new overlay {DIRECTORY}/vdb.qcow2 was written to"
-    assert refused.value.effect == "it was left as it is"
+    assert refused.value.effect == "it was not changed"
     assert facts(twin, described) == before
 
 
-def test_an_empty_overlay_is_made_anew_only_if_a_qemu_may_have_had_it_open(
+def test_renew_overlays_recreates_empty_overlay_only_if_opened(
     twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int]
 ) -> None:
     made = [twin.world.files.image(overlay.path) for overlay in described.overlays]
@@ -148,7 +150,7 @@ def test_an_empty_overlay_is_made_anew_only_if_a_qemu_may_have_had_it_open(
         assert [new is old for new, old in zip(now, made, strict=True)] == [not opened] * 2
 
 
-def test_an_overlay_that_is_gone_is_made_again(
+def test_renew_overlays_missing_overlay_is_created(
     twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int]
 ) -> None:
     twin.storage.remove(described.overlays[0].path)
@@ -161,7 +163,7 @@ def test_an_overlay_that_is_gone_is_made_again(
 # --------------------------------------------------------------------------- discarded
 
 
-def test_what_was_made_is_gone_with_its_directory(
+def test_discard_overlays_removes_directory_and_can_be_repeated(
     twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int]
 ) -> None:
     discard(twin, described, lengths)
@@ -171,7 +173,7 @@ def test_what_was_made_is_gone_with_its_directory(
 
 
 @pytest.mark.parametrize("which", [0, 1])
-def test_overlays_are_all_kept_when_somebody_wrote_to_one(
+def test_discard_overlays_with_one_written_keeps_all(
     twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int], which: int
 ) -> None:
     write_to(twin, described.overlays[which])
@@ -200,13 +202,13 @@ def test_an_overlay_that_the_domain_has_for_its_disk_is_not_deleted(
     assert machine.persistent_xml is not None
     machine.persistent_xml = machine.persistent_xml.replace(machine.tops()["vda"], described.overlays[0].path)
 
-    with pytest.raises(IntegrityError, match="is a disk of the domain and is not deleted"):
+    with pytest.raises(IntegrityError, match="is a disk of the domain and was not removed"):
         discard(twin, described, lengths)
 
     assert None not in facts(twin, described)
 
 
-def test_a_directory_with_more_in_it_stays(
+def test_discard_overlays_directory_with_other_files_is_kept(
     twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int]
 ) -> None:
     twin.storage.write(f"{DIRECTORY}/memory.save", b"somebody's memory")
@@ -237,7 +239,7 @@ def test_a_guest_that_ran_has_written_to_its_layers(twin: TwinHypervisor, web01:
     assert written_since(then, read_tops(twin, disks(twin, web01)))
 
 
-def test_of_a_block_device_nobody_can_say(twin: TwinHypervisor) -> None:
+def test_written_since_block_device_is_unknown(twin: TwinHypervisor) -> None:
     twin.world.files.make_directory("/dev")
     twin.world.files.put("/dev/data", File())
     device = disk("vda", "/dev/data", source_type="block")
@@ -247,7 +249,7 @@ def test_of_a_block_device_nobody_can_say(twin: TwinHypervisor) -> None:
     assert not written_since(tops, tops)
 
 
-def test_a_layer_that_is_gone_is_not_as_it_was(twin: TwinHypervisor, web01: Guest) -> None:
+def test_written_since_missing_layer_is_changed(twin: TwinHypervisor, web01: Guest) -> None:
     then = read_tops(twin, disks(twin, web01))
 
     assert written_since(then, {**then, "vdb": None})

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from ...errors import NotFound, UsageError
 from ..options import examples, global_options
 from ..render import catalog as render
-from ..render.units import shown
+from ..render.units import escaped
 from ..session import Session
+
+if TYPE_CHECKING:  # at run time it would load SQLAlchemy
+    from ...catalog import UnfinishedOperation
 
 
 @click.group(no_args_is_help=False, epilog=examples("snapctl catalog info", "snapctl catalog backup /srv/catalog.bak"))
@@ -16,15 +22,45 @@ def catalog() -> None:
     """Upgrade, back up, describe or rebuild the catalog."""
 
 
-@catalog.command(epilog=examples("snapctl catalog upgrade"))
+@catalog.command(epilog=examples("snapctl catalog upgrade", "snapctl catalog upgrade --abandon old-server"))
+@click.option("--abandon", "hosts", metavar="HOST", multiple=True, help="Abandon the unfinished operations on HOST.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @global_options(hidden=True)
 @click.pass_obj
-def upgrade(session: Session) -> None:
-    """Bring the catalog to this version's schema, after an automatic backup."""
+def upgrade(session: Session, hosts: tuple[str, ...], yes: bool) -> None:
+    """Upgrade the catalog to this version's schema, after an automatic backup.
+
+    It is refused while operations are unfinished: run "recover" of the older version on their hosts
+    first. For a HOST that is gone, --abandon leaves them unfinished: snapctl can then no longer change
+    their domains on that host; their files are kept.
+    """
+    from ...catalog import unfinished_operations
     from ...catalog import upgrade as run
 
-    done = run(session.settings.catalog)
+    asks = bool(hosts) and not yes
+    if asks:
+        session.require_terminal("catalog upgrade", otherwise="add -y")
+    unfinished = unfinished_operations(session.settings.catalog)
+    for each in unfinished:
+        session.note(render.unfinished(each))
+    abandon = on_hosts(unfinished, hosts)
+    if asks:
+        session.agree("catalog upgrade", render.abandonment(abandon))
+    done = run(session.settings.catalog, abandon=[each.id for each in abandon])
     session.summary(done, lambda: [render.upgraded(done)])
+
+
+def on_hosts(unfinished: list[UnfinishedOperation], hosts: tuple[str, ...]) -> list[UnfinishedOperation]:
+    """Those on hosts given by name or UUID. Raises for a host that has none, or a name that several have."""
+    found: dict[str, UnfinishedOperation] = {}
+    for host in hosts:
+        its = [each for each in unfinished if host in (each.host, each.host_uuid)]
+        if not its:
+            raise NotFound(f"there is no unfinished operation on host {host}", hint="run: snapctl catalog upgrade")
+        if len(uuids := sorted({each.host_uuid for each in its})) > 1:
+            raise UsageError(f"several hosts are named {host}", hint=f"give a UUID: {' or '.join(uuids)}")
+        found.update((each.id, each) for each in its)
+    return list(found.values())
 
 
 @catalog.command(epilog=examples("snapctl catalog backup /srv/catalog.bak"))
@@ -32,18 +68,18 @@ def upgrade(session: Session) -> None:
 @global_options(hidden=True)
 @click.pass_obj
 def backup(session: Session, file: str) -> None:
-    """Copy the catalog to FILE, consistent even while it is in use. It holds secrets: keep it as private."""
+    """Copy the catalog to FILE, even while it is in use. It holds secrets: keep the copy private."""
     from ...catalog import backup as run
 
     run(session.settings.catalog, file)
-    session.summary({"file": file}, lambda: [f"catalog backed up to {shown(file)}"])
+    session.summary({"file": file}, lambda: [f"catalog backed up to {escaped(file)}"])
 
 
 @catalog.command(epilog=examples("snapctl catalog info"))
 @global_options(hidden=True)
 @click.pass_obj
 def info(session: Session) -> None:
-    """Show where the catalog is, its schema's version, and how much it holds."""
+    """Show where the catalog is, its schema version, and how much it holds."""
     from ...catalog import info as run
 
     found = run(session.settings.catalog)
@@ -54,10 +90,10 @@ def info(session: Session) -> None:
 @global_options(hidden=True)
 @click.pass_obj
 def rebuild(session: Session) -> None:
-    """Make a lost catalog anew, from what the store on the hypervisor says of itself.
+    """Create a lost catalog again from the manifests in the store.
 
-    Every directory of the store has a manifest of what is in it. A catalog that already has
-    checkpoints of this hypervisor is refused: move it away, or name a new one.
+    Every directory of the store has a manifest that describes what it holds. A catalog that already
+    has checkpoints of this hypervisor is refused: move it away, or name a new one with --catalog.
     """
     with session.coordinator() as coordinator:
         rebuilt = coordinator.rebuild_catalog()

@@ -19,15 +19,17 @@ from ..session import Session
 )
 @click.argument("domain", shell_complete=domains)
 @click.argument("name", required=False)
-@click.option("-d", "--description", default="", metavar="TEXT", help="What it is for.")
-@click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="A label; may be given several times.")
+@click.option("-d", "--description", default="", metavar="TEXT", help="Description of the checkpoint.")
+@click.option(
+    "-t", "--tag", "tags", multiple=True, metavar="TAG", help="Tag of the checkpoint; can be given several times."
+)
 @click.option(
     "--after",
     type=click.Choice([each.value for each in After]),
-    help="What becomes of the guest; as it was before, unless configured.",
+    help="State of the guest afterwards. Default: checkpoint.after in the configuration, else as before.",
 )
-@click.option("--flatten", is_flag=True, help="First make its disks independent of what they stand on.")
-@click.option("--expires", metavar="TIME", help="For how long to keep it (90m, 12h, 3d, 2w): see prune --expired.")
+@click.option("--flatten", is_flag=True, help="First flatten the disks: copy all backing data into the active layers.")
+@click.option("--expires", metavar="TIME", help="Time until it expires (90m, 12h, 3d, 2w): see prune --expired.")
 @force_option
 @dry_run_option
 @global_options(hidden=True)
@@ -46,8 +48,8 @@ def checkpoint(
 ) -> None:
     """Save DOMAIN's memory and freeze its disks.
 
-    Both are of one instant, and stay together as the checkpoint NAME; without NAME it gets one that
-    never recurs. The guest stands still for the time that its memory takes to be written and read.
+    Both are of one instant and are kept together as the checkpoint NAME. Without NAME, a unique name is
+    generated. The guest is stopped while its memory is written and read.
     """
     from ..report import report, report_plans
 

@@ -15,10 +15,12 @@ from ..session import Session
 @global_options(hidden=True)
 @click.pass_obj
 def collapse(session: Session, domain: str | None, dry_run: bool) -> None:
-    """Pull layers that nothing else needs into the one above them.
+    """Merge layers that nothing else needs.
 
-    What every checkpoint and the guest see stays the same; the chains get shorter. `delete` does this
-    by itself. What a running guest has below its disks waits until it is off or elsewhere.
+    Their data is copied into the layer above them. Backing chains get shorter; the contents of
+    checkpoints and of the guest's disks do not change.
+    `delete` does this by itself. Layers below the disks of a running guest are deferred until it is shut
+    off or no longer uses them.
     """
     from ..render.outcome import postponed
     from ..report import report, report_plans
@@ -33,7 +35,7 @@ def collapse(session: Session, domain: str | None, dry_run: bool) -> None:
     for line in postponed(left.postponed):
         session.note(line)
     if not (outcomes or left.plans or left.postponed or left.failure):
-        session.note(f"{domain or 'no domain'} has {'no' if domain else 'a'} layer that could go")
+        session.note(f"{domain or 'no domain'} has {'no' if domain else 'a'} layer to collapse")
     if left.failure is not None:
         raise left.failure
 
@@ -44,11 +46,10 @@ def collapse(session: Session, domain: str | None, dry_run: bool) -> None:
 @global_options(hidden=True)
 @click.pass_obj
 def flatten(session: Session, domain: str, dry_run: bool) -> None:
-    """Make the disks of DOMAIN stand on nothing.
+    """Copy all backing data into the active layers.
 
-    All that is below them is copied into their active overlays, while the guest runs. Its chains are
-    one layer long then, whatever becomes of older checkpoints. It takes as much space as the guest
-    has data.
+    The disks of DOMAIN then have no backing file, and depend on no older checkpoint. The guest can keep running.
+    This takes as much space as the disks have data.
     """
     from ..report import report, report_plans
 
@@ -60,4 +61,4 @@ def flatten(session: Session, domain: str, dry_run: bool) -> None:
     else:
         report(session, outcomes)
     if not plan.plans:
-        session.note(f"the disks of {domain} stand on nothing already")
+        session.note(f"the disks of {domain} already have no backing file")

@@ -12,9 +12,9 @@ from ..session import Session
 @click.command(epilog=examples("snapctl delete web01 experiment-2 experiment"))
 @click.argument("domain", shell_complete=domains)
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=checkpoints)
-@click.option("-r", "--recursive", is_flag=True, help="And all that descend from them.")
-@click.option("--no-collapse", is_flag=True, help="Leave layers that only one other layer needs as they are.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("-r", "--recursive", is_flag=True, help="Delete all their descendants, too.")
+@click.option("--no-collapse", is_flag=True, help="Do not collapse layers that only one other layer needs.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
@@ -29,8 +29,8 @@ def delete(
 ) -> None:
     """Delete checkpoints of DOMAIN, wherever they are in its tree.
 
-    Their memory images go at once, layers when nothing needs them. Other checkpoints, and the guest
-    itself, do not notice: what descended from a deleted one descends from its parent.
+    Their memory images are removed at once, their layers when nothing needs them. Other checkpoints and
+    the guest are not affected: descendants of a deleted checkpoint become descendants of its parent.
     """
     from ..render.outcome import removal
     from ..report import report, report_plans
@@ -40,7 +40,7 @@ def delete(
         session.require_terminal("delete", otherwise="add -y")
     with session.coordinator() as snapctl:
         guest = domain if dry_run else snapctl.settle(domain)
-        plan = snapctl.plan_delete(guest, names, recursive=recursive, collapse=not no_collapse, explain=dry_run)
+        plan = snapctl.plan_delete(guest, names, recursive=recursive, collapse=not no_collapse, with_reasons=dry_run)
         if dry_run:
             report_plans(session, plan.plans)
             return

@@ -10,16 +10,16 @@ from ..session import Session
 
 @click.command(epilog=examples("snapctl doctor", "snapctl doctor --clean"))
 @click.option(
-    "--clean", is_flag=True, help="Remove directories and helper domains of snapctl's own that nobody needs any more."
+    "--clean", is_flag=True, help="Remove directories and helper domains of snapctl's own that are no longer in use."
 )
 @global_options(hidden=True)
 @click.pass_obj
 def doctor(session: Session, clean: bool) -> None:
-    """Look at everything, and say what to do.
+    """Check everything and recommend fixes.
 
-    That is the hypervisor, the store, the catalog, and every guest with checkpoints; whether files
-    are whole is for verify to find out. Nothing is changed without --clean. The exit code is 0 if all is
-    well, 7 if an operation is unfinished, 5 if something is lost or damaged, 1 if anything else is amiss.
+    Checks the hypervisor, the store, the catalog, and every guest with checkpoints; the contents of files
+    are checked by verify. Nothing is changed without --clean. The exit code is 0 if all is well, 7 if an
+    operation is unfinished, 5 if something is lost or damaged, 1 if there is any other finding.
     """
     from ..render import doctor as render
 

@@ -18,11 +18,11 @@ from ..session import Session
 )
 @click.argument("domain", shell_complete=domains)
 @click.argument("name", shell_complete=checkpoints)
-@click.option("--name", "new_name", metavar="NEW", help="What it is to be called.")
-@click.option("-d", "--description", metavar="TEXT", help="What it is for.")
-@click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="A label to add; may be given several times.")
-@click.option("--untag", "untags", multiple=True, metavar="TAG", help="A label to take away; likewise.")
-@click.option("--expires", metavar="TIME", help="How long from now to keep it (90m, 12h, 3d, 2w), or never to expire.")
+@click.option("--name", "new_name", metavar="NEW", help="New name.")
+@click.option("-d", "--description", metavar="TEXT", help="New description.")
+@click.option("-t", "--tag", "tags", multiple=True, metavar="TAG", help="Tag to add; can be given several times.")
+@click.option("--untag", "untags", multiple=True, metavar="TAG", help="Tag to remove; can be given several times.")
+@click.option("--expires", metavar="TIME", help="Time from now until it expires (90m, 12h, 3d, 2w), or never.")
 @dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
@@ -37,9 +37,9 @@ def edit(
     expires: str | None,
     dry_run: bool,
 ) -> None:
-    """Change what is said of the checkpoint NAME of DOMAIN.
+    """Change name, description, tags or expiry.
 
-    That is its name, description, tags and time of expiry; its memory and disks stay what they are.
+    Of the checkpoint NAME of DOMAIN. Its memory and disks are not affected.
     """
     from msgspec import UNSET
 
@@ -47,7 +47,7 @@ def edit(
     from ..report import report, report_plans
 
     if new_name is None and description is None and not tags and not untags and expires is None:
-        raise UsageError("nothing is to be changed", hint="add --name, --description, --tag, --untag or --expires")
+        raise UsageError("no change was given", hint="add --name, --description, --tag, --untag or --expires")
     edits = Edits(
         name=new_name,
         description=description,
@@ -56,7 +56,7 @@ def edit(
         expires=UNSET if expires is None else expiry(expires, session.now),
     )
     with session.coordinator() as snapctl:
-        plan = snapctl.plan_edit(domain if dry_run else snapctl.settle(domain), name, edits)
+        plan = snapctl.plan_edit(domain if dry_run else snapctl.without_open(domain), name, edits)
         if dry_run:
             report_plans(session, plan)
             return

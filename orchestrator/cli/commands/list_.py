@@ -17,7 +17,7 @@ from ..session import Session
 def list_(session: Session, domain: str | None) -> None:
     """List checkpoints, oldest first.
 
-    Those of DOMAIN, or of all domains. A * marks where a domain stands.
+    Those of DOMAIN, or of all domains. A * marks the current checkpoint of a domain.
     """
     from ..render.table import table
     from ..report import report_unfinished
@@ -30,5 +30,5 @@ def list_(session: Session, domain: str | None) -> None:
         lambda: table(checkpoints, session.now, terminal=streams.output_width(), with_domain=domain is None),
     )
     if not checkpoints:
-        session.note("no checkpoints yet; make one: snapctl checkpoint DOMAIN NAME")
+        session.note("no checkpoints yet; create one: snapctl checkpoint DOMAIN NAME")
     report_unfinished(session, operations)

@@ -12,16 +12,16 @@ from ..session import Session
 
 @click.command(epilog=examples("snapctl pop web01", "snapctl pop web01 --keep -y"))
 @click.argument("domain", shell_complete=domains)
-@click.option("--keep", is_flag=True, help="Do not delete the checkpoint: the next pop goes back to it again.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before the present state is lost.")
+@click.option("--keep", is_flag=True, help="Keep the checkpoint: the next pop rolls back to it again.")
+@click.option("-y", "--yes", is_flag=True, help="Discard the present state without asking.")
 @dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
 def pop(session: Session, domain: str, keep: bool, yes: bool, dry_run: bool) -> None:
-    """Put DOMAIN back to what was pushed last.
+    """Roll DOMAIN back to the checkpoint that was pushed last.
 
-    That checkpoint is deleted then, unless --keep leaves it for the next pop. DOMAIN's present state is
-    lost, so this asks first; where there is no terminal to ask on, it needs --yes.
+    The checkpoint is deleted afterwards, unless --keep is given. DOMAIN's present state is discarded, so
+    this asks for confirmation first; without a terminal, --yes is required.
     """
     from ..report import report, report_plans
 
@@ -34,9 +34,9 @@ def pop(session: Session, domain: str, keep: bool, yes: bool, dry_run: bool) -> 
         if dry_run:
             report_plans(session, plan)
             if not keep:
-                session.note("after that the checkpoint would be deleted; --keep leaves it")
+                session.note("the checkpoint would then be deleted, unless --keep is given")
             return
         if asks:
-            confirm_loss(session, snapctl, guest, "pop", plan, "" if keep else " The checkpoint is deleted, too.")
+            confirm_loss(session, snapctl, guest, "pop", plan, "" if keep else " The checkpoint will be deleted, too.")
         outcomes = snapctl.execute(plan)
     report(session, outcomes)

@@ -15,9 +15,9 @@ from ..session import Session
 @global_options(hidden=True)
 @click.pass_obj
 def protect(session: Session, domain: str, names: tuple[str, ...]) -> None:
-    """Let no prune remove checkpoints of DOMAIN.
+    """Exclude checkpoints of DOMAIN from prune.
 
-    A delete that names one still does."""
+    They can still be deleted by name."""
     from ..report import report_edits
 
     with session.coordinator() as coordinator:

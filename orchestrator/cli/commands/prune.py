@@ -29,23 +29,47 @@ NUMBER = click.IntRange(min=0, max=2**31 - 1)
     )
 )
 @click.argument("domain", required=False, shell_complete=domains)
-@click.option("--all", "all_", is_flag=True, help="Every domain that has checkpoints, each by itself.")
-@click.option("--keep-last", type=NUMBER, metavar="N", help="Keep the newest N.")
 @click.option(
-    "--keep-hourly", type=NUMBER, metavar="N", help="Keep the newest of each hour, for N hours that have one."
+    "--all", "all_", is_flag=True, help="Prune every domain that has checkpoints; the rules apply to each separately."
 )
-@click.option("--keep-daily", type=NUMBER, metavar="N", help="The same with days,")
-@click.option("--keep-weekly", type=NUMBER, metavar="N", help="with weeks,")
-@click.option("--keep-monthly", type=NUMBER, metavar="N", help="and with months.")
+@click.option("--keep-last", type=NUMBER, metavar="N", help="Keep the newest N checkpoints.")
 @click.option(
-    "--keep-tag", "keep_tags", multiple=True, metavar="TAG", help="Keep those with this tag, or another so given."
+    "--keep-hourly",
+    type=NUMBER,
+    metavar="N",
+    help="Keep the newest checkpoint of each hour, for the last N hours that have one.",
 )
-@click.option("--keep-within", metavar="TIME", help="Keep those not older than this: 90m, 12h, 3d, 2w.")
 @click.option(
-    "--expired/--no-expired", default=None, help="Remove those past their time of expiry, whatever keeps them."
+    "--keep-daily",
+    type=NUMBER,
+    metavar="N",
+    help="Keep the newest checkpoint of each day, for the last N days that have one.",
 )
-@click.option("--no-collapse", is_flag=True, help="Leave layers that only one other layer needs as they are.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--keep-weekly",
+    type=NUMBER,
+    metavar="N",
+    help="Keep the newest checkpoint of each week, for the last N weeks that have one.",
+)
+@click.option(
+    "--keep-monthly",
+    type=NUMBER,
+    metavar="N",
+    help="Keep the newest checkpoint of each month, for the last N months that have one.",
+)
+@click.option(
+    "--keep-tag",
+    "keep_tags",
+    multiple=True,
+    metavar="TAG",
+    help="Keep checkpoints with this tag; can be given several times.",
+)
+@click.option("--keep-within", metavar="TIME", help="Keep checkpoints not older than this: 90m, 12h, 3d, 2w.")
+@click.option(
+    "--expired/--no-expired", default=None, help="Remove expired checkpoints, even if another rule keeps them."
+)
+@click.option("--no-collapse", is_flag=True, help="Do not collapse layers that only one other layer needs.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be kept and removed, and why.")
 @global_options(hidden=True)
 @click.pass_obj
@@ -67,16 +91,16 @@ def prune(
 ) -> None:
     """Remove the checkpoints of DOMAIN that no rule keeps.
 
-    Never removed are the one that DOMAIN stands on and those that are protected. With --expired alone,
-    all that has not expired is kept, too. An option overrides the key of the same name in the
-    configuration's table [prune], and no other.
+    The current checkpoint of DOMAIN and protected checkpoints are never removed. With --expired alone,
+    every checkpoint that has not expired is kept, too. An option overrides the key of the same name in
+    the table [prune] of the configuration, and no other.
     """
     from ...operations.prune.policy import check_policy
     from ..render import prune as render
 
     if (domain is None) is not all_:
-        problem = "prune of which domain?" if domain is None else f"either {domain} or --all"
-        raise UsageError(problem, hint="name one, or give --all")
+        problem = "no domain was given" if domain is None else f"both {domain} and --all were given"
+        raise UsageError(problem, hint="name one domain, or give --all")
     given = {
         "keep_last": keep_last,
         "keep_hourly": keep_hourly,
@@ -107,7 +131,7 @@ def prune(
         session.note(line)
     session.summary(report, lambda: render.report(report, with_steps=session.verbose > 0))
     if not report.outcomes:
-        session.note("nothing was to be pruned")
+        session.note("no checkpoint was to be removed")
 
 
 def _policy(defaults: PruneDefaults, given: Mapping[str, object]) -> Policy:

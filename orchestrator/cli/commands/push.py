@@ -11,14 +11,14 @@ from ..session import Session
 
 @click.command(epilog=examples('snapctl push web01 -d "before the upgrade"'))
 @click.argument("domain", shell_complete=domains)
-@click.option("-d", "--description", default="", metavar="TEXT", help="What it is for.")
+@click.option("-d", "--description", default="", metavar="TEXT", help="Description of the checkpoint.")
 @global_options(hidden=True)
 @click.pass_obj
 def push(session: Session, domain: str, description: str) -> None:
-    """Checkpoint DOMAIN for pop to go back to.
+    """Checkpoint DOMAIN, for pop to roll back to.
 
-    What is pushed last is popped first. A pushed checkpoint is one like any other, with a name of
-    its own making; renamed with edit, it is not on the stack any more.
+    The checkpoint that is pushed last is popped first. It is a checkpoint like any other, with a
+    generated name; if edit gives it another name, it is no longer on the stack.
     """
     from ..report import report
 

@@ -14,10 +14,10 @@ from ..session import Session
 @global_options(hidden=True)
 @click.pass_obj
 def recover(session: Session, domain: str | None) -> None:
-    """Settle what was left unfinished.
+    """Finish or undo interrupted operations.
 
-    On DOMAIN, or on all domains: each operation ends done or undone. It may be run at any time, and
-    again. Every changing verb does it first for the domain it touches.
+    Those on DOMAIN, or on all domains. It can be run at any time, and repeated. Every changing verb does
+    this first for its domain.
     """
     from ..render.outcome import settled
 
@@ -25,4 +25,4 @@ def recover(session: Session, domain: str | None) -> None:
         recovered = coordinator.recover(domain)
     session.summary(recovered, lambda: settled(recovered))
     if not recovered:
-        session.note("nothing was left unfinished")
+        session.note("there was no interrupted operation")

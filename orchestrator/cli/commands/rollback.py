@@ -25,7 +25,7 @@ from ..session import Session
     "--after",
     type=click.Choice([After.AS_SAVED.value, After.RESUME.value, After.PAUSE.value]),
     default=After.AS_SAVED.value,
-    help="What becomes of the guest; as it was when the checkpoint was made, unless told.",
+    help="State of the guest afterwards. Default: as it was when the checkpoint was created.",
 )
 @click.option(
     "--keep-current",
@@ -33,10 +33,10 @@ from ..session import Session
     is_flag=False,
     flag_value=GENERATED,
     metavar="[NAME]",
-    help="Checkpoint the present state first. A word right after it is that checkpoint's name, so put it last.",
+    help="Checkpoint the present state first. A word after it is taken as that checkpoint's name: put it last.",
 )
-@click.option("--verify", is_flag=True, help="Read the checkpoint's files whole before anything is done.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before the present state is lost.")
+@click.option("--verify", is_flag=True, help="First verify the checkpoint, reading its files completely.")
+@click.option("-y", "--yes", is_flag=True, help="Discard the present state without asking.")
 @force_option
 @dry_run_option
 @global_options(hidden=True)
@@ -52,13 +52,13 @@ def rollback(
     force: bool,
     dry_run: bool,
 ) -> None:
-    """Put DOMAIN back to a checkpoint.
+    """Roll DOMAIN back to a checkpoint, disks and memory.
 
-    Its disks first, then its memory; without NAME, to the checkpoint it stands on. Its present state
-    is lost, so this asks first; where there is no terminal to ask on, it needs --yes or --keep-current.
+    Without NAME, to its current checkpoint. The present state is discarded, so this asks for
+    confirmation first; without a terminal, --yes or --keep-current is required.
     """
     if verify and dry_run:
-        raise UsageError("--dry-run does not read whole files", hint="see: snapctl verify --help")
+        raise UsageError("--dry-run does not verify files", hint="see: snapctl verify --help")
     from ..report import report, report_plans
 
     asks = not (yes or dry_run or keep is not None)

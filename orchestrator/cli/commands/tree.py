@@ -18,7 +18,7 @@ def tree(session: Session, domain: str | None) -> None:
     """Draw the checkpoints as a tree.
 
     Those of DOMAIN, or of all domains, oldest first, each with the size of its memory + disks and its
-    age. A checkpoint stands below its parent, in the same column or branching off to the right.
+    age. A checkpoint is shown below its parent, in the same column or branching off to the right.
     """
     from ..render import tree as render
     from ..render.documents import forest
@@ -31,5 +31,5 @@ def tree(session: Session, domain: str | None) -> None:
     glyphs = render.UNICODE if streams.can_draw("".join(render.UNICODE)) else render.ASCII
     session.data(forest(trees), lambda: render.tree(trees, session.now, terminal=streams.output_width(), glyphs=glyphs))
     if not trees:
-        session.note("no checkpoints yet; make one: snapctl checkpoint DOMAIN NAME")
+        session.note("no checkpoints yet; create one: snapctl checkpoint DOMAIN NAME")
     report_unfinished(session, operations)

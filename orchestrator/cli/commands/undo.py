@@ -18,18 +18,18 @@ from ..session import Session
     is_flag=False,
     flag_value=GENERATED,
     metavar="[NAME]",
-    help="Checkpoint the present state first, so that this can be undone, too. A word right after it is that "
+    help="Checkpoint the present state first, so that this can be undone, too. A word after it is taken as that "
     "checkpoint's name.",
 )
-@click.option("-y", "--yes", is_flag=True, help="Do not ask before the present state is lost.")
+@click.option("-y", "--yes", is_flag=True, help="Discard the present state without asking.")
 @dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
 def undo(session: Session, domain: str, keep: str | None, yes: bool, dry_run: bool) -> None:
-    """Take the last rollback of DOMAIN back, memory and disks.
+    """Undo the last rollback of DOMAIN, memory and disks.
 
-    That is possible if the rollback kept the state before with --keep-current. The present state is
-    lost, so this asks first; where there is no terminal to ask on, it needs --yes or --keep-current.
+    This is possible if that rollback was run with --keep-current. The present state is discarded, so this
+    asks for confirmation first; without a terminal, --yes or --keep-current is required.
     """
     from ..report import report, report_plans
 

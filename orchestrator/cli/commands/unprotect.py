@@ -15,9 +15,9 @@ from ..session import Session
 @global_options(hidden=True)
 @click.pass_obj
 def unprotect(session: Session, domain: str, names: tuple[str, ...]) -> None:
-    """Let prune remove checkpoints of DOMAIN again."""
+    """Allow prune to remove checkpoints of DOMAIN again."""
     from ..report import report_edits
 
     with session.coordinator() as coordinator:
         outcomes = coordinator.protect(domain, names, protected=False)
-    report_edits(session, outcomes, "not protected any more")
+    report_edits(session, outcomes, "no longer protected")

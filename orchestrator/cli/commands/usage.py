@@ -15,10 +15,10 @@ from ..session import Session
 @global_options(hidden=True)
 @click.pass_obj
 def usage(session: Session, domain: str | None) -> None:
-    """Show what checkpoints take on disk.
+    """Show the disk space that checkpoints take now.
 
-    Those of DOMAIN, or of all domains, as the hypervisor tells it now. FREES is what to delete that
-    checkpoint alone would free, SHARED what it has of layers that something else needs, too.
+    Those of DOMAIN, or of all domains. FREES is the space that deleting only this checkpoint would free,
+    SHARED the space of its layers that something else needs, too.
     """
     from ..render import usage as render
 

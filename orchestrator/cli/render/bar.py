@@ -23,7 +23,7 @@ class _Rate(ProgressColumn):
 
 
 def display(stream: TextIO) -> Progress:
-    """A bar that is drawn when told to (no thread of its own) and leaves nothing on the screen."""
+    """A bar that is drawn on demand (no thread of its own) and leaves nothing on the screen."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -2,51 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ...model import Rebuilt
 from .columns import Column, align
-from .units import counted, shown, size
+from .units import counted, escaped, size
 
 if TYPE_CHECKING:  # at run time it would load SQLAlchemy
-    from ...catalog import CatalogInfo, Upgrade
+    from ...catalog import CatalogInfo, UnfinishedOperation, Upgrade
 
 
 def info(found: CatalogInfo) -> Iterator[str]:
     """A name and a value a line."""
-    version = found.revision or "none: it is made at first use"
+    version = found.revision or "none: created at first use"
     if found.revision and found.revision != found.newest_revision:
         version += f" (this snapctl works with {found.newest_revision})"
     rows = [
-        ("catalog", shown(found.url)),
+        ("catalog", escaped(found.url)),
         ("schema", version),
         ("size", size(found.size_bytes) if found.size_bytes is not None else ""),
-        *((shown(table), str(count)) for table, count in found.counts.items()),
+        *((escaped(table), str(count)) for table, count in found.counts.items()),
     ]
     return align((Column(), Column()), [row for row in rows if row[1]], None)
 
 
 def upgraded(done: Upgrade) -> str:
     if done.before == done.after:
-        return f"the catalog has the newest schema already, {done.after}"
-    kept = f"; as it was before it is kept in {shown(str(done.backup))}" if done.backup else ""
-    return f"catalog upgraded from schema {done.before} to {done.after}{kept}"
+        return f"the catalog already has the newest schema, {done.after}"
+    kept = f"; backup of the old one: {escaped(str(done.backup))}" if done.backup else ""
+    left = f"; {counted(len(done.abandoned), 'operation')} abandoned" if done.abandoned else ""
+    return f"catalog upgraded from schema {done.before} to {done.after}{left}{kept}"
+
+
+def unfinished(operation: UnfinishedOperation) -> str:
+    progress = f", interrupted at {escaped(operation.step)}" if operation.step and not operation.in_progress else ""
+    return f"unfinished: {escaped(str(operation))}{progress}"
+
+
+def abandonment(operations: Sequence[UnfinishedOperation]) -> str:
+    """The question before unfinished operations are left as they are."""
+    domains = sorted({f"{each.domain} on {each.host}" for each in operations})
+    files = "its files are kept" if len(domains) == 1 else "their files are kept"
+    return (
+        f"Abandon {counted(len(operations), 'operation')}? "
+        f"snapctl can then no longer change {escaped(', '.join(domains))}; {files}."
+    )
 
 
 def rebuilt(done: Rebuilt) -> Iterator[str]:
     """How much there is again, and of which domains."""
-    domains = sorted({shown(each.domain) for each in done.checkpoints})
+    domains = sorted({escaped(each.domain) for each in done.checkpoints})
     checkpoints = counted(len(done.checkpoints), "checkpoint")
-    yield f"catalog rebuilt: {checkpoints} of {', '.join(domains)}" if domains else "the store has no checkpoint"
+    yield (
+        f"catalog rebuilt: {checkpoints} of {', '.join(domains)}"
+        if domains
+        else "catalog rebuilt: the store has no checkpoints"
+    )
 
 
 def left_out(done: Rebuilt) -> Iterator[str]:
-    """What a person should look at."""
+    """What needs a person's attention, a line each."""
     for each in done.skipped:
-        name = f" ({shown(each.checkpoint)})" if each.checkpoint else ""
-        yield f"left out: {shown(each.directory)}{name}: {shown(each.reason)}"
+        name = f" ({escaped(each.checkpoint)})" if each.checkpoint else ""
+        yield f"left out: {escaped(each.directory)}{name}: {escaped(each.reason)}"
     for domain in done.headless:
-        yield f"{shown(domain)} stands on none of its checkpoints: roll it back to one"
+        yield f"{escaped(domain)} has no current checkpoint: roll it back to one"
     if done.checkpoints:
-        yield "whether their files are whole, tells: snapctl verify"
+        yield "check the files of the checkpoints: snapctl verify"

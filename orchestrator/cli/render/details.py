@@ -8,7 +8,7 @@ from datetime import datetime
 from ...model import CheckpointDetails, CheckpointDisk, CheckpointSummary, MemoryImage, shown_state
 from .columns import Column, align
 from .marks import expiry
-from .units import age, shown, size
+from .units import age, escaped, size
 
 
 def summary(details: CheckpointDetails) -> CheckpointSummary:
@@ -38,26 +38,26 @@ def summary(details: CheckpointDetails) -> CheckpointSummary:
 def details(found: CheckpointDetails, now: datetime) -> Iterator[str]:
     """A heading, then a name and a value a line."""
     checkpoint, memory, labels = found.checkpoint, found.checkpoint.memory, found.checkpoint.labels
-    here = " (you are here)" if found.current else ""
-    yield f"{shown(checkpoint.domain_name)} {shown(checkpoint.name)}{here}"
+    here = " (current)" if found.current else ""
+    yield f"{escaped(checkpoint.domain_name)} {escaped(checkpoint.name)}{here}"
     rows = [
         ("id", checkpoint.id),
         ("state", summary(found).state),
-        ("damage", shown(checkpoint.damage or "")),
+        ("damage", escaped(checkpoint.damage or "")),
         ("created", f"{checkpoint.created:%Y-%m-%d %H:%M:%S} UTC ({age(checkpoint.created, now)})"),
         ("protected", "yes" if labels.protected else ""),
         ("expires", _expires(labels.expires, now) if labels.expires else ""),
-        ("parent", shown(found.parent or "")),
-        ("children", shown(", ".join(found.children))),
-        ("tags", shown(", ".join(labels.tags))),
-        ("description", shown(labels.description)),
+        ("parent", escaped(found.parent or "")),
+        ("children", escaped(", ".join(found.children))),
+        ("tags", escaped(", ".join(labels.tags))),
+        ("description", escaped(labels.description)),
         *(_memory(memory) if memory is not None else ()),
         *((f"disk {disk.target}", _disk(disk)) for disk in checkpoint.disks),
-        *((f"sidecar {each.target or ''}".rstrip(), shown(each.path)) for each in checkpoint.sidecars),
+        *((f"sidecar {each.target or ''}".rstrip(), escaped(each.path)) for each in checkpoint.sidecars),
         ("space", _space(found)),
-        ("machine", shown(checkpoint.origin.machine)),
-        ("host", f"{shown(found.host.name)}, {found.host.uuid}"),
-        ("made with", f"libvirt {checkpoint.origin.libvirt_version}, QEMU {checkpoint.origin.qemu_version}"),
+        ("machine", escaped(checkpoint.origin.machine)),
+        ("host", f"{escaped(found.host.name)}, {found.host.uuid}"),
+        ("created by", f"libvirt {checkpoint.origin.libvirt_version}, QEMU {checkpoint.origin.qemu_version}"),
     ]
     for line in align((Column(), Column()), [row for row in rows if row[1]], None):
         yield f"  {line}"
@@ -65,7 +65,7 @@ def details(found: CheckpointDetails, now: datetime) -> Iterator[str]:
 
 def _memory(memory: MemoryImage) -> Iterator[tuple[str, str]]:
     yield "guest was", "running" if memory.was_running else "paused"
-    yield "memory", f"{size(memory.size)}, {shown(memory.path)}"
+    yield "memory", f"{size(memory.size)}, {escaped(memory.path)}"
     yield "sha256", memory.sha256 or ""
 
 
@@ -74,7 +74,7 @@ def _expires(expires: datetime, now: datetime) -> str:
 
 
 def _space(found: CheckpointDetails) -> str:
-    frees = f"frees {size(found.exclusive_bytes)} if deleted alone"
+    frees = f"deleting only this checkpoint frees {size(found.exclusive_bytes)}"
     return f"{frees}; {size(found.shared_bytes)} shared with others"
 
 
@@ -82,6 +82,6 @@ def _disk(disk: CheckpointDisk) -> str:
     layer = disk.layer
     if layer is None:
         kind = str(disk.device) + (", read-only" if disk.readonly else "")
-        return f"{kind}, not frozen: {shown(disk.path or 'empty')}"
+        return f"{kind}, not frozen: {escaped(disk.path or 'empty')}"
     taken = f"{size(layer.allocation)} of " if layer.allocation is not None else ""
-    return f"{layer.format}, {taken}{size(layer.capacity)}, {shown(layer.path)}"
+    return f"{layer.format}, {taken}{size(layer.capacity)}, {escaped(layer.path)}"

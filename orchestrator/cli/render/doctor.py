@@ -7,24 +7,24 @@ from collections.abc import Iterator, Sequence
 from ...errors import UNCHANGED, IntegrityError, SnapctlError, Unfinished
 from ...model import Advice, Level
 from .columns import Column, align
-from .units import counted, shown
+from .units import counted, escaped
 
 FAILURES: tuple[type[SnapctlError], ...] = (Unfinished, IntegrityError, SnapctlError)
-"""What the exit codes of advice stand for."""
+"""The error for each exit code of an advice."""
 
 
 def advice(found: Sequence[Advice]) -> Iterator[str]:
-    """A line for each thing that was looked at, and one below it for what to do."""
+    """A line for each thing that was checked, and one below it for what to do."""
     rows = []
     for each in found:
-        rows.append((each.level.value, each.about, shown(each.what)))
+        rows.append((each.level.value, each.about, escaped(each.what)))
         if each.advice:
-            rows.append(("", "", f"→ {shown(each.advice)}"))
+            rows.append(("", "", f"→ {escaped(each.advice)}"))
     return align((Column(), Column(), Column()), rows, None)
 
 
 def failure(found: Sequence[Advice], *, cleaned: bool) -> SnapctlError | None:
-    """The error that doctor ends with; None if there is nothing to see to."""
+    """The error that doctor ends with; None if there are no findings."""
     code = max((each.exit_code for each in found), default=0)
     for kind in FAILURES:
         if kind.exit_code == code:

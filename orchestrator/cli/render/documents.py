@@ -1,4 +1,4 @@
-"""JSON documents that are not just a value of the model as it stands."""
+"""JSON documents that are not just a value of the model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def details(found: CheckpointDetails) -> dict[str, Any]:
 
 
 def plan(planned: Plan) -> dict[str, Any]:
-    """The object of a dry run. What a checkpoint's labels and origin are stands in it by itself, too."""
+    """The object of a dry run. The fields of a checkpoint's labels and origin are repeated at the top level."""
     fields: dict[str, Any] = msgspec.to_builtins(planned)
     if "origin" not in fields:
         return fields

@@ -10,11 +10,11 @@ from ...model import CheckpointSummary, OperationKind, OperationRecord, Outcome,
 from ...operations.delete.plan import DeletePlan
 from ...operations.rollback.plan import RollbackPlan
 from .columns import Column, align
-from .units import age, duration, shown, size
+from .units import age, duration, escaped, size
 
 
 def outcomes(done: Sequence[Outcome], *, with_steps: bool) -> Iterator[str]:
-    """`web01: checkpoint clean made in 0.84 s (guest stopped for 0.61 s)`, and the time of each step if asked."""
+    """`web01: checkpoint clean created in 0.84 s (guest stopped for 0.61 s)`, and the time of each step if asked."""
     for outcome in done:
         yield _sentence(outcome)
         if with_steps and outcome.steps:
@@ -23,72 +23,72 @@ def outcomes(done: Sequence[Outcome], *, with_steps: bool) -> Iterator[str]:
 
 
 def _sentence(outcome: Outcome) -> str:
-    name, took = shown(outcome.checkpoint), duration(outcome.duration_s)
+    name, took = escaped(outcome.checkpoint), duration(outcome.duration_s)
     match outcome.operation:
         case OperationKind.CHECKPOINT:
-            told = f"checkpoint {name} made in {took}"
+            said = f"checkpoint {name} created in {took}"
         case OperationKind.ROLLBACK:
-            told = f"rolled back to {name} in {took}"
+            said = f"rolled back to {name} in {took}"
         case OperationKind.DELETE:
-            told = f"checkpoint {name} deleted in {took}"
+            said = f"checkpoint {name} deleted in {took}"
         case OperationKind.COLLAPSE:
-            told = f"layers pulled into {shown(outcome.layer or '')} in {took}"
+            said = f"layers collapsed into {escaped(outcome.layer or '')} in {took}"
         case OperationKind.FLATTEN:
-            told = f"{shown(outcome.layer or '')} made to stand on nothing in {took}"
+            said = f"{escaped(outcome.layer or '')} flattened in {took}"
         case OperationKind.EDIT:
-            told = f"checkpoint {name} edited"
+            said = f"checkpoint {name} edited"
     if outcome.downtime_s is not None:
-        told += f" (guest stopped for {duration(outcome.downtime_s)})"
+        said += f" (guest stopped for {duration(outcome.downtime_s)})"
     if outcome.freed_bytes is not None:
-        told += f", {size(outcome.freed_bytes)} freed"
+        said += f", {size(outcome.freed_bytes)} freed"
     if outcome.kept is not None:
-        told += f"; the state before is kept as {shown(outcome.kept)}"
-    return f"{shown(outcome.domain)}: {told}"
+        said += f"; the state before is checkpoint {escaped(outcome.kept)}"
+    return f"{escaped(outcome.domain)}: {said}"
 
 
 def edits(done: Iterable[Outcome], became: str) -> Iterator[str]:
     """`web01: checkpoint clean is protected`, one a line."""
-    return (f"{shown(outcome.domain)}: checkpoint {shown(outcome.checkpoint)} is {became}" for outcome in done)
+    return (f"{escaped(outcome.domain)}: checkpoint {escaped(outcome.checkpoint)} is {became}" for outcome in done)
 
 
 def plans(planned: Iterable[Plan]) -> Iterator[str]:
     """What a dry run would do, a step a line."""
     for plan in planned:
-        yield from (shown(line) for line in plan.lines())
+        yield from (escaped(line) for line in plan.lines())
 
 
 def loss(plan: RollbackPlan, here: CheckpointSummary | None, now: datetime) -> str:
-    """The question before a rollback: what will be lost, since when. `here` is where the domain stands."""
-    domain = shown(plan.domain_name)
+    """The question before a rollback: what will be lost, since when. `here` is the current checkpoint."""
+    domain = escaped(plan.domain_name)
     lost = "memory and disks" if plan.run_id is not None else "disks"
-    since = f" since checkpoint {shown(here.name)} (made {age(here.created, now)})" if here else ""
-    return f"Roll {domain} back to {shown(plan.checkpoint_name)}? What its {lost} became{since} is lost."
+    since = f" since checkpoint {escaped(here.name)} (created {age(here.created, now)})" if here else ""
+    return f"Roll {domain} back to {escaped(plan.checkpoint_name)}? All changes to its {lost}{since} will be lost."
 
 
 def removal(domain: str, planned: Sequence[DeletePlan]) -> str:
     """The question before a delete."""
-    names = ", ".join(shown(plan.checkpoint_name) for plan in planned)
+    names = ", ".join(escaped(plan.checkpoint_name) for plan in planned)
     freed = size(sum(plan.freed_bytes for plan in planned))
-    return f"Delete {names} of {shown(domain)} ({freed})? There is no way back."
+    return f"Delete {names} of {escaped(domain)} ({freed})? This cannot be undone."
 
 
 def postponed(waiting: Iterable[Postponed]) -> Iterator[str]:
     """What could be collapsed, but not now."""
     for each in waiting:
-        yield shown(f"waits: {each.reason}" + (f"; {each.advice}" if each.advice else ""))
+        yield escaped(f"deferred: {each.reason}" + (f"; {each.advice}" if each.advice else ""))
 
 
 def settled(recovered: Iterable[Recovered]) -> Iterator[str]:
-    """What was left unfinished, and how it ended; each once, though several outcomes may tell of it."""
+    """What was left unfinished, and how it ended; each once, though several outcomes may contain it."""
     for each in dict.fromkeys(recovered):
-        yield f"{shown(each.domain)}: unfinished {each.operation} {each.state}: {shown(each.detail)}"
+        yield f"{escaped(each.domain)}: unfinished {each.operation} {each.state}: {escaped(each.detail)}"
 
 
 def unfinished(operations: Iterable[OperationRecord], now: datetime) -> Iterator[str]:
-    """Operations that are open: under way somewhere, or left behind."""
+    """Operations that are open: in progress, or left behind."""
     for each in operations:
-        domain, owner = shown(each.domains), shown(f"{each.owner.user}@{each.owner.host}")
+        domain, owner = escaped(each.domains), escaped(f"{each.owner.user}@{each.owner.host}")
         yield (
             f"{domain}: unfinished {each.kind} ({each.progress}, begun {age(each.opened, now)} by {owner}, "
-            f"pid {each.owner.pid}); settle it: snapctl recover {domain}"
+            f"pid {each.owner.pid}); to finish or undo it: snapctl recover {domain}"
         )

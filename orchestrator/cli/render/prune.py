@@ -8,7 +8,7 @@ from datetime import datetime
 from ...model import Decision, PruneReport
 from . import outcome
 from .columns import Column, align
-from .units import age, counted, shown, size
+from .units import age, counted, escaped, size
 
 COLUMNS = (
     Column(),
@@ -34,11 +34,11 @@ def _row(decision: Decision, now: datetime, with_domain: bool) -> tuple[str, ...
     checkpoint = decision.checkpoint
     return (
         "keep" if decision.kept else "remove",
-        shown(checkpoint.domain) if with_domain else "",
-        shown(checkpoint.name),
+        escaped(checkpoint.domain) if with_domain else "",
+        escaped(checkpoint.name),
         age(checkpoint.created, now),
         size(_bytes([decision])),
-        shown(", ".join(decision.reasons)),
+        escaped(", ".join(decision.reasons)),
     )
 
 
@@ -47,11 +47,11 @@ def _bytes(decided: Iterable[Decision]) -> int:
 
 
 def question(removed: Sequence[Decision]) -> str:
-    """The question before a prune. A layer that others still need stays, so the size is a bound."""
+    """The question before a prune. A layer that others still need is kept, so the size is an upper bound."""
     names = [f"{each.checkpoint.domain}/{each.checkpoint.name}" for each in removed[:MOST_NAMES]]
     more = f" and {len(removed) - MOST_NAMES} more" if len(removed) > MOST_NAMES else ""
-    what = shown(", ".join(names)) + more
-    return f"Remove {counted(len(removed), 'checkpoint')} ({what}; {size(_bytes(removed))})? There is no way back."
+    what = escaped(", ".join(names)) + more
+    return f"Remove {counted(len(removed), 'checkpoint')} ({what}; {size(_bytes(removed))})? This cannot be undone."
 
 
 def settled(report: PruneReport) -> Iterator[str]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from ...model import CheckpointSummary
 from .columns import Column, align
 from .marks import marks
-from .units import age, shown, size
+from .units import age, escaped, size
 
 HEAD = "*"
 COLUMNS = (
@@ -38,14 +38,14 @@ def table(
 def _row(checkpoint: CheckpointSummary, now: datetime, with_domain: bool) -> tuple[str, ...]:
     return (
         HEAD if checkpoint.current else "",
-        shown(checkpoint.domain) if with_domain else "",
-        shown(checkpoint.name),
-        shown(checkpoint.parent or ""),
+        escaped(checkpoint.domain) if with_domain else "",
+        escaped(checkpoint.name),
+        escaped(checkpoint.parent or ""),
         age(checkpoint.created, now),
         size(checkpoint.memory_bytes),
         size(checkpoint.disk_bytes),
         size(checkpoint.exclusive_bytes),
         marks(checkpoint, now),
-        shown(",".join(checkpoint.tags)),
-        shown(checkpoint.description),
+        escaped(",".join(checkpoint.tags)),
+        escaped(checkpoint.description),
     )

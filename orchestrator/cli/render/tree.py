@@ -7,7 +7,7 @@ turn right::
     ○ base
     ├─○ experiment
     │ ○ experiment-2
-    ● patched (you are here)
+    ● patched (current)
 
 A branch that turns right holds at most half of what is below its parent, so n checkpoints are never
 indented more than 2·log2(n) columns: a chain of any depth stays in one column. On a terminal the drawing
@@ -24,7 +24,7 @@ from typing import NamedTuple
 from ...model import CheckpointSummary, Direction, OperationRecord
 from .columns import GAP, Column, align
 from .marks import marks
-from .units import age, cut, shown, size, width
+from .units import age, cut, escaped, size, width
 
 LEAST_OF_TAGS = 10
 READABLE = 18
@@ -38,14 +38,14 @@ COLUMNS = (
     Column(shrinks_to=LEAST_OF_TAGS),
     Column(shrinks_to=8),
 )
-HERE = " (you are here)"
+HERE = " (current)"
 
 
 class Glyphs(NamedTuple):
     node: str
     head: str
     branch: str
-    beside: str  # what stands left of a branch until its parent's column goes on
+    beside: str  # what is drawn left of a branch until its parent's column continues
 
 
 UNICODE = Glyphs(node="○", head="●", branch="├─", beside="│ ")
@@ -58,7 +58,7 @@ class Placed:
 
     checkpoint: CheckpointSummary
     depth: int
-    indent: int  # columns to its left that go on
+    indent: int  # columns to its left that continue
     branches: bool  # whether it turns right off its parent's column
 
 
@@ -162,7 +162,7 @@ def tree(
         if number:
             yield ""
         unfinished = (f" (unfinished {each.kind}: {_how_far(each, domain.uuid)})" for each in domain.unfinished)
-        yield _short(shown(domain.name), "".join(unfinished), terminal)
+        yield _short(escaped(domain.name), "".join(unfinished), terminal)
         if domain.nodes:
             yield from align(COLUMNS, _rows(domain.nodes, now, terminal, glyphs), terminal)
 
@@ -194,9 +194,9 @@ def _left(node: Placed, glyphs: Glyphs) -> str:
 def _named(checkpoint: CheckpointSummary, now: datetime, room: int | None) -> str:
     found = marks(checkpoint, now)
     state = f" ({found})" if found else ""
-    name, here = shown(checkpoint.name), HERE if checkpoint.current else ""
+    name, here = escaped(checkpoint.name), HERE if checkpoint.current else ""
     if room is not None and room - width(state + here) < min(width(name), READABLE):
-        here = ""  # the sign before the name tells, too
+        here = ""  # the sign before the name shows it, too
     return _short(name, state + here, room)
 
 
@@ -210,6 +210,6 @@ def _facts(checkpoint: CheckpointSummary, now: datetime, most: int) -> tuple[str
         size(checkpoint.memory_bytes),
         f"+ {size(checkpoint.disk_bytes):>{most}}",
         age(checkpoint.created, now),
-        shown(f"[{', '.join(checkpoint.tags)}]") if checkpoint.tags else "",
-        shown(checkpoint.description),
+        escaped(f"[{', '.join(checkpoint.tags)}]") if checkpoint.tags else "",
+        escaped(checkpoint.description),
     )

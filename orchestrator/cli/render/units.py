@@ -44,7 +44,7 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def shown(text: str) -> str:
+def escaped(text: str) -> str:
     """`text` on one line, with whatever a terminal might obey shown escaped."""
     return text if text.isascii() and text.isprintable() else printable(text)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...model import DomainUsage, Usage
 from .columns import Column, align
-from .units import shown, size
+from .units import escaped, size
 
 COLUMNS = (
     Column(title="DOMAIN"),
@@ -24,8 +24,8 @@ def document(usage: Usage) -> dict[str, Any]:
     import msgspec
 
     fields: dict[str, Any] = msgspec.to_builtins(usage)
-    for domain, told in zip(usage.domains, fields["domains"], strict=True):
-        told["bytes"] = domain.bytes
+    for domain, fields_of in zip(usage.domains, fields["domains"], strict=True):
+        fields_of["bytes"] = domain.bytes
     return fields
 
 
@@ -33,8 +33,8 @@ def usage(found: Usage, *, terminal: int | None, with_domain: bool) -> Iterator[
     """A checkpoint a line, then a domain a line, then the store."""
     rows = [
         (
-            shown(each.domain) if with_domain else "",
-            shown(each.name),
+            escaped(each.domain) if with_domain else "",
+            escaped(each.name),
             size(each.memory_bytes),
             size(each.disk_bytes),
             size(each.exclusive_bytes),
@@ -47,16 +47,16 @@ def usage(found: Usage, *, terminal: int | None, with_domain: bool) -> Iterator[
         yield ""
     for domain in found.domains:
         yield from _domain(domain)
-    yield f"store {shown(found.store)}: {size(found.free_bytes)} of {size(found.total_bytes)} free"
+    yield f"store {escaped(found.store)}: {size(found.free_bytes)} of {size(found.total_bytes)} free"
     if found.uncatalogued_bytes:
-        yield f"  {size(found.uncatalogued_bytes)} in it not catalogued; see: snapctl doctor"
+        yield f"  {size(found.uncatalogued_bytes)} of it not in the catalog; see: snapctl doctor"
 
 
 def _domain(domain: DomainUsage) -> Iterator[str]:
     yield (
-        f"{shown(domain.domain)}: {size(domain.bytes)} (memory {size(domain.memory_bytes)}, "
+        f"{escaped(domain.domain)}: {size(domain.bytes)} (memory {size(domain.memory_bytes)}, "
         f"frozen {size(domain.frozen_bytes)}, active {size(domain.active_bytes)}, "
         f"manifests {size(domain.manifest_bytes)})"
     )
     if domain.own_bytes:
-        yield f"  stands on files of your own, {size(domain.own_bytes)}: not counted"
+        yield f"  backed by files outside the store, {size(domain.own_bytes)}: not counted"

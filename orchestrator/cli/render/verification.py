@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import IntegrityError
 from ...model import VerifyReport
 from .columns import Column, align
-from .units import duration, shown, size
+from .units import duration, escaped, size
 
 
 def document(report: VerifyReport) -> dict[str, Any]:
@@ -16,31 +16,31 @@ def document(report: VerifyReport) -> dict[str, Any]:
     import msgspec
 
     fields: dict[str, Any] = msgspec.to_builtins(report)
-    for verdict, told in zip(report.checkpoints, fields["checkpoints"], strict=True):
-        told["sound"] = verdict.sound
+    for verdict, fields_of in zip(report.checkpoints, fields["checkpoints"], strict=True):
+        fields_of["sound"] = verdict.sound
     return fields
 
 
 def report(report: VerifyReport) -> Iterator[str]:
-    """A checkpoint a line; then file by file what is wrong, and what is lost by it."""
+    """A checkpoint a line; then file by file what is wrong, and which checkpoints that makes unusable."""
     rows = [
-        (shown(verdict.domain), shown(verdict.name), "sound" if verdict.sound else "damaged")
+        (escaped(verdict.domain), escaped(verdict.name), "sound" if verdict.sound else "damaged")
         for verdict in report.checkpoints
     ]
     if rows:
         yield from align((Column(), Column(), Column()), rows, None)
     for finding in dict.fromkeys(finding for verdict in report.checkpoints for finding in verdict.findings):
-        yield shown(finding.problem)
-        yield f"  lost by it: {shown(', '.join(finding.lost))}"
+        yield escaped(finding.problem)
+        yield f"  unusable because of it: {escaped(', '.join(finding.lost))}"
     yield _summary(report)
 
 
 def _summary(report: VerifyReport) -> str:
     sound = len(report.checkpoints) - len(report.damaged)
-    told = f"{sound} of {_checkpoints(len(report.checkpoints))} sound, looked at in {duration(report.seconds)}"
+    said = f"{sound} of {_checkpoints(len(report.checkpoints))} sound, checked in {duration(report.seconds)}"
     if report.read_bytes:
-        told += f", {size(report.read_bytes)} read ({size(round(report.read_bytes / report.seconds))}/s)"
-    return told
+        said += f", {size(report.read_bytes)} read ({size(round(report.read_bytes / report.seconds))}/s)"
+    return said
 
 
 def failure(report: VerifyReport) -> IntegrityError:
@@ -48,8 +48,8 @@ def failure(report: VerifyReport) -> IntegrityError:
     names = ", ".join(f"{verdict.domain}/{verdict.name}" for verdict in report.damaged)
     return IntegrityError(
         f"{len(report.damaged)} of {_checkpoints(len(report.checkpoints))} damaged: {names}",
-        effect="marked, and refused by rollback",
-        hint="mend the files and verify again, or: snapctl delete",
+        effect="each is marked as damaged, and rollback refuses it",
+        hint="repair the files and verify again, or: snapctl delete",
     )
 
 

@@ -42,6 +42,6 @@ def _unknown_heads(site: Site, domain: Domain) -> dict[str, bytes]:
     paths = [source.path for source in sources if source.format == "qcow2" and isabs(source.path)]
     heads = {}
     for path in dict.fromkeys(paths):
-        if site.catalog.layer(path) is None and site.hypervisor.storage.facts(path) is not None:
+        if site.catalog.layer(path) is None and site.hypervisor.storage.stat(path) is not None:
             heads[path] = site.hypervisor.storage.read(path, 0, qcow2.HEAD_LENGTH)
     return heads

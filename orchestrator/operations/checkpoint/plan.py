@@ -54,7 +54,7 @@ class CheckpointRequest:
     after: After = After.AS_SAVED
     expires: datetime | None = None
     force: bool = False  # in spite of what would make the restore fail
-    flatten: bool = False  # its disks will stand on nothing by then, however deep they are now
+    flatten: bool = False  # its disks will have no backing file by then, however deep they are now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
     if facts.name_taken:
         raise Refused(
             f"{domain.name} already has a checkpoint {request.name}",
-            hint=f"take another name, or first: snapctl delete {domain.name} {request.name}",
+            hint=f"choose another name, or first: snapctl delete {domain.name} {request.name}",
         )
     _refuse_namesake(domain, facts.namesake)
     _refuse_unsavable(domain)
@@ -162,8 +162,8 @@ def _depth_note(facts: CheckpointFacts) -> str | None:
 def _refuse_namesake(domain: Domain, namesake: str | None) -> None:
     if namesake is not None:
         raise Refused(
-            f"the catalog knows {domain.name} as another domain, {namesake}",
-            hint=f"give this one another name: virsh domrename {domain.name} NAME",
+            f"the catalog has checkpoints of another domain named {domain.name}, {namesake}",
+            hint=f"rename this one: virsh domrename {domain.name} NAME",
         )
 
 
@@ -177,11 +177,11 @@ def _refuse_unsavable(domain: Domain) -> None:
             raise Refused(f"{name} has crashed", hint=f"start it again: virsh destroy {name}; virsh start {name}")
         case GuestState.IO_ERROR:
             raise Refused(
-                f"{name} is paused on an I/O error: its disks are not to be trusted",
-                hint=f"mend its storage, then: virsh resume {name}",
+                f"{name} is paused on an I/O error: its disks may be inconsistent",
+                hint=f"repair its storage, then: virsh resume {name}",
             )
         case GuestState.OTHER:
-            raise Refused(f"{name} is neither running nor paused", hint=f"look at: virsh domstate --reason {name}")
+            raise Refused(f"{name} is neither running nor paused", hint=f"see: virsh domstate --reason {name}")
         case _:
             pass
     refuse_foreign_state(domain)
@@ -190,10 +190,12 @@ def _refuse_unsavable(domain: Domain) -> None:
 def _refuse_unfit_disks(domain: Domain) -> None:
     name = domain.name
     if not domain.writable_disks:
-        raise Refused(f"{name} has no writable disk to freeze", hint="snapctl needs at least one")
+        raise Refused(f"{name} has no writable disk to freeze", hint="attach one: a checkpoint needs at least one")
     for disk in domain.writable_disks:
         if disk.shareable:
-            raise Refused(f"disk {disk.target} of {name} is shareable: others may write to it", hint="detach it")
+            raise Refused(
+                f"disk {disk.target} of {name} is shareable: another domain may write to it", hint="detach it"
+            )
         if disk.transient:
             raise Refused(f"disk {disk.target} of {name} is transient: its content is not kept", hint="detach it")
         if disk.device is Device.LUN:
@@ -216,14 +218,14 @@ def _refuse_odd_size(domain: Domain, target: str) -> None:
     capacity = domain.capacities.get(target)
     if capacity is None:
         raise Refused(
-            f"nobody knows the virtual size of disk {target} of {domain.name}",
-            hint=f"look at: virsh domblkinfo {domain.name} {target}",
+            f"cannot determine the virtual size of disk {target} of {domain.name}",
+            hint=f"see: virsh domblkinfo {domain.name} {target}",
         )
     if capacity % 1024:
         raise Refused(
             f"disk {target} of {domain.name} has a virtual size of {capacity} bytes, "
-            "which libvirt cannot give an overlay",
-            hint="make it a multiple of 1 KiB",
+            "for which libvirt cannot create an overlay",
+            hint="resize it to a multiple of 1 KiB",
         )
 
 
@@ -234,22 +236,22 @@ def _refuse_unfit_chains(domain: Domain, heads: Mapping[str, bytes]) -> None:
             place = f"disk {disk.target} of {domain.name}"
             if not isabs(layer.path):
                 raise Refused(
-                    f"{place} stands on {layer.path}, neither file nor block device", hint="copy it to a file"
+                    f"{place} is backed by {layer.path}, neither file nor block device", hint="copy it to a file"
                 )
             backing, backing_format = (below.path, below.format) if below else (None, None)
             problem = layer.path in heads and header_problem(heads[layer.path], layer.path, backing, backing_format)
             if problem:
-                raise Refused(f"{place} stands on {layer.path}, which {problem}", hint="see: qemu-img info")
+                raise Refused(f"{place} is backed by {layer.path}, which {problem}", hint="see: qemu-img info")
 
 
 def _refuse_other_writers(domain: Domain, writers: Mapping[str, str]) -> None:
-    """All layers of the chains are frozen from then on: nobody else may write to them."""
+    """All layers of the chains are frozen from then on: no other domain may write to them."""
     for disk in domain.writable_disks:
         for layer in disk.chain:
             if writer := writers.get(normpath(layer.path)):
                 raise Refused(
-                    f"disk {disk.target} of {domain.name} stands on {layer.path}, and {writer}",
-                    hint="give that domain another disk: virsh edit",
+                    f"disk {disk.target} of {domain.name} is backed by {layer.path}, and {writer}",
+                    hint="give that domain a different disk: virsh edit",
                 )
 
 
@@ -258,8 +260,8 @@ def _refuse_pending_disks(domain: Domain) -> None:
     for target, path in domain.sources().items():
         if target in defined and defined[target] != path:
             raise Refused(
-                f"disk {target} of {domain.name} is {path}, but from its next start {defined[target]}",
-                hint=f"make them the same: virsh edit {domain.name}",
+                f"disk {target} of {domain.name} is {path}, but {defined[target]} from its next start on",
+                hint=f"define it with the disk it has now: virsh edit {domain.name}",
             )
 
 
@@ -289,7 +291,7 @@ class CheckpointPlan:
     mode: CaptureMode
     labels: Labels
     origin: Origin
-    head: Head | None  # where the domain stands now
+    head: Head | None  # of the domain now
     directory: str
     memory_path: str
     disks: tuple[Disk, ...]  # all disks as they are now
@@ -336,11 +338,11 @@ class CheckpointPlan:
 
     def lines(self) -> list[str]:
         return [
-            f"make {self.directory}",
-            *(f"make overlay {overlay.path} on {overlay.backing}" for overlay in self.overlays),
+            f"create directory {self.directory}",
+            *(f"create overlay {overlay.path}, backed by {overlay.backing}" for overlay in self.overlays),
             f"save the memory of {self.domain_name} to {self.memory_path} ({self._needs()})",
             *(f"freeze {overlay.backing} ({overlay.target})" for overlay in self.overlays),
-            f"record checkpoint {self.labels.name}",
+            f"record checkpoint {self.labels.name} in the catalog",
             what_becomes(self.domain_name, self.after, self.was_running),
             *([f"note: {self.note}"] if self.note else []),
         ]
@@ -350,5 +352,5 @@ class CheckpointPlan:
         if self.estimated_bytes is not None:
             needs += f", probably {self.estimated_bytes // MIB} MiB"
         if self.free_bytes is not None:
-            needs += f"; {self.free_bytes // MIB} MiB are free"
+            needs += f"; {self.free_bytes // MIB} MiB free"
         return needs

@@ -14,7 +14,7 @@ from ...model import (
     CheckpointDisk,
     CheckpointState,
     Disk,
-    FileFacts,
+    FileInfo,
     Layer,
     LayerKind,
     MemoryImage,
@@ -25,8 +25,8 @@ from .plan import CheckpointPlan
 
 
 def checkpoint(plan: CheckpointPlan, evidence: Mapping[str, Any], catalog: Catalog) -> Checkpoint:
-    """`evidence` is that of the capture: when, which memory image if any, and the facts of the layers that froze."""
-    frozen = msgspec.convert(evidence["frozen"], dict[str, FileFacts | None])
+    """`evidence` is that of the capture: time, memory image if any, and the file information of the frozen layers."""
+    frozen = msgspec.convert(evidence["frozen"], dict[str, FileInfo | None])
     return Checkpoint(
         id=plan.checkpoint_id,
         operation_id=plan.operation_id,
@@ -54,7 +54,7 @@ def chains(plan: CheckpointPlan, checkpoint: Checkpoint, hypervisor: Hypervisor)
     return layers
 
 
-def _disk(plan: CheckpointPlan, disk: Disk, frozen: Mapping[str, FileFacts | None], catalog: Catalog) -> CheckpointDisk:
+def _disk(plan: CheckpointPlan, disk: Disk, frozen: Mapping[str, FileInfo | None], catalog: Catalog) -> CheckpointDisk:
     return CheckpointDisk(
         target=disk.target,
         device=disk.device,
@@ -68,13 +68,13 @@ def _disk(plan: CheckpointPlan, disk: Disk, frozen: Mapping[str, FileFacts | Non
     )
 
 
-def _frozen_layer(plan: CheckpointPlan, disk: Disk, source: Source, facts: FileFacts | None, catalog: Catalog) -> Layer:
+def _frozen_layer(plan: CheckpointPlan, disk: Disk, source: Source, info: FileInfo | None, catalog: Catalog) -> Layer:
     known = catalog.layer(source.path)
     return _layer(
         disk.target,
         source,
         disk.backing[0].path if disk.backing else None,
-        facts,
+        info,
         kind=LayerKind.BLOCK if disk.source_type == "block" else LayerKind.FILE,
         capacity={overlay.target: overlay.capacity for overlay in plan.overlays}[disk.target],
         operation_id=known.operation_id if known else None,
@@ -85,15 +85,15 @@ def _below(disk: Disk, hypervisor: Hypervisor) -> list[Layer]:
     """The layers below a disk's own, as the running guest had them open."""
     layers = []
     for source, below in Chain(disk.backing).pairs():
-        facts = hypervisor.storage.facts(source.path)
+        info = hypervisor.storage.stat(source.path)
         layers.append(
             _layer(
                 disk.target,
                 source,
                 below.path if below else None,
-                facts,
-                kind=LayerKind.FILE if facts else LayerKind.BLOCK,
-                capacity=facts.capacity if facts else 0,
+                info,
+                kind=LayerKind.FILE if info else LayerKind.BLOCK,
+                capacity=info.capacity if info else 0,
                 operation_id=None,
             )
         )
@@ -104,7 +104,7 @@ def _layer(
     target: str,
     source: Source,
     backing: str | None,
-    facts: FileFacts | None,
+    info: FileInfo | None,
     *,
     kind: LayerKind,
     capacity: int,
@@ -118,7 +118,7 @@ def _layer(
         kind=kind,
         backing=backing,
         operation_id=operation_id,
-        physical=facts.physical if facts else None,
-        allocation=facts.allocation if facts else None,
-        mtime=facts.mtime if facts else None,
+        physical=info.physical if info else None,
+        allocation=info.allocation if info else None,
+        mtime=info.mtime if info else None,
     )

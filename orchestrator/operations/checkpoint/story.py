@@ -2,7 +2,7 @@
 
 Until a whole memory image exists everything can be undone and the guest does not notice. From then
 on the image *is* the guest, so the story goes forward; if that is impossible it first restores the
-guest onto its unchanged disks and only then drops the image.
+guest onto its unchanged disks and only then removes the image.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any
 
-from ...engine.story import Commit, Step, in_words, undone
+from ...engine.story import Commit, Step, problem_of, undone_error
 from ...errors import GuestLost, Refused, SnapctlError, Unfinished
 from ...model import After, Head, Source, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
@@ -19,7 +19,7 @@ from ...store.workspace import describe, is_described, new_layers
 from ..shared.base import PlannedStory
 from ..shared.manifests import begun_manifest, whole_manifest
 from ..shared.prepared import prepared
-from ..shared.rewind import Rewind, define_sources
+from ..shared.rewind import Rewind, point_back
 from . import record
 from .capture import capture_of
 from .plan import CheckpointPlan
@@ -36,15 +36,22 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         hypervisor: Hypervisor,
         catalog: Catalog,
         operation: OpenOperation,
-        facts: MutableMapping[str, Any],
+        results: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
-        super().__init__(plan, hypervisor, catalog, operation, facts, progress)
+        super().__init__(plan, hypervisor, catalog, operation, results, progress)
         definition = plan.origin.domain_xml
         self._rewind = Rewind(
-            hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts, definition=lambda: definition
+            hypervisor,
+            plan.domain_uuid,
+            plan.memory_path,
+            plan.overlays,
+            results,
+            operation_id=plan.operation_id,
+            persistent=plan.origin.persistent,
+            definition=lambda: definition,
         )
-        self._capture = capture_of(plan, hypervisor, facts, progress)
+        self._capture = capture_of(plan, hypervisor, results, progress)
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
 
     @property
@@ -55,7 +62,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         restored = (Step("restored", self._rewind.restore, self._rewind.is_restored),) if restores else ()
         resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
         return (
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
             self._capture.step,
             *repointed,
             Commit("committed", self._commit, self._is_committed, prepare=self._gather),
@@ -69,13 +76,16 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     def _runs_after(self) -> bool:
         return runs_after(self.plan.after, self.plan.was_running)
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         plan = self.plan
         if self._catalog.head(plan.domain_uuid) != plan.head:
-            raise Refused(f"{plan.domain_name} was rolled back or checkpointed meanwhile", hint="try again")
+            raise Refused(
+                f"{plan.domain_name} was rolled back or checkpointed after the plan was made", hint="try again"
+            )
         if self._catalog.checkpoint(plan.domain_uuid, plan.labels.name) is not None:
             raise Refused(
-                f"{plan.domain_name} has got a checkpoint {plan.labels.name} meanwhile", hint="take another name"
+                f"a checkpoint named {plan.labels.name} of {plan.domain_name} was created in the meantime",
+                hint="choose another name",
             )
 
     # ------------------------------------------------------------------ repointed, committed
@@ -85,11 +95,11 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         self._rewind.repoint()
 
     def _point_back(self) -> None:
-        define_sources(self._hypervisor, self.plan.domain_uuid, self._tops)
+        point_back(self._hypervisor, self.plan.domain_uuid, self._tops, self.plan.overlays)
 
     def _gather(self) -> None:
         """What the transaction is to write, so that nothing is asked of the hypervisor within it."""
-        self._checkpoint = record.checkpoint(self.plan, self.facts, self._catalog)
+        self._checkpoint = record.checkpoint(self.plan, self.results, self._catalog)
         self._chains = record.chains(self.plan, self._checkpoint, self._hypervisor)
 
     def _commit(self) -> None:
@@ -125,36 +135,42 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
 
     # ------------------------------------------------------------------ settling
 
-    def decided(self) -> bool:
-        """Committed, or saved and not run since; or started by somebody on the very overlays that its
+    def is_past_no_return(self) -> bool:
+        """Committed, or saved and not run since; or started outside snapctl on the very overlays that its
         persistent XML names by then, which leaves the frozen layers and the image a pair."""
         if self._is_committed() is not None:
             return True
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active and domain.sources() == self.plan.new_sources:
-            return "frozen" in self.facts
+            return "frozen" in self.results
         return self._capture.is_captured() is not None
 
-    def may_retreat(self) -> bool:
+    def may_advance(self) -> bool:
+        return False  # the others can be restored onto their disks
+
+    def may_fall_back(self) -> bool:
         """Only while no checkpoint relies on the tops, and they are as they were when the memory was saved."""
         return self._is_committed() is None and self._capture.is_captured() is not None
 
-    def retreat(self) -> None:
+    def fall_back(self) -> None:
         """Restore the guest onto the unchanged tops."""
-        define_sources(self._hypervisor, self.plan.domain_uuid, self._tops)
+        self._point_back()
         self._rewind.restore_back(self._tops)
 
-    def undone(self, cause: Exception) -> SnapctlError:
+    def undone_error(self, cause: Exception) -> SnapctlError:
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is None or not domain.active:
             return GuestLost(
-                f"{self.plan.domain_name} went off before its memory was saved ({in_words(cause)})",
-                effect="its disks are as it left them, no checkpoint was made",
+                f"{self.plan.domain_name} was shut off before its memory was saved ({problem_of(cause)})",
+                effect="its disks are as it left them; no checkpoint was created",
                 hint=f"start it: virsh start {self.plan.domain_name}",
             )
-        return undone(cause, self.plan.domain_name)
+        return undone_error(cause, self.plan.domain_name)
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def caveat(self) -> SnapctlError | None:
+        return self._rewind.caveat(self.plan.domain_name, self.plan.labels.name)
+
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"checkpoint {self.plan.labels.name} of {self.plan.domain_name} is not finished: {problem}",
             effect="nothing is lost",

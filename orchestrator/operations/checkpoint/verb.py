@@ -60,13 +60,13 @@ class FlattenedCheckpoint(Compound[Outcome]):
     guest: Guest
     flattening: collapse.Collapsing
     asked: CheckpointRequest
-    checkpoint: CheckpointPlan  # as far as it can be told before
+    checkpoint: CheckpointPlan  # as far as it is known before
 
     @property
     def shown(self) -> tuple[Plan, ...]:
         return (*self.flattening.plans, self.checkpoint)
 
-    def carry_out(self, site: Site, runner: Runner) -> Outcome:
-        self.flattening.carry_out(site, runner)
+    def execute(self, site: Site, runner: Runner) -> Outcome:
+        self.flattening.execute(site, runner)
         (outcome,) = runner.run(plan(site, again(site, self.guest), self.asked))
         return outcome

@@ -11,7 +11,7 @@ from .plan import CollapseFacts
 
 
 def gather(site: Site, guest: Guest, found: Collapsible) -> CollapseFacts:
-    layers = (found.layer, *found.drops, *([found.base] if found.base else []))
+    layers = (found.layer, *found.absorbed, *([found.base] if found.base else []))
     return CollapseFacts(
         host=site.hypervisor.host,
         domain_uuid=guest.uuid,
@@ -19,7 +19,7 @@ def gather(site: Site, guest: Guest, found: Collapsible) -> CollapseFacts:
         domain=guest.domain,
         like=_definition_like(site, guest),
         found=found,
-        seen=site.hypervisor.storage.facts_of([layer.path for layer in layers]),
+        seen=site.hypervisor.storage.stat_all([layer.path for layer in layers]),
         holders=holders(site.hypervisor.domains.disks()),
         free_bytes=site.hypervisor.storage.free_bytes(site.store),
         store=site.store,
@@ -28,22 +28,22 @@ def gather(site: Site, guest: Guest, found: Collapsible) -> CollapseFacts:
 
 
 def stacks(site: Site, guest: Guest) -> list[Collapsible]:
-    """The domain's active overlays, each with all that it stands on, but for those that stand on nothing.
+    """The domain's active overlays, each with its whole backing chain; those without a backing file are left out.
 
-    Raises `Refused` for a domain whose memory is nowhere but in the checkpoint that it stands on: that no guest
-    ran since is told by overlays that nobody wrote to.
+    Raises `Refused` for a domain whose memory is only in its current checkpoint: empty overlays show that no guest
+    ran since.
     """
     head = site.catalog.head(guest.uuid)
     if head is None:
-        raise Refused(f"{guest.name} stands on nothing of snapctl's", hint="there is nothing to flatten")
+        raise Refused(f"{guest.name} has no snapctl overlay", hint="there is nothing to flatten")
     checkpoint = site.catalog.checkpoint_by_id(head.checkpoint_id) if head.checkpoint_id else None
     if checkpoint is not None and is_only_copy(site, guest, checkpoint, head):
         raise Refused(
-            f"{guest.name} is off and was not started since checkpoint {checkpoint.name}",
-            hint=f"bring it back first: snapctl rollback {guest.name} {checkpoint.name}",
+            f"{guest.name} is shut off and was not started since checkpoint {checkpoint.name}",
+            hint=f"first restore it: snapctl rollback {guest.name} {checkpoint.name}",
         )
     chains = [site.catalog.chain(path) for path in head.overlays.values()]
-    return [Collapsible(layer=top, drops=tuple(below), base=None) for top, *below in chains if below]
+    return [Collapsible(layer=top, absorbed=tuple(below), base=None) for top, *below in chains if below]
 
 
 def _definition_like(site: Site, guest: Guest) -> str:
@@ -51,4 +51,4 @@ def _definition_like(site: Site, guest: Guest) -> str:
         return guest.domain.xml
     if (known := site.catalog.some_checkpoint(guest.uuid)) is not None:
         return known.origin.domain_xml
-    raise NotFound(f"nothing is known of how {guest.name} was defined", hint="define it again: virsh define FILE")
+    raise NotFound(f"there is no domain XML of {guest.name}", hint="define it again: virsh define FILE")

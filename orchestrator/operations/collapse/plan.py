@@ -1,4 +1,4 @@
-"""Plan to pull layers into the one above them, or refuse it."""
+"""Plan to collapse layers into the one above them, or refuse it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from posixpath import normpath
 
 from ...errors import IntegrityError, Refused
 from ...formats import domainxml
-from ...integrity.damage import Seen, layer_damage
-from ...model import Chain, Collapsible, Domain, FileFacts, Host, Layer, OperationKind, Outcome, Ran, Source
+from ...integrity.damage import Inspected, layer_damage
+from ...model import Chain, Collapsible, Domain, FileInfo, Host, Layer, OperationKind, Outcome, Ran, Source
 from ...units import MIB
 from ..shared.refusals import refuse_busy
 from .helper import HELPER_PREFIX, HELPER_TARGET
@@ -23,7 +23,7 @@ class CollapseFacts:
     domain: Domain | None  # None: the hypervisor does not know it now (it was transient)
     like: str  # a domain XML of it
     found: Collapsible
-    seen: Mapping[str, FileFacts | None]  # of the layers that are found
+    seen: Mapping[str, FileInfo | None]  # of the layers that are found
     holders: Mapping[str, str]  # of files below the disk of a running domain: its name
     free_bytes: int
     store: str
@@ -34,14 +34,14 @@ def plan_collapse(
     operation_id: str, facts: CollapseFacts, kind: OperationKind = OperationKind.COLLAPSE
 ) -> CollapsePlan:
     """Raises `Busy`, `IntegrityError`, or `Refused` while a running domain has the layer below its disk:
-    QEMU lets nobody write to it then."""
-    layer, drops, base = facts.found.layer, facts.found.drops, facts.found.base
+    QEMU refuses to write to it then."""
+    layer, drops, base = facts.found.layer, facts.found.absorbed, facts.found.base
     if facts.domain is not None:
         refuse_busy(facts.domain)
     if holder := facts.holders.get(normpath(layer.path)):
         raise Refused(
-            f"{layer.path} is in use below a disk of {holder}, which runs",
-            hint=f"when {holder} is off or elsewhere: snapctl collapse; or at once: snapctl flatten {holder}",
+            f"{layer.path} is in the backing chain of {holder}, which is running",
+            hint=f"run snapctl collapse when {holder} is shut off, or at once: snapctl flatten {holder}",
         )
     _refuse_damaged(facts)
     moved = sum(each.allocation or each.physical or 0 for each in drops)
@@ -72,16 +72,16 @@ def plan_collapse(
 
 
 def _refuse_damaged(facts: CollapseFacts) -> None:
-    """What is pulled up is believed from then on: so every layer must be what the catalog says."""
-    below = (*facts.found.drops, *([facts.found.base] if facts.found.base else []))
+    """What is copied up cannot be checked later: so every layer must be what the catalog says."""
+    below = (*facts.found.absorbed, *([facts.found.base] if facts.found.base else []))
     frozen = () if facts.found.layer.is_active else (facts.found.layer,)
-    for found in layer_damage(Chain((*frozen, *below)), Seen(facts=facts.seen, heads={})):
+    for found in layer_damage(Chain((*frozen, *below)), Inspected(files=facts.seen, heads={})):
         raise IntegrityError(found.problem, hint=f"see: snapctl verify {facts.domain_name}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollapsePlan:
-    """Pull the data of layers below one layer into it, so that it stands on `base`, and they can go.
+    """Copy the data of layers below one layer into it, so that `base` becomes its backing file and they can be removed.
 
     What a guest sees in the layer stays the same. `layer` is as the catalog had it before.
     """
@@ -91,8 +91,8 @@ class CollapsePlan:
     domain_uuid: str
     domain_name: str
     layer: Layer
-    drops: tuple[str, ...]  # the layers of ours between it and `base`, nearest first
-    base: Source | None  # None: it will stand on nothing
+    drops: tuple[str, ...]  # the absorbed layers of ours, nearest first; stored in the journal under this name
+    base: Source | None  # None: it will have no backing file
     moved_bytes: int  # at most
     helper_xml: str  # of the domain that does it unless the layer is a running guest's own disk
     kind: OperationKind = OperationKind.COLLAPSE
@@ -117,8 +117,8 @@ class CollapsePlan:
         return self.layer.operation_id or "", [self.layer.path]
 
     def lines(self) -> list[str]:
-        below = f"stand on {self.base.path}" if self.base else "stand on nothing"
+        then = f"set its backing file to {self.base.path}" if self.base else "remove its backing file"
         return [
-            f"pull up to {self.moved_bytes // MIB} MiB into {self.layer.path}, and let it {below}",
-            *(f"delete {path} unless something needs it" for path in self.drops),
+            f"copy up to {self.moved_bytes // MIB} MiB into {self.layer.path}, and {then}",
+            *(f"remove {path} unless something else needs it" for path in self.drops),
         ]

@@ -1,6 +1,6 @@
 """collapse, flatten: planned → marked → streamed* → committed → described → removed → done.
 
-The data of the layers below a layer is copied up into it; then it stands on the base, and those that
+The data of the layers below a layer is copied up into it; then its backing file is the base, and those that
 nothing else needs go. What a guest sees in the layer is the same at every moment, so a crash leaves
 a whole chain, with more in it than before or with the layer on its new base. A running guest whose own
 disk it is has its QEMU do it (a block job); else a helper domain does, which is paused, has no network
@@ -25,7 +25,7 @@ from .plan import CollapsePlan
 
 class CollapseStory(PlannedStory[CollapsePlan]):
     """States a crash may leave: a layer that the catalog holds for being rewritten; with it a helper domain, or
-    a block job under way; a layer on its new base; the layers that it stood on still there."""
+    a block job in progress; a layer on its new base; its former backing files still there."""
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -37,9 +37,9 @@ class CollapseStory(PlannedStory[CollapsePlan]):
             Step("removed", self._remove, self._is_removed),
         )
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         if self._catalog.layer(self.plan.layer.path) != self.plan.layer:
-            raise Refused(f"{self.plan.layer.path} was changed meanwhile", hint="try again")
+            raise Refused(f"{self.plan.layer.path} was changed after the plan was made", hint="try again")
 
     # ------------------------------------------------------------------ marked
 
@@ -70,9 +70,9 @@ class CollapseStory(PlannedStory[CollapsePlan]):
     def _pull(self, uuid: str, target: str) -> None:
         try:
             self._hypervisor.domains.stream(uuid, target, self.plan.base_path, self._progress)
-        except NotFound as gone:  # a transient domain goes with its QEMU
-            problem = f"the QEMU that pulled layers into {self.plan.layer.path} is gone"
-            raise HypervisorError(problem, effect="how far it came is not known") from gone
+        except NotFound as gone:  # a transient domain ends with its QEMU
+            problem = f"the QEMU process that copied data into {self.plan.layer.path} ended"
+            raise HypervisorError(problem, effect="how much was copied is unknown") from gone
 
     def _is_streamed(self) -> Evidence | None:
         return {} if self._stands_on_base() and self._helper() is None and not self._job_of_guest() else None
@@ -97,7 +97,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         return domain is not None and self._disk_of_running_guest() in domain.block_jobs
 
     def _stands_on_base(self) -> bool:
-        found = self._hypervisor.storage.facts(self.plan.layer.path)
+        found = self._hypervisor.storage.stat(self.plan.layer.path)
         return found is not None and found.backing == self.plan.base_path
 
     # ------------------------------------------------------------------ committed
@@ -119,9 +119,9 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         return layer.backing == self.plan.base_path and layer.rewritten_by is None
 
     def _as_it_is(self, backing: str | None) -> Layer:
-        """The layer with the facts that it has now; of an active one none are recorded."""
+        """The layer with the file information that it has now; of an active one none is recorded."""
         layer = replace(self.plan.layer, backing=backing, sha256=None, rewritten_by=None)
-        found = self._hypervisor.storage.facts(layer.path)
+        found = self._hypervisor.storage.stat(layer.path)
         if layer.is_active or found is None:
             return layer
         return replace(layer, physical=found.physical, allocation=found.allocation, mtime=found.mtime)
@@ -130,17 +130,17 @@ class CollapseStory(PlannedStory[CollapsePlan]):
     def _catalogued(self) -> Layer:
         layer = self._catalog.layer(self.plan.layer.path)
         if layer is None:
-            raise Refused(f"{self.plan.layer.path} is not catalogued any more")
+            raise Refused(f"{self.plan.layer.path} is no longer in the catalog")
         return layer
 
     # ------------------------------------------------------------------ described, removed
 
     def _describe(self) -> None:
         """So that a catalog rebuilt from the store knows the layer as it is."""
-        describe_as(self._hypervisor, self._directory, self.facts)
+        describe_as(self._hypervisor, self._directory, self.results)
 
     def _is_described(self) -> Evidence | None:
-        return is_described_as(self._hypervisor, self._directory, self.facts)
+        return is_described_as(self._hypervisor, self._directory, self.results)
 
     @property
     def _directory(self) -> str:
@@ -154,12 +154,12 @@ class CollapseStory(PlannedStory[CollapsePlan]):
 
     # ------------------------------------------------------------------ settling
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         return self._is_committed() or (self._is_marked() is not None and self._stands_on_base())
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
-            f"pulling layers into {self.plan.layer.path} is not finished: {problem}",
-            effect="every disk shows what it did",
+            f"collapsing layers into {self.plan.layer.path} is not finished: {problem}",
+            effect="the contents of all disks are unchanged",
             hint=f"run: snapctl recover {self.plan.domain_name}",
         )

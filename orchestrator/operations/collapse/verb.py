@@ -68,8 +68,8 @@ class Collapsing(Compound[list[Outcome]]):
     def shown(self) -> tuple[CollapsePlan, ...]:
         return self.plans
 
-    def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
-        """Each plan is made anew right before, unless it was made just now: those before it took hours, and space.
+    def execute(self, site: Site, runner: Runner) -> list[Outcome]:
+        """Each is planned again right before it, unless that was just now: those before it took hours, and space.
         One that fails does not keep the others from their turn: the first error is raised at the end."""
         outcomes: list[Outcome] = []
         turns = Turns(self.failure)
@@ -92,7 +92,7 @@ def _as_it_is_now(site: Site, agreed: PlannedCollapse) -> CollapsePlan | None:
         for found in candidates:
             if _is_that_of(then, found):
                 return plan_collapse(then.operation_id, gather(site, guest, found), then.kind)
-        raise Refused(f"the disks of {guest.name} changed after this was planned", hint="try again")
+        raise Refused(f"the disks of {guest.name} changed after the plan was made", hint="try again")
     except Refused:
         if flattens:
             raise
@@ -100,6 +100,6 @@ def _as_it_is_now(site: Site, agreed: PlannedCollapse) -> CollapsePlan | None:
 
 
 def _is_that_of(plan: CollapsePlan, found: Collapsible) -> bool:
-    drops = tuple(each.path for each in found.drops if each.operation_id is not None)
+    drops = tuple(each.path for each in found.absorbed if each.operation_id is not None)
     base = found.base.path if found.base else None
     return (found.layer.path, drops, base) == (plan.layer.path, plan.drops, plan.base_path)

@@ -18,24 +18,24 @@ def gather(
     checkpoint: Checkpoint,
     freed: Sequence[Layer] | None = None,
     *,
-    explain: bool = False,
-    sparing: bool = False,
+    with_reasons: bool = False,
+    only_if_unneeded: bool = False,
 ) -> DeleteFacts:
-    """`freed` are the layers that go with it, unless it is the only one to be deleted; `explain` says
-    that somebody wants to know what needs the others."""
+    """`freed` are the layers that go with it, unless it is the only one to be deleted; `with_reasons` says
+    to find out what needs the others."""
     head = site.catalog.head(guest.uuid)
     layers = site.catalog.layers_freed_by(checkpoint.id) if freed is None else freed
     going = {layer.path for layer in layers}
-    stays = list(dict.fromkeys(_nearest_kept(site, checkpoint, going)))
+    retained = list(dict.fromkeys(_nearest_kept(site, checkpoint, going)))
     return DeleteFacts(
         host=site.hypervisor.host,
         domain_name=guest.domain.name if guest.domain else checkpoint.domain_name,
         checkpoint=checkpoint,
         head=head,
         layers=layers,
-        stays=stays,
-        needed_by=_needed_by(site, guest, checkpoint, stays) if explain else (),
-        sparing=sparing,
+        retained=retained,
+        needed_by=_needed_by(site, guest, checkpoint, retained) if with_reasons else (),
+        only_if_unneeded=only_if_unneeded,
         is_only_copy=head is not None and is_only_copy(site, guest, checkpoint, head),
         users=_users(site, guest),
     )
@@ -48,13 +48,13 @@ def _nearest_kept(site: Site, checkpoint: Checkpoint, going: set[str]) -> Iterat
         yield from [each.path for each in chain if each.path not in going and each.operation_id is not None][:1]
 
 
-def _needed_by(site: Site, guest: Guest, checkpoint: Checkpoint, stays: Iterable[str]) -> list[str]:
-    relying = [each for path in stays for each in site.catalog.relying_on(path)]
+def _needed_by(site: Site, guest: Guest, checkpoint: Checkpoint, retained: Iterable[str]) -> list[str]:
+    relying = [each for path in retained for each in site.catalog.relying_on(path)]
     names = [each.name for each in relying if each.id != checkpoint.id]
     head = site.catalog.head(guest.uuid)
     tops = head.overlays.values() if head else ()
     below = {layer.path for top in tops for layer in site.catalog.chain(top)}
-    return list(dict.fromkeys([*names, *([f"the disks of {guest.name}"] if below & set(stays) else [])]))
+    return list(dict.fromkeys([*names, *([f"the disks of {guest.name}"] if below & set(retained) else [])]))
 
 
 def _users(site: Site, guest: Guest) -> dict[str, str]:
@@ -68,7 +68,7 @@ def _users(site: Site, guest: Guest) -> dict[str, str]:
 
 
 def _chain(site: Site, path: str | None) -> Iterator[Source]:
-    """The layer at `path` and those below it, as the files themselves tell."""
-    facts = site.hypervisor.storage.facts
-    for image in walk(facts(path) if path else None, lambda image: facts(image.backing) if image.backing else None):
+    """The layer at `path` and those below it, as their headers say."""
+    stat = site.hypervisor.storage.stat
+    for image in walk(stat(path) if path else None, lambda image: stat(image.backing) if image.backing else None):
         yield Source(path=image.path, format=image.format)

@@ -18,10 +18,10 @@ class DeleteFacts:
     checkpoint: Checkpoint
     head: Head | None
     layers: Sequence[Layer]  # what nothing would need any more
-    stays: Sequence[str] = ()  # by disk: the nearest layer that something else needs
+    retained: Sequence[str] = ()  # by disk: the nearest layer that something else needs
     needed_by: Sequence[str] = ()
-    sparing: bool = False  # a prune wants it: what the domain stands on, and what is protected, stays
-    is_only_copy: bool = False  # the domain is off, and its memory is nowhere but in this checkpoint
+    only_if_unneeded: bool = False  # for a prune: refuse the current checkpoint and protected ones
+    is_only_copy: bool = False  # the domain is shut off, and only this checkpoint has its memory
     users: Mapping[str, str] = field(default_factory=dict)  # of files that a domain has for a disk, or below one
 
 
@@ -29,20 +29,22 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
     """Raises `Refused` when the guest itself would be lost, or a domain needs what is taken for unneeded."""
     checkpoint, domain = facts.checkpoint, facts.domain_name
     if checkpoint.state is not CheckpointState.READY:
-        raise Refused(f"checkpoint {checkpoint.name} is being deleted already", hint="see: snapctl list")
-    if facts.sparing and (checkpoint.labels.protected or (facts.head and facts.head.checkpoint_id == checkpoint.id)):
-        raise Refused(f"checkpoint {checkpoint.name} came to be needed meanwhile", hint="prune again")
+        raise Refused(f"checkpoint {checkpoint.name} is already being deleted", hint="see: snapctl list")
+    if facts.only_if_unneeded and (
+        checkpoint.labels.protected or (facts.head and facts.head.checkpoint_id == checkpoint.id)
+    ):
+        raise Refused(f"checkpoint {checkpoint.name} is now current or protected", hint="run prune again")
     if facts.is_only_copy:
         raise Refused(
-            f"{domain} is off and was not started since checkpoint {checkpoint.name}: "
-            "what was in its memory is nowhere else",
-            hint=f"bring it back first: snapctl rollback {domain} {checkpoint.name}",
+            f"{domain} is shut off and was not started since checkpoint {checkpoint.name}, "
+            "which has the only copy of its memory",
+            hint=f"first restore it: snapctl rollback {domain} {checkpoint.name}",
         )
     for path in (*checkpoint.own_files, *(layer.path for layer in facts.layers)):
         if user := facts.users.get(normpath(path)):
             raise Refused(
-                f"{path} would go with checkpoint {checkpoint.name}, and {user}",
-                hint="is this catalog an old copy? See: snapctl doctor",
+                f"{path} would be removed with checkpoint {checkpoint.name}, and {user}",
+                hint="the catalog may be an old copy; see: snapctl doctor",
             )
     return DeletePlan(
         operation_id=operation_id,
@@ -58,8 +60,8 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
         layers=tuple(layer.path for layer in facts.layers),
         freed_bytes=checkpoint.own_bytes + sum(layer.allocation or 0 for layer in facts.layers),
         head=facts.head,
-        sparing=facts.sparing,
-        stays=tuple(facts.stays),
+        sparing=facts.only_if_unneeded,
+        stays=tuple(facts.retained),
         needed_by=tuple(facts.needed_by),
     )
 
@@ -80,9 +82,9 @@ class DeletePlan:
     sidecars: tuple[str, ...]
     layers: tuple[str, ...]  # layers of ours that nothing needs then
     freed_bytes: int
-    head: Head | None = None  # where the domain stands now
-    sparing: bool = False  # not if it is protected
-    stays: tuple[str, ...] = ()  # by disk: the nearest layer that something else needs, too
+    head: Head | None = None  # of the domain now
+    sparing: bool = False  # only if it is not protected; stored in the journal under this name
+    stays: tuple[str, ...] = ()  # by disk: the nearest layer that something else needs, too; stored under this name
     needed_by: tuple[str, ...] = ()  # what that is
 
     @property
@@ -110,9 +112,9 @@ class DeletePlan:
         return self.maker_id, list(self.files)
 
     def lines(self) -> list[str]:
-        reason = f"needed by {some(self.needed_by)}" if self.needed_by else "something else stands on it"
+        reason = f"needed by {some(self.needed_by)}" if self.needed_by else "another layer is backed by it"
         return [
-            *(f"delete {path}" for path in (*self.files, *self.layers)),
+            *(f"remove {path}" for path in (*self.files, *self.layers)),
             *(f"keep {path}: {reason}" for path in self.stays),
-            f"that frees {self.freed_bytes / MIB:.1f} MiB",
+            f"this frees {self.freed_bytes / MIB:.1f} MiB",
         ]

@@ -26,15 +26,16 @@ class DeleteStory(PlannedStory[DeletePlan]):
             Step("described", self._describe, self._is_described),
         )
 
-    def premises(self) -> None:
-        """It is still there, and the domain did not come to stand on it since the plan was made."""
+    def check_preconditions(self) -> None:
+        """It still exists, and did not become current after the plan was made."""
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         head = self._catalog.head(plan.domain_uuid)
         gone = checkpoint is None or checkpoint.state is not CheckpointState.READY
         if gone or head != plan.head or (plan.sparing and checkpoint and checkpoint.labels.protected):
             raise Refused(
-                f"{plan.domain_name} or checkpoint {plan.checkpoint_name} changed meanwhile", hint="try again"
+                f"{plan.domain_name} or checkpoint {plan.checkpoint_name} changed after the plan was made",
+                hint="try again",
             )
 
     def _hide(self) -> None:
@@ -60,16 +61,16 @@ class DeleteStory(PlannedStory[DeletePlan]):
         return changed_manifest(self._hypervisor, self.plan.directory, manifest.without_checkpoint)
 
     def _describe(self) -> None:
-        """Where layers stay, the manifest no longer tells of a checkpoint: a rebuild would miss its image."""
-        describe_as(self._hypervisor, self.plan.directory, self.facts)
+        """Where layers are kept, the manifest no longer describes a checkpoint: a rebuild would miss its image."""
+        describe_as(self._hypervisor, self.plan.directory, self.results)
 
     def _is_described(self) -> Evidence | None:
-        return is_described_as(self._hypervisor, self.plan.directory, self.facts)
+        return is_described_as(self._hypervisor, self.plan.directory, self.results)
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         return self._is_hidden() is not None
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"deleting checkpoint {self.plan.checkpoint_name} of {self.plan.domain_name} is not finished: {problem}",
             effect="nothing else was changed",

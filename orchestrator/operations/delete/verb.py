@@ -6,7 +6,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...engine.runner import Runner
-from ...errors import Refused, telling
+from ...errors import Refused, with_effect
 from ...model import Checkpoint, CheckpointSummary, Layer, Outcome
 from ..collapse import verb as collapse
 from ..shared.compound import Compound
@@ -24,11 +24,11 @@ def plan(
     *,
     recursive: bool = False,
     collapsing: bool = True,
-    explain: bool = False,
+    with_reasons: bool = False,
 ) -> Deletion:
     """One plan a checkpoint, children before their parents; with `recursive` all that descend from them, too."""
     checkpoints = _named(site, guest, names, recursive=recursive)
-    return plan_of(site, guest, checkpoints, collapsing=collapsing, explain=explain)
+    return plan_of(site, guest, checkpoints, collapsing=collapsing, with_reasons=with_reasons)
 
 
 def plan_of(
@@ -37,18 +37,21 @@ def plan_of(
     checkpoints: Sequence[Checkpoint],
     *,
     collapsing: bool = True,
-    sparing: bool = False,
-    explain: bool = False,
+    only_if_unneeded: bool = False,
+    with_reasons: bool = False,
 ) -> Deletion:
     """The same of these checkpoints.
 
-    With `collapsing`, layers that only one layer needs afterwards are collapsed. `sparing` says that a prune asks:
-    what came to be needed since stays. `explain` says that somebody wants to know what needs the layers that stay.
+    With `collapsing`, layers that only one layer needs afterwards are collapsed. `only_if_unneeded` is for a prune: a
+    checkpoint that is current or protected by then is kept. `with_reasons` finds out what needs retained layers.
     """
     ordered = _children_first(checkpoints)
     freed = _freed(site, ordered)
     plans = (
-        plan_delete(new_id(), gather(site, guest, each, freed[each.id], explain=explain, sparing=sparing))
+        plan_delete(
+            new_id(),
+            gather(site, guest, each, freed[each.id], with_reasons=with_reasons, only_if_unneeded=only_if_unneeded),
+        )
         for each in ordered
     )
     return Deletion(guest, tuple(plans), collapsing)
@@ -64,30 +67,30 @@ class Deletion(Compound[list[Outcome]]):
     def shown(self) -> tuple[DeletePlan, ...]:
         return self.plans
 
-    def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
-        """Each plan is made anew right before, as those before it have changed what is needed: it may come to
+    def execute(self, site: Site, runner: Runner) -> list[Outcome]:
+        """Each is planned again right before it, as those before it have changed what is needed: it may
         delete less than was agreed, and is refused if it came to more."""
         guest = fresh(site, self.guest)
         outcomes: list[Outcome] = []
         kept: list[str] = []
         agreed = {path for each in self.plans for path in (*each.files, *each.layers)}
         for number, each in enumerate(self.plans):
-            with telling(_shares(self.plans[:number], self.plans[number + 1 :])):
+            with with_effect(_shares(self.plans[:number], self.plans[number + 1 :])):
                 now = _as_it_is_now(site, guest, each)
                 if more := [path for path in (*now.files, *now.layers) if path not in agreed]:
-                    raise Refused(f"{more[0]} came to be unneeded after this was planned", hint="try again")
+                    raise Refused(f"{more[0]} would now be removed, too", hint="try again")
                 outcomes += runner.run(now)
                 kept += now.stays
         if self.collapsing and kept:
-            with telling(_shares(self.plans, [])):
+            with with_effect(_shares(self.plans, [])):
                 after = collapse.plan(site, [again(site, guest)], list(dict.fromkeys(kept)))
-                outcomes += after.carry_out(site, runner)
+                outcomes += after.execute(site, runner)
         return outcomes
 
 
 def _as_it_is_now(site: Site, guest: Guest, agreed: DeletePlan) -> DeletePlan:
     checkpoint = agreed_checkpoint(site, guest, agreed.checkpoint_id, agreed.checkpoint_name)
-    return plan_delete(agreed.operation_id, gather(site, guest, checkpoint, sparing=agreed.sparing))
+    return plan_delete(agreed.operation_id, gather(site, guest, checkpoint, only_if_unneeded=agreed.sparing))
 
 
 def _named(site: Site, guest: Guest, names: Sequence[str], *, recursive: bool) -> list[Checkpoint]:
@@ -116,7 +119,7 @@ def _freed(site: Site, checkpoints: Sequence[Checkpoint]) -> dict[str, list[Laye
 
 
 def _depth(checkpoint: Checkpoint, among: Mapping[str, Checkpoint]) -> int:
-    """How many of them it descends from in a line. When they were made does not tell: clocks are set back."""
+    """How many of them it descends from in a line. Not by their times: clocks are set back."""
     depth = 0
     above = among.get(checkpoint.parent_id or "")
     while above is not None and depth < len(among):  # in a damaged catalog they may go in a circle
@@ -138,6 +141,6 @@ def _descendants(checkpoints: Sequence[CheckpointSummary], ancestors: Container[
 
 
 def _shares(deleted: Sequence[DeletePlan], waiting: Sequence[DeletePlan]) -> str:
-    """What became of the other checkpoints when one of several was not deleted."""
+    """Which of several checkpoints were deleted, and which were not, when one of them failed."""
     parts = (("deleted", deleted), ("not deleted", waiting))
     return "; ".join(f"{what}: {', '.join(each.checkpoint_name for each in some)}" for what, some in parts if some)

@@ -31,7 +31,7 @@ class Edits:
     name: str | None = None
     description: str | None = None
     tags: tuple[str, ...] = ()  # to be added
-    untags: tuple[str, ...] = ()  # to be taken away
+    untags: tuple[str, ...] = ()  # to be removed
     expires: datetime | UnsetType | None = UNSET
     protected: bool | None = None
 
@@ -51,7 +51,7 @@ def plan_edit(operation_id: str, edits: Edits, facts: EditFacts) -> EditPlan:
     if checkpoint.state is not CheckpointState.READY:
         raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint=f"see: snapctl list {domain}")
     if facts.name_taken:
-        raise Refused(f"{domain} already has a checkpoint {labels.name}", hint="take another name")
+        raise Refused(f"{domain} already has a checkpoint {labels.name}", hint="choose another name")
     return EditPlan(
         operation_id=operation_id,
         host=facts.host,
@@ -73,7 +73,9 @@ def _edited(checkpoint: Checkpoint, edits: Edits, domain: str) -> Labels:
     for tag in (*edits.tags, *edits.untags):
         check_name(tag, "tag")
     if both := set(edits.tags) & set(edits.untags):
-        raise UsageError(f"tag {min(both)} is to be added and taken away", hint="decide on one of them")
+        raise UsageError(
+            f"tag {min(both)} is both to be added and to be removed", hint="give it to --tag or to --untag, not to both"
+        )
     for tag in edits.untags:
         if tag not in before.tags:
             raise Refused(
@@ -129,9 +131,9 @@ class EditPlan:
         return self.maker_id, [self.manifest_path]
 
     def lines(self) -> list[str]:
-        changes = list(_changes(self.previous, self.labels)) or ["what is known already"]
+        changes = list(_changes(self.previous, self.labels)) or ["no change"]
         return [
-            *(f"record of checkpoint {self.previous.name}: {change}" for change in changes),
+            *(f"record for checkpoint {self.previous.name}: {change}" for change in changes),
             f"write {self.manifest_path}",
         ]
 
@@ -140,10 +142,10 @@ def _changes(before: Labels, after: Labels) -> Iterator[str]:
     if after.name != before.name:
         yield f"its name is {after.name}"
     if after.description != before.description:
-        yield f"it is described as: {after.description}" if after.description else "it has no description"
+        yield f"its description is: {after.description}" if after.description else "it has no description"
     if after.tags != before.tags:
         yield f"its tags are {', '.join(after.tags)}" if after.tags else "it has no tags"
     if after.expires != before.expires:
         yield f"it expires at {after.expires:%Y-%m-%d %H:%M:%S UTC}" if after.expires else "it never expires"
     if after.protected != before.protected:
-        yield "no prune removes it" if after.protected else "a prune may remove it"
+        yield "prune does not remove it" if after.protected else "prune can remove it"

@@ -25,17 +25,22 @@ class EditStory(PlannedStory[EditPlan]):
             Step("described", self._describe, self._is_described),
         )
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         """The checkpoint is still what it was when the plan was made, and the new name is free."""
         plan, name = self.plan, self.plan.labels.name
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         if checkpoint is None or checkpoint.state is not CheckpointState.READY:
-            raise Refused(f"checkpoint {plan.previous.name} was deleted meanwhile", hint="take another one")
+            raise Refused(
+                f"checkpoint {plan.previous.name} was deleted after the plan was made", hint="choose another one"
+            )
         if checkpoint.labels != plan.previous:
-            raise Refused(f"checkpoint {plan.previous.name} was edited meanwhile", hint="try again")
+            raise Refused(f"checkpoint {plan.previous.name} was edited after the plan was made", hint="try again")
         holder = self._catalog.checkpoint(plan.domain_uuid, name)
         if holder is not None and holder.id != plan.checkpoint_id:
-            raise Refused(f"{plan.domain_name} has got a checkpoint {name} meanwhile", hint="take another name")
+            raise Refused(
+                f"a checkpoint named {name} of {plan.domain_name} was created in the meantime",
+                hint="choose another name",
+            )
 
     def _record(self) -> None:
         self._operation.edit_checkpoint(self.plan.checkpoint_id, self.plan.labels)
@@ -49,7 +54,7 @@ class EditStory(PlannedStory[EditPlan]):
             describe(self._hypervisor, self.plan.directory, self._manifest())
 
     def _is_described(self) -> Evidence | None:
-        """A directory that somebody removed has nothing to say: that must not keep the domain from going on."""
+        """Done, too, if the directory was removed outside snapctl: that must not block the domain."""
         if self._hypervisor.storage.files(self.plan.directory) is None:
             return {}
         return {} if is_described(self._hypervisor, self.plan.directory, self._manifest()) else None
@@ -59,12 +64,12 @@ class EditStory(PlannedStory[EditPlan]):
         assert checkpoint is not None  # noqa: S101 - it is not deleted while we have the domain
         return manifest_anew(self._catalog, self.plan.host, checkpoint)
 
-    def decided(self) -> bool:
+    def is_past_no_return(self) -> bool:
         return self._is_recorded() is not None
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"editing checkpoint {self.plan.previous.name} of {self.plan.domain_name} is not finished: {problem}",
-            effect="the catalog has it, the manifest in the store perhaps not",
+            effect="the catalog has the change, the manifest in the store may not have it yet",
             hint=f"run: snapctl recover {self.plan.domain_name}",
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...engine.runner import Runner
-from ...errors import telling
+from ...errors import with_effect
 from ...model import Outcome
 from ..shared.compound import Compound
 from ..shared.guest import Guest, checkpoint_of
@@ -33,10 +33,10 @@ class SeveralEdits(Compound[list[Outcome]]):
     def shown(self) -> tuple[EditPlan, ...]:
         return self.plans
 
-    def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
+    def execute(self, site: Site, runner: Runner) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for each in self.plans:
             edited = ", ".join(outcome.checkpoint for outcome in outcomes)
-            with telling(f"edited: {edited}" if edited else ""):
+            with with_effect(f"edited: {edited}" if edited else ""):
                 outcomes += runner.run(each)
         return outcomes

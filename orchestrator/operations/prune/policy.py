@@ -1,7 +1,7 @@
 """Which checkpoints of a domain `prune` keeps, and why.
 
 A rule keeps the newest checkpoint of each hour, day, ... for so many hours, days, ... as have one.
-What must never go is kept whatever the rules say: the checkpoint that the domain stands on, and
+Two kinds are kept whatever the rules say: the current checkpoint of the domain, and
 those that are protected.
 """
 
@@ -15,9 +15,9 @@ from ...errors import UsageError
 from ...model import CheckpointSummary, Decision, check_name
 from ...timespan import brief, rough
 
-HERE = "you are here"
+HERE = "current"
 PROTECTED = "protected"
-DAMAGED = "damaged, so it does not count"
+DAMAGED = "damaged, does not count for a rule"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +48,11 @@ class Policy:
 
 
 def check_policy(policy: Policy) -> None:
-    """Raise `UsageError` for a policy that says nothing, or nonsense: nobody means to remove everything."""
+    """Raise `UsageError` for a policy without a rule, or with a senseless one: to remove everything is never meant."""
     if min(policy.counts) < 0:
         raise UsageError("a number of checkpoints to keep is below 0", hint="0 switches a rule off")
     if policy.keep_within is not None and policy.keep_within <= timedelta():
-        raise UsageError("the time within which to keep checkpoints is not more than none", hint="leave it out")
+        raise UsageError("the time within which to keep checkpoints is not above 0", hint="leave it out")
     for tag in policy.keep_tags:
         check_name(tag, "tag")
     if not (policy.keeps or policy.expired):
@@ -62,10 +62,10 @@ def check_policy(policy: Policy) -> None:
 def decide(
     checkpoints: Iterable[CheckpointSummary], policy: Policy, now: datetime, zone: tzinfo | None
 ) -> list[Decision]:
-    """What becomes of each checkpoint of *one* domain, newest first.
+    """A decision for each checkpoint of *one* domain, newest first.
 
     Hours, days, weeks and months are those of `zone`, of this computer's local time if it is None. A
-    damaged checkpoint is kept where a sound one would be, but does not count: nobody can roll back to it.
+    damaged checkpoint is kept where a sound one would be, but does not count: it cannot be rolled back to.
     Raises `UsageError` as `check_policy` does.
     """
     check_policy(policy)

@@ -49,7 +49,7 @@ class Pruning(Compound[PruneReport]):
     def shown(self) -> tuple[DeletePlan, ...]:
         return ()  # what a deletion takes with it depends on those before it: the decisions say enough
 
-    def carry_out(self, site: Site, runner: Runner) -> PruneReport:
+    def execute(self, site: Site, runner: Runner) -> PruneReport:
         """Remove what was agreed to go and still is to go, as things are now: what was given a tag that keeps it
         stays. A domain that fails does not keep the others from being pruned: its error is raised at the end."""
         decisions: list[Decision] = []
@@ -66,14 +66,16 @@ class Pruning(Compound[PruneReport]):
                 if going:
                     now = again(site, guest) if settled else fresh(site, guest)
                     checkpoints = [agreed_checkpoint(site, now, each.id, each.name) for each in going]
-                    deletion = delete.plan_of(site, now, checkpoints, collapsing=self.options.collapsing, sparing=True)
-                    outcomes += deletion.carry_out(site, runner)
+                    deletion = delete.plan_of(
+                        site, now, checkpoints, collapsing=self.options.collapsing, only_if_unneeded=True
+                    )
+                    outcomes += deletion.execute(site, runner)
         turns.end(done="pruned", what=[f"{each.domain}/{each.checkpoint}" for each in outcomes])
         return PruneReport(decisions=tuple(decisions), outcomes=tuple(outcomes), recovered=tuple(recovered))
 
 
 def _decide(site: Site, guest: Guest, options: PruneOptions) -> tuple[Decision, ...]:
-    """What becomes of the checkpoints of a domain that are not being deleted, newest first."""
+    """A decision for each of the checkpoints of a domain that are not being deleted, newest first."""
     living = [each for each in site.catalog.summaries(guest.uuid) if each.state != CheckpointState.DELETING]
     return tuple(decide(living, options.policy, options.now, options.zone))
 

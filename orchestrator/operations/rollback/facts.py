@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...errors import NotFound
 from ...formats.needs import catalogued_needs
-from ...integrity.damage import Chains, Seen, qcow2_layers
+from ...integrity.damage import Chains, Inspected, qcow2_layers
 from ...integrity.inspection import Inspection
 from ...model import Checkpoint
 from ..shared.guest import Guest
@@ -17,7 +17,9 @@ def gather(site: Site, guest: Guest, checkpoint: Checkpoint) -> RollbackFacts:
     head = site.catalog.head(guest.uuid)
     chains = {target: site.catalog.chain(layer.path) for target, layer in checkpoint.layers.items()}
     if not all(chains.values()):  # a foreign key has them there for as long as it is there itself
-        raise NotFound(f"checkpoint {checkpoint.name} of {guest.name} was deleted meanwhile", hint="take another")
+        raise NotFound(
+            f"checkpoint {checkpoint.name} of {guest.name} was deleted in the meantime", hint="choose another"
+        )
     needed = catalogued_needs(checkpoint.origin.domain_xml)
     return RollbackFacts(
         host=site.hypervisor.host,
@@ -35,10 +37,10 @@ def gather(site: Site, guest: Guest, checkpoint: Checkpoint) -> RollbackFacts:
     )
 
 
-def _inspect(site: Site, checkpoint: Checkpoint, chains: Chains) -> Seen:
-    """All files, but only the checkpoint's own layers are looked into: it is the guest that waits.
+def _inspect(site: Site, checkpoint: Checkpoint, chains: Chains) -> Inspected:
+    """All files, but only the headers of the checkpoint's own layers are read: the guest waits for it.
 
     Nor does it matter what the domain itself has for disks: the rollback gives it others.
     """
     tops = qcow2_layers(checkpoint.layers.values())
-    return Inspection(site.hypervisor).look(checkpoint, chains, into=tops, but_for=checkpoint.domain_uuid)
+    return Inspection(site.hypervisor).inspect(checkpoint, chains, into=tops, exclude_domain=checkpoint.domain_uuid)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ...errors import IntegrityError, Refused
 from ...formats.needs import Needs
-from ...integrity.damage import Chains, Seen, check_files
+from ...integrity.damage import Chains, Inspected, check_files
 from ...model import (
     After,
     Checkpoint,
@@ -42,7 +42,7 @@ class RollbackFacts:
     checkpoint: Checkpoint
     head: Head | None
     chains: Chains
-    seen: Seen
+    seen: Inspected
     needs: Needs  # of the checkpoint's definition, the same as its image's
     found: HostFacts
     discards: tuple[str, ...]
@@ -55,7 +55,7 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts, *, forc
     """With `force` in spite of what would make the restore fail. Raises `Busy`, `Refused` or `IntegrityError`."""
     checkpoint, domain = facts.checkpoint, facts.domain
     if checkpoint.state is not CheckpointState.READY:
-        raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint="take another one: snapctl list")
+        raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint="choose another one: snapctl list")
     if domain is None:
         _refuse_lost_definition(checkpoint)
     else:
@@ -112,7 +112,7 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts, *, forc
 def _restorable(facts: RollbackFacts, *, force: bool) -> list[str]:
     """What is to be known of the restore; refused if it is certain to fail."""
     found = obstacles(facts.checkpoint.domain_name, facts.needs, facts.found)
-    missing = [path for path, file in facts.seen.facts.items() if file is None]
+    missing = [path for path, file in facts.seen.files.items() if file is None]
     return [
         *refuse_obstacles(found, force=force),
         *empty_drives(facts.needs, missing),
@@ -129,14 +129,14 @@ def _refuse_damaged(checkpoint: Checkpoint) -> None:
     if checkpoint.damage is not None:
         raise IntegrityError(
             f"checkpoint {checkpoint.name} is marked as damaged: {checkpoint.damage}",
-            hint=f"mend it, then: snapctl verify {checkpoint.domain_name} {checkpoint.name}",
+            hint=f"repair it, then: snapctl verify {checkpoint.domain_name} {checkpoint.name}",
         )
 
 
 def _memory(checkpoint: Checkpoint) -> MemoryImage:
     if checkpoint.memory is None:
         raise Refused(
-            f"checkpoint {checkpoint.name} has no memory image, and this snapctl restores none without",
+            f"checkpoint {checkpoint.name} has no memory image, which a rollback needs",
             hint="choose another one: snapctl list",
         )
     return checkpoint.memory
@@ -145,7 +145,7 @@ def _memory(checkpoint: Checkpoint) -> MemoryImage:
 def _refuse_lost_definition(checkpoint: Checkpoint) -> None:
     if checkpoint.origin.persistent:
         raise Refused(
-            f"{checkpoint.domain_name} is not defined any more",
+            f"{checkpoint.domain_name} is no longer defined",
             hint=f"define it again with UUID {checkpoint.domain_uuid}: virsh define FILE",
         )
 
@@ -153,8 +153,8 @@ def _refuse_lost_definition(checkpoint: Checkpoint) -> None:
 def _refuse_unstoppable(domain: Domain, checkpoint: Checkpoint) -> None:
     if domain.name != checkpoint.domain_name:
         raise Refused(
-            f"{domain.name} was called {checkpoint.domain_name} when {checkpoint.name} was made, "
-            "and libvirt restores a memory image under its own name only",
+            f"{domain.name} was named {checkpoint.domain_name} when {checkpoint.name} was created, "
+            "and libvirt restores a memory image only under that name",
             hint=f"rename it back: virsh domrename {domain.name} {checkpoint.domain_name}",
         )
     refuse_busy(domain)
@@ -175,7 +175,7 @@ def _refuse_unstoppable(domain: Domain, checkpoint: Checkpoint) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RollbackPlan:
-    """Put a domain back to a checkpoint: storage first, then memory."""
+    """Roll a domain back to a checkpoint: storage first, then memory."""
 
     operation_id: str
     host: Host
@@ -192,7 +192,7 @@ class RollbackPlan:
     overlays: tuple[NewOverlay, ...]  # on the checkpoint's frozen layers
     previous: tuple[Disk, ...]  # the writable disks as the domain has them now
     defined: tuple[Disk, ...]  # the same as its persistent XML has them
-    head: Head | None  # where the domain stands now
+    head: Head | None  # of the domain now
     discards: tuple[str, ...] = ()  # files that hold the present state and are deleted at the end
     force: bool = False  # in spite of what would make the restore fail
     note: str | None = None  # what its user should know
@@ -201,6 +201,11 @@ class RollbackPlan:
     @property
     def previous_sources(self) -> dict[str, str | None]:
         return {disk.target: disk.path for disk in self.previous}
+
+    @property
+    def new_sources(self) -> dict[str, str | None]:
+        """What the guest is to write to from then on, by target."""
+        return {overlay.target: overlay.path for overlay in self.overlays}
 
     @property
     def kind(self) -> OperationKind:
@@ -224,12 +229,12 @@ class RollbackPlan:
 
     def lines(self) -> list[str]:
         return [
-            f"make {self.directory}",
-            *(f"make overlay {overlay.path} on {overlay.backing}" for overlay in self.overlays),
-            *([f"stop {self.domain_name}: its present memory is lost"] if self.run_id is not None else []),
+            f"create directory {self.directory}",
+            *(f"create overlay {overlay.path}, backed by {overlay.backing}" for overlay in self.overlays),
+            *([f"stop {self.domain_name}; its present memory is lost"] if self.run_id is not None else []),
             f"restore the memory of {self.domain_name} from {self.memory_path}",
-            f"record that {self.domain_name} stands on {self.checkpoint_name}",
+            f"set {self.checkpoint_name} as the current checkpoint of {self.domain_name}",
             what_becomes(self.domain_name, self.after, self.was_running),
-            *(f"delete {path}" for path in self.discards),
+            *(f"remove {path}" for path in self.discards),
             *([f"note: {self.note}"] if self.note else []),
         ]

@@ -3,6 +3,11 @@
 Everything is checked and made before the guest is stopped; up to then it never notices. Afterwards
 the story goes forward. Not one guest instruction runs on storage that the catalog does not know,
 and the files that hold the discarded state go only after the commit.
+
+What may be discarded is the state of the time at which that was asked for. So a rollback that was interrupted is
+finished only where the stop is proved to be its own: it is recorded, or the guest was destroyed and its active layers
+have the times that "prepared" recorded. Nor may they have been written to, the guest been saved, or its definition been
+edited since. In all other cases it is undone.
 """
 
 from __future__ import annotations
@@ -12,21 +17,23 @@ from typing import Any
 
 import msgspec
 
-from ...engine.story import Commit, Step, nothing
-from ...errors import Refused, Unfinished
-from ...model import CheckpointState, Head, runs_after
+from ...engine.story import Commit, Step, no_undo
+from ...errors import Refused, SnapctlError, Unfinished
+from ...model import CheckpointState, Domain, FileInfo, GuestState, Head, OffReason, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.workspace import (
     new_layers,
     nothing_discarded,
     read_tops,
     remove_discarded,
+    written_after_stop,
     written_since,
 )
 from ..shared.base import PlannedStory
 from ..shared.manifests import begun_manifest
 from ..shared.prepared import prepared
-from ..shared.rewind import Rewind, define_sources, require_sources
+from ..shared.refusals import refuse_foreign_state
+from ..shared.rewind import Rewind, point_back, require_sources, suspended_outside
 from .plan import RollbackPlan
 
 
@@ -40,24 +47,32 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         hypervisor: Hypervisor,
         catalog: Catalog,
         operation: OpenOperation,
-        facts: MutableMapping[str, Any],
+        results: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
-        super().__init__(plan, hypervisor, catalog, operation, facts, progress)
+        super().__init__(plan, hypervisor, catalog, operation, results, progress)
         self._rewind = Rewind(
-            hypervisor, plan.domain_uuid, plan.memory_path, plan.overlays, facts, definition=self._definition
+            hypervisor,
+            plan.domain_uuid,
+            plan.memory_path,
+            plan.overlays,
+            results,
+            operation_id=plan.operation_id,
+            persistent=plan.persistent,
+            definition=self._definition,
         )
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
+        self._has_stopped = False  # by this very process
 
     @property
     def steps(self) -> tuple[Step, ...]:
         runs = runs_after(self.plan.after, self.plan.was_running)
         resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
         return (
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.facts),
-            Step("stopped", self._stop, self._is_stopped, nothing),
+            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
+            Step("stopped", self._stop, self._is_stopped, no_undo),
             Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
-            Step("restored", self._rewind.restore, self._rewind.is_restored),
+            Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
             Commit("committed", self._commit, self._is_committed),
             *resumed,
             Step("cleaned", self._clean, self._is_cleaned),
@@ -69,15 +84,25 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         assert checkpoint is not None  # noqa: S101 - one open operation per domain
         return checkpoint.origin.domain_xml
 
-    def premises(self) -> None:
+    def check_preconditions(self) -> None:
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         if self._catalog.head(plan.domain_uuid) != plan.head:
-            raise Refused(f"{plan.domain_name} was rolled back or checkpointed meanwhile", hint="try again")
+            raise Refused(
+                f"{plan.domain_name} was rolled back or checkpointed after the plan was made", hint="try again"
+            )
         if checkpoint is None or checkpoint.state is not CheckpointState.READY:
-            raise Refused(f"checkpoint {plan.checkpoint_name} was deleted meanwhile", hint="take another one")
+            raise Refused(
+                f"checkpoint {plan.checkpoint_name} was deleted after the plan was made", hint="choose another one"
+            )
 
     # ------------------------------------------------------------------ stopped: the point of no return
+
+    def _before_stop(self) -> Evidence:
+        return {"stops_on": msgspec.to_builtins(self._read_tops())}
+
+    def _read_tops(self) -> dict[str, FileInfo | None]:
+        return read_tops(self._hypervisor, self.plan.previous)
 
     def _stop(self) -> None:
         """End the run that the plan was made for, and no other."""
@@ -87,19 +112,32 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         if domain is not None and domain.active:
             require_sources(domain, self.plan.previous_sources, self.plan.run_id)
             self._hypervisor.domains.destroy(self.plan.domain_uuid)
+            self._has_stopped = True
 
     def _is_stopped(self) -> Evidence | None:
         self._hypervisor.domains.wait_for_job(self.plan.domain_uuid)
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active:
             return None
-        return {"stopped_on": msgspec.to_builtins(read_tops(self._hypervisor, self.plan.previous))}
+        if domain is not None:
+            refuse_foreign_state(domain)
+        return {"stopped_on": msgspec.to_builtins(self._read_tops())}
 
     # ------------------------------------------------------------------ repointed
 
     def _point_back(self) -> None:
         previous = {disk.target: disk.source for disk in self.plan.defined if disk.source is not None}
-        define_sources(self._hypervisor, self.plan.domain_uuid, previous)
+        point_back(self._hypervisor, self.plan.domain_uuid, previous, self.plan.overlays)
+
+    # ------------------------------------------------------------------ restored
+
+    def _unrestore(self) -> None:
+        """End the run that was restored, paused: its memory is in the checkpoint still. Any other run is left alone."""
+        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
+        if domain is None or domain.state is not GuestState.PAUSED or domain.sources() != self.plan.new_sources:
+            return
+        if self._rewind.is_ours() and not self._rewind.has_run():
+            self._hypervisor.domains.destroy(self.plan.domain_uuid)
 
     # ------------------------------------------------------------------ committed, cleaned
 
@@ -128,23 +166,62 @@ class RollbackStory(PlannedStory[RollbackPlan]):
 
     # ------------------------------------------------------------------ settling
 
-    def decided(self) -> bool:
-        """Beyond the stop, unless somebody has started the guest on its former disks since: then it has
-        a present state again that nobody asked us to discard."""
+    def is_past_no_return(self) -> bool:
+        """Whether the guest is off and that is our doing, or it is on the new overlays, which it can be no sooner."""
         if self._is_committed() is not None:
             return True
-        if "overlay_lengths" not in self.facts:
+        if "overlay_lengths" not in self.results:
             return False
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active:
-            return "stopped_on" in self.facts and domain.sources() != self.plan.previous_sources
-        if "stopped_on" not in self.facts:
+            return domain.sources() == self.plan.new_sources
+        if self._rewind.has_run():
             return True
-        return not written_since(self.facts["stopped_on"], read_tops(self._hypervisor, self.plan.previous))
+        if domain is None and self.plan.persistent:
+            return False  # it was undefined since
+        return not self._is_others(domain) and self._is_our_stop(domain)
 
-    def unfinished(self, problem: str) -> Unfinished:
+    def _is_our_stop(self, domain: Domain | None) -> bool:
+        """Whether a guest that is off was stopped by this operation, and has not run since."""
+        if "stopped_on" in self.results:
+            return not written_since(self.results["stopped_on"], self._read_tops())
+        if self._has_stopped:
+            return True
+        if self.plan.run_id is None or (domain is not None and domain.off_reason is not OffReason.DESTROYED):
+            return False
+        return not written_after_stop(self.results["stops_on"], self._read_tops())
+
+    def _is_others(self, domain: Domain | None) -> bool:
+        """Whether a domain that is off was given something since that a restore would mix up or discard.
+
+        Raises `Unfinished` when it relies on the new overlays.
+        """
+        if domain is None:
+            return False
+        defined, new = domain.persistent_sources(), self.plan.new_sources
+        if domain.managed_save and any(defined.get(target) == path for target, path in new.items()):
+            raise suspended_outside(domain)
+        before = {disk.target: disk.path for disk in self.plan.defined}
+        edited = any(path not in (before.get(target), new.get(target)) for target, path in defined.items())
+        return edited or domain.managed_save or bool(domain.libvirt_snapshots or domain.libvirt_checkpoints)
+
+    def may_advance(self) -> bool:
+        """Whether the guest is the very run that was to be stopped, or is off as it was, and has not worked on."""
+        plan, domain = self.plan, self._hypervisor.domains.get(self.plan.domain_uuid)
+        if "stops_on" not in self.results:
+            return False
+        if domain is None:
+            return not plan.persistent and plan.run_id is None
+        if self._is_others(domain) or domain.run_id != plan.run_id or domain.sources() != plan.previous_sources:
+            return False
+        return not written_after_stop(self.results["stops_on"], self._read_tops())
+
+    def caveat(self) -> SnapctlError | None:
+        return self._rewind.caveat(self.plan.domain_name, self.plan.checkpoint_name)
+
+    def unfinished_error(self, problem: str) -> Unfinished:
         return Unfinished(
             f"the rollback of {self.plan.domain_name} to {self.plan.checkpoint_name} is not finished: {problem}",
-            effect="nothing of the checkpoint is lost",
+            effect="the checkpoint is unchanged",
             hint=f"run: snapctl recover {self.plan.domain_name}",
         )

@@ -8,7 +8,7 @@ from time import monotonic
 
 from ...engine.runner import Runner
 from ...engine.story import Plan
-from ...errors import IntegrityError, Refused, UsageError, telling
+from ...errors import IntegrityError, Refused, UsageError, with_effect
 from ...model import After, Checkpoint, Outcome
 from ..checkpoint import verb as checkpointing
 from ..checkpoint.plan import CheckpointPlan, CheckpointRequest
@@ -45,7 +45,7 @@ def plan_keeping(
 ) -> KeepingRollback:
     """A rollback that checkpoints the present state first, as `keep_name` or a generated name."""
     back = plan(site, guest, checkpoint, after, force=force)
-    with telling("the rollback was not begun"):
+    with with_effect("the rollback was not started"):
         asked = checkpointing.request(
             keep_name, {"description": f"before rollback to {checkpoint.name}", "force": force}
         )
@@ -53,7 +53,7 @@ def plan_keeping(
 
 
 def run(site: Site, runner: Runner, planned: RollbackPlan) -> list[Outcome]:
-    """Carry a plan out. Unless it was made here just now, all that it was made from is looked at again first."""
+    """Execute a plan. Unless it was made here just now, all that it was made from is checked again first."""
     if not _was_just_made(site, planned):
         require_as_planned(site, find(site, planned.domain_uuid), planned)
     return runner.run(planned)
@@ -67,7 +67,7 @@ def require_as_planned(site: Site, guest: Guest, planned: RollbackPlan) -> None:
     )
     if now != planned:
         raise Refused(
-            f"{planned.domain_name} or checkpoint {planned.checkpoint_name} changed after this was planned",
+            f"{planned.domain_name} or checkpoint {planned.checkpoint_name} changed after the plan was made",
             hint="try again",
         )
 
@@ -83,7 +83,7 @@ def kept_checkpoint(site: Site, guest: Guest) -> Checkpoint:
     kept = site.catalog.checkpoint_by_id(head.kept_id) if head and head.kept_id else None
     if kept is None:
         raise Refused(
-            f"there is nothing to undo: the last rollback of {guest.name} kept nothing of the state before",
+            f"there is nothing to undo: the last rollback of {guest.name} did not keep the state before it",
             hint="only a rollback with --keep-current can be undone",
         )
     return kept
@@ -100,15 +100,15 @@ class KeepingRollback(Compound[Outcome]):
     def shown(self) -> tuple[Plan, ...]:
         return (self.keep, self.rollback)
 
-    def carry_out(self, site: Site, runner: Runner) -> Outcome:
-        with telling("the rollback was not begun"):
+    def execute(self, site: Site, runner: Runner) -> Outcome:
+        with with_effect("the rollback was not started"):
             keep = self.keep
             if not _was_just_made(site, self.rollback):
                 guest = again(site, self.guest)
                 require_as_planned(site, guest, self.rollback)
-                keep = checkpointing.plan(site, guest, self.asked)  # of the guest as it is now, whatever it was then
+                keep = checkpointing.plan(site, guest, self.asked)  # of the guest as it is now
             runner.run(keep)
-        with telling(f"checkpoint {self.keep.labels.name} was made"):
+        with with_effect(f"checkpoint {self.keep.labels.name} was created"):
             guest = again(site, self.guest)
             checkpoint = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, self.rollback.checkpoint_name)
             agreed = self.rollback

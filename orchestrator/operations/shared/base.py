@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import Any, Generic, TypeVar
 
-from ...engine.story import Plan, Story, undone
+from ...engine.story import Plan, Story, undone_error
 from ...errors import SnapctlError
 from ...ports import Catalog, Hypervisor, OpenOperation, Progress
 
@@ -19,11 +19,11 @@ class PlannedStory(Story, Generic[P]):
         hypervisor: Hypervisor,
         catalog: Catalog,
         operation: OpenOperation,
-        facts: MutableMapping[str, Any],
+        results: MutableMapping[str, Any],
         progress: Progress,
     ) -> None:
         self.plan = plan
-        self.facts = facts
+        self.results = results
         self._hypervisor = hypervisor
         self._catalog = catalog
         self._operation = operation
@@ -33,11 +33,25 @@ class PlannedStory(Story, Generic[P]):
     def domain_uuid(self) -> str:
         return self.plan.domain_uuid
 
-    def may_retreat(self) -> bool:
+    def may_advance(self) -> bool:
+        return True
+
+    def may_fall_back(self) -> bool:
         return False  # beyond the point of no return there is nothing to go back to
 
-    def retreat(self) -> None:
+    def fall_back(self) -> None:
         raise NotImplementedError
 
-    def undone(self, cause: Exception) -> SnapctlError:
-        return undone(cause, self.plan.domain_name)
+    def now(self) -> str:
+        name = self.plan.domain_name
+        try:
+            domain = self._hypervisor.domains.get(self.plan.domain_uuid)
+        except SnapctlError:
+            return f"cannot determine whether {name} is running"
+        return f"{name} is {domain.state}" if domain is not None else f"{name} is not defined"
+
+    def caveat(self) -> SnapctlError | None:
+        return None
+
+    def undone_error(self, cause: Exception) -> SnapctlError:
+        return undone_error(cause, self.plan.domain_name)

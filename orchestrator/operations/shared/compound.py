@@ -22,5 +22,5 @@ class Compound(ABC, Generic[R]):
         """What `--dry-run` prints, in order."""
 
     @abstractmethod
-    def carry_out(self, site: Site, runner: Runner) -> R:
+    def execute(self, site: Site, runner: Runner) -> R:
         """Raises `Refused` when the world is no longer what was planned for."""

@@ -38,7 +38,7 @@ def refuse_too_deep(domain: Domain, libvirt_version: str) -> None:
     limit, depth = longest_chain(libvirt_version), depth_after(domain)
     if depth > limit:
         raise Refused(
-            f"a disk of {domain.name} would stand on {depth} layers, and libvirt {libvirt_version} opens {limit}",
+            f"{domain.name} would have a chain of {depth} layers; libvirt {libvirt_version} opens at most {limit}",
             hint=f"snapctl checkpoint --flatten, or first: snapctl flatten {domain.name}",
         )
 
@@ -48,4 +48,4 @@ def depth_note(name: str, depth: int, libvirt_version: str, soft_limit: int) -> 
     limit = longest_chain(libvirt_version)
     if depth <= min(soft_limit, limit * 4 // 5):
         return None
-    return f"{name} has a disk of {depth} layers, of {limit} at most; shorten it: snapctl prune, or snapctl flatten"
+    return f"{name} has a chain of {depth} of at most {limit} layers; shorten it: snapctl prune, or snapctl flatten"

@@ -69,7 +69,7 @@ def checkpoint_of(site: Site, guest: Guest, name: str) -> Checkpoint:
     checkpoint = site.catalog.checkpoint(guest.uuid, name)
     if checkpoint is None and (other := namesake(site, guest)) is not None:
         raise Refused(
-            f"the checkpoints of {guest.name} are another domain's, {other}",
+            f"the checkpoints under the name {guest.name} belong to another domain, {other}",
             hint=f"see: snapctl list {other}",
         )
     if checkpoint is None:
@@ -85,7 +85,7 @@ def current_checkpoint(site: Site, guest: Guest) -> Checkpoint:
     head = site.catalog.head(guest.uuid)
     found = site.catalog.checkpoint_by_id(head.checkpoint_id) if head and head.checkpoint_id else None
     if found is None:
-        raise Refused(f"{guest.name} stands on no checkpoint", hint=f"name one: snapctl list {guest.name}")
+        raise Refused(f"{guest.name} has no current checkpoint", hint=f"name one: snapctl list {guest.name}")
     return found
 
 
@@ -101,15 +101,15 @@ def agreed_checkpoint(site: Site, guest: Guest, checkpoint_id: str, name: str) -
     """
     checkpoint = site.catalog.checkpoint_by_id(checkpoint_id)
     if checkpoint is None:
-        raise Refused(f"checkpoint {name} of {guest.name} was deleted meanwhile", hint="try again")
+        raise Refused(f"checkpoint {name} of {guest.name} was deleted in the meantime", hint="try again")
     return checkpoint
 
 
 def require_not_deleted(site: Site, guest: Guest, checkpoint: Checkpoint) -> None:
-    """Raise `Busy` or `NotFound` when a file may lack since somebody deletes, or has deleted, the checkpoint."""
+    """Raise `Busy` or `NotFound` when a file may be missing because the checkpoint is being, or was, deleted."""
     open_ = site.catalog.unsettled(guest.uuid)
     if any(not site.catalog.is_abandoned(operation) for operation in open_):
-        raise Busy(f"somebody is at {guest.name}", hint="wait until it ends")
+        raise Busy(f"another operation on {guest.name} is in progress", hint="wait until it ends")
     checkpoint_of(site, guest, checkpoint.name)
 
 
@@ -119,8 +119,8 @@ def is_only_copy(site: Site, guest: Guest, checkpoint: Checkpoint, head: Head) -
         return False
     if checkpoint.memory is None:
         return False
-    image = site.hypervisor.storage.facts(checkpoint.memory.path)
-    overlays = [site.hypervisor.storage.facts(path) for path in head.overlays.values()]
+    image = site.hypervisor.storage.stat(checkpoint.memory.path)
+    overlays = [site.hypervisor.storage.stat(path) for path in head.overlays.values()]
     return image is not None and all(each and float(each.mtime) <= float(image.mtime) for each in overlays)
 
 

@@ -37,7 +37,7 @@ def _missing(storage: Storage, paths: Iterable[str]) -> frozenset[str]:
     missing: set[str] = set()
     for group in by_directory.values():
         try:
-            missing |= {path for path, facts in storage.facts_of(group).items() if facts is None}
+            missing |= {path for path, facts in storage.stat_all(group).items() if facts is None}
         except HypervisorError:
             continue
     return frozenset(missing)

@@ -13,7 +13,7 @@ from ...store.manifest import Manifest
 
 
 def whole_manifest(catalog: Catalog, host: Host, begun: Manifest, checkpoint_id: str) -> Manifest:
-    """`begun` with all that the catalog knows of a checkpoint that is committed, and not deleted meanwhile."""
+    """`begun` with all that the catalog knows of a checkpoint that is committed, and was not deleted since."""
     checkpoint = catalog.checkpoint_by_id(checkpoint_id)
     assert checkpoint is not None  # noqa: S101 - it is not deleted while we have the domain
     chains = [catalog.chain(layer.path) for layer in checkpoint.layers.values()]

@@ -47,7 +47,7 @@ def obstacles(name: str, needs: Needs, found: HostFacts) -> Iterator[Obstacle]:
         )
     for file in needs.boot_files:
         if file.path in found.missing_files:
-            yield Obstacle(f"the {file.what} {file.path} of {name} is missing", "put it back")
+            yield Obstacle(f"the {file.what} {file.path} of {name} is missing", "restore the file")
 
 
 def media_obstacles(name: str, needs: Needs, missing: Collection[str]) -> Iterator[Obstacle]:
@@ -60,7 +60,7 @@ def media_obstacles(name: str, needs: Needs, missing: Collection[str]) -> Iterat
 def _way_on(name: str, file: NeededFile) -> str:
     if file.ejectable:
         return f"eject it: virsh change-media {name} {file.target} --eject"
-    return f"put it back, or detach it: virsh detach-disk {name} {file.target}"
+    return f"restore the file, or detach the disk: virsh detach-disk {name} {file.target}"
 
 
 def empty_drives(needs: Needs, missing: Collection[str]) -> Iterator[str]:

@@ -10,10 +10,10 @@ from ...model import Domain, GuestState, Head, NewOverlay, Source, some
 
 
 def refuse_busy(domain: Domain) -> None:
-    """Raise `Busy` while anybody's job holds the domain."""
+    """Raise `Busy` while a job holds the domain."""
     name = domain.name
     if domain.job or domain.state is GuestState.BUSY:
-        raise Busy(f"{name} has a job under way ({domain.job or 'unnamed'})", hint="wait until it is done")
+        raise Busy(f"{name} has a job in progress ({domain.job or 'unnamed'})", hint="wait until it ends")
     if domain.block_jobs:
         raise Busy(
             f"{name} has a block job on {', '.join(domain.block_jobs)}",
@@ -27,7 +27,7 @@ def refuse_foreign_state(domain: Domain) -> None:
     if domain.managed_save:
         raise Refused(
             f"{name} has a managed-save image, which libvirt would resume at the next start",
-            hint=f"remove it: virsh managedsave-remove {name}",
+            hint=f"start it, which restores that image: virsh start {name}",
         )
     if domain.libvirt_snapshots:
         raise Refused(
@@ -50,7 +50,7 @@ def refuse_drift(domain: Domain, head: Head | None) -> None:
         if sources.get(target) != path:
             raise Refused(
                 f"disk {target} of {domain.name} is {sources.get(target) or 'missing'}, the catalog says {path}",
-                hint=f"put it back: virsh edit {domain.name}",
+                hint=f"change it back: virsh edit {domain.name}",
             )
 
 

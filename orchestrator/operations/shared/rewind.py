@@ -12,19 +12,25 @@ from typing import Any
 
 import msgspec
 
-from ...errors import HypervisorError, IntegrityError, Refused, Unfinished
+from ...errors import HypervisorError, IntegrityError, Refused, SnapctlError, StartedOutside, Unfinished
 from ...formats import domainxml, imagexml
 from ...model import Domain, GuestState, MemoryImage, NewOverlay, Source
 from ...ports import Evidence, Hypervisor
 from ...store.workspace import is_empty, renew_overlays, restore_final_mark
+
+OUTSIDE = "outside"
+"""Evidence of a step that was not done, as the guest was acted on outside snapctl: how."""
 
 ATTEMPTS = 2
 """A failed restore is tried again once, on fresh overlays."""
 
 
 class Rewind:
-    """One domain, one memory image, and the disks to bring it back on; `facts` tell their lengths as made, and
-    `definition` the domain XML that the image was planned with."""
+    """One domain, one memory image, and the disks to bring it back on; `results` have their lengths when created,
+    and `definition` gives the domain XML that the image was planned with.
+
+    A run that it starts carries the operation's mark: what was started in any other way is never taken for it.
+    """
 
     def __init__(
         self,
@@ -32,14 +38,19 @@ class Rewind:
         domain_uuid: str,
         memory_path: str,
         overlays: Sequence[NewOverlay],
-        facts: Mapping[str, Any],
+        results: Mapping[str, Any],
+        *,
+        operation_id: str,
+        persistent: bool,
         definition: Callable[[], str],
     ) -> None:
         self._hypervisor = hypervisor
         self._uuid = domain_uuid
         self._memory_path = memory_path
         self._overlays = overlays
-        self._facts = facts
+        self._results = results
+        self._operation_id = operation_id
+        self._persistent = persistent
         self._definition = definition
         self._sources = {overlay.target: Source(path=overlay.path, format="qcow2") for overlay in overlays}
 
@@ -76,24 +87,36 @@ class Rewind:
                 return
 
     def is_restored(self) -> Evidence | None:
-        """Whether the guest stands on the overlays, or stood on them and was shut down since.
+        """Whether the guest uses the overlays in the run that this operation started.
 
-        Raises `Unfinished` when somebody started it on other disks.
+        Where that can no longer come to be, the evidence says why: it was started outside snapctl on the overlays, or
+        was undefined. Raises `Unfinished` when it was started on other disks, or libvirt is to restore it.
         """
         self._hypervisor.domains.wait_for_job(self._uuid)
         domain = self._hypervisor.domains.get(self._uuid)
+        if domain is None and self._persistent:
+            return {OUTSIDE: "undefined"}
         if domain is None or not domain.active:
-            return None if self._are_empty() else {"ran_meanwhile": True}
+            if self.has_run():
+                return {OUTSIDE: "started"}
+            if domain is not None and domain.managed_save:
+                raise suspended_outside(domain)
+            return None
         if all(domain.sources().get(overlay.target) == overlay.path for overlay in self._overlays):
-            return {}
+            return {} if self._is_ours(domain) else {OUTSIDE: "started"}
         raise Unfinished(
-            f"{domain.name} was started by somebody on other disks",
+            f"{domain.name} was started outside snapctl, on other disks",
             effect="nothing more was changed",
-            hint=f"shut it down (virsh destroy {domain.name}), then: snapctl recover {domain.name}",
+            hint=f"stop it: virsh destroy {domain.name}, then: snapctl recover {domain.name}",
         )
 
     def resume(self) -> None:
-        """Let the guest run; one whose QEMU died before its first instruction is restored again."""
+        """Resume the guest; one whose QEMU died before its first instruction is restored again.
+
+        One that was started outside snapctl is left as it is.
+        """
+        if OUTSIDE in self._results:
+            return
         try:
             self._hypervisor.domains.resume(self._uuid)
         except HypervisorError:
@@ -103,26 +126,51 @@ class Rewind:
             self._hypervisor.domains.resume(self._uuid)
 
     def is_resumed(self) -> Evidence | None:
-        """Whether the guest runs, or ran and went off since."""
+        """Whether the guest runs, or ran and was shut down or paused since."""
+        if OUTSIDE in self._results:
+            return {}
         domain = self._hypervisor.domains.get(self._uuid)
+        if domain is None and self._persistent:
+            return {} if self.has_run() else {OUTSIDE: "undefined"}
         if domain is None or not domain.active:
-            return None if self._are_empty() else {}
-        return None if domain.state is GuestState.PAUSED else {}
+            return {} if self.has_run() else None
+        if not self._is_ours(domain):
+            return {OUTSIDE: "started"}
+        return None if domain.state is GuestState.PAUSED and not self.has_run() else {}
 
     def restore_back(self, tops: Mapping[str, Source]) -> None:
         """Restore, paused, onto the *unchanged* tops that the memory was saved on.
 
-        The way back of a checkpoint that cannot go forward; the caller has made sure that not a
+        For a checkpoint that cannot be finished; the caller has made sure that not a
         byte of them has changed and that no checkpoint relies on them.
         """
         self._restore_onto(tops)
+
+    def is_ours(self) -> bool:
+        """Whether the guest is active in a run that this operation started."""
+        domain = self._hypervisor.domains.get(self._uuid)
+        return domain is not None and domain.active and self._is_ours(domain)
+
+    def caveat(self, name: str, checkpoint: str) -> SnapctlError | None:
+        """What is to be said of an operation that was completed without restoring the guest."""
+        if (what := self._results.get(OUTSIDE)) is None:
+            return None
+        return StartedOutside(
+            f"{name} was {what} outside snapctl before its memory was restored from checkpoint {checkpoint}",
+            effect="the checkpoint and what the guest wrote are kept",
+            hint=f"to restore its memory: snapctl rollback {name} {checkpoint}",
+        )
 
     # ------------------------------------------------------------------
 
     def _restore_onto(self, sources: Mapping[str, Source]) -> None:
         xml = self._hypervisor.domains.saved_definition(self._memory_path)
         self._require_planned(xml)
-        self._hypervisor.domains.restore(self._memory_path, domainxml.on_disks(xml, sources))
+        marked = domainxml.with_run_mark(domainxml.on_disks(xml, sources), self._operation_id)
+        self._hypervisor.domains.restore(self._memory_path, marked)
+
+    def _is_ours(self, domain: Domain) -> bool:
+        return domainxml.run_mark(domain.xml) == self._operation_id
 
     def _require_planned(self, xml: str) -> None:
         """An image is code: what is restored is what was checked before the guest was stopped, not what somebody with
@@ -136,24 +184,28 @@ class Rewind:
 
     def _repair_image(self) -> None:
         """Only that of a checkpoint in progress is recorded: an image of the catalog was checked by the plan."""
-        if "memory" in self._facts:
-            restore_final_mark(self._hypervisor, msgspec.convert(self._facts["memory"], MemoryImage))
+        if "memory" in self._results:
+            restore_final_mark(self._hypervisor, msgspec.convert(self._results["memory"], MemoryImage))
 
     @property
     def _lengths(self) -> Mapping[str, int]:
-        lengths: Mapping[str, int] = self._facts["overlay_lengths"]
+        lengths: Mapping[str, int] = self._results["overlay_lengths"]
         return lengths
+
+    def has_run(self) -> bool:
+        """Whether a guest wrote to the overlays."""
+        return not self._are_empty()
 
     def _are_empty(self) -> bool:
         return all(
-            is_empty(facts, self._lengths[overlay.target])
+            is_empty(info, self._lengths[overlay.target])
             for overlay in self._overlays
-            if (facts := self._hypervisor.storage.facts(overlay.path)) is not None
+            if (info := self._hypervisor.storage.stat(overlay.path)) is not None
         )
 
 
 def define_sources(hypervisor: Hypervisor, uuid: str, sources: Mapping[str, Source]) -> None:
-    """Define a persistent domain on other disks; its other settings stay. A transient one has no XML to edit."""
+    """Define a persistent domain on other disks; its other settings are kept. A transient one has no XML to edit."""
     domain = hypervisor.domains.get(uuid)
     if domain is None or not domain.persistent:
         return
@@ -163,8 +215,26 @@ def define_sources(hypervisor: Hypervisor, uuid: str, sources: Mapping[str, Sour
         hypervisor.domains.define(domainxml.on_disks(hypervisor.domains.definition(uuid), known))
 
 
+def point_back(
+    hypervisor: Hypervisor, uuid: str, previous: Mapping[str, Source], overlays: Sequence[NewOverlay]
+) -> None:
+    """Undo of a repoint: define the previous sources for the disks that still name these overlays, and no others."""
+    domain = hypervisor.domains.get(uuid)
+    defined = domain.persistent_sources() if domain is not None and domain.persistent else {}
+    ours = {overlay.target for overlay in overlays if defined.get(overlay.target) == overlay.path}
+    define_sources(hypervisor, uuid, {target: source for target, source in previous.items() if target in ours})
+
+
+def suspended_outside(domain: Domain) -> Unfinished:
+    return Unfinished(
+        f"{domain.name} was suspended outside snapctl, and its managed-save image uses the new overlays",
+        effect="nothing more was changed",
+        hint=f"start it (virsh start {domain.name}), then: snapctl recover {domain.name}",
+    )
+
+
 def require_sources(domain: Domain | None, sources: Mapping[str, str | None], run_id: int | None) -> None:
     """Raise `Refused` unless the domain still is the run, on the disks, that the plan was made for."""
     if domain is None or domain.run_id != run_id or dict(domain.sources()) != dict(sources):
         name = domain.name if domain else "the domain"
-        raise Refused(f"{name} was changed by somebody while snapctl prepared", hint="try again")
+        raise Refused(f"{name} was changed outside snapctl after the plan was made", hint="try again")

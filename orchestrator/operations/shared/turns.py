@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ...errors import Interrupted, SnapctlError, telling
+from ...errors import Interrupted, SnapctlError, with_effect
 
 
 class Turns:
@@ -26,5 +26,5 @@ class Turns:
     def end(self, *, done: str, what: Sequence[str]) -> None:
         """Raise the first error, if there was one, with what was done all the same."""
         if self.failure is not None:
-            with telling(f"{done}: {', '.join(what)}" if what else ""):
+            with with_effect(f"{done}: {', '.join(what)}" if what else ""):
                 raise self.failure

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ...engine.runner import Runner
-from ...errors import Refused, telling
+from ...errors import Refused, with_effect
 from ...model import After, Checkpoint, Outcome
 from ..delete import verb as delete
 from ..rollback import verb as rollback
@@ -30,7 +30,7 @@ def last_pushed(site: Site, guest: Guest) -> Checkpoint:
     for name in reversed(site.catalog.ready_names(guest.uuid, PUSH)):
         if PUSHED.fullmatch(name):
             return checkpoint_of(site, guest, name)
-    raise Refused(f"nothing was pushed of {guest.name}", hint=f"run: snapctl push {guest.name}")
+    raise Refused(f"{guest.name} has no pushed checkpoint", hint=f"run: snapctl push {guest.name}")
 
 
 def plan_pop(site: Site, guest: Guest, *, keep: bool) -> Pop:
@@ -47,12 +47,12 @@ class Pop(Compound[list[Outcome]]):
     def shown(self) -> tuple[RollbackPlan, ...]:
         return (self.rollback,)
 
-    def carry_out(self, site: Site, runner: Runner) -> list[Outcome]:
+    def execute(self, site: Site, runner: Runner) -> list[Outcome]:
         outcomes = rollback.run(site, runner, self.rollback)
         if self.keep:
             return outcomes
         name = self.rollback.checkpoint_name
-        with telling(f"{self.rollback.domain_name} was rolled back to {name}"):
+        with with_effect(f"{self.rollback.domain_name} was rolled back to {name}"):
             guest = again(site, self.guest)
             popped = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, name)
-            return [*outcomes, *delete.plan_of(site, guest, [popped]).carry_out(site, runner)]
+            return [*outcomes, *delete.plan_of(site, guest, [popped]).execute(site, runner)]

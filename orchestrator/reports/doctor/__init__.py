@@ -1,7 +1,7 @@
-"""`snapctl doctor`: looks at everything, changes nothing, and says what to do.
+"""`snapctl doctor`: checks everything, changes nothing, and recommends fixes.
 
-facts          what is looked at                  guests      checks of domains and checkpoints
-surroundings   checks of what they live on        orphans     directories that nobody needs
+facts          what is checked                    guests      checks of domains and checkpoints
+surroundings   checks of what they live on        orphans     directories not in use
 leftovers      what is said of those              helpers     domains that a collapse left behind
 
 All but `facts` is pure. With `clean` it deletes orphan directories and ends helpers, and nothing else.
@@ -50,13 +50,13 @@ def judge(facts: DoctorFacts) -> list[Advice]:
 
 
 def _still_there(hypervisor: Hypervisor, orphans: Orphans) -> Orphans:
-    """Without what an operation that ended meanwhile has removed itself."""
+    """Without what an operation that ended in between has removed itself."""
     removable = (each for each in orphans.removable if hypervisor.storage.files(each.path) is not None)
     return replace(orphans, removable=tuple(removable))
 
 
 def _remove(hypervisor: Hypervisor, directory: Directory) -> None:
-    """The manifest goes last: a kill leaves a directory that still tells whose it is."""
+    """The manifest is removed last: a kill leaves a directory that still says whose it is."""
     assert directory.manifest is not None  # noqa: S101 - what makes it removable
     remove_files(hypervisor, directory.manifest.domain_uuid, sorted(directory.paths))
     remove_if_empty(hypervisor, directory.path)

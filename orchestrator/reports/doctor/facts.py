@@ -1,4 +1,4 @@
-"""Everything that doctor looks at, read from the hypervisor and the catalog."""
+"""Everything that doctor checks, read from the hypervisor and the catalog."""
 
 from __future__ import annotations
 
@@ -118,14 +118,14 @@ def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, reserve_byte
         outside={},
     )
     if all(facts.knows(directory) for directory in contents.directories):
-        return facts  # only where there are others does it matter who else might stand on them
+        return facts  # only where there are others does it matter what else might be backed by them
     return replace(facts, outside=_outside(hypervisor, facts))
 
 
 def _checkpoints(catalog: Catalog, host: Host) -> Iterator[Catalogued]:
     for summary in catalog.summaries():
         checkpoint = catalog.checkpoint_by_id(summary.id)
-        if checkpoint is not None:  # else it was deleted meanwhile
+        if checkpoint is not None:  # else it was deleted in between
             paths = {target: layer.path for target, layer in checkpoint.layers.items()}
             yield Catalogued(checkpoint=checkpoint, chains=_chains(catalog, host, paths))
 
@@ -148,10 +148,10 @@ def _missing(
         gone = []
         for path in each.files:
             if path not in there:
-                there[path] = hypervisor.storage.facts(path) is not None
+                there[path] = hypervisor.storage.stat(path) is not None
             if not there[path]:
                 gone.append(path)
-        if gone and catalog.checkpoint_by_id(each.checkpoint.id) == each.checkpoint:  # not deleted meanwhile
+        if gone and catalog.checkpoint_by_id(each.checkpoint.id) == each.checkpoint:  # not deleted in between
             yield from gone
 
 
@@ -167,12 +167,12 @@ def _helpers(hypervisor: Hypervisor, catalog: Catalog, domains: list[Domain]) ->
 
 
 def _outside(hypervisor: Hypervisor, facts: DoctorFacts) -> dict[str, str]:
-    """What images outside of the store stand on: somebody may have put one on top of a layer of ours."""
+    """The backing files of images outside the store: one may be an overlay on a layer of ours."""
     inside = {each.path for each in facts.store.files()}
     found: dict[str, str] = {}
 
     def below(path: str) -> str | None:
-        seen = hypervisor.storage.facts(path)
+        seen = hypervisor.storage.stat(path)
         if seen is None or not seen.backing:
             return None
         found[seen.path] = normpath(seen.backing)

@@ -19,7 +19,7 @@ LONG_SHORT_CHAIN = 20
 def operations(facts: DoctorFacts) -> Iterator[Advice]:
     yield from map(_operation, facts.operations)
     if not facts.operations:
-        yield ok("operations", "none is unfinished")
+        yield ok("operations", "no operation is unfinished")
 
 
 def _operation(each: Open) -> Advice:
@@ -27,7 +27,7 @@ def _operation(each: Open) -> Advice:
     since = operation.opened.strftime("%Y-%m-%d %H:%M:%S UTC")
     by = f"since {since} by {owner.user}@{owner.host}, process {owner.pid}, {operation.progress}"
     if not each.abandoned:
-        return note("operations", f"a {operation.kind} of {operation.domains} is under way {by}")
+        return note("operations", f"a {operation.kind} of {operation.domains} is in progress {by}")
     return error(
         "operations",
         f"a {operation.kind} of {operation.domains} is unfinished, {by}",
@@ -40,7 +40,7 @@ def _operation(each: Open) -> Advice:
 
 
 def files(facts: DoctorFacts) -> Iterator[Advice]:
-    """Whether they are there; whether they are whole is for verify to find out."""
+    """Whether they are there; their contents are checked by verify."""
     settled = [each for each in facts.checkpoints if each.checkpoint.domain_uuid not in facts.busy]
     lost = {path: [_name(each) for each in settled if path in each.files] for path in sorted(facts.missing)}
     found = [_missing(path, names) for path, names in lost.items() if names]
@@ -48,18 +48,18 @@ def files(facts: DoctorFacts) -> Iterator[Advice]:
     found += _endangered(facts)
     number = len({path for each in settled for path in each.files})
     whole = f"{count(number, 'file')} of {count(len(settled), 'checkpoint')}"
-    yield from found or [ok("files", f"{whole}, all there")]
+    yield from found or [ok("files", f"{whole}, none missing")]
 
 
 def _missing(path: str, names: list[str]) -> Advice:
     delete = f"snapctl delete {names[0].replace('/', ' ')}" if len(names) == 1 else "delete them"
-    return error("files", f"{path} is missing: {some(names)} cannot be restored", f"put it back, or: {delete}", DAMAGED)
+    return error("files", f"{path} is missing: {some(names)} cannot be restored", f"restore it, or: {delete}", DAMAGED)
 
 
 def _damaged(each: Catalogued) -> Advice:
     checkpoint = each.checkpoint
     again = f"snapctl verify {checkpoint.domain_name} {checkpoint.name}"
-    return error("files", f"{_name(each)} is damaged: {checkpoint.damage}", f"put it right, then: {again}", DAMAGED)
+    return error("files", f"{_name(each)} is damaged: {checkpoint.damage}", f"repair it, then: {again}", DAMAGED)
 
 
 def _endangered(facts: DoctorFacts) -> list[Advice]:
@@ -71,7 +71,12 @@ def _endangered(facts: DoctorFacts) -> list[Advice]:
     layers = (layer for each in facts.checkpoints for chain in each.chains.values() for layer in chain)
     frozen = {layer.path for layer in layers if layer.rewritten_by is None}
     return [
-        error("files", f"{path} is frozen, and {writer_of[path]}", "give that domain another disk: virsh edit", DAMAGED)
+        error(
+            "files",
+            f"{path} is frozen, and {writer_of[path]}",
+            "give that domain a different disk: virsh edit",
+            DAMAGED,
+        )
         for path in sorted(frozen & writer_of.keys())
     ]
 
@@ -86,7 +91,9 @@ def _name(each: Catalogued) -> str:
 def domains(facts: DoctorFacts) -> Iterator[Advice]:
     """Defined, on the disks that the catalog says, and without what snapctl refuses."""
     found = [advice for uuid, name in _catalogued(facts).items() for advice in _domain(uuid, name, facts)]
-    yield from found or [ok("domains", f"{len(_catalogued(facts))} with checkpoints, all on their disks")]
+    yield from found or [
+        ok("domains", f"{count(len(_catalogued(facts)), 'domain')} with checkpoints, all on their expected disks")
+    ]
 
 
 def _domain(uuid: str, name: str, facts: DoctorFacts) -> Iterator[Advice]:
@@ -98,7 +105,7 @@ def _domain(uuid: str, name: str, facts: DoctorFacts) -> Iterator[Advice]:
         yield warning(
             "domains",
             f"{domain.name} has a managed-save image, which libvirt would resume at the next start",
-            f"virsh managedsave-remove {domain.name}",
+            f"virsh start {domain.name}",
         )
     if uuid not in facts.busy:
         for standing in facts.standings:
@@ -111,11 +118,11 @@ def _undefined(uuid: str, name: str, facts: DoctorFacts) -> Iterator[Advice]:
     if any(checkpoint.origin.persistent for checkpoint in own):
         yield warning(
             "domains",
-            f"{name} is not defined any more, and has {count(len(own), 'checkpoint')}",
+            f"{name} is no longer defined, and has {count(len(own), 'checkpoint')}",
             f"define it again with UUID {uuid}, or delete them: snapctl list {uuid}",
         )
     else:
-        yield note("domains", f"{name} is off: it is transient, and a rollback brings it back")
+        yield note("domains", f"{name} is shut off and transient: a rollback starts it again")
 
 
 def _drift(domain: Domain, head: Head) -> Iterator[Advice]:
@@ -128,7 +135,7 @@ def _drift(domain: Domain, head: Head) -> Iterator[Advice]:
 
 
 def _elsewhere(problem: str, path: str, domain: Domain) -> Advice:
-    return warning("domains", f"{problem}, the catalog says {path}", f"put it back: virsh edit {domain.name}")
+    return warning("domains", f"{problem}, the catalog says {path}", f"change it back: virsh edit {domain.name}")
 
 
 # --------------------------------------------------------------------------- chains
@@ -139,7 +146,7 @@ def chains(facts: DoctorFacts) -> Iterator[Advice]:
     long = LONG_SHORT_CHAIN if has_short_chains(facts.host.libvirt_version) else LONG_CHAIN
     depths = {name: _depth(uuid, facts) for uuid, name in _catalogued(facts).items()}
     found = [_long(name, depth) for name, depth in depths.items() if depth >= long]
-    yield from found or [ok("chains", f"the longest has {count(max(depths.values(), default=0), 'layer')}")]
+    yield from found or [ok("chains", f"the longest chain has {count(max(depths.values(), default=0), 'layer')}")]
 
 
 def _depth(uuid: str, facts: DoctorFacts) -> int:
@@ -151,7 +158,7 @@ def _depth(uuid: str, facts: DoctorFacts) -> int:
 def _long(name: str, depth: int) -> Advice:
     return warning(
         "chains",
-        f"{name} has a chain of {depth} layers; libvirt opens {LONGEST_CHAIN} at most",
+        f"{name} has a chain of {depth} layers; libvirt opens at most {LONGEST_CHAIN}",
         f"shorten it: snapctl prune {name}, or snapctl flatten {name}",
     )
 

@@ -1,6 +1,6 @@
 """Helper domains that outlived the collapse they were started for, and which of them may be ended. Pure.
 
-One is paused and never boots, so it harms nobody; but it has a layer open for writing, and what stands on
+One is paused and never boots, so it does no harm; but it has a layer open for writing, and what is backed by
 that is not restored until it is gone. Usually it ends with its client's connection. It does not if the
 daemon was killed first.
 """
@@ -33,30 +33,30 @@ def find_helpers(facts: DoctorFacts) -> Helpers:
 def helpers(found: Helpers, *, cleaned: bool) -> Iterator[Advice]:
     for domain in found.removable:
         if cleaned:
-            yield ok("helpers", f"ended {domain.name}, a domain that a collapse left behind")
+            yield ok("helpers", f"stopped the helper domain {domain.name}, left over from a collapse")
         else:
             yield warning(
                 "helpers",
-                f"a collapse that is over left the domain {domain.name} behind, which has {_disks(domain)} open",
+                f"the helper domain {domain.name} is left over from a collapse, and has {_disks(domain)} open",
                 f"snapctl doctor --clean, or: virsh destroy {domain.name}",
             )
     for domain, reason in found.kept:
         yield note(
             "helpers",
-            f"the catalog knows no open operation for the domain {domain.name}; it is left alone: {reason}",
-            f"if nobody needs it: virsh destroy {domain.name}",
+            f"the catalog has no open operation for the domain {domain.name}; it was not touched: {reason}",
+            f"if it is not in use: virsh destroy {domain.name}",
         )
     if not found.removable and not found.kept:
-        yield ok("helpers", "no collapse left a domain behind")
+        yield ok("helpers", "no helper domain is left over")
 
 
 def _reason_to_keep(domain: Domain) -> str:
     if not is_helper(domain):
-        return "it has the name of a helper, but not the mark"
+        return "it has the name of a helper domain, but not its metadata"
     if domain.block_jobs:
-        return "layers are being pulled, as an operation with another catalog does"
+        return "a block job is running in it, perhaps of an operation in another catalog"
     if domain.state is not GuestState.PAUSED or domain.persistent:
-        return "somebody made another domain of it"
+        return "its definition was changed outside snapctl"
     return ""
 
 

@@ -16,7 +16,7 @@ KIB = 1024
 
 def leftovers(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator[Advice]:
     found = [*_orphans(facts, orphans, cleaned=cleaned), *_empty(facts), *_unmarked(facts), *_extra_files(facts)]
-    yield from found or [ok("directories", "the catalog knows each one in the store, and each file in them")]
+    yield from found or [ok("directories", "every directory and file in the store is in the catalog")]
 
 
 def _orphans(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator[Advice]:
@@ -24,13 +24,13 @@ def _orphans(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator
         yield _uncatalogued([each.record.checkpoint for each in orphans.checkpoints if each.record], facts)
     for directory in orphans.removable:
         if cleaned:
-            yield ok("directories", f"removed {directory.path} and {_size(directory)} in it")
+            yield ok("directories", f"removed {directory.path} with {_size(directory)}")
         else:
             yield warning(
-                "directories", f"nobody needs {directory.path} ({_size(directory)})", "snapctl doctor --clean"
+                "directories", f"{directory.path} is not in use ({_size(directory)})", "snapctl doctor --clean"
             )
     for directory, reason in orphans.kept:
-        yield note("directories", f"the catalog does not know {directory.path}; it is left alone: {reason}")
+        yield note("directories", f"{directory.path} is not in the catalog; it was not touched: {reason}")
 
 
 def _uncatalogued(checkpoints: Sequence[Checkpoint], facts: DoctorFacts) -> Advice:
@@ -39,7 +39,7 @@ def _uncatalogued(checkpoints: Sequence[Checkpoint], facts: DoctorFacts) -> Advi
     catalog = "" if is_new else "--catalog URL "  # a used one is not rebuilt into
     return warning(
         "directories",
-        f"the store has {count(len(checkpoints), 'checkpoint')} that the catalog does not know: {names}",
+        f"the store has {count(len(checkpoints), 'checkpoint')} that are not in the catalog: {names}",
         f"if no other catalog has them: snapctl {catalog}catalog rebuild",
     )
 
@@ -52,7 +52,7 @@ def _size(directory: Directory) -> str:
 def _empty(facts: DoctorFacts) -> Iterator[Advice]:
     """Directories directly in the store that are of no domain: a domain's own waits for its next checkpoint.
 
-    Without a manifest nothing tells whose they are, and the hypervisor does not tell of all that may be in them.
+    Without a manifest it is unknown whose they are, and the hypervisor does not list all that may be in them.
     """
     heads = (each.head.domain_uuid for each in facts.standings)
     known = {*facts.domains, *heads, *facts.busy, *(each.checkpoint.domain_uuid for each in facts.checkpoints)}
@@ -60,8 +60,8 @@ def _empty(facts: DoctorFacts) -> Iterator[Advice]:
         if domain_of_place(path) not in known:
             yield note(
                 "directories",
-                f"{path} is empty, and of no domain that hypervisor or catalog know; it is left alone",
-                f"if nobody needs it, on the hypervisor: rmdir {path}",
+                f"{path} is empty, and belongs to no domain of the hypervisor or the catalog; it was not touched",
+                f"if it is not in use, on the hypervisor: rmdir {path}",
             )
 
 
@@ -74,7 +74,7 @@ def _unmarked(facts: DoctorFacts) -> Iterator[Advice]:
     if bad:
         yield note(
             "directories",
-            f"no sound manifest in {some(bad)}: a lost catalog could not be rebuilt with it",
+            f"no sound manifest in {some(bad)}: a rebuilt catalog would lack its checkpoint",
             "keep backups of the catalog: snapctl catalog backup FILE",
         )
 
@@ -82,7 +82,7 @@ def _unmarked(facts: DoctorFacts) -> Iterator[Advice]:
 def _extra_files(facts: DoctorFacts) -> Iterator[Advice]:
     for directory in _settled(facts):
         for path in sorted(directory.paths - facts.catalogued_files):
-            yield note("directories", f"the catalog does not know {path}", "look at it: snapctl does not delete it")
+            yield note("directories", f"{path} is not in the catalog", "inspect it: snapctl does not remove it")
 
 
 def _settled(facts: DoctorFacts) -> Iterator[Directory]:

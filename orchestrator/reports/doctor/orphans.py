@@ -1,6 +1,6 @@
 """Which directories of the store no catalogued thing needs, and which of them may go. Pure.
 
-A catalog that does not know a directory is no proof that nobody needs it: the catalog may be new, or old,
+A catalog that does not know a directory is no proof that it is not in use: the catalog may be new, or old,
 or there may be another one. So the store is asked too. What may go is only what an operation of ours on this
 host made, and what neither a domain, nor the catalog, nor a checkpoint recorded in the store, nor any other
 file there stands on. A memory image never goes: it may be all that is left of a guest.
@@ -43,7 +43,7 @@ def find_orphans(facts: DoctorFacts) -> Orphans:
         checkpoints=tuple(checkpoints),
         removable=tuple(removable),
         kept=tuple(
-            (directory, reasons[directory.path] or "something stands on its files, or a domain has them")
+            (directory, reasons[directory.path] or "another layer is backed by its files, or a domain uses them")
             for directory in unknown
             if directory.path in reasons and directory.path not in gone
         ),
@@ -57,15 +57,15 @@ def _reason_to_keep(directory: Directory, facts: DoctorFacts) -> str:
     if unnamed:
         return f"its manifest does not name {', '.join(sorted(unnamed))}"
     if facts.now - directory.manifest.created < SETTLED_AFTER:
-        return "it is younger than an hour, and an operation with another catalog may be at work in it"
+        return "it is less than an hour old: an operation in another catalog may be using it"
     return ""
 
 
-# --------------------------------------------------------------------------- who stands on what
+# --------------------------------------------------------------------------- what is backed by what
 
 
 def _unneeded(candidates: list[Directory], checkpoints: Iterable[Directory], facts: DoctorFacts) -> list[Directory]:
-    """The candidates on whose files nothing stands but candidates that go too."""
+    """The candidates whose files back no layers but those of other candidates."""
     roots = facts.catalogued_files | facts.disks
     roots = roots.union(*(directory.record.files for directory in checkpoints if directory.record))
     inside = {each.path: normpath(each.backing) for each in facts.store.files() if each.backing is not None}

@@ -36,7 +36,7 @@ def hypervisor(facts: DoctorFacts) -> Iterator[Advice]:
     if has_short_chains(host.libvirt_version):
         yield note(
             "hypervisor",
-            f"libvirt {host.libvirt_version} starts no guest with more than about 25 layers below a disk",
+            f"libvirt {host.libvirt_version} cannot start a guest with more than about 25 layers below a disk",
             "keep chains short, or use libvirt 12.0 or newer",
         )
 
@@ -47,7 +47,7 @@ def hypervisor(facts: DoctorFacts) -> Iterator[Advice]:
 def store(facts: DoctorFacts) -> Iterator[Advice]:
     contents = facts.store
     if contents.itself is None:
-        yield ok("store", f"{contents.path} is made by the first checkpoint")
+        yield ok("store", f"{contents.path} does not exist yet: the first checkpoint creates it")
         return
     modes = {each.path: each.mode for each in (contents.itself, *contents.domains)}
     modes.update({each.path: each.mode for each in contents.directories})
@@ -58,13 +58,15 @@ def store(facts: DoctorFacts) -> Iterator[Advice]:
     if open_files:
         yield _too_open("read or change", open_files, "chmod 0600")
     if contents.strays:
-        yield note("store", f"not snapctl's, but in its store: {some(contents.strays)}", "move it elsewhere")
+        yield note(
+            "store", f"files in the store that snapctl did not create: {some(contents.strays)}", "move them elsewhere"
+        )
     if not open_directories and not open_files:
-        yield ok("store", f"{contents.path}: closed to others")
+        yield ok("store", f"{contents.path}: not accessible to other users")
 
 
 def _too_open(may: str, paths: Sequence[str], command: str) -> Advice:
-    return warning("store", f"others may {may} {some(paths)}", f"on the hypervisor: {command} {paths[0]}")
+    return warning("store", f"other users may {may} {some(paths)}", f"on the hypervisor: {command} {paths[0]}")
 
 
 def space(facts: DoctorFacts) -> Iterator[Advice]:
@@ -96,11 +98,13 @@ def _catalog(condition: CatalogCondition) -> Iterator[Advice]:
         yield error(
             "catalog",
             f"the catalog {condition.where} is damaged: {condition.damage}",
-            "restore a backup of it, or make a new one: snapctl --catalog URL catalog rebuild",
+            "restore a backup of it, or create a new one: snapctl --catalog URL catalog rebuild",
             DAMAGED,
         )
     if condition.mode is not None and condition.mode & BEYOND_FILE:
-        yield warning("catalog", f"others may read or change the catalog {condition.where}", "chmod 0600 it")
+        yield warning(
+            "catalog", f"other users may read or change the catalog {condition.where}", f"chmod 0600 {condition.where}"
+        )
     if condition.file_system in NETWORKED:
         yield warning(
             "catalog",

@@ -2,7 +2,7 @@
 
 Pure. `manifest.json` is written when the directory is made (whose it is, and which overlays it is to
 hold) and, by a checkpoint, again when everything about the checkpoint is known. No secret is in it:
-the domain XML is in the memory image and stands here only as a digest.
+the domain XML is in the memory image and is recorded here only as a digest.
 
 values    what a manifest says, and its bytes
 reading   bytes to values, believing none of them

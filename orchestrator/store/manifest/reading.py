@@ -1,4 +1,4 @@
-"""Bytes to a manifest. They are input, perhaps from a foreign pen.
+"""Bytes to a manifest. They are untrusted: another program may have written them.
 
 They are bounded, their types are checked, and what they say must fit the directory that they were found
 in: no file elsewhere can be passed off as made by snapctl.
@@ -35,11 +35,11 @@ def decode(content: bytes, directory: str) -> Manifest:
     if schema == earlier.SCHEMA:
         manifest = earlier.today(_decoded(earlier.Manifest, content), directory)
         own = manifest.stands_on == manifest.operation_id  # which was the checkpoint's id, too
-        _require(own == (manifest.kind is OperationKind.CHECKPOINT), "overlays that stand on the wrong checkpoint")
+        _require(own == (manifest.kind is OperationKind.CHECKPOINT), "overlays that are backed by the wrong checkpoint")
     elif schema == SCHEMA:
         manifest = _decoded(Manifest, content)
     else:
-        raise BadManifest(f"has schema {schema}, and this snapctl knows {SCHEMA}")
+        raise BadManifest(f"has schema {schema}, and this snapctl supports {SCHEMA}")
     _check_values(msgspec.to_builtins(manifest))
     _check_place(manifest, directory)
     _check_overlays(manifest, directory)
@@ -57,7 +57,7 @@ def _decoded(kind: type[T], content: bytes) -> T:
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError, ValueError) as error:
-        raise BadManifest(f"is not one: {error}") from error
+        raise BadManifest(f"is not valid: {error}") from error
 
 
 def _require(holds: bool, problem: str) -> None:
@@ -69,9 +69,9 @@ def _check_values(value: object) -> None:
     """Numbers and texts that any database can hold."""
     for leaf in _leaves(value):
         if isinstance(leaf, str):
-            _require("\0" not in leaf, "a text with a NUL")
+            _require("\0" not in leaf, "a text with a NUL character")
         elif isinstance(leaf, int):
-            _require(0 <= leaf < 1 << 63, "a number out of bounds")
+            _require(0 <= leaf < 1 << 63, "a number out of range")
 
 
 def _leaves(value: object) -> Iterator[object]:
@@ -87,16 +87,16 @@ def _leaves(value: object) -> Iterator[object]:
 
 def _check_place(manifest: Manifest, directory: str) -> None:
     place = (layout.domain_of(directory), layout.operation_of(directory))
-    _require((manifest.domain_uuid, manifest.operation_id) == place, "another directory's ids")
+    _require((manifest.domain_uuid, manifest.operation_id) == place, "the ids of another directory")
     for identifier in (manifest.host_uuid, manifest.domain_uuid, manifest.operation_id, manifest.stands_on):
-        _require(is_uuid(identifier), "an id that is no UUID")
-    _require(manifest.created.tzinfo is not None, "a time without a zone")
+        _require(is_uuid(identifier), "an id that is not a UUID")
+    _require(manifest.created.tzinfo is not None, "a time without a time zone")
     _require(manifest.kind in (OperationKind.CHECKPOINT, OperationKind.ROLLBACK), "the wrong kind of operation")
-    _require(_stands_right(manifest), "overlays that stand on the wrong checkpoint")
+    _require(_stands_right(manifest), "overlays that are backed by the wrong checkpoint")
 
 
 def _stands_right(manifest: Manifest) -> bool:
-    """A checkpoint's overlays stand on itself; a rollback makes no checkpoint that its own could stand on."""
+    """A checkpoint's overlays are backed by its own layers; a rollback creates no layer for its own."""
     if manifest.kind is OperationKind.ROLLBACK:
         return manifest.stands_on != manifest.operation_id
     return manifest.record is None or manifest.stands_on == manifest.record.checkpoint.id
@@ -124,10 +124,10 @@ def _check_record(manifest: Manifest, record: Record, directory: str) -> None:
     checkpoint = record.checkpoint
     own = (manifest.operation_id, manifest.host_uuid, manifest.domain_uuid)
     made = (checkpoint.operation_id, checkpoint.host_uuid, checkpoint.domain_uuid)
-    _require(made == own and checkpoint.directory == directory, "another directory's checkpoint")
-    _require(is_uuid(checkpoint.id), "an id that is no UUID")
-    _require(manifest.kind is OperationKind.CHECKPOINT, "a checkpoint that its operation did not make")
-    _require(checkpoint.created.tzinfo is not None, "a time without a zone")
+    _require(made == own and checkpoint.directory == directory, "the checkpoint of another directory")
+    _require(is_uuid(checkpoint.id), "an id that is not a UUID")
+    _require(manifest.kind is OperationKind.CHECKPOINT, "a checkpoint that its operation did not create")
+    _require(checkpoint.created.tzinfo is not None, "a time without a time zone")
     _require(checkpoint.state is CheckpointState.READY, "a checkpoint that is not ready")
     has_xml = bool(checkpoint.origin.domain_xml)
     _require(checkpoint.memory is None or not has_xml, "a domain XML")
@@ -147,7 +147,7 @@ def _check_own_files(manifest: Manifest, checkpoint: Checkpoint, directory: str)
     _require(kinds <= {ArtifactKind.SIDECAR}, "a sidecar of the wrong kind")
     others = [layout.manifest_path(directory), *(each.path for each in manifest.overlays)]
     files = [*checkpoint.own_files, *others]
-    _require(len(set(files)) == len(files), "two files of one name")
+    _require(len(set(files)) == len(files), "two files with the same name")
 
 
 def _check_names(checkpoint: Checkpoint) -> None:
@@ -155,7 +155,7 @@ def _check_names(checkpoint: Checkpoint) -> None:
         for name in (checkpoint.name, *checkpoint.labels.tags):
             check_name(name, "checkpoint or tag")
     except UsageError as error:
-        raise BadManifest(f"has a wrong name: {error.problem}") from error
+        raise BadManifest(f"has an invalid name: {error.problem}") from error
 
 
 def _check_layers(record: Record, store: str) -> None:
@@ -167,7 +167,7 @@ def _check_layers(record: Record, store: str) -> None:
         _require(is_plain(layer.path), "a path that is not absolute and plain")
         _require(
             layer.operation_id is None or _is_made_by(layer, record.checkpoint.domain_uuid, store),
-            "a layer that no operation on this domain made",
+            "a layer that no operation on this domain created",
         )
         _require(layer.backing is None or layer.backing in layers, "a layer whose backing file is not among its layers")
     _check_chains(layers)
@@ -187,7 +187,7 @@ def _check_chains(layers: Mapping[str, Layer]) -> None:
     seen: set[str] = set()
     for path in layers:
         walked = list(walk(path, lambda each: layers[each].backing, seen))
-        _require(not walked or layers[walked[-1]].backing not in walked, "a layer that stands on itself")
+        _require(not walked or layers[walked[-1]].backing not in walked, "a layer that is in its own backing chain")
 
 
 def is_uuid(text: str) -> bool:

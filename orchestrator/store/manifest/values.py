@@ -49,7 +49,7 @@ class Manifest:
     stands_on: str
     overlays: tuple[NewOverlay, ...]
     record: Record | None = None
-    collapsed: tuple[Layer, ...] = ()  # overlays here that others were pulled into: as they are since
+    collapsed: tuple[Layer, ...] = ()  # overlays here that absorbed others, as they are since
 
 
 def with_checkpoint(

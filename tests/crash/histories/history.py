@@ -150,7 +150,9 @@ class History:
     def expire(self) -> None:
         """Time passes, and nobody who is frozen has beaten: what they hold may be taken over."""
         with closing(sqlite3.connect(self._file)) as database, database:
-            database.execute("UPDATE operation SET lease_until = opened WHERE state = 'open'")
+            database.execute(
+                "UPDATE operation SET lease_until = opened, owner_pid_start = 'of one that ended' WHERE state = 'open'"
+            )
         self._look()
 
     # ------------------------------------------------------------------ clients

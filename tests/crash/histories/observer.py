@@ -7,7 +7,7 @@ Nothing here changes anything. What holds at any time, also in the middle of ope
 - the memory image and the layers of a checkpoint are of one instant
 - the memory of a guest that is on belongs to its disks
 
-and of a domain that no operation is under way of: its files are those that the catalog knows, no more and no fewer.
+and of a domain that no operation is in progress of: its files are those that the catalog knows, no more and no fewer.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class Observer:
         return Frozen(image.mtime, image.backing, dict(image.data), shown)
 
     def require_closed_world(self, domain: str) -> None:
-        """While no operation is under way."""
+        """While no operation is in progress."""
         place = f"{STORE}/{self._uuids[domain]}"
         files = {p for p in self._world.files.files if p.startswith(f"{place}/") and not p.endswith(MANIFEST)}
         directories = {path for path in self._world.files.directories if dirname(path) == place}

@@ -19,7 +19,7 @@ from .save import SaveCapture
 
 class Capture(Protocol):
     """One way to capture a guest. Its step is the point of no return; the evidence that it leaves is "created",
-    "frozen" (the facts of the layers that froze), and "memory" if there is an image."""
+    "frozen" (the file information of the frozen layers), and "memory" if there is an image."""
 
     @property
     def step(self) -> Step: ...
@@ -39,10 +39,10 @@ CAPTURES = {CaptureMode.SAVE: SaveCapture}
 
 
 def capture_of(
-    plan: CheckpointPlan, hypervisor: Hypervisor, facts: MutableMapping[str, Any], progress: Progress
+    plan: CheckpointPlan, hypervisor: Hypervisor, results: MutableMapping[str, Any], progress: Progress
 ) -> Capture:
-    """`facts` is the evidence of the steps so far, which grows."""
-    return CAPTURES[plan.mode](plan, hypervisor, facts, progress)
+    """`results` is the evidence of the steps so far, which grows."""
+    return CAPTURES[plan.mode](plan, hypervisor, results, progress)
 
 
 __all__ = ["CAPTURES", "Capture", "SaveCapture", "capture_of"]

@@ -14,8 +14,8 @@ import msgspec
 
 from ....engine.story import Step
 from ....errors import Refused, Unfinished
-from ....formats import imagexml, saveimage
-from ....model import Domain, FileFacts, GuestState, MemoryImage, OffReason
+from ....formats import domainxml, imagexml, saveimage
+from ....model import Domain, FileInfo, GuestState, MemoryImage, OffReason
 from ....ports import Evidence, Hypervisor, Progress
 from ....store.workspace import read_tops, restore_final_mark, written_since
 from ...shared.rewind import require_sources
@@ -31,11 +31,11 @@ class SaveCapture:
     stops_guest = True
 
     def __init__(
-        self, plan: CheckpointPlan, hypervisor: Hypervisor, facts: MutableMapping[str, Any], progress: Progress
+        self, plan: CheckpointPlan, hypervisor: Hypervisor, results: MutableMapping[str, Any], progress: Progress
     ) -> None:
         self._plan = plan
         self._hypervisor = hypervisor
-        self._facts = facts
+        self._results = results
         self._progress = progress
 
     @property
@@ -58,32 +58,33 @@ class SaveCapture:
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is not None and domain.active:
             return None
-        image = self._hypervisor.storage.facts(self._plan.memory_path)
+        image = self._hypervisor.storage.stat(self._plan.memory_path)
         header = self._whole_header(image) or (self._whole_header(image) if self._is_repaired() else None)
         if image is None or header is None:
             return None
+        if domain is None and self._plan.origin.persistent:
+            raise self._undefined()
         frozen = read_tops(self._hypervisor, self._plan.disks)
         self._require_no_run_since(domain, image, frozen)
         return {
-            "created": self._facts.get("created") or datetime.now(UTC).isoformat(),
+            "created": self._results.get("created") or datetime.now(UTC).isoformat(),
             "memory": msgspec.to_builtins(_memory_image(image, header)),
             "frozen": msgspec.to_builtins(frozen),
         }
 
     def _require_no_run_since(
-        self, domain: Domain | None, image: FileFacts, frozen: Mapping[str, FileFacts | None]
+        self, domain: Domain | None, image: FileInfo, frozen: Mapping[str, FileInfo | None]
     ) -> None:
         reason = domain.off_reason if domain else OffReason.UNKNOWN
-        if "frozen" in self._facts:
-            ran = written_since(self._facts["frozen"], frozen)
-        elif reason is OffReason.SAVED:
-            ran = False
+        ended = reason in (OffReason.RAN, OffReason.DESTROYED)  # which the save of this guest is not
+        if "frozen" in self._results:
+            ran = written_since(self._results["frozen"], frozen) or (ended and None in frozen.values())
         else:
-            ran = reason is OffReason.RAN or any(_written_after(now, image) for now in frozen.values())
-        if ran:
+            ran = ended or any(_written_after(now, image) for now in frozen.values())
+        if ran or (domain is not None and domain.managed_save):
             raise self._doubtful()
 
-    def _whole_header(self, image: FileFacts | None) -> saveimage.Header | None:
+    def _whole_header(self, image: FileInfo | None) -> saveimage.Header | None:
         """The header of the memory image if libvirt finished writing it and it has a QEMU stream.
 
         Raises `Unfinished` for an image that snapctl cannot read: it may be all that is left of the guest.
@@ -103,22 +104,26 @@ class SaveCapture:
 
     def _is_repaired(self) -> bool:
         """Whether the image was whole when it was recorded, and is so again."""
-        recorded = self._facts.get("memory")
+        recorded = self._results.get("memory")
         return recorded is not None and restore_final_mark(self._hypervisor, msgspec.convert(recorded, MemoryImage))
 
     def _unsave(self) -> None:
-        """Give the guest its run state back, then drop what was saved of it: a partial image, or a
-        whole one that is stale because the guest went on without it.
+        """Give the guest its run state back, then remove its memory image: a partial one, or a
+        whole one that is stale because the guest kept running.
 
         Raises `Unfinished` when the guest is off and the image is whole: it may be all that is left of it.
         """
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is None or not domain.active:
-            if self._whole_header(self._hypervisor.storage.facts(self._plan.memory_path)) is not None:
+            if self._whole_header(self._hypervisor.storage.stat(self._plan.memory_path)) is not None:
                 raise self._doubtful()
-        elif domain.state is GuestState.PAUSED and self._plan.was_running:
+        elif domain.state is GuestState.PAUSED and self._plan.was_running and self._is_restored_back(domain):
             self._hypervisor.domains.resume(self._plan.domain_uuid)
         self._hypervisor.storage.remove(self._plan.memory_path)
+
+    def _is_restored_back(self, domain: Domain) -> bool:
+        """Whether it is this operation that left the guest paused, and not its owner."""
+        return domainxml.run_mark(domain.xml) == self._plan.operation_id
 
     def require_pair(self) -> None:
         """Raise unless image and disks still are of one instant, which they are until the guest runs on those disks.
@@ -128,8 +133,8 @@ class SaveCapture:
         """
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is not None and domain.active and domain.sources() != self._plan.new_sources:
-            raise Refused(f"{domain.name} was started by somebody after its memory was saved", hint="try again")
-        if written_since(self._facts["frozen"], read_tops(self._hypervisor, self._plan.disks)):
+            raise Refused(f"{domain.name} was started outside snapctl after its memory was saved", hint="try again")
+        if written_since(self._results["frozen"], read_tops(self._hypervisor, self._plan.disks)):
             raise self._doubtful()
         self._require_same_definition(self._hypervisor.domains.saved_definition(self._plan.memory_path))
 
@@ -139,7 +144,7 @@ class SaveCapture:
         planned = imagexml.named(self._plan.origin.domain_xml)
         if differences := imagexml.differences(imagexml.named(xml), planned):
             raise Refused(
-                f"{self._plan.domain_name} changed after this was planned: {differences[0]}", hint="try again"
+                f"{self._plan.domain_name} changed after the plan was made: {differences[0]}", hint="try again"
             )
 
     def _unreadable(self) -> Unfinished:
@@ -150,23 +155,31 @@ class SaveCapture:
             hint=f"restore it with virsh restore, then: snapctl recover {name}",
         )
 
+    def _undefined(self) -> Unfinished:
+        name = self._plan.domain_name
+        return Unfinished(
+            f"{name} was undefined after its memory was saved to {self._plan.memory_path}",
+            effect="nothing more was changed",
+            hint=f"define it again with UUID {self._plan.domain_uuid}, then: snapctl recover",
+        )
+
     def _doubtful(self) -> Unfinished:
         name = self._plan.domain_name
         return Unfinished(
             f"{name} may have run after its memory was saved to {self._plan.memory_path}",
             effect="nothing more was changed",
-            hint=f"give that memory up (virsh start {name}), then: snapctl recover {name}",
+            hint=f"to discard the saved memory: virsh start {name}, then: snapctl recover {name}",
         )
 
 
-def _written_after(layer: FileFacts | None, image: FileFacts) -> bool:
+def _written_after(layer: FileInfo | None, image: FileInfo) -> bool:
     return layer is not None and float(layer.mtime) > float(image.mtime) + SETTLING_SECONDS
 
 
-def _memory_image(facts: FileFacts, header: saveimage.Header) -> MemoryImage:
+def _memory_image(info: FileInfo, header: saveimage.Header) -> MemoryImage:
     return MemoryImage(
-        path=facts.path,
-        size=facts.physical,
+        path=info.path,
+        size=info.physical,
         was_running=header.was_running,
         version=header.version,
         compression=header.compression,

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from ..model import ArtifactKind, Holdings, walk
+from ..model import ArtifactKind, Inventory, walk
 from . import rows
 from .exclusive import layers_alone
 from .tables import ArtifactRow, CheckpointRow, DomainRow, HeadDiskRow, LayerRow
@@ -23,7 +23,7 @@ Graph: TypeAlias = Mapping[int, Any]
 _LAYER = (LayerRow.id, LayerRow.path, LayerRow.backing_id, LayerRow.domain_uuid, LayerRow.operation_id)
 
 
-def holdings(session: Session, host_uuid: str, domain_uuid: str | None) -> Holdings:
+def inventory(session: Session, host_uuid: str, domain_uuid: str | None) -> Inventory:
     """Raises `CatalogError` when a row is damaged."""
 
     def of(row: Any) -> Which:
@@ -34,7 +34,7 @@ def holdings(session: Session, host_uuid: str, domain_uuid: str | None) -> Holdi
     frozen = _frozen(session, of(CheckpointRow))
     active = _active(session, of(HeadDiskRow))
     files, memory = _own_files(session, of(CheckpointRow))
-    alone = _grouped((id_, layer) for id_, layer, _ in layers_alone(session, of(CheckpointRow)))
+    exclusive = _grouped((id_, layer) for id_, layer, _ in layers_alone(session, of(CheckpointRow)))
     graph = _graph(session, of(CheckpointRow), of(HeadDiskRow), of(LayerRow))
     names = dict(session.execute(select(DomainRow.uuid, DomainRow.name).where(DomainRow.host_uuid == host_uuid)).all())
 
@@ -55,7 +55,7 @@ def holdings(session: Session, host_uuid: str, domain_uuid: str | None) -> Holdi
                 "domain_uuid": uuid,
                 "frozen": paths(id_ for id_ in ours[uuid] if id_ not in active[uuid]),
                 "active": paths(active[uuid]),
-                "own": paths(_own(tops[uuid], graph)),
+                "external": paths(_own(tops[uuid], graph)),
             }
             for uuid in sorted(domains, key=lambda uuid: (names.get(uuid, uuid), uuid))
         ],
@@ -68,12 +68,12 @@ def holdings(session: Session, host_uuid: str, domain_uuid: str | None) -> Holdi
                 "files": files[each.id],
                 "memory": memory.get(each.id),
                 "layers": paths(id_ for id_ in frozen[each.id] if id_ in made),
-                "alone": paths(alone[each.id]),
+                "exclusive": paths(exclusive[each.id]),
             }
             for each in checkpoints
         ],
     }
-    return rows.checked(Holdings, "a layer or checkpoint", values)
+    return rows.checked(Inventory, "a layer or checkpoint", values)
 
 
 def _checkpoints(session: Session, which: Which) -> list[Any]:
@@ -112,7 +112,7 @@ def _active(session: Session, which: Which) -> Ids:
 
 
 def _graph(session: Session, checkpoints: Which, heads: Which, layers: Which) -> Graph:
-    """What these checkpoints and heads stand on, however far down, and what is discarded and not yet removed."""
+    """The backing chains of these checkpoints and heads, and what is discarded and not yet removed."""
     disks = ArtifactRow
     frozen = select(disks.layer_id).join(CheckpointRow, CheckpointRow.id == disks.checkpoint_id).where(*checkpoints)
     tops = frozen.union(select(HeadDiskRow.layer_id).where(*heads)).subquery("tops")
