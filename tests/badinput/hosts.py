@@ -44,8 +44,8 @@ def without_medium_of_a_checkpoint(station: Workstation) -> None:
 
 LACKS: tuple[tuple[str, str, Provocation, tuple[tuple[str, ...], ...]], ...] = (
     ("network", "web01 needs the network lan, which is not active", with_network, (CHECKPOINT,)),
-    ("emulator", "the host cannot run web01 any more: Cannot check", without_emulator, (CHECKPOINT, ROLLBACK)),
-    ("machine type", "the host cannot run web01 any more: the machine", without_machine, (CHECKPOINT, ROLLBACK)),
+    ("emulator", "the host cannot run web01: Cannot check", without_emulator, (CHECKPOINT, ROLLBACK)),
+    ("machine type", "the host cannot run web01: the machine", without_machine, (CHECKPOINT, ROLLBACK)),
 )
 
 CASES: tuple[Row, ...] = (

@@ -138,7 +138,7 @@ def test_an_emulator_that_is_gone(box: Box, client: Client, guest: GuestFactory)
     for argv in (("checkpoint", web.name, "new"), ("rollback", web.name, "clean", "-y")):
         with unchanged(box, client):
             line = client.refusal(REFUSED, *argv)
-        assert f"the host cannot run {web.name} any more: " in line
+        assert f"the host cannot run {web.name}: " in line
         assert f"{emulator}: No such file or directory" in line
 
 

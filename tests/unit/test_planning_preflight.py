@@ -40,7 +40,7 @@ def medium(**changes: Any) -> Needs:
 OBSTACLES: dict[str, tuple[HostFacts, list[str]]] = {
     "machine type": (
         HostFacts(platform_problem="the machine 'pc-i440fx-2.1' is not supported by emulator '/usr/bin/kvm'"),
-        ["the host cannot run web01 any more: the machine 'pc-i440fx-2.1' is not supported", "virsh domcapabilities"],
+        ["the host cannot run web01: the machine 'pc-i440fx-2.1' is not supported", "virsh domcapabilities"],
     ),
     "CPU": (
         HostFacts(cpu_problem="Host CPU does not provide required features: hle, rtm"),

@@ -33,7 +33,7 @@ def obstacles(name: str, needs: Needs, found: HostFacts) -> Iterator[Obstacle]:
     """What would make each restore of the domain fail."""
     if found.platform_problem:
         yield Obstacle(
-            f"the host cannot run {name} any more: {found.platform_problem}",
+            f"the host cannot run {name}: {found.platform_problem}",
             "install a QEMU that can: virsh domcapabilities",
         )
     if found.cpu_problem:
