@@ -193,7 +193,13 @@ class Coordinator(Observer):
 
     @overload
     def plan_rollback(
-        self, domain: str | Guest, name: str | None = None, *, after: After = ..., keep_current: Literal[False] = ...
+        self,
+        domain: str | Guest,
+        name: str | None = None,
+        *,
+        after: After = ...,
+        keep_current: Literal[False] = ...,
+        force: bool = ...,
     ) -> RollbackPlan: ...
     @overload
     def plan_rollback(
@@ -204,6 +210,7 @@ class Coordinator(Observer):
         after: After = ...,
         keep_current: bool,
         keep_name: str | None = ...,
+        force: bool = ...,
     ) -> RollbackPlan | KeepingRollback: ...
     def plan_rollback(
         self,
@@ -213,17 +220,19 @@ class Coordinator(Observer):
         after: After = After.AS_SAVED,
         keep_current: bool = False,
         keep_name: str | None = None,
+        force: bool = False,
     ) -> RollbackPlan | KeepingRollback:
         """Roll a domain back to a checkpoint, by default its current one. Its present state is discarded, unless
         `keep_current` checkpoints it first (as `keep_name`, or a generated name).
 
-        The checkpoint's files are checked. Raises `Refused`, `Busy`, `NotFound` or `IntegrityError`.
+        The checkpoint's files are checked, and whether the host can restore such a guest; with `force` it is tried
+        although it seems that it cannot. Raises `Refused`, `Busy`, `NotFound` or `IntegrityError`.
         """
         guest = self._guest(domain)
         wanted = wanted_checkpoint(self._site, guest, name)
         if keep_current:
-            return rollback.plan_keeping(self._site, guest, wanted, after, keep_name)
-        return rollback.plan(self._site, guest, wanted, after)
+            return rollback.plan_keeping(self._site, guest, wanted, after, keep_name, force=force)
+        return rollback.plan(self._site, guest, wanted, after, force=force)
 
     def rollback(
         self,
@@ -234,6 +243,7 @@ class Coordinator(Observer):
         keep_current: bool = False,
         keep_name: str | None = None,
         verify: bool = False,
+        force: bool = False,
     ) -> Outcome:
         """See `plan_rollback` and `execute`.
 
@@ -243,7 +253,7 @@ class Coordinator(Observer):
         guest = self.settle(domain)
         if verify:
             self.verify(guest, name or self.current(guest), deep=True)
-        plan = self.plan_rollback(guest, name, after=after, keep_current=keep_current, keep_name=keep_name)
+        plan = self.plan_rollback(guest, name, after=after, keep_current=keep_current, keep_name=keep_name, force=force)
         return self.execute(plan)
 
     @overload

@@ -11,12 +11,13 @@ CHANGING = frozenset(
     {
         *("define", "save", "restore", "resume", "destroy"),
         *("create_paused", "stream", "stop_streaming"),
-        *("make_directory", "create_overlay", "write", "remove", "remove_directory"),
+        *("make_directory", "create_overlay", "write", "overwrite", "remove", "remove_directory"),
     }
 )
 READING = frozenset(
     {
         *("find", "get", "measured", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
+        *("platform_problem", "cpu_problem", "active_networks"),
         *("stat", "stat_all", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
     }
 )

@@ -67,7 +67,18 @@ ALONE: dict[str, tuple[str, ...]] = {
 }
 """The same for the modules outside of any folder. The door, `coordinator.py` and `observer.py`, may import anything."""
 
-PURE = ("model/", "formats/", "plan.py", "policy.py", "layout.py", "refusals.py", "damage.py", "headers.py", "users.py")
+PURE = (
+    "model/",
+    "formats/",
+    "plan.py",
+    "policy.py",
+    "layout.py",
+    "refusals.py",
+    "preflight.py",
+    "damage.py",
+    "headers.py",
+    "users.py",
+)
 """What computes and nothing else: it knows no port, so it can have no effect."""
 
 

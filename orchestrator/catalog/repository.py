@@ -179,6 +179,10 @@ class SqlCatalog:
         with self._database.write() as session:
             verdicts.record_memory_read(session, checkpoint_id, sha256)
 
+    def renew_layer_time(self, layer: Layer, mtime: str) -> None:
+        with self._database.write() as session:
+            verdicts.renew_layer_time(session, self._host.uuid, layer, mtime)
+
     def record_layer_read(self, layer: Layer, sha256: str) -> None:
         with self._database.write() as session:
             verdicts.record_layer_read(session, self._host.uuid, layer, sha256)

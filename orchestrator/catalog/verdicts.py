@@ -37,6 +37,18 @@ def record_memory_read(session: Session, checkpoint_id: str, sha256: str) -> Non
     session.execute(update(ArtifactRow).where(*image, ArtifactRow.sha256.is_(None)).values(sha256=sha256))
 
 
+def renew_layer_time(session: Session, host_uuid: str, layer: Layer, mtime: str) -> None:
+    """Only while the catalog has the facts, and the content, of what was read."""
+    compared = (
+        LayerRow.host_uuid == host_uuid,
+        LayerRow.path == layer.path,
+        LayerRow.physical == layer.physical,
+        LayerRow.mtime == layer.mtime,
+        LayerRow.sha256 == layer.sha256,
+    )
+    session.execute(update(LayerRow).where(*compared).values(mtime=mtime))
+
+
 def record_layer_read(session: Session, host_uuid: str, layer: Layer, sha256: str) -> None:
     """Only where there is none, and only while the catalog has the file information of what was read."""
     unread = (

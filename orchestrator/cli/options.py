@@ -45,6 +45,7 @@ def global_options(*, hidden: bool) -> Callable[[Decorated], Decorated]:
     return decorate
 
 
+force_option = click.option("--force", is_flag=True, help="Try although the host seems unable to restore the guest.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
 
 

@@ -16,6 +16,7 @@ from ..ports import Domains, Hypervisor, OpenOperation, Storage
 READS = frozenset(
     {
         *("find", "get", "measured", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
+        *("platform_problem", "cpu_problem", "active_networks"),
         *("stat", "stat_all", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
     }
 )

@@ -5,8 +5,10 @@ Pure. Element and attribute names as in libvirt's "Domain XML format".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from html import unescape
 
 from ..errors import HypervisorError, Refused
 from ..model import Device, Disk, Source
@@ -14,6 +16,9 @@ from .xmltree import Element, add, new, parse, put, serialize
 
 PATH_ATTRIBUTES = {"file": "file", "block": "dev"}
 """By `<disk type=…>`: the attribute of `<source>` that holds a path."""
+
+MENTION = re.compile(r"""\b(?:file|dev)=(['"])(/.*?)\1""")
+"""An attribute that holds the path of a source."""
 
 UNIT_BYTES = {
     "b": 1, "bytes": 1,
@@ -60,6 +65,13 @@ def disks(xml: str) -> tuple[Disk, ...]:
     return tuple(_disk(disk) for disk in _disks(parse(xml, "domain")))
 
 
+def mentioned(xml: str) -> tuple[Disk, ...]:
+    """Every file that the XML of a domain names, as a disk that it may write to: for an XML that cannot be read, so
+    that nothing which its domain may use is taken for unused."""
+    paths = (unescape(path) for _, path in MENTION.findall(xml))
+    return tuple(Disk(target="unknown", source=Source(path=path, format="raw")) for path in dict.fromkeys(paths))
+
+
 def on_disks(xml: str, sources: Mapping[str, Source]) -> str:
     """The same domain on other disk files: `sources` by target; disks that it does not name stay as they are.
 
@@ -72,7 +84,10 @@ def on_disks(xml: str, sources: Mapping[str, Source]) -> str:
     for target, source in sources.items():
         if target not in by_target:
             raise Refused(f"domain {_text(domain, 'name')} has no disk {target}")
-        _replace_source(by_target[target], source)
+        if problem := _replace_source(by_target[target], source):
+            raise Refused(
+                f"disk {target} of {_text(domain, 'name')} {problem}", hint="detach it, or copy it to an image file"
+            )
     return serialize(domain)
 
 
@@ -183,15 +198,18 @@ def _path(image: Element, kind: str) -> str | None:
     return source.get(PATH_ATTRIBUTES[kind])
 
 
-def _replace_source(disk: Element, new: Source) -> None:
+def _replace_source(disk: Element, new: Source) -> str | None:
+    """Put another file in place of a disk's source, or say why that cannot be."""
     kind = disk.get("type", "file")
     source = disk.find("source")
     if source is None or kind not in PATH_ATTRIBUTES:
-        raise Refused(f"disk {_target(disk)} has no file or block device that another could replace")
-    for child in source:
-        # Encryption, slices and reservations describe the very file that goes.
-        if isinstance(child.tag, str) and child.tag != "seclabel":
-            raise Refused(f"disk {_target(disk)}: its source has <{child.tag}>, which an overlay cannot have")
+        return "has no file or block device that an overlay could replace"
+    # Encryption, slices and reservations describe the very file that goes. libvirt takes encryption in both places.
+    bound = [child.tag for child in source if isinstance(child.tag, str) and child.tag != "seclabel"]
+    if disk.find("encryption") is not None:
+        bound.append("encryption")
+    if bound:
+        return f"has <{bound[0]}>, which an overlay cannot have"
     for attribute in (*PATH_ATTRIBUTES.values(), "index"):
         if attribute in source.attrib:
             del source.attrib[attribute]
@@ -201,6 +219,7 @@ def _replace_source(disk: Element, new: Source) -> None:
     put(add(disk, "driver", name="qemu") if driver is None else driver, type=new.format)
     for store in disk.findall("backingStore"):
         _remove(store)
+    return None
 
 
 def _remove(element: Element) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from enum import Enum
 
 HEADER_LENGTH = 92
 WHOLE = b"LibvirtQemudSave"
@@ -21,6 +22,14 @@ HEAD_LENGTH = 64 * 1024
 """Bytes of the beginning that hold the XML, too, of all but very large domain XMLs."""
 
 _FIELDS = "16s5I"
+
+
+class Completeness(Enum):
+    """UNKNOWN is what snapctl cannot read: a newer libvirt may have finished it, and it may be all that is left."""
+
+    WHOLE = "whole"
+    PARTIAL = "partial"
+    UNKNOWN = "unknown"
 
 
 class BadHeader(ValueError):
@@ -83,12 +92,20 @@ def domain_xml(data: bytes) -> str | None:
         raise BadHeader("has XML that is no text") from None
 
 
+def completeness(data: bytes) -> Completeness:
+    """How far libvirt came with the memory image that begins so."""
+    if len(data) < HEADER_LENGTH or data.startswith(PARTIAL):
+        return Completeness.PARTIAL
+    try:
+        parse_header(data)
+    except BadHeader:
+        return Completeness.UNKNOWN
+    return Completeness.WHOLE
+
+
 def is_whole(data: bytes) -> bool:
     """Whether `data` begins a memory image that libvirt finished writing."""
-    try:
-        return parse_header(data).whole
-    except BadHeader:
-        return False
+    return completeness(data) is Completeness.WHOLE
 
 
 def _version(data: bytes, order: str) -> int:

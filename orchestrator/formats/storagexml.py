@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from ..errors import HypervisorError
 from ..model import FileInfo, NewOverlay
@@ -26,15 +27,28 @@ def pool(path: str, *, name: str, uuid: str) -> str:
     return serialize(root)
 
 
-def overlay(wanted: NewOverlay) -> str:
-    """A qcow2 volume on top of another image, whose format is always named: an image is never probed."""
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """User and group of a file, by number."""
+
+    owner: str
+    group: str
+
+
+def overlay(wanted: NewOverlay, ownership: Ownership | None = None) -> str:
+    """A qcow2 volume on top of another image, whose format is always named: an image is never probed. Without an
+    `ownership` it is the daemon's own."""
     root = new("volume")
     add(root, "name", wanted.name)
     add(root, "capacity", str(wanted.capacity), unit="bytes")
     target = add(root, "target")
     add(target, "format", type="qcow2")
     add(target, "compat", "1.1")  # else libvirt makes version 2, in which discards and dirty bitmaps do not work
-    add(add(target, "permissions"), "mode", FILE_MODE)
+    permissions = add(target, "permissions")
+    add(permissions, "mode", FILE_MODE)
+    if ownership is not None:
+        add(permissions, "owner", ownership.owner)
+        add(permissions, "group", ownership.group)
     backing = add(root, "backingStore")
     add(backing, "path", wanted.backing)
     add(backing, "format", type=wanted.backing_format)
@@ -51,6 +65,12 @@ def file(name: str, length: int) -> str:
     add(target, "format", type="raw")
     add(add(target, "permissions"), "mode", FILE_MODE)
     return serialize(root)
+
+
+def ownership(xml: str) -> Ownership:
+    """Whose a file is, as a volume XML says."""
+    root = parse(xml, "volume")
+    return Ownership(*(str(_number(root, f"target/permissions/{tag}")) for tag in ("owner", "group")))
 
 
 def file_facts(xml: str) -> FileInfo | None:

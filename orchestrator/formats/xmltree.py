@@ -16,8 +16,8 @@ from ..errors import HypervisorError, UsageError
 
 Element: TypeAlias = etree._Element
 
-MAX_BYTES = 1 << 20
-"""libvirt's own domain XML is a few KiB; a chain of 200 layers on each of many disks stays below this."""
+MAX_BYTES = 4 << 20
+"""The longest string that libvirt's protocol carries. A domain XML is a few KiB, and 1 KiB more for each layer."""
 
 
 etree.register_namespace("snapctl", "urn:snapctl:run")

@@ -12,9 +12,9 @@ from uuid import UUID
 import libvirt
 
 from ..errors import HypervisorError
-from ..model import Domain, DomainDisks, GuestState
+from ..model import Domain, DomainDisks, GuestState, Platform
 from ..ports import Progress
-from . import blockjobs, jobs
+from . import blockjobs, jobs, platforms
 from .connection import Connection
 from .errors import changing, code, reading
 from .observing import capacities, disks_of, job_under_way, observe, resident_bytes
@@ -28,6 +28,7 @@ class LibvirtDomains:
     def __init__(self, connection: Connection, *, job_timeout: float) -> None:
         self._connection = connection
         self._job_timeout = job_timeout
+        self._startable: tuple[Any, set[Platform]] = (None, set())  # as the host said over that handle
 
     # ------------------------------------------------------------------ reading
 
@@ -77,6 +78,26 @@ class LibvirtDomains:
 
     def saved_xml(self, path: str) -> str:
         return self._saved_xml(path, 0)
+
+    def platform_problem(self, platform: Platform) -> str | None:
+        handle = self._connection.handle
+        if self._startable[0] is not handle:
+            self._startable = (handle, set())
+        if platform in self._startable[1]:
+            return None
+        with reading("ask for the capabilities of the host"):
+            problem = platforms.platform_problem(handle, platform)
+        if problem is None:
+            self._startable[1].add(platform)
+        return problem
+
+    def cpu_problem(self, platform: Platform, cpu: str) -> str | None:
+        return platforms.cpu_problem(self._connection.handle, platform, cpu)
+
+    def active_networks(self) -> frozenset[str]:
+        handle = self._connection.handle
+        with reading("list the networks"):
+            return platforms.active_networks(handle)
 
     # ------------------------------------------------------------------ changing
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from errno import EACCES, ECONNRESET, ENOENT, ENOTDIR, EPIPE
+from errno import EACCES, ECONNRESET, ENOENT, ENOTDIR, EPERM, EPIPE
 
 import libvirt
 
@@ -96,6 +96,11 @@ def says_no_such_file(error: libvirt.libvirtError) -> bool:
 def says_not_a_directory(error: libvirt.libvirtError) -> bool:
     """Whether it said that a path leads through a file, or is one."""
     return _errno(error) == ENOTDIR
+
+
+def says_not_permitted(error: libvirt.libvirtError) -> bool:
+    """Whether it said that the daemon, who may be an ordinary user, may not do that."""
+    return _errno(error) == EPERM
 
 
 def _errno(error: libvirt.libvirtError) -> int | None:

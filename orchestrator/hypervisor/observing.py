@@ -66,13 +66,25 @@ def activity(domain: Any) -> Activity:
 
 def disks_of(domain: Any) -> DomainDisks:
     """The disks of a domain, live and from its next start on. Raises libvirtError."""
-    definition = domainxml.definition(domain.XMLDesc(0))
+    xml: str = domain.XMLDesc(0)
+    try:
+        definition = domainxml.definition(xml)
+        persistent_xml = _persistent_xml(domain, xml, definition, bool(domain.isPersistent()))
+        persistent_disks = domainxml.disks(persistent_xml) if persistent_xml else ()
+    except HypervisorError:  # one that cannot be read must not stop snapctl for all others
+        return DomainDisks(
+            uuid=domain.UUIDString(),
+            name=domain.name(),
+            active=bool(domain.isActive()),
+            disks=domainxml.mentioned(xml),
+            persistent_disks=(),
+        )
     return DomainDisks(
         uuid=definition.uuid,
         name=definition.name,
         active=definition.run_id is not None,
         disks=definition.disks,
-        persistent_disks=_persistent_disks(domain, definition, bool(domain.isPersistent())),
+        persistent_disks=persistent_disks,
     )
 
 
@@ -117,6 +129,7 @@ def _observe(domain: Any) -> Domain:
     if doing.state.active != (definition.run_id is not None):
         raise _Moved
     persistent = bool(domain.isPersistent())
+    persistent_xml = _persistent_xml(domain, xml, definition, persistent)
     askable = doing.state.active and doing.state is not GuestState.BUSY
     return Domain(
         uuid=definition.uuid,
@@ -129,8 +142,9 @@ def _observe(domain: Any) -> Domain:
         cpu=definition.cpu,
         emulator=definition.emulator,
         disks=definition.disks,
-        persistent_disks=_persistent_disks(domain, definition, persistent),
+        persistent_disks=domainxml.disks(persistent_xml) if persistent_xml else (),
         xml=xml,
+        persistent_xml=persistent_xml,
         job=doing.job,
         block_jobs=_block_jobs(domain, definition.disks) if askable else (),
         managed_save=bool(domain.hasManagedSaveImage(0)),
@@ -140,12 +154,11 @@ def _observe(domain: Any) -> Domain:
     )
 
 
-def _persistent_disks(domain: Any, definition: domainxml.Definition, persistent: bool) -> tuple[Disk, ...]:
+def _persistent_xml(domain: Any, xml: str, definition: domainxml.Definition, persistent: bool) -> str:
+    """`xml` itself for a domain that is off, "" for a transient one."""
     if not persistent:
-        return ()
-    if definition.run_id is None:
-        return definition.disks
-    return domainxml.disks(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        return ""
+    return xml if definition.run_id is None else str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
 
 def _job(domain: Any) -> str | None:

@@ -16,9 +16,10 @@ from uuid import NAMESPACE_URL, uuid5
 
 import libvirt
 
+from ..errors import HypervisorError
 from ..formats import storagexml
 from .connection import Connection
-from .errors import code
+from .errors import code, message, says_not_a_directory
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ class Pools:
             if pool is None:
                 pool = self._opened(directory)
             elif fresh:
-                pool.refresh(0)
+                _refresh(pool, directory)
             return action(pool)
         except libvirt.libvirtError as error:
             if code(error) not in _OUTDATED:
@@ -102,7 +103,7 @@ class Pools:
     def _active(self, directory: str) -> Any | None:
         try:
             pool = self._connection.handle.storagePoolLookupByTargetPath(directory)
-            pool.refresh(0)
+            _refresh(pool, directory)
         except libvirt.libvirtError as error:
             if code(error) != libvirt.VIR_ERR_NO_STORAGE_POOL:
                 raise
@@ -112,11 +113,27 @@ class Pools:
     def _created(self, directory: str) -> Any:
         try:
             return self._connection.handle.storagePoolCreateXML(_xml(directory), 0)
-        except libvirt.libvirtError:
+        except libvirt.libvirtError as error:
             pool = self._active(directory)  # another client was faster
             if pool is None:
+                _require_whole(directory, error)
                 raise
             return pool
+
+
+def _refresh(pool: Any, directory: str) -> None:
+    try:
+        pool.refresh(0)
+    except libvirt.libvirtError as error:
+        _require_whole(directory, error)
+        raise
+
+
+def _require_whole(directory: str, error: libvirt.libvirtError) -> None:
+    """Raise `HypervisorError` for an entry that libvirt cannot inspect, such as a link through a file: it then lists
+    nothing of the directory, which does not mean that nothing is there."""
+    if says_not_a_directory(error) and f"{directory}/" in message(error):
+        raise HypervisorError(f"libvirt cannot list {directory}: {message(error)}", hint="remove that entry") from error
 
 
 def _xml(directory: str) -> str:

@@ -16,12 +16,13 @@ from ..formats import storagexml
 from ..model import FileInfo, NewOverlay
 from ..ports import Progress
 from .connection import Connection
-from .errors import changing, code, reading, says_no_such_file, says_not_a_directory
+from .errors import changing, code, reading, says_no_such_file, says_not_a_directory, says_not_permitted
 from .pools import Pools
 from .streams import download, upload
 
 T = TypeVar("T")
 
+DEVICES = "/dev/"
 NO_STORAGE = "/proc/"
 """libvirt reads the beginning of all files in a directory: in /proc one of them never ends (seen on 9.0)."""
 
@@ -64,19 +65,37 @@ class LibvirtStorage:
     def create_overlay(self, overlay: NewOverlay) -> None:
         path = _checked(overlay.path)
         with changing(f"create the overlay {path}"):
-            self._pools.use(dirname(path), lambda pool: pool.createXML(storagexml.overlay(overlay), 0))
+            ownership = self._ownership(overlay.backing)
+            try:
+                self._create_overlay(overlay, ownership)
+            except libvirt.libvirtError as error:
+                if ownership is None or not says_not_permitted(error):
+                    raise
+                self._create_overlay(overlay, None)
 
     def write(self, path: str, content: bytes) -> None:
         path = _checked(path)
         name = basename(path)
 
         def replace(pool: Any) -> None:
-            if name in pool.listVolumes():
-                _delete(pool.storageVolLookupByName(name))
+            for volume in pool.listAllVolumes(0):
+                if _name(volume) == name:
+                    _delete(volume)
             upload(pool.createXML(storagexml.file(name, len(content)), 0), content)
 
         with changing(f"write {path}"):
             self._pools.use(dirname(path), replace, fresh=True)
+
+    def overwrite(self, path: str, content: bytes) -> None:
+        path = _checked(path)
+
+        def put(volume: Any) -> bool:
+            upload(volume, content)
+            return True
+
+        with changing(f"write to {path}"):
+            written = self._on_volume(path, put)
+        _present(written, path)
 
     def stat(self, path: str) -> FileInfo | None:
         path = _checked(path)
@@ -115,6 +134,17 @@ class LibvirtStorage:
             self._on_volume(path, _delete)
 
     # ------------------------------------------------------------------
+
+    def _create_overlay(self, overlay: NewOverlay, ownership: storagexml.Ownership | None) -> None:
+        xml = storagexml.overlay(overlay, ownership)
+        self._pools.use(dirname(overlay.path), lambda pool: pool.createXML(xml, 0))
+
+    def _ownership(self, path: str) -> storagexml.Ownership | None:
+        """Whose an image is: its overlay is to be the same user's, as libvirt does not change that at the start of a
+        guest everywhere (dynamic_ownership, relabel='no'). None for a device node, which is not looked at."""
+        if path.startswith(DEVICES):
+            return None
+        return self._on_volume(_checked(path), lambda volume: storagexml.ownership(volume.XMLDesc(0)))
 
     def _listed(self, directory: str, seen: Callable[[str], FileInfo | None]) -> list[FileInfo] | None:
         """What `seen` makes of the XML of each volume, by path; None when there is no such directory."""
@@ -173,13 +203,27 @@ class LibvirtStorage:
 
 
 def _facts(volume: Any, seen: Callable[[str], FileInfo | None] = storagexml.file_facts) -> FileInfo | None:
-    """libvirt reads the file again for each volume XML (virStorageBackendVolRefreshLocal)."""
-    return seen(volume.XMLDesc(0))
+    """libvirt looks at the file anew for each volume XML (virStorageBackendVolRefreshLocal). None for a file with a
+    name that is not UTF-8, which is not snapctl's."""
+    try:
+        xml: str = volume.XMLDesc(0)
+    except UnicodeDecodeError:
+        return None
+    return seen(xml)
+
+
+def _name(volume: Any) -> str | None:
+    """None for one that is not UTF-8."""
+    try:
+        name: str = volume.name()
+    except UnicodeDecodeError:
+        return None
+    return name
 
 
 def _facts_each(names: Mapping[str, str], pool: Any) -> dict[str, FileInfo | None]:
     """By path; what a pool that has just been refreshed does not list is not there."""
-    volumes = {volume.name(): volume for volume in pool.listAllVolumes(0)}
+    volumes = {_name(volume): volume for volume in pool.listAllVolumes(0)}
     return {
         path: _unless_absent(partial(_facts, volumes[name])) if name in volumes else None
         for path, name in names.items()

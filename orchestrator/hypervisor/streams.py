@@ -30,7 +30,8 @@ def download(volume: Any, offset: int, length: int) -> Generator[bytes, None, No
 
 
 def upload(volume: Any, content: bytes) -> None:
-    """Make `content` what a volume of the same length holds. Raises libvirtError; some of it may be there then."""
+    """Put `content` at the beginning of a volume that is as long, or longer. Raises libvirtError; some of it may be
+    there then."""
     stream = volume.connect().newStream(0)
     try:
         volume.upload(stream, 0, len(content), 0)

@@ -8,8 +8,11 @@ from posixpath import normpath
 
 from ..errors import HypervisorError, IntegrityError
 from ..formats import imagexml, qcow2, saveimage
+from ..formats.needs import catalogued_needs
 from ..model import Artifact, Chain, Checkpoint, FileInfo, Finding, Layer, MemoryImage
 from .headers import header_problem
+
+TIME = "time of last change"
 
 Chains = Mapping[str, Chain[Layer]]
 """By target: the frozen layer of a disk, and all below it that are catalogued, nearest first."""
@@ -24,6 +27,10 @@ class Inspected:
     heads: Mapping[str, bytes]  # the first bytes of memory images and qcow2 layers
     hashes: Mapping[str, str] = field(default_factory=dict)  # SHA-256
     writers: Mapping[str, str] = field(default_factory=dict)  # of files that a domain may write to
+
+    def memory_xml(self, path: str) -> str:
+        """The domain XML in a memory image that `check_files` found sound."""
+        return saveimage.domain_xml(self.heads[path]) or ""
 
 
 def relied_on(checkpoint: Checkpoint, chains: Chains) -> list[str]:
@@ -41,8 +48,11 @@ def qcow2_layers(layers: Iterable[Layer]) -> list[str]:
 def check_files(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> None:
     """Raise `IntegrityError` unless every file is what the catalog says, and no domain may write to a frozen one."""
     effect = f"{checkpoint.name} cannot be restored; nothing was changed"
+    copied = {layer.path for layer in touched(chains, seen)}
     for found in damage(checkpoint, chains, seen):
         hint = f"restore the file, or: snapctl delete {checkpoint.domain_name} {checkpoint.name}"
+        if found.path in copied:
+            hint = f"have its content compared: snapctl verify {checkpoint.domain_name} {checkpoint.name}"
         raise IntegrityError(found.problem, effect=effect, hint=hint)
     for found in dangers(chains, seen):
         raise IntegrityError(found.problem, effect=effect, hint="give that domain a different disk: virsh edit")
@@ -62,8 +72,9 @@ def damage(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> Iterator[
     for layer, below in _layers(chains):
         if problem := _layer_problem(layer, below, seen):
             yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
+    optional = {file.path for file in catalogued_needs(checkpoint.origin.domain_xml).media if file.optional}
     for disk in checkpoint.disks:
-        if disk.file is not None and seen.files[disk.file] is None:
+        if disk.file is not None and seen.files[disk.file] is None and disk.file not in optional:
             yield Finding(path=disk.file, problem=f"the {disk.device} image {disk.file} is missing")
 
 
@@ -72,6 +83,23 @@ def layer_damage(chain: Chain[Layer], seen: Inspected) -> Iterator[Finding]:
     for layer, below in chain.pairs():
         if problem := _layer_problem(layer, below, seen):
             yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
+
+
+def touched(chains: Chains, seen: Inspected) -> list[Layer]:
+    """The layers that are what the catalog says but for their time of last change, and whose content can prove it."""
+    return [layer for layer, _ in _layers(chains) if layer.sha256 is not None and _differences(layer, seen) == [TIME]]
+
+
+def _differences(layer: Layer, seen: Inspected) -> list[str]:
+    found = seen.files[layer.path]
+    if layer.is_block or found is None or layer.rewritten_by is not None:
+        return []
+    return [what for what, is_now, was in _compared(layer, found) if is_now != was]
+
+
+def _is_proved(layer: Layer, seen: Inspected) -> bool:
+    """Whether the whole content was read and is what it was: what a file is, its time does not decide."""
+    return layer.sha256 is not None and seen.hashes.get(layer.path) == layer.sha256
 
 
 def _layers(chains: Chains) -> Iterator[tuple[Layer, Layer | None]]:
@@ -146,7 +174,11 @@ def _layer_problem(layer: Layer, below: Layer | None, seen: Inspected) -> str | 
     found = seen.files[layer.path]
     if found is None:
         return "is missing"
-    changes = [f"its {what} is {is_now}, not {was}" for what, is_now, was in _compared(layer, found) if is_now != was]
+    changes = [
+        f"its {what} is {is_now}, not {was}"
+        for what, is_now, was in _compared(layer, found)
+        if is_now != was and not (what == TIME and _is_proved(layer, seen))
+    ]
     if layer.rewritten_by is not None:
         return None  # its content stays the same, all else changes until that operation is settled
     if changes:
@@ -170,7 +202,7 @@ def _head_problem(layer: Layer, below: Layer | None, head: bytes) -> str | None:
 def _compared(layer: Layer, found: FileInfo) -> Iterator[tuple[str, object, object]]:
     yield "length", found.physical, layer.physical
     if layer.mtime is not None:
-        yield "time of last change", found.mtime, layer.mtime
+        yield TIME, found.mtime, layer.mtime
     if layer.format == "raw":
         return  # libvirt guesses the rest from the content, which is the guest's to choose
     yield "format", found.format, layer.format

@@ -27,7 +27,7 @@ from .checkpoint import (
     Origin,
     shown_state,
 )
-from .guest import Device, Disk, Domain, DomainDisks, GuestState, Host, OffReason, Source
+from .guest import Device, Disk, Domain, DomainDisks, GuestState, Host, OffReason, Platform, Source
 from .layer import Chain, Collapsible, FileInfo, Layer, LayerKind, NewOverlay, chain_of, walk
 from .names import LONGEST_DESCRIPTION, NAME, check_description, check_expiry, check_name, some
 from .operation import (
@@ -112,6 +112,7 @@ __all__ = [
     "Origin",
     "Outcome",
     "Owner",
+    "Platform",
     "Postponed",
     "PruneReport",
     "Ran",

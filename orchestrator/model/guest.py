@@ -98,6 +98,16 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """What a domain XML says of the kind of machine; "" is libvirt's choice."""
+
+    emulator: str
+    architecture: str
+    machine: str
+    virtualization: str  # qemu, kvm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Domain:
     """What the hypervisor says of a libvirt guest at one moment.
 
@@ -118,6 +128,7 @@ class Domain:
     disks: tuple[Disk, ...]
     persistent_disks: tuple[Disk, ...]
     xml: str  # live if active, else persistent; never with secrets
+    persistent_xml: str  # also without them; "" for a transient domain
     job: str | None = None  # the name of a job in progress that is not a block job
     block_jobs: tuple[str, ...] = ()  # targets of disks with a block job
     managed_save: bool = False

@@ -101,6 +101,10 @@ class Catalog(Protocol):
     def record_memory_read(self, checkpoint_id: str, sha256: str) -> None:
         """Record the SHA-256 of a memory image, unless there is one."""
 
+    def renew_layer_time(self, layer: Layer, mtime: str) -> None:
+        """Record another time of last change for a layer whose content was compared while `layer` was what the
+        catalog said of it, unless it says something else by now."""
+
     def record_layer_read(self, layer: Layer, sha256: str) -> None:
         """Record the SHA-256 of a layer that was read while `layer` was what the catalog said of it,
         unless there is one, or the catalog says something else by now."""

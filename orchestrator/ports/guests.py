@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..model import Domain, DomainDisks
+from ..model import Domain, DomainDisks, Platform
 from .progress import Progress
 
 
@@ -30,6 +30,16 @@ class Domains(Protocol):
 
     def definition(self, uuid: str) -> str:
         """The persistent XML *with* its secrets: to be edited and defined again, never stored."""
+
+    def platform_problem(self, platform: Platform) -> str | None:
+        """Why the host cannot start a domain of this kind (its emulator is not there, or does not have that machine
+        type), None if it can. That it can is remembered for as long as the connection lives."""
+
+    def cpu_problem(self, platform: Platform, cpu: str) -> str | None:
+        """What the host lacks of a guest CPU (a `<cpu>` element), None if nothing, or if it cannot tell."""
+
+    def active_networks(self) -> frozenset[str]:
+        """The names of the host's active virtual networks."""
 
     def define(self, xml: str) -> None:
         """Make `xml` the persistent definition (virDomainDefineXML). A running guest does not notice."""

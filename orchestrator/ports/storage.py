@@ -22,6 +22,9 @@ class Storage(Protocol):
         A kill may leave it missing, or as long as `content` but without it.
         """
 
+    def overwrite(self, path: str, content: bytes) -> None:
+        """Put `content` in place of the bytes that a file begins with. Raises `NotFound`."""
+
     def stat(self, path: str) -> FileInfo | None:
         """What the file is now, or None when there is none."""
 

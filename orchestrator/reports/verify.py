@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from posixpath import dirname
 from time import monotonic
 
-from ..integrity.damage import Chains, damage, dangers, qcow2_layers
+from ..errors import EnvironmentLacks
+from ..integrity.damage import Chains, Inspected, damage, dangers, qcow2_layers, touched
 from ..integrity.inspection import Inspection
 from ..model import Checkpoint, CheckpointState, CheckpointSummary, Finding, Layer, Verdict, VerifyReport
 from ..ports import Catalog, Hypervisor, Progress
@@ -28,6 +30,7 @@ class Verification:
     """
 
     def __init__(self, hypervisor: Hypervisor, catalog: Catalog, progress: Progress, *, deep: bool) -> None:
+        self._hypervisor = hypervisor
         self._catalog = catalog
         self._inspection = Inspection(hypervisor, progress)
         self._deep = deep
@@ -48,6 +51,8 @@ class Verification:
         while (checkpoint := self._ready(checkpoint_id)) is not None:
             chains = self._chains(checkpoint)
             findings = self._findings(checkpoint, chains, deep=deep)
+            if findings:
+                self._require_store(checkpoint)
             if not findings or self._is_still(checkpoint, chains):
                 return self._conclude(checkpoint, findings)
             self._inspection.forget()
@@ -81,10 +86,33 @@ class Verification:
 
     def _compare(self, checkpoint: Checkpoint, chains: Chains) -> tuple[list[Finding], Mapping[str, str]]:
         """What is wrong, and the SHA-256 of what was read whole."""
-        seen = self._inspection.inspect(checkpoint, chains, into=qcow2_layers(_layers(chains)))
+        seen = self._look(checkpoint, chains)
+        if copied := touched(chains, seen):  # restored from a backup, or copied: their content decides
+            for layer in copied:
+                self._inspection.hash(layer.path)
+            seen = self._look(checkpoint, chains)
+            self._renew(copied, seen)
         return [*damage(checkpoint, chains, seen), *dangers(chains, seen)], seen.hashes
 
+    def _look(self, checkpoint: Checkpoint, chains: Chains) -> Inspected:
+        return self._inspection.inspect(checkpoint, chains, into=qcow2_layers(_layers(chains)))
+
+    def _require_store(self, checkpoint: Checkpoint) -> None:
+        """Raise when nothing at all is where the store was: a store that is not mounted is no damage."""
+        store = dirname(dirname(checkpoint.directory))
+        if not self._hypervisor.storage.directories(store):
+            raise EnvironmentLacks(
+                f"the store {store} is missing or empty", effect="no checkpoint was marked as damaged", hint="mount it"
+            )
+
     # ------------------------------------------------------------------ what is recorded
+
+    def _renew(self, copied: Iterable[Layer], seen: Inspected) -> None:
+        """Record the time that a layer has now, if its content is what it was."""
+        for layer in copied:
+            found = seen.files[layer.path]
+            if found is not None and seen.hashes.get(layer.path) == layer.sha256:
+                self._catalog.renew_layer_time(layer, found.mtime)
 
     def _record(self, checkpoint: Checkpoint, chains: Chains, hashes: Mapping[str, str]) -> None:
         """Keep what was read for the first time."""

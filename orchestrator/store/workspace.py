@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from ..errors import IntegrityError, NotFound
-from ..model import Disk, Domain, FileInfo, Layer, NewOverlay
+from ..formats import saveimage
+from ..model import Disk, Domain, FileInfo, Layer, MemoryImage, NewOverlay
 from ..ports import Catalog, Evidence, Hypervisor, OpenOperation
 from . import layout, manifest
 from .manifest import BadManifest, Manifest
@@ -180,6 +181,23 @@ def remove_if_empty(hypervisor: Hypervisor, directory: str) -> None:
         return
     hypervisor.storage.remove(layout.manifest_path(directory))
     hypervisor.storage.remove_directory(directory)
+
+
+def restore_final_mark(hypervisor: Hypervisor, image: MemoryImage) -> bool:
+    """Put the mark back that libvirt wrote last on a memory image, if a power cut lost it: all other bytes had been
+    written out before. Only for an image that was seen whole, as `image` says it was."""
+    found = hypervisor.storage.stat(image.path)
+    if found is None or found.physical != image.size:
+        return False
+    try:
+        header = saveimage.parse_header(hypervisor.storage.read(image.path, 0, saveimage.HEADER_LENGTH))
+    except saveimage.BadHeader:
+        return False
+    was = (image.version, image.data_length, image.was_running, image.compression)
+    if header.whole or (header.version, header.data_length, header.was_running, header.compression) != was:
+        return False
+    hypervisor.storage.overwrite(image.path, saveimage.WHOLE)
+    return True
 
 
 def read_tops(hypervisor: Hypervisor, disks: Iterable[Disk]) -> dict[str, FileInfo | None]:

@@ -102,6 +102,15 @@ def elsewhere(disks: list[Disk]) -> list[Disk]:
     return [replace(disk, source=source) if disk.target == "vda" else disk for disk in disks]
 
 
+def from_the_network(disks: list[Disk]) -> list[Disk]:
+    return [replace(disk, source_type="network", source=None) if disk.target == "vda" else disk for disk in disks]
+
+
+def encrypted(station: Workstation) -> None:
+    machine = station.machine()
+    machine.running_xml = (machine.running_xml or "").replace("<target ", "<encryption format='luks'/><target ", 1)
+
+
 def without(target: str) -> Callable[[list[Disk]], list[Disk]]:
     return lambda disks: [disk for disk in disks if disk.target != target]
 
@@ -249,6 +258,33 @@ CASES: tuple[Row, ...] = (
             (35, "volume disk", {"source_type": "volume", "source": None}, "of type volume, neither file nor block"),
             (35, "passed-through disk", {"device": Device.LUN}, "is passed through"),
         )
+    ),
+    *(
+        Case(
+            number=35,
+            what=f"network disk from the next start on, {' '.join(argv[1:])}",
+            argv=argv,
+            code=REFUSED,
+            says="in the persistent definition, disk vda of web01 has no file or block device",
+            provoke=on_disks(from_the_network, running=False),
+        )
+        for argv in (ROLLBACK, (*ROLLBACK, "--dry-run"))
+    ),
+    *(
+        Case(
+            number=35,
+            what=f"encrypted disk, {' '.join(argv)}",
+            argv=argv,
+            code=REFUSED,
+            says="disk vda of web01 has <encryption>, which an overlay cannot have",
+            provoke=encrypted,
+        )
+        for argv in (CHECKPOINT, (*CHECKPOINT, "--dry-run"))
+    ),
+    Elsewhere(
+        number=35,
+        what="encrypted disk on libvirt",
+        test="tests/system/test_refusals.py::test_a_rollback_is_refused",
     ),
     Case(
         number=36,

@@ -64,9 +64,10 @@ class Box:
         alive = state not in "ZX" and fields[18] == start_time
         return int(pid) if alive else None
 
-    def up(self, *, slow_save: bool = False) -> "Box":
+    def up(self, *, slow_save: bool = False, static_ownership: bool = False) -> "Box":
         """Bring the box up, unless it is; return when libvirtd answers.
 
+        With `static_ownership`, libvirt changes no owner of a file (dynamic_ownership = 0).
         With `slow_save`, saves go through a gzip that `hold_saves` can stop; that is decided when
         the box comes up, and a box that is up stays as it is.
         """
@@ -75,7 +76,7 @@ class Box:
         with self._exclusively():
             if self.pid() is None:
                 self._clear_state()
-                self._start_init(slow_save=slow_save)
+                self._start_init(slow_save=slow_save, static_ownership=static_ownership)
             if not self.libvirtd_runs():
                 self.start_libvirtd()
         return self
@@ -162,10 +163,12 @@ class Box:
             script += ' && while kill -0 "$pid" 2>/dev/null; do sleep 0.01; done'
         self._shell(script)
 
-    def _start_init(self, *, slow_save: bool) -> None:
+    def _start_init(self, *, slow_save: bool, static_ownership: bool) -> None:
         inside = [sys.executable, "-m", "tests.box.init", str(self.state.directory), self.name]
         if slow_save:
             inside.append("--slow-save")
+        if static_ownership:
+            inside.append("--static-ownership")
         unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--ipc", "--uts", "--net"]
         # A session of its own: no Ctrl-C and no hang-up of the caller's terminal may reach the box.
         argv = privilege.as_root("setsid", "--fork", *unshare, "--", *inside)

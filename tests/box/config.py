@@ -31,19 +31,20 @@ def virtlogd_conf() -> str:
     return "log_level = 3\n"
 
 
-def qemu_conf(*, slow_save: bool) -> str:
+def qemu_conf(*, slow_save: bool, static_ownership: bool) -> str:
     """qemu.conf: QEMU as an unprivileged user, and nothing that a container cannot give.
 
     - ``namespaces``: a private /dev per guest would have to move the mount that hides /dev/kvm.
     - ``remember_owner``: killed daemons leave their notes in xattrs behind, and then
       libvirt refuses the file ("Setting different DAC user ... already in use").
+    - ``dynamic_ownership``: libvirt gives a guest's files to QEMU's user, unless static boxes forbid it.
     - ``save_image_format``: sends saves through gzip, which slow boxes replace.
     """
     image_format = "gzip" if slow_save else "raw"
     return f"""\
 user = "{QEMU_USER}"
 group = "{QEMU_USER}"
-dynamic_ownership = 1
+dynamic_ownership = {int(not static_ownership)}
 remember_owner = 0
 security_driver = "none"
 namespaces = []

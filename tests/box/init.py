@@ -1,7 +1,7 @@
 """PID 1 of a box: furnishes the inside, then reaps whatever dies in it.
 
 Runs as root in new mount, PID, IPC, UTS and network namespaces, by
-``python -m tests.box.init STATE_DIRECTORY NAME [--slow-save]``.  Starts virtlogd only:
+``python -m tests.box.init STATE_DIRECTORY NAME [--slow-save] [--static-ownership]``.  Starts virtlogd only:
 libvirtd is started, killed and started again from outside, as the tests please.  When this
 process dies the kernel kills everything in the box and drops its mounts.
 """
@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument("state", type=lambda text: layout.State(Path(text)))
     parser.add_argument("name")
     parser.add_argument("--slow-save", action="store_true")
+    parser.add_argument("--static-ownership", action="store_true")
     options = parser.parse_args()
     state: layout.State = options.state
     _log_to(state.init_log)
@@ -48,7 +49,7 @@ def main() -> None:
     os.umask(0o022)
     socket.sethostname(options.name)
     _mount(state)
-    _furnish(state, slow_save=options.slow_save)
+    _furnish(state, slow_save=options.slow_save, static_ownership=options.static_ownership)
     _run(*layout.VIRTLOGD)
     state.ready.touch()
     _reap_for_ever()
@@ -116,7 +117,7 @@ def _hide_cgroups() -> None:
         _run("umount", "--recursive", "--lazy", "/sys/fs/cgroup")
 
 
-def _furnish(state: layout.State, *, slow_save: bool) -> None:
+def _furnish(state: layout.State, *, slow_save: bool, static_ownership: bool) -> None:
     """Make the directories and configuration that libvirt-daemon-system would have brought."""
     for directory in PRIVATE_DIRECTORIES:
         Path(directory).mkdir(parents=True, exist_ok=True)
@@ -128,7 +129,7 @@ def _furnish(state: layout.State, *, slow_save: bool) -> None:
     state.libvirtd_log.touch(mode=0o644)  # libvirtd itself would hide it from the box's owner
     Path(layout.LIBVIRTD_CONF).write_text(config.libvirtd_conf(state))
     Path(layout.VIRTLOGD_CONF).write_text(config.virtlogd_conf())
-    Path("/etc/libvirt/qemu.conf").write_text(config.qemu_conf(slow_save=slow_save))
+    Path("/etc/libvirt/qemu.conf").write_text(config.qemu_conf(slow_save=slow_save, static_ownership=static_ownership))
     if slow_save:
         gzip = Path(layout.SHIMS, "gzip")
         gzip.write_text(SLOW_GZIP.format(hold=state.hold_saves))

@@ -10,9 +10,10 @@ from typing import Protocol
 from uuid import uuid4
 
 from orchestrator.hypervisor import connect
-from orchestrator.model import Domain, FileInfo
+from orchestrator.model import Device, Disk, Domain, FileInfo, Source
 from orchestrator.ports import Hypervisor, silent
 from tests import children
+from tests.box import networks
 from tests.box.box import Box
 from tests.box.errors import BoxError
 from tests.box.fixtures import GuestFactory
@@ -50,8 +51,17 @@ class ContractHost(Protocol):
     def connect(self) -> Hypervisor:
         """Another client."""
 
-    def guest(self, *, disks: int = 1, persistent: bool = True) -> Domain:
+    def guest(self, *, disks: int = 1, persistent: bool = True, cdrom: bool = False) -> Domain:
         """A new running domain."""
+
+    def connected_guest(self, network: str) -> Domain:
+        """A new running domain with a network interface."""
+
+    def start_network(self, name: str) -> None:
+        """A virtual network, which is defined unless it is."""
+
+    def stop_network(self, name: str) -> None:
+        """virsh net-destroy."""
 
     def manned_guest(self, *, disks: int) -> tuple[Domain, Operator]:
         """A new running domain with somebody at its console."""
@@ -119,6 +129,7 @@ class ClientDied(BaseException):
 class TwinContractHost:
     def __init__(self) -> None:
         self.world = World()
+        self.world.lacking_features = frozenset({"hle"})
         self._twin = TwinHypervisor(self.world)
 
     @property
@@ -128,11 +139,27 @@ class TwinContractHost:
     def connect(self) -> Hypervisor:
         return TwinHypervisor(self.world)
 
-    def guest(self, *, disks: int = 1, persistent: bool = True) -> Domain:
-        guest = self.world.add(f"guest{len(self.world.machines)}", disks=disks, persistent=persistent)
+    def guest(self, *, disks: int = 1, persistent: bool = True, cdrom: bool = False) -> Domain:
+        name = f"guest{len(self.world.machines)}"
+        medium = Source(path=f"/images/{name}.iso", format="raw")
+        others = [Disk(target="hda", device=Device.CDROM, source=medium, readonly=True)] if cdrom else []
+        guest = self.world.add(name, disks=disks, persistent=persistent, others=others)
         if persistent:
             guest.start()
         return _found(self._twin, guest.name)
+
+    def connected_guest(self, network: str) -> Domain:
+        guest = self._twin.guest(self.guest().name)
+        guest.shut_down()
+        guest.machine.persistent_xml = with_interface(guest.machine.persistent_xml or "", network)
+        guest.start()
+        return _found(self._twin, guest.name)
+
+    def start_network(self, name: str) -> None:
+        self.world.active_networks |= {name}
+
+    def stop_network(self, name: str) -> None:
+        self.world.active_networks -= {name}
 
     def manned_guest(self, *, disks: int) -> tuple[Domain, Operator]:
         domain = self.guest(disks=disks)
@@ -226,11 +253,23 @@ class BoxContractHost:
         for client in self._clients:
             client.close()
 
-    def guest(self, *, disks: int = 1, persistent: bool = True) -> Domain:
-        witness = self._make(media=Media(disks=disks), persistent=persistent, boot=False)
+    def guest(self, *, disks: int = 1, persistent: bool = True, cdrom: bool = False) -> Domain:
+        witness = self._make(media=Media(disks=disks, cdrom=cdrom), persistent=persistent, boot=False)
         if persistent:
             witness.start()
         return _found(self.hypervisor, witness.name)
+
+    def connected_guest(self, network: str) -> Domain:
+        witness = self._make(boot=False)
+        networks.connect_guest(self._box, witness.name, network)
+        witness.start()
+        return _found(self.hypervisor, witness.name)
+
+    def start_network(self, name: str) -> None:
+        networks.start(self._box, name)
+
+    def stop_network(self, name: str) -> None:
+        networks.stop(self._box, name)
 
     def manned_guest(self, *, disks: int) -> tuple[Domain, Operator]:
         witness = self._make(media=Media(disks=disks))
@@ -296,6 +335,10 @@ class BoxContractHost:
 
     def _virsh(self, *arguments: str) -> None:
         children.run("virsh", "-q", "-c", self._box.uri, *arguments, check=True)
+
+
+def with_interface(xml: str, network: str) -> str:
+    return xml.replace("</devices>", f'<interface type="network"><source network="{network}"/></interface></devices>')
 
 
 SAVE = """

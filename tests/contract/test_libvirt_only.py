@@ -13,7 +13,7 @@ import pytest
 
 from orchestrator.errors import EnvironmentLacks, HypervisorError, UsageError
 from orchestrator.hypervisor import LibvirtHypervisor, connect
-from orchestrator.model import GuestState
+from orchestrator.model import GuestState, NewOverlay
 from tests import children
 from tests.box.box import Box
 from tests.box.fixtures import GuestFactory
@@ -62,6 +62,47 @@ def test_make_directory_existing_keeps_its_mode(box: Box, hypervisor: LibvirtHyp
     hypervisor.storage.make_directory(f"{directory}/new")
     stat = box.run_inside("stat", "-c", "%a", directory, f"{directory}/new")
     assert stat.stdout.split() == ["2770", "711"]
+
+
+def test_an_overlay_is_whose_its_backing_file_is(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
+    hypervisor.storage.make_directory(directory)
+    backing, path = f"{directory}/base.raw", f"{directory}/vda.qcow2"
+    hypervisor.storage.write(backing, bytes(1024))
+    box.run_inside("chown", "1234:5678", backing)
+    overlay = NewOverlay(target="vda", path=path, backing=backing, backing_format="raw", capacity=1024)
+    hypervisor.storage.create_overlay(overlay)
+    assert box.run_inside("stat", "-c", "%a %u %g", path).stdout.split() == ["600", "1234", "5678"]
+
+
+def test_a_file_with_a_name_that_is_not_utf_8_is_passed_over(
+    box: Box, hypervisor: LibvirtHypervisor, directory: str
+) -> None:
+    storage, good = hypervisor.storage, f"{directory}/good"
+    storage.make_directory(directory)
+    storage.write(good, b"good")
+    box.run_inside("sh", "-ec", f"""cd {directory}; mkdir "$(printf 'd\\377')"; touch "$(printf 'a\\377b')" """)
+    found = storage.stat(good)
+    assert found
+    assert storage.stat_all([good, f"{directory}/none"]) == {good: found, f"{directory}/none": None}
+    assert (storage.files(directory), storage.directories(directory)) == ([found], [])
+    storage.write(good, b"better")
+    assert storage.read(good, 0, 10) == b"better"
+
+
+def test_an_entry_that_libvirt_cannot_inspect_makes_no_file_missing(
+    box: Box, hypervisor: LibvirtHypervisor, directory: str
+) -> None:
+    """It lists nothing of that directory then: not even snapctl can, but it must not say that all is gone."""
+    storage, good = hypervisor.storage, f"{directory}/good"
+    storage.make_directory(directory)
+    storage.write(good, b"good")
+    box.run_inside("ln", "-s", "good/x", f"{directory}/through")
+    for ask in (storage.stat, lambda path: storage.stat_all([path])):
+        with pytest.raises(HypervisorError, match=f"libvirt cannot list {directory}: .*through"):
+            ask(good)
+    with pytest.raises(HypervisorError, match="remove that entry"):
+        connect(box.uri).storage.files(directory)
+    assert storage.files(f"{good}/x") is None
 
 
 def test_no_pool_is_left_behind(box: Box, other: Any, directory: str) -> None:

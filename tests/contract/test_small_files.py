@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.errors import HypervisorError
+from orchestrator.errors import HypervisorError, NotFound
 from orchestrator.formats import domainxml
 from orchestrator.ports import silent
 from tests.contract.hosts import ContractHost
@@ -72,3 +72,13 @@ def test_saved_xml_is_that_of_the_domain(host: ContractHost) -> None:
         domain.uuid, domain.name, domain.emulator, domain.machine,
     )  # fmt: skip
     assert [(disk.target, disk.path) for disk in said.disks] == [(disk.target, disk.path) for disk in domain.disks]
+
+
+def test_the_beginning_of_a_file_is_overwritten(host: ContractHost) -> None:
+    storage, directory = host.hypervisor.storage, host.directory()
+    storage.make_directory(directory)
+    storage.write(f"{directory}/file", b"before and after")
+    storage.overwrite(f"{directory}/file", b"BEFORE")
+    assert storage.read(f"{directory}/file", 0, 100) == b"BEFORE and after"
+    with pytest.raises(NotFound):
+        storage.overwrite(f"{directory}/none", b"BEFORE")

@@ -15,9 +15,11 @@ from orchestrator.coordinator import Coordinator
 from orchestrator.errors import HypervisorError, NotFound, Refused, Unfinished
 from orchestrator.formats import domainxml
 from orchestrator.model import GuestState, OffReason, Source
+from tests.checkpoints import memory_of
 from tests.crash.faults import Call, Fault, Killed, Kind
 from tests.crash.injectors import CallInjector
 from tests.crash.twin_host import TwinHost
+from tests.twin import saveimage
 
 
 @pytest.fixture
@@ -283,3 +285,73 @@ def test_recover_domain_runs_on_other_disks_is_not_touched(host: TwinHost) -> No
         host.session().recover()
 
     assert host.guest.machine.active
+
+
+# --------------------------------------------------------------------------- what became of a memory image
+
+
+def memory_image(host: TwinHost) -> str:
+    """The path of the only one that the catalog does not have yet."""
+    known = {memory_of(checkpoint).path for checkpoint in host.checkpoints()}
+    (path,) = {path for path in host.world.files.files if path.endswith(".save")} - known
+    return path
+
+
+def test_recover_image_that_snapctl_cannot_read_is_kept(host: TwinHost) -> None:
+    """A newer libvirt wrote it: it is all that is left of the guest."""
+    kill(host, checkpoint_b, after="save")
+    image = host.world.files[memory_image(host)]
+    before = image.bytes()
+    image.content = before[:16] + b"\3" + before[17:]  # the header's version
+
+    with pytest.raises(Unfinished, match=r"cannot read its memory image .*; restore it with virsh restore"):
+        host.session().recover()
+    assert image.bytes()[17:] == before[17:]
+
+    image.content = before  # the way out that the message names, on that libvirt
+    xml = saveimage.definition(before)
+    host.world.finish_job(host.world.begin_restore(memory_image(host), xml))
+    host.guest.resume()
+    worked = host.guest.tick(100)
+    host.session().recover()
+    assert host.counter == worked
+    host.check()
+
+
+@pytest.mark.parametrize("after", ["define", "restore"])
+def test_recover_image_that_lost_its_final_mark_is_repaired(host: TwinHost, after: str) -> None:
+    """A power cut: libvirt had written all of it out but that."""
+    host.counters["b"] = host.counter
+    kill(host, checkpoint_b, after=after)
+    if after == "restore":
+        path = memory_of(host.checkpoints()[-1]).path
+        host.guest.machine.job = None
+        host.world.power_off(host.guest.machine, OffReason.UNKNOWN)
+    else:
+        path = memory_image(host)
+    image = host.world.files[path]
+    image.content = image.bytes().replace(saveimage.WHOLE, saveimage.PARTIAL, 1)
+
+    host.session().recover()
+
+    assert image.bytes().startswith(saveimage.WHOLE)
+    host.check()
+    host.check_rollbacks()
+
+
+def test_recover_image_changed_after_the_stop_is_not_restored(host: TwinHost) -> None:
+    """It was checked when the rollback was planned; what libvirt would start is what the image says now."""
+    kill(host, rollback_a, after="destroy")
+    image = host.world.files[memory_of(host.checkpoints()[0]).path]
+    before = image.bytes()
+    image.content = before.replace(b"/usr/bin/qemu-system-x86_64", b"/tmp/bin/qemu-system-x86_64")
+    host.world.emulators = {**host.world.emulators, "/tmp/bin/qemu-system-x86_64": frozenset({"pc-i440fx-7.2"})}
+
+    with pytest.raises(Unfinished, match="not /usr/bin/qemu-system-x86_64"):
+        host.session().recover()
+    assert host.guest.machine.state is GuestState.OFF
+
+    image.content = before
+    host.session().recover()
+    host.check()
+    host.check_rollbacks()

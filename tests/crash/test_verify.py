@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.coordinator import Coordinator
-from orchestrator.errors import IntegrityError, NotFound, UsageError
+from orchestrator.errors import EnvironmentLacks, IntegrityError, NotFound, UsageError
 from orchestrator.formats.domainxml import on_disks
 from orchestrator.model import Checkpoint, FileInfo, Source, VerifyReport
 from tests.checkpoints import memory_of
@@ -339,3 +339,52 @@ def test_verify_unknown_checkpoint_or_missing_domain_is_refused(pair: Pair) -> N
         pair.verify("nope")
     with pytest.raises(UsageError, match="checkpoint a was given without its domain"):
         pair.session().verify(None, "a")
+
+
+# --------------------------------------------------------------------------- what a file is, its time does not decide
+
+
+def test_verify_layer_with_another_time_is_sound_if_its_content_is_what_it_was(pair: Pair) -> None:
+    pair.verify(deep=True)  # which records the SHA-256
+    path = pair.layer("a")
+    pair.world.files.touch(path)  # as a copy, or a restore from a backup, leaves it
+    with pytest.raises(IntegrityError, match="have its content compared"):
+        pair.session().rollback("web01", "b")
+
+    assert not pair.verify().damaged
+
+    assert pair.of("a").layers["vda"].mtime == pair.world.files[path].stat(path).mtime
+    assert pair.verify().read_bytes == 0
+    pair.rollback("b")
+
+
+@pytest.mark.parametrize("read", [True, False], ids=["content changed", "never read"])
+def test_verify_layer_with_another_time_is_damaged_unless_its_content_is_known(pair: Pair, read: bool) -> None:
+    path = pair.layer("a")
+    if read:
+        pair.verify(deep=True)
+        pair.change_content(path, 0)
+    pair.world.files.touch(path)
+
+    damaged = pair.verify().damaged
+
+    assert {verdict.name for verdict in damaged} == {"a", "b"}
+    assert all("time of last change" in verdict.findings[0].problem for verdict in damaged)
+
+
+@pytest.mark.parametrize("mount_point", [True, False])
+def test_verify_store_that_is_not_there_marks_nothing(pair: Pair, mount_point: bool) -> None:
+    """It is not mounted."""
+    files = pair.world.files
+    kept = dict(files.files), set(files.directories)
+    files.files = {path: file for path, file in files.files.items() if not path.startswith(f"{STORE}/")}
+    files.directories = {path for path in files.directories if not path.startswith(f"{STORE}/")}
+    if not mount_point:
+        files.directories.discard(STORE)
+
+    with pytest.raises(EnvironmentLacks, match=f"the store {STORE} is missing or empty; no checkpoint was marked"):
+        pair.verify()
+
+    files.files, files.directories = kept
+    assert pair.states() == {"a": "ready", "b": "ready"}
+    assert not pair.verify().damaged

@@ -28,8 +28,8 @@ exec /usr/bin/gzip -1 "$@"
 
 
 class HoldingBox(Box):
-    def up(self, *, slow_save: bool = True) -> HoldingBox:
-        super().up(slow_save=slow_save)
+    def up(self, *, slow_save: bool = True, static_ownership: bool = False) -> HoldingBox:
+        super().up(slow_save=slow_save, static_ownership=static_ownership)
         gzip = GZIP.format(saves=self.state.hold_saves, restores=self._hold_restores)
         self.run_inside("sh", "-c", f'printf %s "$0" >{layout.SHIMS}/gzip', gzip)
         return self

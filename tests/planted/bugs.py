@@ -35,6 +35,9 @@ TIME = "tests/crash/test_time_passes.py"
 VERIFY = "tests/crash/test_verify.py"
 LEASE = "tests/unit/test_lease.py"
 MEMBERS = "tests/crash/test_two_members.py"
+CHECKPOINT_REFUSED = "tests/unit/test_planning_checkpoint_refused.py::test_refused"
+PREFLIGHT = "tests/unit/test_planning_preflight.py"
+ROLLBACK_REFUSED = "tests/unit/test_planning_rollback_refused.py::test_refused"
 MEMBERS_AND_TIME = "tests/crash/test_members_and_time.py"
 
 PULLED = tuple(
@@ -482,7 +485,7 @@ BUGS = (
     Bug(
         "skip the comparison of mtimes",
         FILES,
-        '        yield "time of last change", found.mtime, layer.mtime\n',
+        "        yield TIME, found.mtime, layer.mtime\n",
         "        pass\n",
         ("tests/unit/test_planning_files.py", VERIFY),
     ),
@@ -726,5 +729,113 @@ BUGS = (
         "    if checkpoint is not None and is_only_copy(site, guest, checkpoint, head):\n",
         "    if False:\n",
         ("tests/unit/test_coordinator.py",),
+    ),
+    # ------------------------------------------------------------------ what is certain to fail is found out first
+    Bug(
+        "roll back what cannot be repointed",
+        "orchestrator/operations/rollback/plan.py",
+        "        refuse_fixed_definition(domain, overlays)\n",
+        "        pass\n",
+        (f"{ROLLBACK_REFUSED}[a disk of another kind from the next start on]",),
+    ),
+    Bug(
+        "checkpoint what cannot be restored",
+        "orchestrator/operations/checkpoint/plan.py",
+        "    refuse_fixed_disks(domain.xml, overlays)\n",
+        "",
+        (f"{CHECKPOINT_REFUSED}[an encrypted disk]",),
+    ),
+    Bug(
+        "give an overlay the encryption of its base",
+        "orchestrator/formats/domainxml.py",
+        'if disk.find("encryption") is not None:',
+        "if False:",
+        (f"{CHECKPOINT_REFUSED}[an encrypted disk]",),
+    ),
+    Bug(
+        "stop a guest whose network is not active",
+        "orchestrator/operations/shared/preflight.py",
+        "    for network in found.inactive_networks:\n",
+        "    for network in ():\n",
+        (PREFLIGHT,),
+    ),
+    Bug(
+        "take a missing medium for one that may be missing",
+        "orchestrator/formats/needs.py",
+        "optional=ejectable and policy != MANDATORY,",
+        "optional=ejectable,",
+        ("tests/unit/test_needs.py",),
+    ),
+    Bug(
+        "insist without being asked to",
+        "orchestrator/operations/shared/preflight.py",
+        "        if not force:\n",
+        "        if force:\n",
+        (PREFLIGHT,),
+    ),
+    Bug(
+        "take a host for one that has what the definition needs",
+        "orchestrator/operations/shared/host.py",
+        "inactive_networks=tuple(name for name in needs.networks if name not in active),",
+        "inactive_networks=(),",
+        ("tests/badinput/test_table.py",),
+    ),
+    Bug(
+        "make overlays that only the daemon may open",
+        "orchestrator/formats/storagexml.py",
+        "    if ownership is not None:\n",
+        "    if False:\n",
+        ("tests/unit/test_storagexml.py",),
+    ),
+    # ------------------------------------------------------------------ memory images that are doubtful
+    Bug(
+        "take an image that cannot be read for a partial one",
+        "orchestrator/formats/saveimage.py",
+        "        return Completeness.UNKNOWN\n",
+        "        return Completeness.PARTIAL\n",
+        (f"{FOREIGN}::test_recover_image_that_snapctl_cannot_read_is_kept",),
+    ),
+    Bug(
+        "leave an image without its final mark",
+        MAKING,
+        "    hypervisor.storage.overwrite(image.path, saveimage.WHOLE)\n",
+        "",
+        (f"{FOREIGN}::test_recover_image_that_lost_its_final_mark_is_repaired",),
+    ),
+    Bug(
+        "put the final mark on an image that is too short",
+        MAKING,
+        "found is None or found.physical != image.size",
+        "found is None",
+        ("tests/unit/test_workspace.py",),
+    ),
+    # ------------------------------------------------------------------ what a file is
+    Bug(
+        "believe a time that changed without reading the content",
+        FILES,
+        "return layer.sha256 is not None and seen.hashes.get(layer.path) == layer.sha256\n",
+        "return layer.sha256 is not None\n",
+        (VERIFY,),
+    ),
+    Bug(
+        "mark all as damaged when the store is not mounted",
+        "orchestrator/reports/verify.py",
+        "                self._require_store(checkpoint)\n",
+        "                pass\n",
+        (f"{VERIFY}::test_verify_store_that_is_not_there_marks_nothing",),
+    ),
+    Bug(
+        "restore another definition than was checked",
+        REWIND,
+        "        self._require_planned(xml)\n",
+        "",
+        (f"{FOREIGN}::test_recover_image_changed_after_the_stop_is_not_restored",),
+    ),
+    Bug(
+        "take the disks of a domain that cannot be read for none",
+        "orchestrator/hypervisor/observing.py",
+        "            disks=domainxml.mentioned(xml),\n",
+        "            disks=(),\n",
+        ("tests/unit/test_observing.py",),
     ),
 )

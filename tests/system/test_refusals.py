@@ -64,6 +64,8 @@ BOTH: list[tuple[Trouble, int, str]] = [
         (troubles.shut_off, REFUSED, "is not running"),
         (troubles.edited_disk, REFUSED, "/other.qcow2"),
         (troubles.volume_disk, REFUSED, "of type volume, neither file nor block"),
+        (troubles.encrypted_disk, REFUSED, "has <encryption>, which an overlay cannot have"),
+        (troubles.encrypted_source, REFUSED, "has <encryption>, which an overlay cannot have"),
         (troubles.namesake, REFUSED, "another domain"),
         (troubles.undefined, REFUSED, "is not running"),
     ],
@@ -81,6 +83,9 @@ def test_a_checkpoint_is_refused(
     [
         *BOTH,
         (troubles.managed_save, REFUSED, "has a managed-save image"),
+        (troubles.pending_volume_disk, REFUSED, "has no file or block device that an overlay could replace"),
+        (troubles.encrypted_disk, REFUSED, "has <encryption>, which an overlay cannot have"),
+        (troubles.encrypted_source, REFUSED, "has <encryption>, which an overlay cannot have"),
         (troubles.volume_disk, REFUSED, "has disk vdz, which checkpoint base does not have"),
         (troubles.namesake, REFUSED, "another domain"),
         (troubles.renamed, REFUSED, "was named"),
@@ -166,6 +171,16 @@ def test_checkpoint_disk_that_cannot_be_frozen_is_refused(
     guest.start(paused=True)
     with unchanged(box, client):
         assert f"disk vdb of {guest.name} is {kind}" in client.refusal(REFUSED, "checkpoint", guest.name)
+
+
+def test_a_disk_that_is_a_part_of_a_file(box: Box, client: Client, module_guest: GuestFactory) -> None:
+    guest = module_guest(boot=False)
+    with connect(box.uri) as connection:
+        troubles.sliced_disk(connection.lookupByName(guest.name))
+    for option in ((), ("--dry-run",)):
+        with unchanged(box, client):
+            line = client.refusal(REFUSED, "checkpoint", guest.name, "new", *option)
+        assert f"disk vda of {guest.name} has <slices>, which an overlay cannot have" in line
 
 
 def test_checkpoint_crashed_guest_is_refused(box: Box, client: Client, module_guest: GuestFactory) -> None:

@@ -25,6 +25,8 @@ INACTIVE = libvirt.VIR_DOMAIN_XML_INACTIVE
 BACKUP = "<domainbackup mode='pull'><server transport='unix' socket='/tmp/backup.socket'/></domainbackup>"
 SPARE_VOLUME = """<volume><name>{name}</name><capacity unit='MiB'>8</capacity>
 <target><format type='qcow2'/></target></volume>"""
+ENCRYPTION = f"<encryption format='luks'><secret type='passphrase' uuid='{uuid4()}'/></encryption>"
+SLICE = "<slices><slice type='storage' offset='0' size='65536'/></slices>"
 SPARE_DISK = """<disk type='volume' device='disk'><driver name='qemu' type='qcow2'/>
 <source pool='default' volume='{name}'/><target dev='vdz' bus='virtio'/></disk></devices>"""
 
@@ -96,6 +98,35 @@ def other_disk(domain: Any) -> None:
     """It runs on the disk that it had before its first checkpoint."""
     own = f"{layout.IMAGES}/{domain.name()}-disk-vda.qcow2"
     restart(domain, lambda xml: re.sub(r"/[^']*/vda\.qcow2", own, xml))
+
+
+def encrypted_disk(domain: Any) -> None:
+    """Its disk is to be encrypted from its next start on, in the older of the two places where libvirt takes that."""
+    redefine(domain, lambda xml: xml.replace("<target ", f"{ENCRYPTION}<target ", 1))
+
+
+def encrypted_source(domain: Any) -> None:
+    """The same in the newer one."""
+    redefine(domain, lambda xml: _with_child(xml, ENCRYPTION))
+
+
+def sliced_disk(domain: Any) -> None:
+    """Its disk is a part of a file, and it runs."""
+    redefine(domain, lambda xml: _with_child(xml, SLICE).replace("type='qcow2'", "type='raw'", 1))
+    domain.createWithFlags(libvirt.VIR_DOMAIN_START_PAUSED)
+
+
+def _with_child(xml: str, child: str) -> str:
+    return re.sub(r"<source file='([^']*)'/>", rf"<source file='\1'>{child}</source>", xml, count=1)
+
+
+def pending_volume_disk(domain: Any) -> None:
+    """Its disk is to be a volume of a pool from its next start on."""
+    volume = f"<source pool='default' volume='{domain.name()}-disk-vda.qcow2'/>"
+    redefine(
+        domain,
+        lambda xml: re.sub(r"<source file='[^']*'/>", volume, xml, count=1).replace("type='file'", "type='volume'", 1),
+    )
 
 
 def volume_disk(domain: Any) -> None:

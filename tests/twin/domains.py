@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 from orchestrator.errors import HypervisorError, Interrupted
-from orchestrator.model import Domain, DomainDisks, GuestState, OffReason
+from orchestrator.model import Domain, DomainDisks, GuestState, OffReason, Platform
 from orchestrator.ports import Progress
 
 from . import saveimage
@@ -46,6 +46,15 @@ class TwinDomains:
     def definition(self, uuid: str) -> str:
         machine = self._world.machine(uuid)
         return machine.persistent_xml or machine.running_xml or ""
+
+    def platform_problem(self, platform: Platform) -> str | None:
+        return self._world.platform_problem(platform)
+
+    def cpu_problem(self, platform: Platform, cpu: str) -> str | None:
+        return self._world.cpu_problem(cpu)
+
+    def active_networks(self) -> frozenset[str]:
+        return self._world.active_networks
 
     def define(self, xml: str) -> None:
         self._world.define(xml)

@@ -82,6 +82,7 @@ class Machine:
             disks=said.disks,
             persistent_disks=domainxml.disks(self.persistent_xml) if self.persistent_xml else (),
             xml=xml,
+            persistent_xml=self.persistent_xml or "",
             job=self.job.name if self.job else None,
             block_jobs=(*self.block_jobs, *self.streams),
             managed_save=self.managed_save,
@@ -103,6 +104,9 @@ class Machine:
         return live_xml(self.running_xml, self.run_id, chains)
 
     def _below(self, path: str) -> list[Source]:
+        """As the daemon saw it at the start: QEMU has a medium open whose file was deleted since."""
+        if path not in self.files.files:
+            return []
         _, *below = self.files.chain(path)
         return [Source(path=layer, format=self.files.image(layer).format) for layer in below]
 

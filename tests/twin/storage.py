@@ -36,6 +36,12 @@ class TwinStorage:
         self.remove(path)
         self._files.put(path, File(content))
 
+    def overwrite(self, path: str, content: bytes) -> None:
+        self._bytes(path)  # raises when it is not there
+        file = self._files[path]
+        file.content = content + file.content[len(content) :]
+        self._files.touch(path)
+
     def stat(self, path: str) -> FileInfo | None:
         file = self._files.files.get(path)
         return file.stat(path) if file else None

@@ -11,7 +11,8 @@ from uuid import uuid4
 
 from orchestrator.errors import HypervisorError, NotFound
 from orchestrator.formats import domainxml
-from orchestrator.model import Device, Disk, GuestState, Host, OffReason, Source
+from orchestrator.formats.needs import needs
+from orchestrator.model import Device, Disk, GuestState, Host, OffReason, Platform, Source
 from orchestrator.ports import Progress
 
 from . import saveimage
@@ -19,13 +20,19 @@ from .files import File, FileSystem, Image
 from .guest import Guest
 from .machine import Job, Machine
 from .saveimage import MemoryImage
-from .xml import domain_xml
+from .xml import domain_xml, ejected
 
 IMAGES = "/images"
 CAPACITY = 1 << 20
 
 
 class World:
+    active_networks: frozenset[str] = frozenset()
+    emulators: Mapping[str, frozenset[str]] = {"/usr/bin/qemu-system-x86_64": frozenset({"pc-i440fx-7.2"})}
+    """The machine types that each of them has."""
+    lacking_features: frozenset[str] = frozenset()
+    """Of the CPUs that guests ask for."""
+
     def __init__(self) -> None:
         self.host = Host(
             uuid=str(uuid4()), name="twin", uri="qemu:///system", libvirt_version="9.0.0", qemu_version="7.2.0"
@@ -101,11 +108,34 @@ class World:
         if machine.active:
             raise HypervisorError(f"domain '{machine.name}' is already active")
         try:
+            self._require_host(xml)
             self._require_locks(machine, xml)
             machine.power_on(xml, next(self._run_ids), ram or {}, state)
         except HypervisorError:
             self.power_off(machine, OffReason.FAILED)
             raise
+
+    def platform_problem(self, platform: Platform) -> str | None:
+        if platform.emulator not in self.emulators:
+            return f"Cannot check QEMU binary {platform.emulator}: No such file or directory"
+        if platform.machine not in self.emulators[platform.emulator]:
+            return f"the machine '{platform.machine}' is not supported by emulator '{platform.emulator}'"
+        return None
+
+    def cpu_problem(self, cpu: str) -> str | None:
+        lacking = sorted(name for name in self.lacking_features if f'name="{name}"' in cpu)
+        return f"Host CPU does not provide required features: {', '.join(lacking)}" if lacking else None
+
+    def _require_host(self, xml: str) -> None:
+        """All that a definition needs of the host, at each start."""
+        wanted = needs(xml)
+        if problem := self.platform_problem(wanted.platform) or self.cpu_problem(wanted.cpu):
+            raise HypervisorError(problem)
+        for network in wanted.networks:
+            if network not in self.active_networks:
+                raise HypervisorError(f"network '{network}' is not active")
+        for file in wanted.boot_files:
+            _ = self.files[file.path]
 
     def _require_locks(self, machine: Machine, xml: str) -> None:
         """QEMU opens no layer that another one writes to, and writes to none that another one has open."""
@@ -148,7 +178,8 @@ class World:
         _require_same_machine(image.xml, xml)
         said = domainxml.definition(xml)
         machine = self.machines.setdefault(said.uuid, Machine(said.uuid, said.name, self.files, None))
-        self.power_on(machine, xml, image.ram, GuestState.BUSY)  # F8: the persistent XML stays
+        missing = [file.target for file in needs(xml).media if file.optional and file.path not in self.files.files]
+        self.power_on(machine, ejected(xml, missing), image.ram, GuestState.BUSY)  # F8: the persistent XML stays
         machine.job = Job("start", path, GuestState.PAUSED)
         return machine
 

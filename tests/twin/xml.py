@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from orchestrator.formats.xmltree import Element, add, new, parse, put, serialize
 from orchestrator.model import Device, Disk, Source
@@ -35,6 +35,16 @@ def live_xml(xml: str, run_id: int, chains: Mapping[str, Sequence[Source]]) -> s
             add(level, "format", type=source.format)
             add(level, "source", file=source.path)
         add(level, "backingStore")
+    return serialize(domain)
+
+
+def ejected(xml: str, targets: Collection[str | None]) -> str:
+    """With these drives empty."""
+    domain = parse(xml, "domain")
+    for disk in domain.iterfind("devices/disk"):
+        target, source = disk.find("target"), disk.find("source")
+        if target is not None and source is not None and target.get("dev") in targets:
+            disk.remove(source)
     return serialize(domain)
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from posixpath import dirname
 from typing import Any
 
+from orchestrator.formats.needs import needs
 from orchestrator.model import (
     CaptureMode,
     Chain,
@@ -34,6 +35,7 @@ from orchestrator.model import (
 from orchestrator.operations.checkpoint.plan import CheckpointFacts, CheckpointRequest
 from orchestrator.operations.delete.plan import DeleteFacts
 from orchestrator.operations.rollback.plan import RollbackFacts
+from orchestrator.operations.shared.preflight import HostFacts
 from orchestrator.store.layout import operation_directory
 from tests.twin import xml as twin_xml
 from tests.unit.file_builders import GIB, MIB, file_facts, made, seen_of
@@ -79,6 +81,11 @@ def domain_xml(disks: Iterable[Disk]) -> str:
     return twin_xml.domain_xml("web01", DOMAIN, disks, memory_kib=2 * 1024 * 1024)
 
 
+def with_encryption(xml: str) -> str:
+    """Its first disk as the owner of an encrypted image has it."""
+    return xml.replace("<target ", "<encryption format='luks'/><target ", 1)
+
+
 def domain(*disks: Disk, **changes: Any) -> Domain:
     """Running, with `disks` (by default vda on its active overlay) both live and in its persistent XML."""
     shown = disks or (disk(),)
@@ -97,6 +104,7 @@ def domain(*disks: Disk, **changes: Any) -> Domain:
         "disks": shown,
         "persistent_disks": shown,
         "xml": domain_xml(shown),
+        "persistent_xml": domain_xml(changes.get("persistent_disks", shown)) if changes.get("persistent", True) else "",
         "capacities": {each.target: 20 * GIB for each in shown},
     }
     return made(Domain, defaults, changes)
@@ -251,6 +259,8 @@ def checkpoint_facts(**changes: Any) -> CheckpointFacts:
         "namesake": None,
         "free_bytes": 100 * GIB,
         "store": STORE,
+        "needs": needs(changes.get("domain", domain()).xml),
+        "found": HostFacts(),
     }
     return made(CheckpointFacts, defaults, changes)
 
@@ -266,6 +276,8 @@ def rollback_facts(**changes: Any) -> RollbackFacts:
         "head": head(),
         "chains": chains,
         "seen": seen_of(wanted, chains),
+        "needs": needs(wanted.origin.domain_xml),
+        "found": HostFacts(),
         "discards": (ACTIVE,),
         "free_bytes": 100 * GIB,
         "store": STORE,

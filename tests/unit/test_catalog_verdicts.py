@@ -150,6 +150,17 @@ def test_record_layer_read_of_changed_layer_is_ignored(
     assert frozen(catalog, "b").sha256 is None
 
 
+@pytest.mark.parametrize("meanwhile", [{}, {"mtime": "9.9"}, {"physical": 9}, {"path": "/elsewhere"}, {"sha256": "cd"}])
+def test_the_time_of_a_layer_is_renewed_only_while_it_is_what_was_compared(
+    catalog: SqlCatalog, web: SampleDomain, meanwhile: dict[str, object]
+) -> None:
+    catalog.record_layer_read(frozen(catalog, "b"), "ab")
+    layer = frozen(catalog, "b")
+    catalog.renew_layer_time(replace(layer, **meanwhile), "77.7")  # type: ignore[arg-type]
+
+    assert frozen(catalog, "b") == (layer if meanwhile else replace(layer, mtime="77.7"))
+
+
 def test_layer_frozen_again_has_no_hash(catalog: SqlCatalog) -> None:
     """As after its only checkpoint was deleted, and the guest wrote to it since."""
     web = SampleDomain(catalog)

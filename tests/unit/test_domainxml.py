@@ -106,6 +106,15 @@ def test_disks_in_order_with_their_chains() -> None:
     )
 
 
+def test_every_file_that_an_unreadable_xml_names_may_be_used() -> None:
+    broken = LIVE.replace("<target dev='vda' bus='virtio'/>", "") + "<source file='/a &amp; b'/>"
+    assert {disk.path for disk in domainxml.mentioned(broken)} == {
+        *("/images/top.qcow2", "/images/middle.qcow2", "/images/base.img", "/dev/vg/lun", "/images/floppy.img"),
+        "/a & b",
+    }
+    assert all(disk.writable for disk in domainxml.mentioned(broken))
+
+
 def test_a_layer_without_a_path_still_counts() -> None:
     xml = domain_with(
         "<driver type='qcow2'/><source file='/a'/><target dev='vda'/>"
@@ -170,6 +179,13 @@ def test_a_disk_that_cannot_move_is_refused(target: str, reason: str) -> None:
 def test_a_source_that_is_more_than_a_path_is_refused(child: str) -> None:
     xml = domain_with(f"<source file='/a'><{child}/></source><target dev='vda'/>")
     with pytest.raises(Refused, match=child):
+        domainxml.on_disks(xml, {"vda": NEW})
+
+
+def test_encryption_beside_the_source_is_refused() -> None:
+    """Where libvirt had it at first, and still takes it."""
+    xml = domain_with("<source file='/a'/><target dev='vda'/><encryption format='luks'/>")
+    with pytest.raises(Refused, match="disk vda of d has <encryption>, which an overlay cannot have"):
         domainxml.on_disks(xml, {"vda": NEW})
 
 

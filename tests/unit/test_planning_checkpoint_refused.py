@@ -19,7 +19,9 @@ from tests.unit.builders import (
     checkpoint_request,
     disk,
     domain,
+    domain_xml,
     in_store,
+    with_encryption,
 )
 from tests.unit.file_builders import GIB, MIB
 
@@ -156,6 +158,18 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         Refused,
         6,
         ["disk vda of web01", f"…/{CLEAN[:8]}…/vda.qcow2", f"but {BASE} from its next start on", "virsh edit web01"],
+    ),
+    "an encrypted disk": (
+        {"domain": domain(xml=with_encryption(domain_xml([disk()])))},
+        Refused,
+        6,
+        ["disk vda of web01 has <encryption>, which an overlay cannot have", "copy it to an image file"],
+    ),
+    "a disk encrypted from the next start on": (
+        {"domain": domain(persistent_xml=with_encryption(domain_xml([disk()])))},
+        Refused,
+        6,
+        ["in the persistent definition, disk vda of web01 has <encryption>", "virsh edit web01"],
     ),
     "a disk changed behind our back": (
         {"domain": domain(disk("vda", ELSEWHERE))},

@@ -19,9 +19,11 @@ from tests.unit.builders import (
     checkpoint,
     disk,
     domain,
+    domain_xml,
     in_store,
     layer,
     rollback_facts,
+    with_encryption,
 )
 from tests.unit.file_builders import MIB, seen_of
 
@@ -111,6 +113,24 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
             f"the catalog says …/{CLEAN[:8]}…/vda.qcow2",
             "virsh edit web01",
         ],
+    ),
+    "a disk of another kind from the next start on": (
+        {"domain": domain(persistent_disks=(disk("vda", None, source_type="network"),))},
+        Refused,
+        6,
+        ["in the persistent definition, disk vda of web01 has no file or block device", "virsh edit web01"],
+    ),
+    "a disk encrypted from the next start on": (
+        {"domain": domain(persistent_xml=with_encryption(domain_xml([disk()])))},
+        Refused,
+        6,
+        ["in the persistent definition, disk vda of web01 has <encryption>", "virsh edit web01"],
+    ),
+    "an encrypted disk in the memory image": (
+        {"checkpoint": checkpoint(domain_xml=with_encryption(domain_xml([disk("vda", BASE)])))},
+        Refused,
+        6,
+        ["disk vda of web01 has <encryption>, which an overlay cannot have"],
     ),
     "a missing file": (
         {"seen": seen_of(checkpoint(), {"vda": Chain((layer(),))}, facts={MEMORY: None, BASE: None})},

@@ -16,7 +16,9 @@ from orchestrator.formats.saveimage import (
     VERSION,
     WHOLE,
     BadHeader,
+    Completeness,
     Header,
+    completeness,
     domain_xml,
     is_whole,
     parse_header,
@@ -94,6 +96,24 @@ def test_a_bad_header_is_refused_with_its_reason(data: bytes, problem: str) -> N
 
     assert str(refused.value) == problem
     assert not is_whole(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "known"),
+    [
+        (REAL, Completeness.WHOLE),
+        (header_bytes(magic=PARTIAL), Completeness.PARTIAL),
+        (b"", Completeness.PARTIAL),
+        (REAL[:91], Completeness.PARTIAL),
+        (header_bytes(version=3), Completeness.UNKNOWN),
+        (header_bytes(compression=7), Completeness.UNKNOWN),
+        (header_bytes(was_running=2), Completeness.UNKNOWN),
+        (bytes(92), Completeness.UNKNOWN),
+    ],
+)
+def test_what_cannot_be_read_is_not_taken_for_partial(data: bytes, known: Completeness) -> None:
+    """A partial image is nobody's and is removed, one that a newer libvirt finished is the guest."""
+    assert completeness(data) is known
 
 
 def test_an_image_without_a_cookie_is_read() -> None:

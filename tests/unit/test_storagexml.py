@@ -80,6 +80,15 @@ def test_an_overlay_names_everything_libvirt_might_guess() -> None:
     assert formats == ["qcow2", "raw"]
 
 
+def test_an_overlay_is_whose_the_layer_below_is() -> None:
+    """Where libvirt changes no owner, QEMU could not open one that is the daemon's."""
+    below = VOLUME.replace("<owner>0</owner><group>0</group>", "<owner>64055</owner><group>108</group>")
+    wanted = NewOverlay(target="vda", path=f"{ODD}/vda.qcow2", backing=ODD, backing_format="raw", capacity=5)
+    volume = parse(storagexml.overlay(wanted, storagexml.ownership(below)), "volume")
+    permissions = {element.tag: element.text for element in volume.iterfind("target/permissions/*")}
+    assert permissions == {"mode": "0600", "owner": "64055", "group": "108"}
+
+
 def test_a_pool_is_one_directory() -> None:
     pool = parse(storagexml.pool(ODD, name="n", uuid="u"), "pool")
     assert (pool.get("type"), pool.findtext("target/path")) == ("dir", ODD)

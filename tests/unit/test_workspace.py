@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from orchestrator.errors import IntegrityError
+from orchestrator.formats.saveimage import PARTIAL
 from orchestrator.model import Disk, FileInfo, NewOverlay, OperationKind
 from orchestrator.store import layout
 from orchestrator.store.manifest import Manifest
@@ -15,13 +16,15 @@ from orchestrator.store.workspace import (
     make_overlays,
     read_tops,
     renew_overlays,
+    restore_final_mark,
     see_overlays,
     written_since,
 )
 from tests.twin import Guest, TwinHypervisor, World
 from tests.twin.files import File
 from tests.twin.world import CAPACITY
-from tests.unit.builders import CLEAN, CREATED, NEXT, cdrom, disk
+from tests.unit.builders import CLEAN, CREATED, NEXT, cdrom, disk, memory_image
+from tests.unit.file_builders import header_bytes
 
 DIRECTORY = f"/store/web01/{NEXT}"
 
@@ -250,3 +253,25 @@ def test_written_since_missing_layer_is_changed(twin: TwinHypervisor, web01: Gue
     then = read_tops(twin, disks(twin, web01))
 
     assert written_since(then, {**then, "vdb": None})
+
+
+@pytest.mark.parametrize(
+    ("content", "repaired"),
+    [
+        (header_bytes(magic=PARTIAL), True),
+        (header_bytes(), False),  # nothing is amiss
+        (header_bytes(magic=PARTIAL)[:91], False),
+        (header_bytes(magic=PARTIAL) + b"more", False),
+        (header_bytes(magic=PARTIAL, data_length=70_001), False),
+        (header_bytes(magic=b"LibvirtQemudSavE"), False),
+    ],
+)
+def test_only_an_image_that_was_whole_gets_its_final_mark_back(
+    twin: TwinHypervisor, content: bytes, repaired: bool
+) -> None:
+    path = "/images/memory.save"
+    twin.storage.write(path, content)
+
+    assert restore_final_mark(twin, memory_image(path=path, size=92)) is repaired
+    assert (twin.storage.read(path, 0, 200) != content) is repaired
+    assert not restore_final_mark(twin, memory_image(path="/images/none.save", size=92))

@@ -6,7 +6,7 @@ import click
 
 from ...model import After
 from ..completion import domains
-from ..options import dry_run_option, examples, expiry, global_options
+from ..options import dry_run_option, examples, expiry, force_option, global_options
 from ..session import Session
 
 
@@ -30,6 +30,7 @@ from ..session import Session
 )
 @click.option("--flatten", is_flag=True, help="First flatten the disks: copy all backing data into the active layers.")
 @click.option("--expires", metavar="TIME", help="Time until it expires (90m, 12h, 3d, 2w): see prune --expired.")
+@force_option
 @dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
@@ -42,6 +43,7 @@ def checkpoint(
     after: str | None,
     flatten: bool,
     expires: str | None,
+    force: bool,
     dry_run: bool,
 ) -> None:
     """Save DOMAIN's memory and freeze its disks.
@@ -61,6 +63,7 @@ def checkpoint(
             tags=tags,
             after=state,
             expires=until,
+            force=force,
             flatten=flatten,
         )
         if dry_run:

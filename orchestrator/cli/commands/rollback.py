@@ -8,7 +8,7 @@ from ...errors import UsageError
 from ...model import After
 from ..completion import checkpoints, domains
 from ..confirm import GENERATED, KEEPING, confirm_loss
-from ..options import dry_run_option, examples, global_options
+from ..options import dry_run_option, examples, force_option, global_options
 from ..session import Session
 
 
@@ -37,6 +37,7 @@ from ..session import Session
 )
 @click.option("--verify", is_flag=True, help="First verify the checkpoint, reading its files completely.")
 @click.option("-y", "--yes", is_flag=True, help="Discard the present state without asking.")
+@force_option
 @dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
@@ -48,6 +49,7 @@ def rollback(
     keep: str | None,
     verify: bool,
     yes: bool,
+    force: bool,
     dry_run: bool,
 ) -> None:
     """Roll DOMAIN back to a checkpoint, disks and memory.
@@ -67,7 +69,7 @@ def rollback(
         if verify and not asks:  # it may turn out to be sound again, and be planned with
             snapctl.verify(guest, name or snapctl.current(guest), deep=True)
         plan = snapctl.plan_rollback(
-            guest, name, after=After(after), keep_current=keep is not None, keep_name=keep or None
+            guest, name, after=After(after), keep_current=keep is not None, keep_name=keep or None, force=force
         )
         if dry_run:
             report_plans(session, plan)

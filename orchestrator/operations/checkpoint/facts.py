@@ -6,9 +6,11 @@ from posixpath import isabs
 
 from ...errors import NotFound
 from ...formats import qcow2
+from ...formats.needs import needs
 from ...integrity.users import writers
 from ...model import Domain
 from ..shared.guest import Guest, namesake
+from ..shared.host import inspect_host
 from ..shared.site import Site
 from .plan import CheckpointFacts
 
@@ -16,6 +18,7 @@ from .plan import CheckpointFacts
 def gather(site: Site, guest: Guest, name: str) -> CheckpointFacts:
     if guest.domain is None:
         raise NotFound(f"{guest.name} is not running on {site.hypervisor.host.name}", hint="start it")
+    needed = needs(guest.domain.xml)
     return CheckpointFacts(
         host=site.hypervisor.host,
         domain=site.hypervisor.domains.measured(guest.domain),
@@ -27,6 +30,8 @@ def gather(site: Site, guest: Guest, name: str) -> CheckpointFacts:
         reserve_bytes=site.reserve_bytes,
         soft_limit=site.soft_limit,
         heads=_unknown_heads(site, guest.domain),
+        needs=needed,
+        found=inspect_host(site.hypervisor, needed, guest.domain, (*needed.boot_files, *needed.media)),
         writers=writers(each for each in site.hypervisor.domains.disks() if each.uuid != guest.uuid),
     )
 

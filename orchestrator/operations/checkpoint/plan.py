@@ -8,6 +8,7 @@ from datetime import datetime
 from posixpath import isabs, normpath
 
 from ...errors import Refused
+from ...formats.needs import Needs
 from ...integrity.headers import header_problem
 from ...model import (
     After,
@@ -32,7 +33,14 @@ from ...model import (
 from ...store.layout import OVERLAY_SIZE, memory_path, operation_directory, overlay_path
 from ...units import MIB
 from ..shared.depth import SOFT_LIMIT, depth_after, depth_note, refuse_too_deep
-from ..shared.refusals import refuse_busy, refuse_drift, refuse_foreign_state
+from ..shared.preflight import HostFacts, empty_drives, joined, media_obstacles, obstacles, refuse_obstacles
+from ..shared.refusals import (
+    refuse_busy,
+    refuse_drift,
+    refuse_fixed_definition,
+    refuse_fixed_disks,
+    refuse_foreign_state,
+)
 
 SNAPSHOTTABLE_SOURCES = ("file", "block")
 
@@ -45,6 +53,7 @@ class CheckpointRequest:
     tags: tuple[str, ...] = ()
     after: After = After.AS_SAVED
     expires: datetime | None = None
+    force: bool = False  # in spite of what would make the restore fail
     flatten: bool = False  # its disks will have no backing file by then, however deep they are now
 
 
@@ -59,6 +68,8 @@ class CheckpointFacts:
     namesake: str | None  # UUID of another domain of that name that has checkpoints
     free_bytes: int
     store: str
+    needs: Needs  # of the guest's definition
+    found: HostFacts
     reserve_bytes: int = 0
     soft_limit: int = SOFT_LIMIT
     heads: Mapping[str, bytes] = field(default_factory=dict)  # first bytes of the user's own qcow2 layers
@@ -88,6 +99,9 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
         refuse_too_deep(domain, facts.host.libvirt_version)
     directory = operation_directory(facts.store, domain.uuid, request.operation_id)
     overlays = tuple(_overlay_on_top(domain, disk, directory) for disk in domain.writable_disks)
+    refuse_fixed_disks(domain.xml, overlays)
+    refuse_fixed_definition(domain, overlays)
+    notes = _restorable(domain.name, facts, force=request.force)
     overlay_bytes = len(overlays) * OVERLAY_SIZE
     needed = domain.memory_bytes + 64 * MIB + overlay_bytes
     if facts.free_bytes < needed + facts.reserve_bytes:
@@ -122,7 +136,7 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
         depth=depth_after(domain),
         estimated_bytes=_estimate(domain, overlay_bytes),
         free_bytes=facts.free_bytes,
-        note=depth_note(domain.name, depth_after(domain), facts.host.libvirt_version, facts.soft_limit),
+        note=joined([*notes, _depth_note(facts)]),
     )
 
 
@@ -132,6 +146,17 @@ def _estimate(domain: Domain, overlay_bytes: int) -> int | None:
     if domain.resident_bytes is None:
         return None
     return min(domain.resident_bytes, domain.memory_bytes) + overlay_bytes
+
+
+def _restorable(name: str, facts: CheckpointFacts, *, force: bool) -> list[str]:
+    """What is to be known of the restore that follows the save; refused if it is certain to fail."""
+    missing = facts.found.missing_files
+    found = (*obstacles(name, facts.needs, facts.found), *media_obstacles(name, facts.needs, missing))
+    return [*refuse_obstacles(found, force=force), *empty_drives(facts.needs, missing)]
+
+
+def _depth_note(facts: CheckpointFacts) -> str | None:
+    return depth_note(facts.domain.name, depth_after(facts.domain), facts.host.libvirt_version, facts.soft_limit)
 
 
 def _refuse_namesake(domain: Domain, namesake: str | None) -> None:
@@ -273,7 +298,7 @@ class CheckpointPlan:
     overlays: tuple[NewOverlay, ...]  # one per writable disk, on top of its present source
     needed_bytes: int  # at most: the guest's whole memory
     depth: int = 0  # layers that the deepest disk has afterwards
-    note: str | None = None  # what its user should know of that
+    note: str | None = None  # what its user should know
     estimated_bytes: int | None = None  # rather than `needed_bytes`: what the guest's QEMU has resident
     free_bytes: int | None = None  # in the store, when this was planned
 
@@ -319,6 +344,7 @@ class CheckpointPlan:
             *(f"freeze {overlay.backing} ({overlay.target})" for overlay in self.overlays),
             f"record checkpoint {self.labels.name} in the catalog",
             what_becomes(self.domain_name, self.after, self.was_running),
+            *([f"note: {self.note}"] if self.note else []),
         ]
 
     def _needs(self) -> str:

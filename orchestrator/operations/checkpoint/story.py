@@ -40,6 +40,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         progress: Progress,
     ) -> None:
         super().__init__(plan, hypervisor, catalog, operation, results, progress)
+        definition = plan.origin.domain_xml
         self._rewind = Rewind(
             hypervisor,
             plan.domain_uuid,
@@ -48,6 +49,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
             results,
             operation_id=plan.operation_id,
             persistent=plan.origin.persistent,
+            definition=lambda: definition,
         )
         self._capture = capture_of(plan, hypervisor, results, progress)
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)

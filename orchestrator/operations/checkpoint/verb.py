@@ -20,12 +20,14 @@ from .plan import CheckpointPlan, CheckpointRequest, plan_checkpoint
 
 
 class CheckpointOptions(TypedDict, total=False):
-    """What a checkpoint may be given beside its name. From `expires` on, a prune that is asked to removes it."""
+    """What a checkpoint may be given beside its name. From `expires` on, a prune that is asked to removes it. With
+    `force` it is made although the host seems unable to restore the guest."""
 
     description: str
     tags: Sequence[str]
     after: After
     expires: datetime | None
+    force: bool
 
 
 def request(name: str | None, options: CheckpointOptions) -> CheckpointRequest:
@@ -38,6 +40,7 @@ def request(name: str | None, options: CheckpointOptions) -> CheckpointRequest:
         tags=tuple(options.get("tags", ())),
         after=options.get("after", After.AS_SAVED),
         expires=options.get("expires"),
+        force=options.get("force", False),
     )
 
 

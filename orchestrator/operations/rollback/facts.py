@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from ...errors import NotFound
+from ...formats.needs import catalogued_needs
 from ...integrity.damage import Chains, Inspected, qcow2_layers
 from ...integrity.inspection import Inspection
 from ...model import Checkpoint
 from ..shared.guest import Guest
+from ..shared.host import inspect_host
 from ..shared.site import Site
 from .plan import RollbackFacts
 
@@ -18,6 +20,7 @@ def gather(site: Site, guest: Guest, checkpoint: Checkpoint) -> RollbackFacts:
         raise NotFound(
             f"checkpoint {checkpoint.name} of {guest.name} was deleted in the meantime", hint="choose another"
         )
+    needed = catalogued_needs(checkpoint.origin.domain_xml)
     return RollbackFacts(
         host=site.hypervisor.host,
         domain=guest.domain,
@@ -25,6 +28,8 @@ def gather(site: Site, guest: Guest, checkpoint: Checkpoint) -> RollbackFacts:
         head=head,
         chains=chains,
         seen=_inspect(site, checkpoint, chains),
+        needs=needed,
+        found=inspect_host(site.hypervisor, needed, guest.domain, needed.boot_files),
         discards=tuple(sorted(head.overlays.values())) if head else (),
         free_bytes=site.hypervisor.storage.free_bytes(site.store),
         store=site.store,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from ...errors import IntegrityError, Refused
+from ...formats.needs import Needs
 from ...integrity.damage import Chains, Inspected, check_files
 from ...model import (
     After,
@@ -24,7 +25,14 @@ from ...model import (
 )
 from ...store.layout import OVERLAY_SIZE, operation_directory, overlay_path
 from ...units import MIB
-from ..shared.refusals import refuse_busy, refuse_drift, refuse_foreign_state
+from ..shared.preflight import HostFacts, empty_drives, joined, obstacles, older_versions, refuse_obstacles
+from ..shared.refusals import (
+    refuse_busy,
+    refuse_drift,
+    refuse_fixed_definition,
+    refuse_fixed_disks,
+    refuse_foreign_state,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,14 +43,16 @@ class RollbackFacts:
     head: Head | None
     chains: Chains
     seen: Inspected
+    needs: Needs  # of the checkpoint's definition, the same as its image's
+    found: HostFacts
     discards: tuple[str, ...]
     free_bytes: int
     store: str
     reserve_bytes: int = 0
 
 
-def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> RollbackPlan:
-    """Raises `Busy`, `Refused` or `IntegrityError`."""
+def plan_rollback(operation_id: str, after: After, facts: RollbackFacts, *, force: bool = False) -> RollbackPlan:
+    """With `force` in spite of what would make the restore fail. Raises `Busy`, `Refused` or `IntegrityError`."""
     checkpoint, domain = facts.checkpoint, facts.domain
     if checkpoint.state is not CheckpointState.READY:
         raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint="choose another one: snapctl list")
@@ -62,6 +72,20 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> Roll
             hint="delete checkpoints or enlarge the store",
         )
     directory = operation_directory(facts.store, checkpoint.domain_uuid, operation_id)
+    overlays = tuple(
+        NewOverlay(
+            target=target,
+            path=overlay_path(directory, target),
+            backing=layer.path,
+            backing_format=layer.format,
+            capacity=layer.capacity,
+        )
+        for target, layer in checkpoint.layers.items()
+    )
+    refuse_fixed_disks(facts.seen.memory_xml(memory.path), overlays)
+    if domain is not None:
+        refuse_fixed_definition(domain, overlays)
+    notes = _restorable(facts, force=force)
     return RollbackPlan(
         operation_id=operation_id,
         host=facts.host,
@@ -75,21 +99,25 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts) -> Roll
         was_running=memory.was_running,
         after=after,
         directory=directory,
-        overlays=tuple(
-            NewOverlay(
-                target=target,
-                path=overlay_path(directory, target),
-                backing=layer.path,
-                backing_format=layer.format,
-                capacity=layer.capacity,
-            )
-            for target, layer in checkpoint.layers.items()
-        ),
+        overlays=overlays,
         previous=_tops(domain.disks) if domain else (),
         defined=_tops(domain.persistent_disks) if domain else (),
         head=facts.head,
         discards=facts.discards,
+        force=force,
+        note=joined(notes),
     )
+
+
+def _restorable(facts: RollbackFacts, *, force: bool) -> list[str]:
+    """What is to be known of the restore; refused if it is certain to fail."""
+    found = obstacles(facts.checkpoint.domain_name, facts.needs, facts.found)
+    missing = [path for path, file in facts.seen.files.items() if file is None]
+    return [
+        *refuse_obstacles(found, force=force),
+        *empty_drives(facts.needs, missing),
+        *older_versions(facts.checkpoint.origin, facts.host),
+    ]
 
 
 def _tops(disks: Iterable[Disk]) -> tuple[Disk, ...]:
@@ -166,6 +194,8 @@ class RollbackPlan:
     defined: tuple[Disk, ...]  # the same as its persistent XML has them
     head: Head | None  # of the domain now
     discards: tuple[str, ...] = ()  # files that hold the present state and are deleted at the end
+    force: bool = False  # in spite of what would make the restore fail
+    note: str | None = None  # what its user should know
     kept_id: str | None = None  # the checkpoint in which the present state was kept
 
     @property
@@ -190,6 +220,7 @@ class RollbackPlan:
             duration_s=ran.seconds,
             downtime_s=ran.between("stopped", "resumed"),
             steps=ran.steps,
+            note=self.note,
         )
 
     @property
@@ -205,4 +236,5 @@ class RollbackPlan:
             f"set {self.checkpoint_name} as the current checkpoint of {self.domain_name}",
             what_becomes(self.domain_name, self.after, self.was_running),
             *(f"remove {path}" for path in self.discards),
+            *([f"note: {self.note}"] if self.note else []),
         ]

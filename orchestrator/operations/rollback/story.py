@@ -59,6 +59,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             results,
             operation_id=plan.operation_id,
             persistent=plan.persistent,
+            definition=self._definition,
         )
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
         self._has_stopped = False  # by this very process
@@ -76,6 +77,12 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             *resumed,
             Step("cleaned", self._clean, self._is_cleaned),
         )
+
+    def _definition(self) -> str:
+        """As the catalog has it: no checkpoint that is being restored is deleted."""
+        checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
+        assert checkpoint is not None  # noqa: S101 - one open operation per domain
+        return checkpoint.origin.domain_xml
 
     def check_preconditions(self) -> None:
         plan = self.plan

@@ -21,12 +21,18 @@ from .plan import RollbackPlan, plan_rollback
 
 
 def plan(
-    site: Site, guest: Guest, checkpoint: Checkpoint, after: After, operation_id: str | None = None
+    site: Site,
+    guest: Guest,
+    checkpoint: Checkpoint,
+    after: After,
+    operation_id: str | None = None,
+    *,
+    force: bool = False,
 ) -> RollbackPlan:
     if after is After.STOP:
         raise UsageError("a rollback ends with the guest running or paused, not stopped")
     try:
-        planned = plan_rollback(operation_id or new_id(), after, gather(site, guest, checkpoint))
+        planned = plan_rollback(operation_id or new_id(), after, gather(site, guest, checkpoint), force=force)
     except IntegrityError:
         require_not_deleted(site, guest, checkpoint)
         raise
@@ -35,12 +41,14 @@ def plan(
 
 
 def plan_keeping(
-    site: Site, guest: Guest, checkpoint: Checkpoint, after: After, keep_name: str | None
+    site: Site, guest: Guest, checkpoint: Checkpoint, after: After, keep_name: str | None, *, force: bool = False
 ) -> KeepingRollback:
     """A rollback that checkpoints the present state first, as `keep_name` or a generated name."""
-    back = plan(site, guest, checkpoint, after)
+    back = plan(site, guest, checkpoint, after, force=force)
     with with_effect("the rollback was not started"):
-        asked = checkpointing.request(keep_name, {"description": f"before rollback to {checkpoint.name}"})
+        asked = checkpointing.request(
+            keep_name, {"description": f"before rollback to {checkpoint.name}", "force": force}
+        )
         return KeepingRollback(guest, asked, checkpointing.plan(site, guest, asked), back)
 
 
@@ -54,7 +62,9 @@ def run(site: Site, runner: Runner, planned: RollbackPlan) -> list[Outcome]:
 def require_as_planned(site: Site, guest: Guest, planned: RollbackPlan) -> None:
     """Raise `Refused` unless all that the plan was made from is still so, or what a plan made now would."""
     checkpoint = site.catalog.checkpoint_by_id(planned.checkpoint_id)
-    now = plan(site, guest, checkpoint, planned.after, planned.operation_id) if checkpoint is not None else None
+    now = (
+        plan(site, guest, checkpoint, planned.after, planned.operation_id, force=planned.force) if checkpoint else None
+    )
     if now != planned:
         raise Refused(
             f"{planned.domain_name} or checkpoint {planned.checkpoint_name} changed after the plan was made",
@@ -101,6 +111,7 @@ class KeepingRollback(Compound[Outcome]):
         with with_effect(f"checkpoint {self.keep.labels.name} was created"):
             guest = again(site, self.guest)
             checkpoint = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, self.rollback.checkpoint_name)
-            back = plan(site, guest, checkpoint, self.rollback.after, self.rollback.operation_id)
+            agreed = self.rollback
+            back = plan(site, guest, checkpoint, agreed.after, agreed.operation_id, force=agreed.force)
             (outcome,) = runner.run(replace(back, kept_id=self.keep.checkpoint_id))
         return replace(outcome, kept=self.keep.labels.name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ...errors import Busy, Refused
-from ...model import Domain, GuestState, Head, some
+from ...formats import domainxml
+from ...model import Domain, GuestState, Head, NewOverlay, Source, some
 
 
 def refuse_busy(domain: Domain) -> None:
@@ -49,3 +52,21 @@ def refuse_drift(domain: Domain, head: Head | None) -> None:
                 f"disk {target} of {domain.name} is {sources.get(target) or 'missing'}, the catalog says {path}",
                 hint=f"change it back: virsh edit {domain.name}",
             )
+
+
+def refuse_fixed_disks(xml: str, overlays: Sequence[NewOverlay]) -> None:
+    """Refuse a definition that cannot be restored on overlays, by making the XML that would be restored."""
+    domainxml.on_disks(xml, {each.target: Source(path=each.path, format="qcow2") for each in overlays})
+
+
+def refuse_fixed_definition(domain: Domain, overlays: Sequence[NewOverlay]) -> None:
+    """The same for the persistent XML, which does not have the disks that were plugged in while the guest runs."""
+    if not domain.persistent_xml:
+        return
+    defined = domain.persistent_sources()
+    try:
+        refuse_fixed_disks(domain.persistent_xml, [each for each in overlays if each.target in defined])
+    except Refused as error:
+        raise Refused(
+            f"in the persistent definition, {error.problem}", hint=f"change it: virsh edit {domain.name}"
+        ) from None

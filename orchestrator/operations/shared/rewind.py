@@ -7,14 +7,16 @@ first guest instruction may run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ...errors import HypervisorError, Refused, SnapctlError, StartedOutside, Unfinished
-from ...formats import domainxml
-from ...model import Domain, GuestState, NewOverlay, Source
+import msgspec
+
+from ...errors import HypervisorError, IntegrityError, Refused, SnapctlError, StartedOutside, Unfinished
+from ...formats import domainxml, imagexml
+from ...model import Domain, GuestState, MemoryImage, NewOverlay, Source
 from ...ports import Evidence, Hypervisor
-from ...store.workspace import is_empty, renew_overlays
+from ...store.workspace import is_empty, renew_overlays, restore_final_mark
 
 OUTSIDE = "outside"
 """Evidence of a step that was not done, as the guest was acted on outside snapctl: how."""
@@ -24,7 +26,8 @@ ATTEMPTS = 2
 
 
 class Rewind:
-    """One domain, one memory image, and the disks to bring it back on; `results` have their lengths when created.
+    """One domain, one memory image, and the disks to bring it back on; `results` have their lengths when created,
+    and `definition` gives the domain XML that the image was planned with.
 
     A run that it starts carries the operation's mark: what was started in any other way is never taken for it.
     """
@@ -39,6 +42,7 @@ class Rewind:
         *,
         operation_id: str,
         persistent: bool,
+        definition: Callable[[], str],
     ) -> None:
         self._hypervisor = hypervisor
         self._uuid = domain_uuid
@@ -47,6 +51,7 @@ class Rewind:
         self._results = results
         self._operation_id = operation_id
         self._persistent = persistent
+        self._definition = definition
         self._sources = {overlay.target: Source(path=overlay.path, format="qcow2") for overlay in overlays}
 
     # ------------------------------------------------------------------ the persistent XML
@@ -77,6 +82,7 @@ class Rewind:
                 # Unknown, not failed. Only a domain that is off may be tried again.
                 if attempt + 1 == ATTEMPTS or self.is_restored() is not None:
                     raise
+                self._repair_image()
             else:
                 return
 
@@ -159,11 +165,27 @@ class Rewind:
 
     def _restore_onto(self, sources: Mapping[str, Source]) -> None:
         xml = self._hypervisor.domains.saved_definition(self._memory_path)
+        self._require_planned(xml)
         marked = domainxml.with_run_mark(domainxml.on_disks(xml, sources), self._operation_id)
         self._hypervisor.domains.restore(self._memory_path, marked)
 
     def _is_ours(self, domain: Domain) -> bool:
         return domainxml.run_mark(domain.xml) == self._operation_id
+
+    def _require_planned(self, xml: str) -> None:
+        """An image is code: what is restored is what was checked before the guest was stopped, not what somebody with
+        access to the store has put there since."""
+        planned = imagexml.named(self._definition())
+        if differences := imagexml.differences(imagexml.named(xml), planned):
+            raise IntegrityError(
+                f"the memory image {self._memory_path} changed after this was planned: {differences[0]}",
+                effect="it was not restored",
+            )
+
+    def _repair_image(self) -> None:
+        """Only that of a checkpoint in progress is recorded: an image of the catalog was checked by the plan."""
+        if "memory" in self._results:
+            restore_final_mark(self._hypervisor, msgspec.convert(self._results["memory"], MemoryImage))
 
     @property
     def _lengths(self) -> Mapping[str, int]:

@@ -17,7 +17,7 @@ from ....errors import Refused, Unfinished
 from ....formats import domainxml, imagexml, saveimage
 from ....model import Domain, FileInfo, GuestState, MemoryImage, OffReason
 from ....ports import Evidence, Hypervisor, Progress
-from ....store.workspace import read_tops, written_since
+from ....store.workspace import read_tops, restore_final_mark, written_since
 from ...shared.rewind import require_sources
 from ..plan import CheckpointPlan
 
@@ -59,7 +59,7 @@ class SaveCapture:
         if domain is not None and domain.active:
             return None
         image = self._hypervisor.storage.stat(self._plan.memory_path)
-        header = self._whole_header(image)
+        header = self._whole_header(image) or (self._whole_header(image) if self._is_repaired() else None)
         if image is None or header is None:
             return None
         if domain is None and self._plan.origin.persistent:
@@ -85,14 +85,27 @@ class SaveCapture:
             raise self._doubtful()
 
     def _whole_header(self, image: FileInfo | None) -> saveimage.Header | None:
-        """The header of the memory image if libvirt finished writing it and it has a QEMU stream."""
+        """The header of the memory image if libvirt finished writing it and it has a QEMU stream.
+
+        Raises `Unfinished` for an image that snapctl cannot read: it may be all that is left of the guest.
+        """
         if image is None:
             return None
         content = self._hypervisor.storage.read(self._plan.memory_path, 0, saveimage.HEADER_LENGTH)
-        if not saveimage.is_whole(content):
-            return None
+        match saveimage.completeness(content):
+            case saveimage.Completeness.PARTIAL:
+                return None
+            case saveimage.Completeness.UNKNOWN:
+                raise self._unreadable()
+            case saveimage.Completeness.WHOLE:
+                pass
         header = saveimage.parse_header(content)
         return header if image.physical > saveimage.HEADER_LENGTH + header.data_length else None
+
+    def _is_repaired(self) -> bool:
+        """Whether the image was whole when it was recorded, and is so again."""
+        recorded = self._results.get("memory")
+        return recorded is not None and restore_final_mark(self._hypervisor, msgspec.convert(recorded, MemoryImage))
 
     def _unsave(self) -> None:
         """Give the guest its run state back, then remove its memory image: a partial one, or a
@@ -133,6 +146,14 @@ class SaveCapture:
             raise Refused(
                 f"{self._plan.domain_name} changed after the plan was made: {differences[0]}", hint="try again"
             )
+
+    def _unreadable(self) -> Unfinished:
+        name, path = self._plan.domain_name, self._plan.memory_path
+        return Unfinished(
+            f"{name} is shut off and snapctl cannot read its memory image {path}",
+            effect="the image was kept",
+            hint=f"restore it with virsh restore, then: snapctl recover {name}",
+        )
 
     def _undefined(self) -> Unfinished:
         name = self._plan.domain_name
