@@ -45,7 +45,7 @@ def test_checkpoint_verbose_adds_the_time_of_each_step(run: Run, station: Workst
     seconds = {each[1]: float(each[2]) for each in told if each}
     assert sorted(seconds) == sorted(STEPS) and len(steps) == len(STEPS)
     assert len({len(line) for line in steps}) == 1
-    assert {name for name, took in seconds.items() if took >= 0.05} == {"saved", "hashed"}
+    assert {name for name, took in seconds.items() if took >= 0.05} >= {"saved", "hashed"}
 
 
 def test_checkpoint_quiet_says_nothing(run: Run) -> None:
