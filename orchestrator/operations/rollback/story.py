@@ -187,7 +187,9 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             return not written_since(self.results["stopped_on"], self._read_tops())
         if self._has_stopped:
             return True
-        if self.plan.run_id is None or (domain is not None and domain.off_reason is not OffReason.DESTROYED):
+        if self.plan.run_id is None or "stops_on" not in self.results:  # an older snapctl recorded no such evidence
+            return False
+        if domain is not None and domain.off_reason is not OffReason.DESTROYED:
             return False
         return not written_after_stop(self.results["stops_on"], self._read_tops())
 
