@@ -1,6 +1,6 @@
-"""make demo: the main job on a real guest, told step by step.
+"""make demo: the main job on a real guest, step by step.
 
-It stays up afterwards, to be played with by hand; a second run starts anew.
+It stays up afterwards, to be played with by hand; a second run starts again from the beginning.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> int:
             say("The guest is NOT as it was.")
             return 1
     snapctl(box, catalog, "list", DOMAIN)
-    say("The guest is as it was, three times. It stays up; go on by hand:")
+    say("The guest is as it was, three times. It stays up; continue by hand:")
     for line in (
         f"export SNAPCTL_URI={shlex.quote(box.uri)}",
         f"alias snapctl='{display(SNAPCTL)} --catalog sqlite:///{catalog}'",

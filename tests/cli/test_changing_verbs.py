@@ -17,7 +17,7 @@ STEPS = ["prepared", "saved", "repointed", "restored", "committed", "resumed", "
 DRY = "this was a dry run: nothing was changed\n"
 
 
-def test_checkpoint_made_is_told_on_stdout(run: Run, station: Workstation) -> None:
+def test_checkpoint_created_is_printed_on_stdout(run: Run, station: Workstation) -> None:
     station.world.pace = 0.005  # a save and a hash take 50 ms each; the guest stands still for the first
     result = run("checkpoint", "web01", "clean")
     assert (result.code, result.timeless, result.err) == (0, MADE, "")
@@ -32,7 +32,7 @@ def test_checkpoint_all_options_are_passed_on(run: Run, station: Workstation) ->
     assert (made["current"], station.machine().active) == (True, False)
 
 
-def test_checkpoint_without_a_name_tells_the_generated_one(run: Run) -> None:
+def test_checkpoint_without_a_name_prints_the_generated_one(run: Run) -> None:
     name = re.match(f"web01: checkpoint ({GENERATED}) created", run("checkpoint", "web01").out)
     assert name and name[1] == current(run)
 
@@ -101,7 +101,7 @@ def test_dry_run_json_has_the_plan(run: Run) -> None:
         (["--keep-current", "-v", "patched"], "patched", GENERATED),
     ],
 )
-def test_rollback_goes_to_the_target_and_keeps_what_it_is_told(
+def test_rollback_restores_the_target_and_keeps_what_is_asked(
     run: Run, arguments: list[str], target: str, kept: str | None
 ) -> None:
     document = run("rollback", "web01", *arguments, "-o", "json").json
@@ -116,7 +116,7 @@ def test_rollback_target_taken_for_the_name_to_keep_exit_6(run: Run) -> None:
     assert "already has a checkpoint patched" in result.err
 
 
-def test_rollback_keeping_tells_the_name(run: Run) -> None:
+def test_rollback_keeping_prints_the_name(run: Run) -> None:
     said = "web01: rolled back to patched in N s (guest stopped for N s); the state before is checkpoint mine\n"
     assert run("rollback", "web01", "patched", "--keep-current=mine").timeless == said
 
@@ -143,7 +143,7 @@ def test_rollback_after_says_what_becomes_of_the_guest(
     assert guest.machine.state == becomes
 
 
-def test_delete_tells_what_each_freed(run: Run) -> None:
+def test_delete_prints_what_each_freed(run: Run) -> None:
     result = run("delete", "web01", "experiment-2", "experiment", "-y")
     assert result.timeless.splitlines() == [
         "web01: checkpoint experiment-2 deleted in N s, 352.0 KiB freed",
@@ -178,7 +178,7 @@ def gaps(run: Run, station: Workstation) -> tuple[str, str]:
     return station.layer("experiment-2"), waits
 
 
-def test_collapse_tells_what_was_done_and_what_waits(run: Run, gaps: tuple[str, str]) -> None:
+def test_collapse_prints_what_was_done_and_what_is_deferred(run: Run, gaps: tuple[str, str]) -> None:
     into, waits = gaps
     result = run("collapse", "web01")
     assert result.timeless == f"web01: layers collapsed into {into} in N s\n"
@@ -188,7 +188,7 @@ def test_collapse_tells_what_was_done_and_what_waits(run: Run, gaps: tuple[str, 
     )
 
 
-def test_flatten_tells_what_was_done(run: Run, station: Workstation) -> None:
+def test_flatten_prints_what_was_done(run: Run, station: Workstation) -> None:
     (top,) = station.machine().tops().values()
     assert run("flatten", "web01").timeless == f"web01: {top} flattened in N s\n"
 
@@ -221,7 +221,7 @@ def test_flatten_dry_run_shows_the_steps(run: Run, station: Workstation) -> None
 # --------------------------------------------------------------------------- recover
 
 
-def test_recover_tells_what_was_settled(run: Run, station: Workstation) -> None:
+def test_recover_prints_what_was_settled(run: Run, station: Workstation) -> None:
     station.killed("saved.before", "checkpoint", "web01", "x")
     assert run("recover").out == "web01: unfinished checkpoint undone: it was interrupted at step saved\n"
     again = run("recover")

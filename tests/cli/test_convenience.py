@@ -44,7 +44,7 @@ def test_edit_all_options_are_passed_on(run: Run) -> None:
     }
 
 
-def test_edit_what_is_not_given_stays(run: Run) -> None:
+def test_edit_changes_only_what_is_given(run: Run) -> None:
     assert run("edit", "web01", "base", "--expires", "3d").code == 0
     assert run("protect", "web01", "base").code == 0
     before = labels(run, "base")
@@ -79,7 +79,7 @@ def test_usage_error_is_found_before_it_connects_exit_2(
     assert said in result.err
 
 
-def test_protect_and_unprotect_tell_what_each_is(run: Run) -> None:
+def test_protect_and_unprotect_print_the_new_state(run: Run) -> None:
     assert run("protect", "web01", "base", "patched").out.splitlines() == [
         "web01: checkpoint base is protected",
         "web01: checkpoint patched is protected",
@@ -111,7 +111,7 @@ def pushed(run: Run, *options: str) -> str:
     return made[1]
 
 
-def test_pop_keep_goes_back_to_what_was_pushed_last(run: Run) -> None:
+def test_pop_keep_restores_what_was_pushed_last(run: Run) -> None:
     first = pushed(run, "-d", "first")
     assert labels(run, first)["description"] == "first"
     last = pushed(run)
@@ -142,7 +142,7 @@ def kept(run: Run) -> str:
     return "before"
 
 
-def test_undo_keeping_goes_back_and_keeps(run: Run, kept: str) -> None:
+def test_undo_keeping_restores_and_keeps(run: Run, kept: str) -> None:
     document = run("undo", "web01", "--keep-current=mine", "-o", "json").json
     assert (document["checkpoint"], document["kept"]) == (kept, "mine")
 
@@ -202,7 +202,7 @@ def test_list_and_tree_mark_protection_and_expiry(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("marked")
-def test_show_tells_protection_and_expiry(run: Run) -> None:
+def test_show_prints_protection_and_expiry(run: Run) -> None:
     shown = run("show", "web01", "base").out
     assert re.search(r"^  protected +yes$", shown, re.MULTILINE)
     assert " UTC (expires in 2 days)\n" in shown

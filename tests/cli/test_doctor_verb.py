@@ -42,7 +42,7 @@ def unfinished(station: Workstation) -> None:
     station.killed("stopped.before", "rollback", "web01", "-y")
 
 
-def test_doctor_tells_what_was_seen_and_what_to_do(run: Run, station: Workstation) -> None:
+def test_doctor_prints_findings_and_advice(run: Run, station: Workstation) -> None:
     a_lost_file(station)
     result = run("doctor")
     assert result.out == (

@@ -66,7 +66,7 @@ def test_list_all_domains_names_them(run: Run) -> None:
     ]
 
 
-def test_list_empty_tells_so_to_people_only(run: Run, station: Workstation) -> None:
+def test_list_empty_notes_so_in_table_output_only(run: Run, station: Workstation) -> None:
     station.catalog.unlink()
     result = run("list")
     assert (result.code, result.out) == (0, "")
@@ -110,7 +110,7 @@ def test_tree_json_has_the_order_and_depth_of_the_drawing(run: Run, station: Wor
 
 
 @pytest.mark.parametrize("verb", [["list"], ["tree"], ["show", "web01", "base"]])
-def test_reading_verb_unfinished_operation_is_noted_with_the_way_out(
+def test_reading_verb_unfinished_operation_is_noted_with_next_step(
     run: Run, station: Workstation, verb: list[str]
 ) -> None:
     leave_unfinished(station)

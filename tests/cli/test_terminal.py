@@ -122,7 +122,7 @@ def test_catalog_upgrade_asks_and_names_what_can_no_more_be_changed(terminal: Op
     with terminal("--catalog", url, "catalog", "upgrade", "--abandon", "old-server") as screen:
         screen.until("[y/N] ")
         assert screen.seen.splitlines()[-1] == (
-            "Abandon 1 operation? snapctl can never again change db on old-server; its files stay. [y/N] "
+            "Abandon 1 operation? snapctl can then no longer change db on old-server; its files are kept. [y/N] "
         )
         screen.type("n\n")
         assert screen.exit_status() == 1
@@ -130,7 +130,7 @@ def test_catalog_upgrade_asks_and_names_what_can_no_more_be_changed(terminal: Op
     assert [each.id for each in unfinished_operations(url)] == ["elsewhere"]
 
 
-def test_rollback_asks_what_may_be_lost_and_a_yes_goes_on(terminal: Open) -> None:
+def test_rollback_asks_before_a_loss_and_proceeds_on_yes(terminal: Open) -> None:
     with terminal("rollback", "web01", "patched") as screen:
         screen.until("[y/N] ")
         assert screen.seen == QUESTION

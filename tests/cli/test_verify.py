@@ -97,7 +97,7 @@ def test_verify_one_checkpoint_all_of_a_domain_or_all_there_are(run: Run) -> Non
     assert len(verified(run)) == 6
 
 
-def test_verify_deep_tells_how_much_it_read(run: Run) -> None:
+def test_verify_deep_prints_how_much_it_read(run: Run) -> None:
     assert not hashed(run)
     last = run("verify", "web01", "patched", "--deep").timeless.splitlines()[-1]
     assert re.fullmatch(r"1 of 1 checkpoint sound, checked in N s, 800\.0 KiB read \(\d+\.\d MiB/s\)", last)
@@ -132,7 +132,7 @@ def test_rollback_verify_dry_run_exit_2(run: Run) -> None:
     assert "--dry-run does not verify files" in result.err
 
 
-def test_show_damaged_tells_what_is_wrong(run: Run, problem: str) -> None:
+def test_show_damaged_prints_what_is_wrong(run: Run, problem: str) -> None:
     run("verify")
     assert f"  state        damaged\n  damage       {problem}\n" in run("show", "web01", "patched").out
     shown = run("show", "web01", "patched", "-o", "json").json

@@ -28,7 +28,7 @@ def test_a_domain_is_found_by_name_and_by_uuid(host: ContractHost) -> None:
     assert domain in domains.all()
 
 
-def test_the_disks_of_all_domains_are_told_as_each_domain_tells_them(host: ContractHost) -> None:
+def test_disks_of_all_domains_equal_those_of_each(host: ContractHost) -> None:
     host.guest(disks=2)
     domains = host.hypervisor.domains
     told = {each.uuid: (each.name, each.disks, each.persistent_disks) for each in domains.disks()}
@@ -108,7 +108,7 @@ def test_destroy_is_harmless_when_there_is_nothing_to_destroy(host: ContractHost
     host.hypervisor.domains.destroy(str(uuid4()))
 
 
-def test_a_destroyed_transient_domain_is_gone(host: ContractHost) -> None:
+def test_destroy_transient_domain_removes_it(host: ContractHost) -> None:
     domain = host.guest(persistent=False)
     assert not domain.persistent and domain.persistent_disks == ()
     host.hypervisor.domains.destroy(domain.uuid)
@@ -169,7 +169,7 @@ def test_the_chain_of_a_running_guest_is_listed_nearest_first(host: ContractHost
     assert live.disks[0].backing == (middle["vda"], domain.disks[0].source)
 
 
-def test_a_definition_with_anothers_name_is_refused(host: ContractHost) -> None:
+def test_define_name_of_another_domain_is_refused(host: ContractHost) -> None:
     domain = host.guest()
     xml = host.hypervisor.domains.definition(domain.uuid).replace(domain.uuid, str(uuid4()))
     with pytest.raises(HypervisorError):

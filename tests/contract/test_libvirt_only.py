@@ -56,7 +56,7 @@ def test_directories_are_0711_and_so_are_their_parents(box: Box, hypervisor: Lib
     assert stat.stdout.split() == ["711"] * 3
 
 
-def test_the_mode_of_a_directory_that_is_there_stays(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
+def test_make_directory_existing_keeps_its_mode(box: Box, hypervisor: LibvirtHypervisor, directory: str) -> None:
     box.run_inside("mkdir", "-m", "2770", directory)
     hypervisor.storage.make_directory(directory)
     hypervisor.storage.make_directory(f"{directory}/new")
@@ -208,7 +208,7 @@ def test_secrets_are_only_in_what_is_to_be_defined_again(
 
 
 @pytest.mark.parametrize("user", ["nobody"])
-def test_an_ordinary_user_who_sees_no_files_can_do_it_all(box: Box, user: str, directory: str) -> None:
+def test_storage_works_for_a_user_without_access_to_the_files(box: Box, user: str, directory: str) -> None:
     script = (
         "import sys; from orchestrator.hypervisor import connect; h = connect(sys.argv[1]); "
         "h.storage.make_directory(sys.argv[2]); print(h.storage.files(sys.argv[2]), h.host.name); "
@@ -219,7 +219,7 @@ def test_an_ordinary_user_who_sees_no_files_can_do_it_all(box: Box, user: str, d
     assert done.stdout.startswith("[] ") and done.stderr == ""
 
 
-def test_nobody_there_is_one_line_with_a_next_step() -> None:
+def test_connect_no_daemon_is_one_line_with_a_next_step() -> None:
     with pytest.raises(EnvironmentLacks) as caught:
         connect("qemu+unix:///system?socket=/nowhere/libvirt-sock")
     assert caught.value.exit_code == 3

@@ -64,7 +64,7 @@ def test_a_paused_guest_is_saved_as_paused(host: ContractHost) -> None:
     assert not header(host.hypervisor, path).was_running
 
 
-def test_a_save_overwrites_without_a_word(host: ContractHost) -> None:
+def test_save_overwrites_an_existing_image(host: ContractHost) -> None:
     """F3."""
     one, other, path = host.guest(), host.guest(), f"{host.directory()}.save"
     for domain in (one, other):
@@ -90,7 +90,7 @@ def test_a_save_without_room_leaves_nothing_of_the_image_it_replaces(host: Contr
         hypervisor.domains.saved_definition(path)
 
 
-def test_an_interrupted_save_lets_the_guest_go_on(fragile_host: ContractHost) -> None:
+def test_save_interrupted_keeps_the_guest_running(fragile_host: ContractHost) -> None:
     domain, path = booted(fragile_host), f"{fragile_host.directory()}.save"
     told: list[tuple[str, int, int]] = []
 
@@ -108,7 +108,7 @@ def test_an_interrupted_save_lets_the_guest_go_on(fragile_host: ContractHost) ->
     assert fragile_host.hypervisor.storage.stat(path) is None
 
 
-def test_a_save_without_room_lets_the_guest_go_on_and_leaves_no_file(host: ContractHost) -> None:
+def test_save_without_space_keeps_the_guest_running_and_leaves_no_file(host: ContractHost) -> None:
     """F6."""
     domain, path = host.guest(), f"{host.small_directory()}/memory.save"
     with pytest.raises(HypervisorError):
@@ -117,7 +117,7 @@ def test_a_save_without_room_lets_the_guest_go_on_and_leaves_no_file(host: Contr
     assert host.hypervisor.storage.stat(path) is None
 
 
-def test_a_save_goes_on_when_its_client_dies(fragile_host: ContractHost) -> None:
+def test_save_continues_when_its_client_dies(fragile_host: ContractHost) -> None:
     """F4."""
     domain, path = booted(fragile_host), f"{fragile_host.directory()}.save"
     with fragile_host.abandoned_save(domain, path):
@@ -129,7 +129,7 @@ def test_a_save_goes_on_when_its_client_dies(fragile_host: ContractHost) -> None
     assert header(fragile_host.hypervisor, path).whole
 
 
-def test_a_daemon_killed_in_mid_save_lets_the_guest_go_on(fragile_host: ContractHost) -> None:
+def test_save_daemon_killed_keeps_the_guest_running(fragile_host: ContractHost) -> None:
     """F5."""
     domain, path = booted(fragile_host), f"{fragile_host.directory()}.save"
     with fragile_host.abandoned_save(domain, path):
@@ -222,7 +222,7 @@ def test_an_image_can_be_restored_again_and_again(host: ContractHost) -> None:
     assert host.hypervisor.storage.sha256(path, silent) == digest
 
 
-def test_memory_and_disks_come_back_together(host: ContractHost) -> None:
+def test_restore_on_reverted_disks_restores_both(host: ContractHost) -> None:
     hypervisor, path = host.hypervisor, f"{host.directory()}.save"
     domain, operator = host.manned_guest(disks=2)
     operator.remember(1)
@@ -359,7 +359,7 @@ def test_a_file_that_is_no_image_is_not_restored(host: ContractHost) -> None:
         host.hypervisor.domains.restore(base, host.hypervisor.domains.definition(domain.uuid))
 
 
-def test_a_saved_transient_domain_is_gone_and_comes_back_transient(host: ContractHost) -> None:
+def test_restore_saved_transient_domain_is_transient_again(host: ContractHost) -> None:
     domain, path = host.guest(persistent=False), f"{host.directory()}.save"
     host.hypervisor.domains.save(domain.uuid, path, silent)
     assert host.hypervisor.domains.get(domain.uuid) is None

@@ -37,7 +37,7 @@ def test_the_last_one_to_write_is_right(host: ContractHost) -> None:
     assert mine.read(path, 0, 100) == b"anew"
 
 
-def test_a_file_needs_its_directory_and_replaces_none(host: ContractHost) -> None:
+def test_write_needs_the_directory_and_replaces_no_file(host: ContractHost) -> None:
     storage, directory = host.hypervisor.storage, host.directory()
     with pytest.raises(HypervisorError):
         storage.write(f"{directory}/manifest.json", b"{}")
@@ -64,7 +64,7 @@ def test_directories_are_listed_apart_from_files(host: ContractHost) -> None:
     assert storage.directories(f"{directory}/file") is None
 
 
-def test_an_image_tells_its_domain(host: ContractHost) -> None:
+def test_saved_xml_is_that_of_the_domain(host: ContractHost) -> None:
     hypervisor, domain, path = host.hypervisor, host.guest(disks=2), f"{host.directory()}.save"
     hypervisor.domains.save(domain.uuid, path, silent)
     said = domainxml.definition(hypervisor.domains.saved_xml(path))

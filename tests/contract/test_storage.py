@@ -43,7 +43,7 @@ def test_an_empty_directory_is_removed_and_nothing_else(host: ContractHost) -> N
 
 
 @pytest.mark.parametrize("content", ["a file", "a directory"])
-def test_a_directory_that_is_not_empty_stays(host: ContractHost, content: str) -> None:
+def test_remove_directory_not_empty_is_kept(host: ContractHost, content: str) -> None:
     storage, directory = host.hypervisor.storage, host.directory()
     storage.make_directory(directory)
     if content == "a file":
@@ -147,7 +147,7 @@ def test_stat_all_shows_present_files(host: ContractHost) -> None:
     assert storage.stat_all([image])[image]
 
 
-def test_each_client_sees_what_the_others_do(host: ContractHost) -> None:
+def test_storage_changes_are_visible_to_other_clients(host: ContractHost) -> None:
     directory, domain = host.directory(), host.guest()
     mine, theirs = host.hypervisor.storage, host.connect().storage
     mine.make_directory(directory)

@@ -34,7 +34,7 @@ def backing(host: ContractHost, path: str) -> str | None:
     return facts.backing
 
 
-def test_a_helper_pulls_layers_up_and_leaves_nothing_behind(host: ContractHost) -> None:
+def test_stream_in_helper_copies_data_and_leaves_nothing_behind(host: ContractHost) -> None:
     domain, domains = host.guest(), host.hypervisor.domains
     domains.destroy(domain.uuid)
     base, first, second, top = chain_on(host, domain, 3)
@@ -62,7 +62,7 @@ def test_stream_without_base_leaves_no_backing_file(host: ContractHost) -> None:
     assert backing(host, top) is None
 
 
-def test_a_running_guest_does_not_notice(host: ContractHost) -> None:
+def test_stream_in_running_guest_keeps_its_contents(host: ContractHost) -> None:
     domain, operator = host.manned_guest(disks=1)
     domains, base = host.hypervisor.domains, domain.sources()["vda"]
     for number in (1, 2):

@@ -82,7 +82,7 @@ def test_doctor_clean_helper_in_use_is_not_destroyed(forked: Forked) -> None:
     assert forked.amiss(clean=True) == {}
 
 
-def test_doctor_clean_empty_directory_of_no_domain_stays(forked: Forked) -> None:
+def test_doctor_clean_empty_directory_of_no_domain_is_kept(forked: Forked) -> None:
     path = f"/store/{uuid4()}"
     TwinHypervisor(forked.world).storage.make_directory(path)
     assert forked.amiss(clean=True) == forked.amiss(clean=True) == {"directories": Level.NOTE}

@@ -83,7 +83,7 @@ def test_verb_looks_domain_up_once_before_its_operation(host: TwinHost, verb: st
     assert (before.count("find"), before.count("get"), injector.calls.count("find")) == (1, 0, 1)
 
 
-def test_question_before_a_loss_looks_no_domain_up(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_question_before_a_loss_does_not_look_the_domain_up(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
     injector = CallInjector()
     snapctl = host.session(injector)
     handle = snapctl.settle("web01")
@@ -259,7 +259,7 @@ def test_execute_prune_name_given_to_another_since_planned_spares_that_one(host:
     assert agreed not in ids(host)
 
 
-def test_execute_prune_tagged_to_be_kept_since_planned_stays(host: TwinHost) -> None:
+def test_execute_prune_checkpoint_tagged_since_planned_is_kept(host: TwinHost) -> None:
     snapctl = host.session()
     plan = snapctl.plan_prune("web01", Policy(keep_tags=("base",)))
     assert sorted(each.checkpoint.name for each in plan.removed) == ["a", "b"]
@@ -287,7 +287,7 @@ def test_execute_delete_that_would_remove_more_than_shown_is_refused(host: TwinH
     assert "b" in [each.name for each in snapctl.list("web01")]
 
 
-def test_outcome_tells_what_was_settled_before(host: TwinHost) -> None:
+def test_outcome_names_what_was_settled_before(host: TwinHost) -> None:
     """Also when the plan was shown in between."""
     with pytest.raises(Killed):
         host.session(CallInjector(Fault(Call("make_directory"), Kind.KILLED))).checkpoint("web01", "half")

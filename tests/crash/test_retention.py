@@ -95,7 +95,7 @@ def test_plan_edit_changes_nothing(host: TwinHost) -> None:
     host.check()
 
 
-def test_edit_directory_removed_by_somebody_succeeds(host: TwinHost) -> None:
+def test_edit_directory_removed_outside_snapctl_succeeds(host: TwinHost) -> None:
     session = host.session()
     directory = session.show("web01", "c").checkpoint.directory
     files = host.world.files

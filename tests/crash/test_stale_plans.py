@@ -214,7 +214,7 @@ def test_prune_newest_found_damaged_since_planned_keeps_the_next(tree: TwinHost)
     assert "c" in names(host)
 
 
-def test_prune_tagged_to_be_kept_since_planned_stays(tree: TwinHost) -> None:
+def test_prune_checkpoint_tagged_since_planned_is_kept(tree: TwinHost) -> None:
     host = tree
     snapctl = host.session()
     plan = snapctl.plan_prune(snapctl.settle_all("web01"), Policy(keep_last=1, keep_tags=("keep",)))

@@ -134,7 +134,7 @@ def test_show_as_json_has_all_of_list(client: Client, web: Witness) -> None:
     assert shown["host"]["libvirt_version"]
 
 
-def test_a_changing_verb_tells_what_it_took(client: Client, web: Witness) -> None:
+def test_changing_verb_reports_durations(client: Client, web: Witness) -> None:
     done = client.do("rollback", web.name, "clean", "-y")
     assert done["domain"] == web.name
     assert 0 < done["downtime_s"] <= done["duration_s"] < 60

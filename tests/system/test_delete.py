@@ -108,7 +108,7 @@ def test_delete_current_checkpoint_of_running_guest_collapses_into_its_disk(
     assert say_everywhere(web, "root")
 
 
-def test_a_checkpoint_in_the_middle_goes_and_its_children_never_notice(box: Box, client: Client, web: Witness) -> None:
+def test_delete_in_the_middle_keeps_contents_of_descendants(box: Box, client: Client, web: Witness) -> None:
     """A helper pulls the layer up where no guest has it open; every byte that a dependent sees stays the same."""
     client.do("rollback", web.name, "root", "-y")
     seen = content(box, client, web, "leaf")

@@ -43,7 +43,7 @@ def test_each_disk_is_recorded_as_what_it_is(client: Client, laden: Witness) -> 
     }  # fmt: skip
 
 
-def test_raw_disks_are_frozen_and_the_rest_stays(box: Box, client: Client, laden: Witness) -> None:
+def test_checkpoint_freezes_raw_disks_and_leaves_the_rest(box: Box, client: Client, laden: Witness) -> None:
     boot = laden.report()["boot"]
     frozen = box.run_inside("sha256sum", image(laden, "vda"), image(laden, "vdb")).stdout
     for _ in range(2):
@@ -57,7 +57,7 @@ def test_raw_disks_are_frozen_and_the_rest_stays(box: Box, client: Client, laden
 
 
 @pytest.mark.parametrize("target", ["hda", "vdc"])
-def test_a_missing_image_is_noticed_before_the_guest_is_touched(
+def test_rollback_missing_image_is_refused_before_the_guest_stops(
     box: Box, client: Client, laden: Witness, target: str
 ) -> None:
     boot = laden.report()["boot"]

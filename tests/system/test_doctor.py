@@ -84,7 +84,7 @@ def test_doctor_sound_host_has_no_findings(box: Box, client: Client, web: Witnes
     assert all(line.startswith("ok ") for line in result.stdout.splitlines())
 
 
-def test_people_are_told_what_to_do(box: Box, client: Client, web: Witness) -> None:
+def test_doctor_table_output_has_advice(box: Box, client: Client, web: Witness) -> None:
     with changed_mode(box, STORE, "0755"):
         result = client.run("doctor")
     assert result.code == 1

@@ -71,7 +71,7 @@ def told(client: Client, guest: Witness) -> tuple[Any, ...]:
     return client.do("tree", guest.name), shown
 
 
-def test_a_lost_catalog_comes_back_as_it_was(client: Client, grown: Witness) -> None:
+def test_rebuild_lost_catalog_is_the_same(client: Client, grown: Witness) -> None:
     before = told(client, grown)
     for file in client.catalog.parent.glob("catalog.sqlite*"):
         file.unlink()

@@ -116,7 +116,7 @@ def test_a_command_is_refused(
         assert said in client.refusal(code, *(base if each == "GUEST" else each for each in arguments))
 
 
-def test_drift_is_told_with_both_paths(client: Client, troubled: Any) -> None:
+def test_rollback_drifted_disk_names_both_paths(client: Client, troubled: Any) -> None:
     (overlay,) = client.do("checkpoint", troubled.name(), "--dry-run")["overlays"]
     troubles.other_disk(troubled)
     error = json.loads(client.run("-o", "json", "rollback", troubled.name(), "base", "-y").stderr)

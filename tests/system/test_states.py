@@ -65,7 +65,7 @@ def known_to_libvirt(box: Box, guest: Witness) -> bool:
     return guest.name in dict(box.domains())
 
 
-def test_a_paused_guest_stays_paused(box: Box, client: Client, web: Witness) -> None:
+def test_checkpoint_paused_guest_stays_paused(box: Box, client: Client, web: Witness) -> None:
     write_notes(web, "paused")
     before = moment(web)
     suspend(box, web)

@@ -23,7 +23,7 @@ def occupied(box: Box, *places: str) -> dict[str, int]:
     return {path: 512 * int(blocks) for path, blocks in (line.split("\t") for line in listing.splitlines())}
 
 
-def test_usage_tells_what_the_files_take(box: Box, client: Client, guest: GuestFactory) -> None:
+def test_usage_equals_the_size_of_the_files(box: Box, client: Client, guest: GuestFactory) -> None:
     web = guest(media=Media(disks=2))
     for name in ("root", "middle", "leaf"):
         write_notes(web, name)

@@ -128,7 +128,9 @@ QUICK: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("what", "command", "said"), QUICK)
-def test_damage_is_named_marked_and_mended(box: Box, pair: Pair, what: str, command: str, said: str) -> None:
+def test_verify_damage_is_named_marked_and_cleared_after_repair(
+    box: Box, pair: Pair, what: str, command: str, said: str
+) -> None:
     path = pair.path(what)
     lost = {"memory": {f"{pair.name}/one"}, "layer": {f"{pair.name}/two"}, "base": pair.both}[what]
     with damaged(box, path, command.replace("BASE", pair.path("base"))):
@@ -143,7 +145,7 @@ def test_damage_is_named_marked_and_mended(box: Box, pair: Pair, what: str, comm
     assert pair.states() == {"one": "ready", "two": "ready"}
 
 
-def test_exchanged_images_are_told_apart(box: Box, pair: Pair) -> None:
+def test_verify_exchanged_images_are_damage(box: Box, pair: Pair) -> None:
     one, two = memory_of(pair.of("one")), memory_of(pair.of("two"))
     assert pair.of("one").origin.domain_xml != pair.of("two").origin.domain_xml
     exchange = ["sh", "-c", "mv $1 $1.x && mv $2 $1 && mv $1.x $2", "sh", one.path, two.path]
@@ -267,7 +269,7 @@ def test_checkpoint_external_data_file_is_refused(box: Box, client: Client, gues
 # --------------------------------------------------------------------------- secrets
 
 
-def test_a_graphics_password_stays_where_libvirt_keeps_it(client: Client, guest: GuestFactory) -> None:
+def test_checkpoint_graphics_password_is_not_catalogued(client: Client, guest: GuestFactory) -> None:
     web = guest(boot=False)
     with connect(web.uri) as connection:
         domain = connection.lookupByName(web.name)

@@ -60,7 +60,7 @@ def check_file_system(box: Box, path: str) -> None:
     box.run_inside("e2fsck", "-fn", raw)
 
 
-def test_memory_and_disks_stay_one(box: Box, client: Client, busy: Witness) -> None:
+def test_rollback_of_writing_guest_keeps_memory_and_disks_consistent(box: Box, client: Client, busy: Witness) -> None:
     boot = busy.report()["boot"]
     write_notes(busy, "then")
     client.do("checkpoint", busy.name, "midst")

@@ -24,7 +24,7 @@ def catalog(tmp_path: Path) -> Iterator[SqlCatalog]:
     catalog.close_connection()
 
 
-def test_every_checkpoint_is_listed_and_each_domain_stands_on_one(catalog: SqlCatalog) -> None:
+def test_generated_catalog_lists_all_with_one_current_per_domain(catalog: SqlCatalog) -> None:
     listed = catalog.summaries()
     assert len(listed) == SIZE
     assert [each.domain for each in listed if each.current] == ["guest001", "guest000"]

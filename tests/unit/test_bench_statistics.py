@@ -86,7 +86,7 @@ class TestRounds:
         with pytest.raises(AssertionError, match="not back"):
             interleave([Competitor("a", lambda: Measurement(seconds=1), check=check)], rounds=1)
 
-    def test_timed_tells_how_long_the_call_took_and_what_the_call_tells(self) -> None:
+    def test_timed_measures_the_call_and_passes_its_value_on(self) -> None:
         assert timed(lambda: sleep(0.02)).seconds >= 0.02
         assert timed(lambda: 0.5).stopped == 0.5
 
@@ -175,7 +175,7 @@ class TestCommands:
         assert small.peak_bytes < 50_000_000 < 100_000_000 < big.peak_bytes < 150_000_000
         assert big.seconds >= 0.1
 
-    def test_a_command_that_fails_is_told_with_the_last_that_it_said(self) -> None:
+    def test_measured_failing_command_reports_its_last_line(self) -> None:
         script = "import sys; sys.exit('error: first\\nerror: too old')"
         with pytest.raises(CommandFailed, match="python") as failure:
             measured(sys.executable, "-c", script)

@@ -38,7 +38,7 @@ def web(catalog: SqlCatalog) -> SampleDomain:
 # --------------------------------------------------------------------------- checkpoints
 
 
-def test_a_checkpoint_comes_back_as_it_was(catalog: SqlCatalog) -> None:
+def test_checkpoint_read_equals_what_was_committed(catalog: SqlCatalog) -> None:
     web = SampleDomain(catalog, disks=("vdb", "vda"))
     parent = web.checkpoint("base")
     lease = web.open()
@@ -146,7 +146,7 @@ def test_a_summary_says_what_a_list_shows(catalog: SqlCatalog) -> None:
     assert (second.current, second.memory_bytes, second.disk_bytes) == (True, 1000, 2 * 1500)
 
 
-def test_a_summary_tells_unhashed_ready_and_deleting(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_summary_state_is_unhashed_ready_or_deleting(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean")
     assert [row.state for row in catalog.summaries()] == ["unhashed"]
 
@@ -217,7 +217,7 @@ def test_the_head_follows_checkpoint_and_rollback(catalog: SqlCatalog, web: Samp
     assert catalog.head(web.uuid) == web.head(list(web.tops.values()), root.id)
 
 
-def test_a_chain_goes_from_the_active_overlay_down_to_the_base(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_chain_lists_active_overlay_down_to_the_base(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = [web.checkpoint(f"c{number}") for number in range(200)]
     top = web.tops["vda"]
 

@@ -87,7 +87,7 @@ def test_collapsible_active_layer_absorbs_layers_below(web: SampleDomain, made: 
     assert found(web) == [(web.tops["vda"].path, [path(made["b"])], base().path)]
 
 
-def test_a_layer_that_is_not_ours_is_neither_pulled_nor_rewritten(web: SampleDomain) -> None:
+def test_collapsible_layer_of_the_user_is_never_absorbed(web: SampleDomain) -> None:
     """The base goes on being the user's when nothing relies on it any more."""
     root = web.checkpoint("root")
     web.delete(root)

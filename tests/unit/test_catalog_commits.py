@@ -69,7 +69,7 @@ def test_a_frozen_layer_keeps_the_facts_it_froze_with(catalog: SqlCatalog, web: 
     assert catalog.layer(base().path) == root.layers["vda"] == base()
 
 
-def test_chains_may_come_in_any_order(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_commit_accepts_layers_in_any_order(catalog: SqlCatalog, web: SampleDomain) -> None:
     bottom, middle = base(), replace(base(), path="/images/middle.qcow2", format="qcow2", backing=base().path)
     web.tops["vda"] = replace(base(), path="/images/top.qcow2", format="qcow2", backing=middle.path)
     lease = web.open()
@@ -226,7 +226,7 @@ def test_the_users_own_layers_are_never_discarded(catalog: SqlCatalog, web: Samp
     assert catalog.layer(base().path) == base()
 
 
-def test_a_layer_that_another_domain_stands_on_is_kept_and_left_to_its_owner(catalog: SqlCatalog) -> None:
+def test_layer_that_backs_another_domain_is_kept(catalog: SqlCatalog) -> None:
     web, fork = SampleDomain(catalog, "web", "dom-1"), SampleDomain(catalog, "fork", "dom-2")
     root = web.checkpoint("root")
     leaf = web.checkpoint("leaf")
@@ -266,7 +266,7 @@ LABELS = Labels(
 )
 
 
-def test_an_edit_replaces_what_was_said_and_may_be_repeated(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_edit_checkpoint_replaces_labels_and_can_be_repeated(catalog: SqlCatalog, web: SampleDomain) -> None:
     made = web.checkpoint("clean", tags=("a", "z"))
     lease = web.open(OperationKind.EDIT)
     for _ in range(2):

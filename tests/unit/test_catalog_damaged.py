@@ -48,7 +48,7 @@ def tamper(file: Path, statement: str) -> None:
         "UPDATE checkpoint SET name = x'ff'",
     ],
 )
-def test_a_damaged_checkpoint_is_named_not_believed(
+def test_checkpoint_damaged_row_is_refused_by_name(
     catalog: SqlCatalog, web: SampleDomain, file: Path, damage: str
 ) -> None:
     made = web.checkpoint("clean")
@@ -79,7 +79,7 @@ def test_checkpoint_row_with_unknown_device_is_damaged(catalog: SqlCatalog, web:
         "UPDATE operation SET version = 'x'",
     ],
 )
-def test_a_damaged_operation_is_named_not_believed(
+def test_operation_damaged_row_is_refused_by_name(
     catalog: SqlCatalog, web: SampleDomain, file: Path, damage: str
 ) -> None:
     lease = web.open(OperationKind.DELETE)
@@ -97,6 +97,6 @@ def test_layers_in_a_circle_are_damage_not_a_hang(catalog: SqlCatalog, web: Samp
     catalog.layers_freed_by(made.id)
 
 
-def test_text_that_is_none_is_refused_in_one_line(catalog: SqlCatalog) -> None:
+def test_lookup_of_undecodable_text_is_refused_in_one_line(catalog: SqlCatalog) -> None:
     with pytest.raises(CatalogError, match="cannot store a value"):
         catalog.domain_uuid("\udcff")

@@ -99,7 +99,7 @@ def test_the_plan_keeps_the_models_values(catalog: SqlCatalog) -> None:
 # --------------------------------------------------------------------------- one per domain
 
 
-def test_the_second_operation_on_a_domain_is_told_who_has_it(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_open_operation_refusal_names_the_holder(catalog: SqlCatalog, web: SampleDomain) -> None:
     lease = web.open()
     with pytest.raises(Busy, match="in its first step"):
         web.open(OperationKind.ROLLBACK)

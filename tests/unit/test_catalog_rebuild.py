@@ -127,7 +127,7 @@ def test_condition_reads_path_mode_and_damage(tmp_path: Path) -> None:
     catalog.close_connection()
 
 
-def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+def test_condition_reports_a_damaged_file(tmp_path: Path) -> None:
     catalog = open_catalog(f"sqlite:///{tmp_path}/c.sqlite", HOST)
     for number in range(20):
         grown(catalog, f"web{number}", f"dom-{number}")

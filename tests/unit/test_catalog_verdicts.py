@@ -59,7 +59,7 @@ def test_relying_on_memory_image_is_its_checkpoint(catalog: SqlCatalog, web: Sam
     assert relying_on(catalog, memory_of(made).path) == ["b"]
 
 
-def test_nobody_relies_on_an_active_overlay_or_a_foreign_file(catalog: SqlCatalog, web: SampleDomain) -> None:
+def test_relying_on_active_overlay_or_unknown_file_is_empty(catalog: SqlCatalog, web: SampleDomain) -> None:
     assert relying_on(catalog, web.tops["vda"].path) == []
     assert relying_on(catalog, "/etc/passwd") == []
     assert relying_on(of_another_host(catalog), base().path) == []
@@ -112,7 +112,7 @@ def test_a_hidden_checkpoint_is_shown_as_what_it_is(catalog: SqlCatalog, web: Sa
     assert [each.state for each in catalog.summaries() if each.name == "b"] == ["deleting"]
 
 
-def test_a_checkpoint_that_is_gone_needs_no_mark(catalog: SqlCatalog) -> None:
+def test_mark_damage_of_deleted_checkpoint_is_ignored(catalog: SqlCatalog) -> None:
     catalog.mark_damage("nobody", "broken")
 
 

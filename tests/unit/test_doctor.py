@@ -243,7 +243,7 @@ def test_between_two_steps_nothing_is_judged() -> None:
 # --------------------------------------------------------------------------- files
 
 
-def test_a_missing_file_is_told_with_what_is_lost_by_it() -> None:
+def test_judge_missing_file_names_unusable_checkpoints() -> None:
     top = layer(in_store(NEXT, "vda.qcow2"), backing=BASE, operation_id=NEXT)
     both = (catalogued(), catalogued(top, layer(), id=NEXT, name="later"))
     advice = only(checkpoints=both, missing=frozenset({BASE}))

@@ -113,7 +113,7 @@ def test_find_orphans_remains_of_deleted_checkpoint_are_removable() -> None:
     assert removable(with_checkpoint(OLD, "vda.qcow2")) == [OLD]
 
 
-def test_a_chain_of_orphans_goes_as_a_whole_or_not_at_all() -> None:
+def test_find_orphans_chain_is_removable_as_a_whole_or_not() -> None:
     below, above = directory(OLD, "vda.qcow2"), directory(OTHER, "vda.qcow2", backing=OVERLAY)
     assert removable(below, above) == [OLD, OTHER]
     in_use = {DOMAIN: domain(disk(path=in_store(OTHER, "vda.qcow2")))}
@@ -236,7 +236,7 @@ def test_a_directory_that_could_not_be_rebuilt_from_is_noted(found: Manifest | N
     assert (one.level, KNOWN.path in one.what) == (Level.NOTE, True)
 
 
-def test_files_that_are_too_many_are_noted_where_nobody_is_at_work() -> None:
+def test_leftovers_extra_files_are_noted_if_no_operation_is_open() -> None:
     extra = file_facts(in_store(CLEAN, "notes.txt"))
     crowded = replace(KNOWN, files=(*KNOWN.files, extra))
     seen = replace(world(), store=replace(world().store, directories=(crowded,)))

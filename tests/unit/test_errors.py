@@ -40,7 +40,7 @@ def test_each_class_has_its_exit_code() -> None:
     assert ours == EXIT_CODES
 
 
-def test_problem_effect_and_hint_stand_on_one_line() -> None:
+def test_error_str_has_problem_effect_and_hint_on_one_line() -> None:
     error = Refused("web01 is not running", hint="start it: virsh start web01")
 
     assert str(error) == "web01 is not running; nothing was changed; start it: virsh start web01"
@@ -97,7 +97,7 @@ def test_a_short_path_is_left_as_it_is() -> None:
     )
 
 
-def test_the_middle_of_a_long_problem_gives_way_and_the_hint_stays() -> None:
+def test_error_str_cuts_the_middle_of_a_long_problem() -> None:
     error = Refused("begin " + "x" * 500 + " end", hint="run: snapctl list")
     line = str(error)
 

@@ -46,7 +46,7 @@ def begun(catalog: SqlCatalog, world: World, guest: Guest) -> OpenOperation:
 
 
 @pytest.mark.parametrize("by", [lambda guest: guest.name, lambda guest: guest.uuid], ids=["name", "UUID"])
-def test_a_domain_goes_by_name_and_uuid(site: Site, web01: Guest, by: Callable[[Guest], str]) -> None:
+def test_find_by_name_and_by_uuid(site: Site, web01: Guest, by: Callable[[Guest], str]) -> None:
     guest = find(site, by(web01))
 
     assert (guest.uuid, guest.name) == (web01.uuid, "web01")
@@ -128,7 +128,7 @@ def test_a_domain_with_checkpoints_of_its_own_has_none_of_another_name(snapctl: 
         snapctl.rollback("web01", "dirty")
 
 
-def test_a_namesake_without_checkpoints_is_no_matter(
+def test_checkpoint_namesake_without_checkpoints_is_allowed(
     snapctl: Coordinator, our_catalog: SqlCatalog, world: World
 ) -> None:
     former = world.add("web01").start()

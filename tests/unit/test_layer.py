@@ -66,7 +66,7 @@ def test_walks_that_share_what_was_seen_go_over_each_place_once() -> None:
 # --------------------------------------------------------------------------- chains
 
 
-def test_chain_goes_from_its_top_down_as_far_as_layers_are_known() -> None:
+def test_chain_of_walks_down_known_layers() -> None:
     chain = chain_of(TOP, LAYERS)
     assert list(chain) == list(LAYERS.values())
     assert (chain.top, chain.depth, chain.paths) == (LAYERS[TOP], 3, (TOP, MIDDLE, BASE))

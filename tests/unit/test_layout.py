@@ -19,7 +19,7 @@ def test_every_file_of_an_operation_is_in_its_directory() -> None:
     assert layout.sidecar_path(DIRECTORY, "nvram") == f"{DIRECTORY}/nvram.sidecar"
 
 
-def test_directory_tells_whose_it_is() -> None:
+def test_directory_names_operation_and_domain() -> None:
     assert layout.directory_of(layout.memory_path(DIRECTORY)) == DIRECTORY
     assert layout.operation_of(DIRECTORY) == CLEAN
     assert layout.domain_of(DIRECTORY) == DOMAIN

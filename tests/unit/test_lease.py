@@ -100,7 +100,7 @@ def test_check_overdue_heartbeat_of_replaced_holder_is_refused(file: Path) -> No
             lease.check()
 
 
-def test_a_holder_who_cannot_reach_the_catalog_does_not_go_on(catalog: SqlCatalog, file: Path) -> None:
+def test_check_unreachable_catalog_raises(catalog: SqlCatalog, file: Path) -> None:
     lease = SampleDomain(catalog).open()
     tamper(file, "ALTER TABLE operation RENAME TO hidden")
     with pytest.raises(CatalogError):
@@ -136,7 +136,7 @@ def test_closing_the_catalog_releases_its_leases(file: Path) -> None:
         assert catalog.is_abandoned(the_operation(catalog))
 
 
-def test_a_lease_can_be_released_when_the_catalog_is_gone(catalog: SqlCatalog, file: Path) -> None:
+def test_release_unreachable_catalog_is_allowed(catalog: SqlCatalog, file: Path) -> None:
     lease = SampleDomain(catalog).open()
     tamper(file, "ALTER TABLE operation RENAME TO hidden")
     lease.release()

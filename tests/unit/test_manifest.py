@@ -107,14 +107,14 @@ def test_a_checkpoint_marks_its_directory() -> None:
     assert manifest.decode(manifest.encode(marked), plan.directory) == marked
 
 
-def test_a_rollback_says_what_it_goes_back_to() -> None:
+def test_begun_manifest_of_rollback_names_its_checkpoint() -> None:
     plan = plan_rollback(NEXT, After.AS_SAVED, rollback_facts())
     marked = begun_manifest(plan, plan.checkpoint_id, CREATED)
     assert (marked.kind, marked.operation_id, marked.stands_on) == (OperationKind.ROLLBACK, NEXT, CLEAN)
     assert manifest.decode(manifest.encode(marked), plan.directory) == marked
 
 
-def test_the_domain_xml_stays_out_of_it() -> None:
+def test_encode_leaves_out_the_domain_xml() -> None:
     screen = "<graphics type='vnc' passwd='open sesame'/>"
     made = checkpoint(domain_xml=domain_xml(graphics=screen))
     written = manifest.encode(manifest.with_checkpoint(begun(), made, None, [[layer()]]))
@@ -129,7 +129,7 @@ def test_manifest_lists_layer_shared_by_two_disks_once() -> None:
     assert made.record.layers == (low, top)
 
 
-def test_the_digest_tells_domains_apart_and_not_their_spelling() -> None:
+def test_digest_differs_by_domain_and_not_by_spelling() -> None:
     digest = manifest.digest(domain_xml())
     chain = "<backingStore type='file'><format type='raw'/><source file='/x'/><backingStore/></backingStore>"
     for same in (domain_xml(below=chain), domain_xml(cpu="<cpu mode='custom'/>"), domain_xml() + "\n"):
@@ -163,7 +163,7 @@ def test_a_newer_schema_is_refused_by_its_number() -> None:
     ],
     ids=["empty", "zeros", "null", "list", "object", "text", "bare", "huge number", "deep", "not UTF-8", "cut", "two"],
 )
-def test_bytes_that_are_none(content: bytes) -> None:
+def test_decode_malformed_bytes_are_refused(content: bytes) -> None:
     assert refusal(content).startswith(("is not valid", "has schema"))
 
 

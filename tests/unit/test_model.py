@@ -77,7 +77,5 @@ def test_guest_state_active_unless_off(state: GuestState) -> None:
         (CheckpointState.DELETING, None, None, "deleting"),
     ],
 )
-def test_a_checkpoint_s_state_in_one_word(
-    state: CheckpointState, damage: str | None, sha256: str | None, word: str
-) -> None:
+def test_shown_state_is_one_word(state: CheckpointState, damage: str | None, sha256: str | None, word: str) -> None:
     assert shown_state(state, damage, sha256 is None) == word

@@ -56,7 +56,7 @@ def plan(**changes: Any) -> CollapsePlan:
     return plan_collapse(NEXT, CollapseFacts(**facts | changes))
 
 
-def test_a_plan_names_all_that_goes_and_who_does_it() -> None:
+def test_plan_collapse_names_layers_and_helper() -> None:
     made = plan()
     assert made.drops == (MIDDLE,) and made.base == Source(path=BASE, format="qcow2")
     assert made.lines() == [

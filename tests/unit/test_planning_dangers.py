@@ -41,7 +41,7 @@ WRITERS: dict[str, tuple[DomainDisks, str | None]] = {
 
 
 @pytest.mark.parametrize(("domain", "who"), WRITERS.values(), ids=WRITERS)
-def test_a_frozen_layer_is_nobody_s_writable_disk(domain: DomainDisks, who: str | None) -> None:
+def test_dangers_frozen_layer_as_writable_disk_is_found(domain: DomainDisks, who: str | None) -> None:
     """Order rule 4 (invariant I2), held against every domain of the host."""
     chains = {"vda": CHAIN}
     seen = seen_of(MADE, chains, writers=writers([domain]))

@@ -33,7 +33,7 @@ def plan(**facts: Any) -> DeletePlan:
     return plan_delete(NEXT, delete_facts(**facts))
 
 
-def test_a_plan_holds_all_that_will_go() -> None:
+def test_plan_delete_holds_all_files_to_remove() -> None:
     made = plan(layers=FREED)
 
     assert made == DeletePlan(
@@ -59,7 +59,7 @@ def test_a_plan_holds_all_that_will_go() -> None:
     ]
 
 
-def test_the_domain_goes_by_the_name_that_it_has_now() -> None:
+def test_plan_delete_uses_the_present_domain_name() -> None:
     assert plan(domain_name="www", checkpoint=checkpoint(domain_name="web01")).domain_name == "www"
 
 

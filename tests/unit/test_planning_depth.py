@@ -43,7 +43,7 @@ def test_the_deepest_disk_counts() -> None:
 
 
 @pytest.mark.parametrize(("depth", "told"), [(50, False), (51, True)])
-def test_a_long_chain_is_told(depth: int, told: bool) -> None:
+def test_depth_note_from_the_soft_limit_on(depth: int, told: bool) -> None:
     assert (depth_note("web01", depth, "9.0.0", 50) is not None) is told
 
 

@@ -177,7 +177,7 @@ def test_damage_raw_file_that_looks_like_qcow2_is_none() -> None:
     check(made=checkpoint(raw), chain=Chain((raw,)), facts={raw.path: lookalike})
 
 
-def test_a_raw_file_that_was_written_to_is_found_nevertheless() -> None:
+def test_check_files_written_raw_file_is_damage() -> None:
     raw = layer("/images/data.raw", format="raw")
     written = file_facts("/images/data.raw", format="raw", mtime="1.0")
 

@@ -95,7 +95,7 @@ def test_days_are_those_of_the_zone() -> None:
     assert decision.reasons == ("daily 2026-11-25",)
 
 
-def test_the_hour_that_comes_twice_counts_once() -> None:
+def test_decide_keep_hourly_repeated_hour_counts_once() -> None:
     """At the end of summer time."""
     some = [made(name, NOW - datetime(2026, 10, 25, hour, 30, tzinfo=UTC)) for name, hour in (("a", 0), ("b", 1))]
     decisions = decide(some, Policy(keep_hourly=2), NOW, ZoneInfo("Europe/Berlin"))
@@ -163,7 +163,7 @@ def test_unless_it_is_asked_for_expiry_means_nothing() -> None:
 # --------------------------------------------------------------------------- damage
 
 
-def test_a_damaged_one_takes_no_sound_one_s_place() -> None:
+def test_decide_damaged_checkpoint_takes_no_slot() -> None:
     some = [made("bad", HOUR, state="damaged"), made("good", 2 * HOUR), made("older", 3 * HOUR)]
     assert kept(some, keep_last=1, keep_daily=1) == {
         "bad": ("last 1 of 1", "daily 2026-11-25", "damaged, does not count for a rule"),
@@ -262,7 +262,7 @@ def test_pruning_twice_removes_nothing_more(some: list[CheckpointSummary], polic
 
 
 @given(histories(), policies, st.randoms())
-def test_the_order_they_come_in_does_not_matter(some: list[CheckpointSummary], policy: Policy, random: Any) -> None:
+def test_decide_ignores_the_order_of_checkpoints(some: list[CheckpointSummary], policy: Policy, random: Any) -> None:
     shuffled = random.sample(some, len(some))
     assert decide(shuffled, policy, NOW, UTC) == decide(some, policy, NOW, UTC)
 

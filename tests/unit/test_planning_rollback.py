@@ -78,7 +78,7 @@ def test_a_plan_holds_all_that_will_happen() -> None:
     assert made.previous_sources == {"vda": ACTIVE, "vdb": in_store(CLEAN, "vdb.qcow2")}
 
 
-def test_a_domain_that_is_off_is_rolled_back() -> None:
+def test_plan_rollback_domain_shut_off_is_allowed() -> None:
     made = plan(domain=domain(state=GuestState.OFF))
 
     assert made.run_id is None
@@ -87,7 +87,7 @@ def test_a_domain_that_is_off_is_rolled_back() -> None:
 
 
 @pytest.mark.parametrize("state", [GuestState.CRASHED, GuestState.IO_ERROR, GuestState.OTHER, GuestState.PAUSED])
-def test_a_guest_in_a_bad_way_can_be_rolled_back(state: GuestState) -> None:
+def test_plan_rollback_crashed_or_failed_guest_is_allowed(state: GuestState) -> None:
     assert plan(domain=domain(state=state)).run_id == 7
 
 
@@ -97,7 +97,7 @@ def test_a_plan_does_not_grow_with_what_is_below_the_disks() -> None:
     assert plan(domain=domain(deep)) == plan(domain=domain(disk("vda", ACTIVE)))
 
 
-def test_a_transient_domain_that_is_gone_is_brought_back() -> None:
+def test_plan_rollback_vanished_transient_domain_is_allowed() -> None:
     made = plan(domain=None, checkpoint=checkpoint(persistent=False))
 
     assert (made.run_id, made.persistent, made.previous, made.defined) == (None, False, (), ())

@@ -81,7 +81,7 @@ def test_parse_header_overlay_has_backing_file_and_format(version: int) -> None:
     assert (header.version, header.backing, header.backing_format) == (version, "/images/bäse.qcow2", "qcow2")
 
 
-def test_the_marks_are_told_apart() -> None:
+def test_parse_header_reads_each_incompatible_feature() -> None:
     marks = [(header.dirty, header.corrupt, header.external_data) for header in (
         parse_header(image(incompatible=1 << bit)) for bit in range(5)
     )]  # fmt: skip
@@ -113,7 +113,7 @@ def test_a_longer_header_than_ours_is_skipped() -> None:
     assert parse_header(image(header_length=112, extensions=NAMED_QCOW2)).backing_format == "qcow2"
 
 
-def test_the_name_may_come_right_after_the_extensions() -> None:
+def test_parse_header_backing_name_right_after_extensions() -> None:
     """Without the mark at their end; the name ends them."""
     whole = image(extensions=NAMED_QCOW2, backing=b"base")
     without_mark = whole[:120] + b"base" + whole[132:]

@@ -238,7 +238,7 @@ def test_the_older_record_of_a_layer_counts() -> None:
     assert one.layers == (BASE_LAYER,)
 
 
-def test_layers_cannot_be_made_to_stand_on_themselves() -> None:
+def test_assemble_contradicting_records_make_no_cycle() -> None:
     up, down = frozen(A), frozen(B, backing=overlay_of(A))
     turned = replace(up, backing=overlay_of(B)), replace(down, backing=None)
     one = rebuilt(facts(made(A, up, BASE_LAYER), made(B, down, up, BASE_LAYER, minute=1), made(C, *turned, minute=2)))

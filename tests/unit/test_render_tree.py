@@ -46,11 +46,11 @@ def drawn(parents: dict[str, str | None], glyphs: Glyphs = UNICODE) -> list[str]
     return [line.split("  ")[0] for line in lines]
 
 
-def test_a_chain_stays_in_its_column() -> None:
+def test_tree_chain_stays_in_its_column() -> None:
     assert drawn({"a": None, "b": "a", "c": "b"}) == ["web01", "○ a", "○ b", "○ c"]
 
 
-def test_branches_turn_right_and_the_largest_goes_on() -> None:
+def test_tree_branches_indent_and_the_largest_continues() -> None:
     parents = {"a": None, "b": "a", "b1": "b", "b2": "b", "c": "a", "d": "a", "d1": "d", "d2": "d1", "d3": "d2"}
     assert drawn(parents) == [
         "web01",
@@ -110,7 +110,7 @@ def test_place_puts_each_checkpoint_once_below_its_parent(parents: dict[str, str
 
 @settings(deadline=None)
 @given(forests)
-def test_the_drawing_alone_tells_the_parents(parents: dict[str, str | None]) -> None:
+def test_tree_drawing_determines_the_parents(parents: dict[str, str | None]) -> None:
     """Read back as a person does: the parent stands above in the same column, or where the branch turns off."""
     column: dict[int, str] = {}
     for line in drawn(parents)[1:]:

@@ -204,7 +204,7 @@ def test_differences_resource_unknown_to_catalog_is_named(change: tuple[str, str
     assert told(changed(SAVED, change)) == [f"{difference}, which is not in the catalog"]
 
 
-def test_secrets_are_not_looked_at() -> None:
+def test_differences_ignores_secrets() -> None:
     """Not even one that looks like a path: it would be told to everybody."""
     for secret in ("s3cret", "/s3cret"):
         saved = named(changed(SAVED, ("passwd='s3cret'", f"passwd='{secret}'")))

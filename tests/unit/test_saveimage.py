@@ -170,7 +170,7 @@ def test_the_xml_ends_where_its_padding_begins() -> None:
     assert domain_xml(REAL + "<domain name='ä'/>".encode() + b"\0" + cookie + bytes(100)) == "<domain name='ä'/>"
 
 
-def test_xml_that_goes_on_after_the_bytes_at_hand_is_not_told() -> None:
+def test_domain_xml_cut_off_is_none() -> None:
     assert domain_xml(REAL) is None
     assert domain_xml(REAL + b"<domain>") is None
 

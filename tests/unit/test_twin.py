@@ -32,7 +32,7 @@ def test_a_guest_agrees_with_its_disks(guest: Guest) -> None:
     assert not guest.agrees()
 
 
-def test_memory_on_disks_that_moved_on_is_noticed(twin: TwinHypervisor, guest: Guest) -> None:
+def test_tick_memory_on_changed_disks_is_noticed(twin: TwinHypervisor, guest: Guest) -> None:
     """F1."""
     twin.domains.save(guest.uuid, IMAGE, silent)
     saved = twin.domains.saved_definition(IMAGE)

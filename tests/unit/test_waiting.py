@@ -177,7 +177,7 @@ def test_second():
 """
 
 
-def test_timeout_shows_the_output_of_children_kills_them_and_goes_on(tmp_path: Path) -> None:
+def test_timeout_shows_output_of_children_and_kills_them(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, WAITS_FOR_A_CHILD, "--timeout=1")
     assert done.returncode == pytest.ExitCode.TESTS_FAILED
     assert "Timeout (>1.0s) from pytest-timeout" in done.stdout

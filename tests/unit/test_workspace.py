@@ -147,7 +147,7 @@ def test_renew_overlays_recreates_empty_overlay_only_if_opened(
         assert [new is old for new, old in zip(now, made, strict=True)] == [not opened] * 2
 
 
-def test_an_overlay_that_is_gone_is_made_again(
+def test_renew_overlays_missing_overlay_is_created(
     twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int]
 ) -> None:
     twin.storage.remove(described.overlays[0].path)
@@ -205,7 +205,7 @@ def test_an_overlay_that_the_domain_has_for_its_disk_is_not_deleted(
     assert None not in facts(twin, described)
 
 
-def test_a_directory_with_more_in_it_stays(
+def test_discard_overlays_directory_with_other_files_is_kept(
     twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int]
 ) -> None:
     twin.storage.write(f"{DIRECTORY}/memory.save", b"somebody's memory")
@@ -246,7 +246,7 @@ def test_written_since_block_device_is_unknown(twin: TwinHypervisor) -> None:
     assert not written_since(tops, tops)
 
 
-def test_a_layer_that_is_gone_is_not_as_it_was(twin: TwinHypervisor, web01: Guest) -> None:
+def test_written_since_missing_layer_is_changed(twin: TwinHypervisor, web01: Guest) -> None:
     then = read_tops(twin, disks(twin, web01))
 
     assert written_since(then, {**then, "vdb": None})

@@ -23,16 +23,16 @@ def catalog() -> None:
 
 
 @catalog.command(epilog=examples("snapctl catalog upgrade", "snapctl catalog upgrade --abandon old-server"))
-@click.option("--abandon", "hosts", metavar="HOST", multiple=True, help="Leave what is unfinished on HOST as it is.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--abandon", "hosts", metavar="HOST", multiple=True, help="Abandon the unfinished operations on HOST.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @global_options(hidden=True)
 @click.pass_obj
 def upgrade(session: Session, hosts: tuple[str, ...], yes: bool) -> None:
     """Upgrade the catalog to this version's schema, after an automatic backup.
 
     It is refused while operations are unfinished: run "recover" of the older version on their hosts
-    first. For a HOST that is gone, --abandon leaves them unfinished: snapctl can never again change
-    their domains on that host, whose files stay.
+    first. For a HOST that is gone, --abandon leaves them unfinished: snapctl can then no longer change
+    their domains on that host; their files are kept.
     """
     from ...catalog import unfinished_operations
     from ...catalog import upgrade as run

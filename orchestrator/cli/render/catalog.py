@@ -43,10 +43,10 @@ def unfinished(operation: UnfinishedOperation) -> str:
 def abandonment(operations: Sequence[UnfinishedOperation]) -> str:
     """The question before unfinished operations are left as they are."""
     domains = sorted({f"{each.domain} on {each.host}" for each in operations})
-    files = "its files stay" if len(domains) == 1 else "their files stay"
+    files = "its files are kept" if len(domains) == 1 else "their files are kept"
     return (
         f"Abandon {counted(len(operations), 'operation')}? "
-        f"snapctl can never again change {escaped(', '.join(domains))}; {files}."
+        f"snapctl can then no longer change {escaped(', '.join(domains))}; {files}."
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import assert_never
 
 from ...engine.story import Plan
 from ...model import CheckpointSummary, OperationKind, OperationRecord, Outcome, Postponed, Recovered
@@ -37,6 +38,8 @@ def _sentence(outcome: Outcome) -> str:
             said = f"{escaped(outcome.layer or '')} flattened in {took}"
         case OperationKind.EDIT:
             said = f"checkpoint {name} edited"
+        case _:
+            assert_never(outcome.operation)
     if outcome.downtime_s is not None:
         said += f" (guest stopped for {duration(outcome.downtime_s)})"
     if outcome.freed_bytes is not None:
