@@ -223,6 +223,18 @@ class ActAtPoint(CallInjector):
             self._act()
 
 
+def test_recover_guest_is_shut_down_during_undo_keeps_its_image(host: TwinHost) -> None:
+    """It ran when undoing was decided; what it did until it was shut down is not known."""
+    kill(host, checkpoint_b, after="save")
+    host.guest.start()
+    files = set(host.world.files.files)
+
+    with pytest.raises(Unfinished, match="may have run"):
+        host.session(ActAtPoint("saved.undo.before", host.guest.shut_down)).recover()
+
+    assert set(host.world.files.files) == files
+
+
 def test_rollback_guest_restarted_since_planned_is_refused(host: TwinHost) -> None:
     """The owner has started his guest anew since the rollback was planned: on the same disks, but he worked on."""
 

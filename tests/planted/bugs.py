@@ -407,7 +407,7 @@ BUGS = (
     Bug(
         "take any end of a guest for a stop of ours",
         ROLLBACK,
-        "(domain is not None and domain.off_reason is not OffReason.DESTROYED)",
+        "domain is not None and domain.off_reason is not OffReason.DESTROYED",
         "False",
         (TIME,),
     ),

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from time import monotonic
+from dataclasses import dataclass
 
 from ...engine.runner import Runner
 from ...errors import Refused, with_effect
 from ...model import Checkpoint, CheckpointSummary, Layer, Outcome
 from ..collapse import verb as collapse
 from ..shared.compound import Compound
-from ..shared.guest import Guest, again, agreed_checkpoint, checkpoint_of, fresh, is_recent
+from ..shared.guest import Guest, again, agreed_checkpoint, checkpoint_of, fresh
 from ..shared.ids import new_id
 from ..shared.site import Site
 from .facts import gather
@@ -63,23 +62,21 @@ class Deletion(Compound[list[Outcome]]):
     guest: Guest
     plans: tuple[DeletePlan, ...]
     collapsing: bool
-    made: float = field(default_factory=monotonic, compare=False)  # by a clock that never jumps
 
     @property
     def shown(self) -> tuple[DeletePlan, ...]:
         return self.plans
 
     def execute(self, site: Site, runner: Runner) -> list[Outcome]:
-        """Each is planned again right before it unless that was done just now, as those before it have changed what is
-        needed: it may delete less than was agreed, and is refused if it came to more."""
-        is_new = is_recent(self.made)
+        """Each is planned again right before it, as those before it have changed what is needed: it may
+        delete less than was agreed, and is refused if it came to more."""
         guest = fresh(site, self.guest)
         outcomes: list[Outcome] = []
         kept: list[str] = []
         agreed = {path for each in self.plans for path in (*each.files, *each.layers)}
         for number, each in enumerate(self.plans):
             with with_effect(_shares(self.plans[:number], self.plans[number + 1 :])):
-                now = each if is_new and number == 0 else _as_it_is_now(site, guest, each)
+                now = _as_it_is_now(site, guest, each)
                 if more := [path for path in (*now.files, *now.layers) if path not in agreed]:
                     raise Refused(f"{more[0]} would now be removed, too", hint="try again")
                 outcomes += runner.run(now)
