@@ -16,7 +16,7 @@ from tests.crash.histories.client import FreezableClient, Outcome, Verb
 from tests.crash.histories.expectation import Expectation, Intent
 from tests.crash.histories.observer import Observer
 
-NEXT_STEP = re.compile(r"(?:run: |.*\(virsh (?P<owner>start|destroy) .*\), then: )snapctl recover (?P<domain>\S+)")
+NEXT_STEP = re.compile(r"(?:run: |.*virsh (?P<owner>start|destroy) .*, then: )snapctl recover (?P<domain>\S+)")
 
 
 class VerbRun:
