@@ -469,7 +469,7 @@ BUGS = (
     ),
     Bug(
         "recover for an edit",
-        "orchestrator/coordinator.py",
+        "orchestrator/executor.py",
         "        self._runner.require_settled(guest.uuid)\n",
         "",
         (TIME,),
