@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli import app
 from tests.workstation import Workstation
 
 from .conftest import Run
@@ -74,10 +75,7 @@ def test_version_prints_it(run: Run) -> None:
     assert result.out.startswith("snapctl ")
 
 
-VERBS = [
-    *("checkpoint", "rollback", "undo", "push", "pop", "list", "tree", "show", "edit", "protect", "unprotect"),
-    *("delete", "prune", "collapse", "flatten", "recover", "catalog", "completion"),
-]
+VERBS = [verb.name for verb in app.VERBS]
 
 
 @pytest.mark.parametrize(

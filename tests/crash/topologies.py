@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.coordinator import Coordinator
-from orchestrator.model import Device, Disk, GuestState, Source
+from orchestrator.model import Device, Disk, GuestState, OperationKind, Source
 from orchestrator.operations.edit.plan import Edits
 from tests.crash.twin_host import TwinHost
 
@@ -94,7 +94,7 @@ class Scenario:
 
 SCENARIOS = [
     Scenario(operation, topology)
-    for operation in ("checkpoint", "rollback", "delete", "collapse", "flatten", "edit")
+    for operation in OperationKind  # so that a new one has faults from its first day
     for topology in TOPOLOGIES
 ]
 
