@@ -114,6 +114,11 @@ class Interrupted(SnapctlError):
     exit_code = 130
 
 
+def is_interrupt(error: SnapctlError) -> bool:
+    """Whether the user ended it, also if what was in progress could not be settled: nothing more is to be begun."""
+    return isinstance(error, Interrupted) or isinstance(error.__cause__, KeyboardInterrupt)
+
+
 @contextmanager
 def with_effect(what: str) -> Iterator[None]:
     """Prepend `what` to the effect of an error, when one of several steps fails. "" adds nothing."""

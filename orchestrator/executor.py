@@ -10,7 +10,7 @@ from typing import TypeVar, Unpack, overload
 
 from .engine.runner import Runner
 from .engine.story import Plan
-from .errors import Interrupted, SnapctlError
+from .errors import SnapctlError, is_interrupt
 from .model import Outcome, PruneReport, Recovered
 from .observer import Observer, Options, no_point
 from .operations.registry import Operations
@@ -63,9 +63,9 @@ class Executor(Observer):
         for name in catalogued(self._site) if domain is None else [domain]:
             try:
                 guests.append(self.settle(name))
-            except Interrupted:
-                raise
-            except SnapctlError:
+            except SnapctlError as error:
+                if is_interrupt(error):
+                    raise
                 guests.append(find(self._site, name))
         return guests
 

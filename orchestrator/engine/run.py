@@ -99,13 +99,25 @@ class Run:
         """What was not done, of an operation that is done: what others did in between was left alone."""
         return [caveat for member in self._members if (caveat := member.story.caveat()) is not None]
 
-    def settle(self, cause: Exception | None = None) -> OperationState:
-        """Leave the operation done or undone. Raises `Unfinished` when neither is possible now."""
+    def settle(self, cause: Exception | None = None, *, interrupted: bool = False) -> OperationState:
+        """Leave the operation done or undone. Raises `Unfinished` when neither is possible now.
+
+        An interrupt is raised, as `Interrupted`, once the operation is settled all the same; it only ends the settling
+        when it is not the first (`interrupted`).
+        """
         try:
             state = self._settle(cause)
         except Busy:
             raise
-        except (Exception, KeyboardInterrupt) as problem:
+        except KeyboardInterrupt as interrupt:
+            if not interrupted:
+                self._stuck, self._may_be_beyond = [], self._members
+                state = self.settle(cause, interrupted=True)
+                raise self._with_states(Interrupted("interrupted", effect=_effect(state))) from interrupt
+            if loss := self._loss():
+                raise loss from interrupt
+            raise self._with_states(self._at.story.unfinished_error(problem_of(interrupt))) from interrupt
+        except Exception as problem:
             if loss := self._loss():
                 raise loss from problem
             if isinstance(problem, Unfinished):
@@ -135,7 +147,7 @@ class Run:
             raise cause
         interrupted = isinstance(cause, KeyboardInterrupt | Interrupted)
         reason = SnapctlError("interrupted") if isinstance(cause, KeyboardInterrupt) else cause
-        state = self.settle(reason)
+        state = self.settle(reason, interrupted=interrupted)
         if interrupted:
             raise self._with_states(Interrupted("interrupted", effect=_effect(state))) from cause
         if state is OperationState.UNDONE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ..errors import UNCHANGED, Refused, SnapctlError, Unfinished
+from ..errors import UNCHANGED, Refused, SnapctlError, Unfinished, is_interrupt
 from ..model import MemberRecord, OperationKind, OperationRecord, OperationState, Outcome, Recovered
 from ..ports import Catalog, Hypervisor, OpenOperation, Progress
 from .fence import Fenced
@@ -71,6 +71,8 @@ class Runner:
             try:
                 recovered.append(self._recover(operation))
             except SnapctlError as error:
+                if is_interrupt(error):
+                    raise
                 failure = failure or error
         if failure is not None:
             raise failure

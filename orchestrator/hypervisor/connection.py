@@ -6,6 +6,7 @@ keepalive is answered, and a daemon that hangs is never noticed.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -112,7 +113,9 @@ def _is_alive(handle: Any) -> bool:
 @cache
 def _run_event_loop() -> None:
     """Once per process: event loop, and silence (libvirt would print every error that it raises)."""
-    libvirt.registerErrorHandler(_ignore, None)
+    # Not a function written in Python: the handler of a signal could raise its KeyboardInterrupt within it, where
+    # libvirt-python turns it into a SystemError. One in C ends before Python looks for signals.
+    libvirt.registerErrorHandler(operator.is_, None)
     libvirt.virEventRegisterDefaultImpl()
     Thread(target=_run_events, name="libvirt-events", daemon=True).start()
 
@@ -120,7 +123,3 @@ def _run_event_loop() -> None:
 def _run_events() -> None:
     while True:
         libvirt.virEventRunDefaultImpl()
-
-
-def _ignore(_context: object, _error: object) -> None:
-    """An error handler that lets the exception speak."""

@@ -222,17 +222,17 @@ STOPPING_SECONDS = 5.0
 """A guest may write until it is stopped, and QEMU until it has closed its disks."""
 
 
-def written_after_stop(then: object, now: Mapping[str, FileInfo | None]) -> bool:
+def written_after_stop(then: object, now: Mapping[str, FileInfo | None], *, within: float = STOPPING_SECONDS) -> bool:
     """Whether a layer may have changed more than a guest changes it between two steps, the latter of which ends it.
 
     Measured by the clock that the layer's own times are of. True for a block device, which has none.
     """
     recorded = msgspec.convert(then, dict[str, FileInfo | None])
-    return any(_is_later(info, recorded[target]) for target, info in now.items())
+    return any(_is_later(info, recorded[target], within) for target, info in now.items())
 
 
-def _is_later(now: FileInfo | None, then: FileInfo | None) -> bool:
-    return now is None or then is None or float(now.mtime) > float(then.mtime) + STOPPING_SECONDS
+def _is_later(now: FileInfo | None, then: FileInfo | None, within: float) -> bool:
+    return now is None or then is None or float(now.mtime) > float(then.mtime) + within
 
 
 def _marks(info: FileInfo | None) -> tuple[int, str] | None:

@@ -79,12 +79,12 @@ BUGS = (
         "restore before define",
         ROLLBACK,
         """\
-            Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
-            Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
+            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
+            Step("restored", self._restore, self._rewind.is_restored, self._unrestore),
 """,
         """\
-            Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
-            Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
+            Step("restored", self._restore, self._rewind.is_restored, self._unrestore),
+            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
 """,
         (ORDER_OF_ROLLBACK,),
     ),

@@ -59,7 +59,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         stopped = self._capture.stops_guest
         restores, runs = stopped and self.plan.after is not After.STOP, stopped and self._runs_after
         repointed = (Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),) if stopped else ()
-        restored = (Step("restored", self._rewind.restore, self._rewind.is_restored),) if restores else ()
+        restored = (Step("restored", self._restore, self._rewind.is_restored),) if restores else ()
         resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
         return (
             prepared(self._hypervisor, self.plan.directory, self._manifest, self.results),
@@ -93,6 +93,10 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     def _repoint(self) -> None:
         self._capture.require_pair()
         self._rewind.repoint()
+
+    def _restore(self) -> None:
+        self._capture.require_unwritten()
+        self._rewind.restore()
 
     def _point_back(self) -> None:
         point_back(self._hypervisor, self.plan.domain_uuid, self._tops, self.plan.overlays)
@@ -141,7 +145,7 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         if self._is_committed() is not None:
             return True
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
-        if domain is not None and domain.active and domain.sources() == self.plan.new_sources:
+        if domain is not None and domain.active and self._rewind.is_used_by(domain):
             return "frozen" in self.results
         return self._capture.is_captured() is not None
 
@@ -149,8 +153,10 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         return False  # the others can be restored onto their disks
 
     def may_fall_back(self) -> bool:
-        """Only while no checkpoint relies on the tops, and they are as they were when the memory was saved."""
-        return self._is_committed() is None and self._capture.is_captured() is not None
+        """Only while no checkpoint relies on the tops, they are as they were when the memory was saved, and no guest
+        has worked on the overlays above them."""
+        captured = self._is_committed() is None and self._capture.is_captured() is not None
+        return captured and not self._rewind.has_run()
 
     def fall_back(self) -> None:
         """Restore the guest onto the unchanged tops."""

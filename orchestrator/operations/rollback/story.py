@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from ...engine.story import Commit, Step, no_undo
-from ...errors import Refused, SnapctlError, Unfinished
+from ...errors import IntegrityError, Refused, SnapctlError, Unfinished
 from ...model import CheckpointState, Domain, FileInfo, GuestState, Head, OffReason, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.workspace import (
@@ -35,6 +35,9 @@ from ..shared.prepared import prepared
 from ..shared.refusals import refuse_foreign_state
 from ..shared.rewind import Rewind, point_back, require_sources, suspended_outside
 from .plan import RollbackPlan
+
+HESITATION_SECONDS = 60.0
+"""How much later than prepared a guest may be stopped: a slow catalog takes seconds, a laptop sleeps for hours."""
 
 
 class RollbackStory(PlannedStory[RollbackPlan]):
@@ -71,8 +74,8 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         return (
             prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
             Step("stopped", self._stop, self._is_stopped, no_undo),
-            Step("repointed", self._rewind.repoint, self._rewind.is_repointed, self._point_back),
-            Step("restored", self._rewind.restore, self._rewind.is_restored, self._unrestore),
+            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
+            Step("restored", self._restore, self._rewind.is_restored, self._unrestore),
             Commit("committed", self._commit, self._is_committed),
             *resumed,
             Step("cleaned", self._clean, self._is_cleaned),
@@ -111,6 +114,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active:
             require_sources(domain, self.plan.previous_sources, self.plan.run_id)
+            self._require_state_of_then()
             self._hypervisor.domains.destroy(self.plan.domain_uuid)
             self._has_stopped = True
 
@@ -121,15 +125,50 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             return None
         if domain is not None:
             refuse_foreign_state(domain)
+        self._require_state_of_then()
         return {"stopped_on": msgspec.to_builtins(self._read_tops())}
 
+    def _require_state_of_then(self) -> None:
+        """A client that was stopped, or whose machine slept, must not discard what the guest did in the meantime."""
+        then = {target: info for target, info in self.results.get("stops_on", {}).items() if info is not None}
+        now = {target: info for target, info in self._read_tops().items() if target in then}
+        if written_after_stop(then, now, within=HESITATION_SECONDS):
+            raise Refused(f"{self.plan.domain_name} kept running after the rollback was started", hint="try again")
+
     # ------------------------------------------------------------------ repointed
+
+    def _repoint(self) -> None:
+        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
+        if (domain is not None and domain.active) or self._is_others(domain) or not self._is_our_stop(domain):
+            raise Refused(f"{self.plan.domain_name} was changed outside snapctl after it was stopped", hint="try again")
+        self._rewind.repoint()
 
     def _point_back(self) -> None:
         previous = {disk.target: disk.source for disk in self.plan.defined if disk.source is not None}
         point_back(self._hypervisor, self.plan.domain_uuid, previous, self.plan.overlays)
 
     # ------------------------------------------------------------------ restored
+
+    def _restore(self) -> None:
+        if not self._is_intact():
+            raise IntegrityError(
+                f"a layer of checkpoint {self.plan.checkpoint_name} was changed after the rollback was started",
+                hint=f"see: snapctl verify {self.plan.domain_name} {self.plan.checkpoint_name}",
+            )
+        self._rewind.restore()
+
+    def _is_intact(self) -> bool:
+        """Whether the layers right below the overlays are as catalogued: an owner who finds the guest off may restore
+        the very image by hand, and let the guest work on them."""
+        checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
+        if checkpoint is None:
+            return False
+        files = {layer.path: layer for layer in checkpoint.layers.values() if layer.is_frozen_file}
+        found = self._hypervisor.storage.stat_all(list(files))
+        return all(
+            info is not None and (info.physical, info.mtime) == (files[path].physical, files[path].mtime)
+            for path, info in found.items()
+        )
 
     def _unrestore(self) -> None:
         """End the run that was restored, paused: its memory is in the checkpoint still. Any other run is left alone."""
@@ -174,12 +213,12 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             return False
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active:
-            return domain.sources() == self.plan.new_sources
+            return self._rewind.is_used_by(domain)
         if self._rewind.has_run():
             return True
         if domain is None and self.plan.persistent:
             return False  # it was undefined since
-        return not self._is_others(domain) and self._is_our_stop(domain)
+        return not self._is_others(domain) and self._is_our_stop(domain) and self._is_intact()
 
     def _is_our_stop(self, domain: Domain | None) -> bool:
         """Whether a guest that is off was stopped by this operation, and has not run since."""

@@ -192,6 +192,12 @@ class Rewind:
         lengths: Mapping[str, int] = self._results["overlay_lengths"]
         return lengths
 
+    def is_used_by(self, domain: Domain) -> bool:
+        """Whether it has any of the overlays for a disk, or below one: it may have got another disk since, or one of
+        them another overlay."""
+        ours = {overlay.path for overlay in self._overlays}
+        return any(source.path in ours for disk in domain.disks for source in disk.chain)
+
     def has_run(self) -> bool:
         """Whether a guest wrote to the overlays."""
         return not self._are_empty()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ...errors import Interrupted, SnapctlError, with_effect
+from ...errors import SnapctlError, is_interrupt, with_effect
 
 
 class Turns:
@@ -18,9 +18,9 @@ class Turns:
     def turn(self) -> Iterator[None]:
         try:
             yield
-        except Interrupted:
-            raise
         except SnapctlError as error:
+            if is_interrupt(error):
+                raise
             self.failure = self.failure or error
 
     def end(self, *, done: str, what: Sequence[str]) -> None:

@@ -31,6 +31,9 @@ class Capture(Protocol):
     def is_captured(self) -> Evidence | None:
         """Whether the artifacts are whole and of one instant. Raises `Unfinished` when they may not be of one."""
 
+    def require_unwritten(self) -> None:
+        """Raise `Unfinished` when the frozen layers were written to after they were captured."""
+
     def require_pair(self) -> None:
         """Raise unless they still are of one instant: `Refused`, or `Unfinished` when that cannot be mended now."""
 

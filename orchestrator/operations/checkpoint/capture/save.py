@@ -125,6 +125,10 @@ class SaveCapture:
         """Whether it is this operation that left the guest paused, and not its owner."""
         return domainxml.run_mark(domain.xml) == self._plan.operation_id
 
+    def require_unwritten(self) -> None:
+        if written_since(self._results["frozen"], read_tops(self._hypervisor, self._plan.disks)):
+            raise self._doubtful()
+
     def require_pair(self) -> None:
         """Raise unless image and disks still are of one instant, which they are until the guest runs on those disks.
 
@@ -134,8 +138,7 @@ class SaveCapture:
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is not None and domain.active and domain.sources() != self._plan.new_sources:
             raise Refused(f"{domain.name} was started outside snapctl after its memory was saved", hint="try again")
-        if written_since(self._results["frozen"], read_tops(self._hypervisor, self._plan.disks)):
-            raise self._doubtful()
+        self.require_unwritten()
         self._require_same_definition(self._hypervisor.domains.saved_definition(self._plan.memory_path))
 
     def _require_same_definition(self, xml: str) -> None:
