@@ -28,7 +28,7 @@ from .operations.prune.verb import PruneOptions, Pruning
 from .operations.rollback import verb as rollback
 from .operations.rollback.plan import RollbackPlan
 from .operations.rollback.verb import KeepingRollback
-from .operations.shared.guest import Guest, wanted_checkpoint
+from .operations.shared.guest import Guest, agreed_checkpoint, wanted_checkpoint
 from .operations.stack import verb as stack
 from .operations.stack.verb import Pop
 
@@ -104,6 +104,7 @@ class Coordinator(Executor):
         after: After = ...,
         keep_current: Literal[False] = ...,
         force: bool = ...,
+        verify: bool = ...,
     ) -> RollbackPlan: ...
     @overload
     def plan_rollback(
@@ -115,6 +116,7 @@ class Coordinator(Executor):
         keep_current: bool,
         keep_name: str | None = ...,
         force: bool = ...,
+        verify: bool = ...,
     ) -> RollbackPlan | KeepingRollback: ...
     def plan_rollback(
         self,
@@ -125,15 +127,20 @@ class Coordinator(Executor):
         keep_current: bool = False,
         keep_name: str | None = None,
         force: bool = False,
+        verify: bool = False,
     ) -> RollbackPlan | KeepingRollback:
         """Roll a domain back to a checkpoint, by default its current one. Its present state is discarded, unless
         `keep_current` checkpoints it first (as `keep_name`, or a generated name).
 
         The checkpoint's files are checked, and whether the host can restore such a guest; with `force` it is tried
-        although it seems that it cannot. Raises `Refused`, `Busy`, `NotFound` or `IntegrityError`.
+        although it seems that it cannot. With `verify` the files are read whole first: a deep `verify`, which marks
+        the checkpoint as damaged, or as sound again. Raises `Refused`, `Busy`, `NotFound` or `IntegrityError`.
         """
         guest = self._guest(domain)
         wanted = wanted_checkpoint(self._site, guest, name)
+        if verify:  # which may take hours
+            self.verify(guest, wanted.name, deep=True)
+            guest, wanted = self._guest(guest), agreed_checkpoint(self._site, guest, wanted.id, wanted.name)
         if keep_current:
             return rollback.plan_keeping(self._site, guest, wanted, after, keep_name, force=force)
         return rollback.plan(self._site, guest, wanted, after, force=force)
@@ -149,15 +156,16 @@ class Coordinator(Executor):
         verify: bool = False,
         force: bool = False,
     ) -> Outcome:
-        """See `plan_rollback` and `execute`.
-
-        With `verify` the checkpoint's files are read whole first: a deep `verify`, which marks it as damaged, or as
-        sound again.
-        """
-        guest = self.settle(domain)
-        if verify:
-            self.verify(guest, name or self.current(guest), deep=True)
-        plan = self.plan_rollback(guest, name, after=after, keep_current=keep_current, keep_name=keep_name, force=force)
+        """See `plan_rollback` and `execute`."""
+        plan = self.plan_rollback(
+            self.settle(domain),
+            name,
+            after=after,
+            keep_current=keep_current,
+            keep_name=keep_name,
+            force=force,
+            verify=verify,
+        )
         return self.execute(plan)
 
     @overload

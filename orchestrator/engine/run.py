@@ -113,7 +113,7 @@ class Run:
             if not interrupted:
                 self._stuck, self._may_be_beyond = [], self._members
                 state = self.settle(cause, interrupted=True)
-                raise self._with_states(Interrupted("interrupted", effect=_effect(state))) from interrupt
+                raise self._with_states(Interrupted("interrupted", effect=self._became(state))) from interrupt
             if loss := self._loss():
                 raise loss from interrupt
             raise self._with_states(self._at.story.unfinished_error(problem_of(interrupt))) from interrupt
@@ -125,6 +125,10 @@ class Run:
                 raise
             raise self._with_states(self._at.story.unfinished_error(problem_of(problem))) from problem
         return state
+
+    def _became(self, state: OperationState) -> str:
+        """Names the operation: it may be one of several of a verb."""
+        return f"the {self._operation.record.kind} was {'completed' if state is OperationState.DONE else 'undone'}"
 
     def _with_states(self, error: SnapctlError) -> SnapctlError:
         """The error with what each guest is doing now."""
@@ -149,7 +153,7 @@ class Run:
         reason = SnapctlError("interrupted") if isinstance(cause, KeyboardInterrupt) else cause
         state = self.settle(reason, interrupted=interrupted)
         if interrupted:
-            raise self._with_states(Interrupted("interrupted", effect=_effect(state))) from cause
+            raise self._with_states(Interrupted("interrupted", effect=self._became(state))) from cause
         if state is OperationState.UNDONE:
             raise self._with_states(self._at.story.undone_error(reason)) from cause
         if not isinstance(cause, SnapctlError):
@@ -334,7 +338,3 @@ def _observed(step: Step, failure: HypervisorError | None) -> Evidence:
     if evidence is None:
         raise failure or HypervisorError(f"step {step.name} had no effect", effect="its outcome is unknown")
     return evidence
-
-
-def _effect(state: OperationState) -> str:
-    return "the operation was completed" if state is OperationState.DONE else "the operation was undone"

@@ -113,7 +113,7 @@ def test_rollback_restores_the_target_and_keeps_what_is_asked(
 def test_rollback_target_taken_for_the_name_to_keep_exit_6(run: Run) -> None:
     result = run("rollback", "web01", "--keep-current", "patched")
     assert (result.code, current(run)) == (6, "before-test")
-    assert "already has a checkpoint patched" in result.err
+    assert "to roll back to it: snapctl rollback web01 patched --keep-current" in result.err
 
 
 def test_rollback_keeping_prints_the_name(run: Run) -> None:

@@ -1,6 +1,11 @@
-"""A client stands still for longer than its lease, and another takes over: it changes nothing when it wakes up."""
+"""A client on another machine is stopped for longer than its lease, and another takes over: it changes nothing when
+it goes on. (One that can be seen alive keeps its operation: `tests/crash/test_two_processes.py`.)"""
 
 from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -26,9 +31,16 @@ def recover_when_permitted(client: SignalledClient) -> Result:
     return wait_until(recover, what="the end of the lease", poll=0.2)
 
 
+def move_elsewhere(catalog: Path) -> None:
+    """Let the owner of the open operation look as if it were on another machine, where nobody sees it alive."""
+    with closing(sqlite3.connect(catalog)) as connection, connection:
+        connection.execute("UPDATE operation SET owner_host = 'elsewhere' WHERE state = 'open'")
+
+
 def freeze_at(subject: GuestUnderTest, verb: str, point: str) -> None:
     attempt = subject.attempt(verb)
     process = subject.client.freeze_at(point, *subject.arguments(attempt))
+    move_elsewhere(subject.client.catalog)
     recovered = recover_when_permitted(subject.client)
     assert recovered.code == 0, (point, recovered)
     fate = recovered.json[0]["state"] if recovered.json else "done"

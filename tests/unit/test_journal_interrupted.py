@@ -22,11 +22,11 @@ from tests.unit.journal_harness import PIVOT, POINTS, JournalHarness, aborted
 @pytest.mark.parametrize(
     ("event", "effect"),
     [
-        ("made.before", "the operation was undone; web01 is running"),
-        ("made.done", "the operation was undone; web01 is running"),
-        ("turned.do", "the operation was undone; web01 is running"),
-        ("turned.done", "the operation was completed; web01 is running"),
-        ("told.do", "the operation was completed; web01 is running"),
+        ("made.before", "the checkpoint was undone; web01 is running"),
+        ("made.done", "the checkpoint was undone; web01 is running"),
+        ("turned.do", "the checkpoint was undone; web01 is running"),
+        ("turned.done", "the checkpoint was completed; web01 is running"),
+        ("told.do", "the checkpoint was completed; web01 is running"),
     ],
 )
 def test_run_interrupted_is_settled_first(
@@ -73,7 +73,7 @@ def test_run_interrupted_after_last_commit_is_completed(
     with pytest.raises(Interrupted) as interrupted:
         harness.execute()
 
-    assert interrupted.value.effect == "the operation was completed; web01 is running"
+    assert interrupted.value.effect == "the checkpoint was completed; web01 is running"
     harness.assert_done()
 
 

@@ -66,10 +66,14 @@ def rollback(
         session.require_terminal("rollback", otherwise=KEEPING)
     with session.coordinator() as snapctl:
         guest = domain if dry_run else snapctl.settle(domain)
-        if verify and not asks:  # it may turn out to be sound again, and be planned with
-            snapctl.verify(guest, name or snapctl.current(guest), deep=True)
         plan = snapctl.plan_rollback(
-            guest, name, after=After(after), keep_current=keep is not None, keep_name=keep or None, force=force
+            guest,
+            name,
+            after=After(after),
+            keep_current=keep is not None,
+            keep_name=keep or None,
+            force=force,
+            verify=verify and not asks,
         )
         if dry_run:
             report_plans(session, plan)

@@ -98,6 +98,8 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             raise Refused(
                 f"checkpoint {plan.checkpoint_name} was deleted after the plan was made", hint="choose another one"
             )
+        if plan.kept_id is not None and self._catalog.checkpoint_by_id(plan.kept_id) is None:
+            raise Refused("the checkpoint of the state before was deleted", hint="try again")
 
     # ------------------------------------------------------------------ stopped: the point of no return
 

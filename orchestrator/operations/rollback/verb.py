@@ -45,6 +45,11 @@ def plan_keeping(
 ) -> KeepingRollback:
     """A rollback that checkpoints the present state first, as `keep_name` or a generated name."""
     back = plan(site, guest, checkpoint, after, force=force)
+    if keep_name is not None and site.catalog.checkpoint(guest.uuid, keep_name) is not None:
+        raise Refused(
+            f"--keep-current {keep_name} names the new checkpoint, but {guest.name} already has one of that name",
+            hint=f"to roll back to it: snapctl rollback {guest.name} {keep_name} --keep-current",
+        )
     with with_effect("the rollback was not started"):
         asked = checkpointing.request(
             keep_name, {"description": f"before rollback to {checkpoint.name}", "force": force}
@@ -65,6 +70,7 @@ def require_as_planned(site: Site, guest: Guest, planned: RollbackPlan) -> None:
     now = (
         plan(site, guest, checkpoint, planned.after, planned.operation_id, force=planned.force) if checkpoint else None
     )
+    site.planned.pop(planned.operation_id, None)  # what was checked now is as old as it was
     if now != planned:
         raise Refused(
             f"{planned.domain_name} or checkpoint {planned.checkpoint_name} changed after the plan was made",
@@ -110,8 +116,15 @@ class KeepingRollback(Compound[Outcome]):
             runner.run(keep)
         with with_effect(f"checkpoint {self.keep.labels.name} was created"):
             guest = again(site, self.guest)
+            self._require_kept(site)
             checkpoint = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, self.rollback.checkpoint_name)
             agreed = self.rollback
             back = plan(site, guest, checkpoint, agreed.after, agreed.operation_id, force=agreed.force)
             (outcome,) = runner.run(replace(back, kept_id=self.keep.checkpoint_id))
         return replace(outcome, kept=self.keep.labels.name)
+
+    def _require_kept(self, site: Site) -> None:
+        """Raise `Refused` unless the present state is the one that was kept: others may roll back in between."""
+        head = site.catalog.head(self.guest.uuid)
+        if head is None or head.checkpoint_id != self.keep.checkpoint_id:
+            raise Refused(f"{self.guest.name} was rolled back or checkpointed in the meantime", hint="try again")

@@ -106,7 +106,7 @@ class VerbRun:
             if isinstance(error, SnapctlError) and self._observer.operation(domain) is None:
                 if error.effect == UNCHANGED or error.effect.startswith("undone:"):
                     expected.claimed(self.client.name, done=False)
-                elif error.effect.startswith("the operation was completed"):
+                elif " was completed" in error.effect:
                     expected.claimed(self.client.name, done=True)
 
     def next_step(self, error: BaseException | None) -> re.Match[str] | None:
