@@ -20,6 +20,7 @@ from orchestrator.operations.edit.plan import Edits
 from orchestrator.operations.prune.policy import Policy
 from orchestrator.operations.shared import guest as shared_guest
 from tests.checkpoints import memory_of
+from tests.crash.injectors import CallInjector
 from tests.crash.topologies import Scenario, Topology
 from tests.crash.twin_host import STORE, TwinHost
 from tests.recorder import Recorded
@@ -500,3 +501,113 @@ def test_plan_of_another_host_is_refused_before_anything(host: TwinHost) -> None
         there.execute(plan)
 
     assert changes == []
+
+
+# --------------------------------------------------------------------------- between the two halves of --keep-current
+
+
+class BetweenOperations(CallInjector):
+    """Acts once, when the first operation of a verb is closed and the domain is looked up for the second."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__()
+        self.act, self.done = act, False
+
+    def call(self, name: str, port_error: type[Exception], act: Any) -> Any:
+        if name == "get" and "close" in self.calls and not self.done:
+            self.done = True
+            self.act()
+        return super().call(name, port_error, act)
+
+
+def test_keep_current_kept_one_deleted_in_between_is_refused(host: TwinHost) -> None:
+    """Its commit would refer to a checkpoint that is gone, and could never succeed."""
+    host.checkpoint("a")
+    between = BetweenOperations(lambda: host.session().delete("web01", ["kept"]))
+
+    with pytest.raises(Refused):
+        host.session(between).rollback("web01", "a", keep_current=True, keep_name="kept")
+
+    assert between.done
+    assert (host.session().unfinished(), host.guest.machine.active) == ([], True)
+
+
+def test_keep_current_rolled_back_by_others_in_between_is_refused(host: TwinHost) -> None:
+    """Their state was neither shown nor kept."""
+    host.checkpoint("a")
+    host.checkpoint("c")
+    worked: list[int] = []
+
+    def act() -> None:
+        host.session().rollback("web01", "c")
+        worked.append(host.guest.tick(1000))
+
+    with pytest.raises(Refused, match="was rolled back or checkpointed in the meantime; checkpoint kept was created"):
+        host.session(BetweenOperations(act)).rollback("web01", "a", keep_current=True, keep_name="kept")
+
+    assert [host.counter] == worked
+
+
+def test_keep_current_retried_after_busy_keeps_the_guest_as_it_is(host: TwinHost) -> None:
+    host.checkpoint("a")
+    snapctl = host.session()
+    plan = snapctl.plan_rollback("web01", "a", keep_current=True, keep_name="kept")
+    host.guest.suspend()
+    snapctl._site.planned.clear()  # hours ago
+    busy = host._catalog.open_operation(
+        operation_id="5f0c54a4-6b3e-4c43-9f43-0d4f9d1d7f00",
+        kind=OperationKind.EDIT,
+        version=2,
+        members=[MemberRecord(domain_uuid=snapctl.settle("web01").uuid, domain_name="web01", plan={})],
+    )
+    with pytest.raises(Busy):
+        snapctl.execute(plan)
+    busy.close(OperationState.DONE)
+
+    snapctl.execute(plan)
+
+    memory = _checkpoint(host, "kept").memory
+    assert memory is not None and not memory.was_running
+
+
+# --------------------------------------------------------------------------- while a checkpoint is read whole
+
+
+def while_read(snapctl: Coordinator, act: Callable[[], object]) -> list[str]:
+    done: list[str] = []
+
+    def progress(what: str, *_: int) -> None:
+        if not done:
+            done.append(what)
+            act()
+
+    snapctl._progress = progress
+    return done
+
+
+def test_rollback_verify_names_exchanged_while_it_is_read_goes_to_the_one_that_was_read(host: TwinHost) -> None:
+    host.checkpoint("a")
+    host.checkpoint("b")
+
+    def act() -> None:
+        host.session().edit("web01", "a", Edits(name="a-before"))
+        host.session().edit("web01", "b", Edits(name="a"))
+
+    snapctl = host.session()
+    done = while_read(snapctl, act)
+
+    snapctl.rollback("web01", "a", verify=True)
+
+    assert done
+    assert host.counter == host.counters["a"]
+
+
+@pytest.mark.usefixtures("hours_later")
+def test_rollback_verify_checkpointed_while_it_is_read_goes_to_the_one_that_was_read(host: TwinHost) -> None:
+    host.checkpoint("a")
+    snapctl = host.session()
+    done = while_read(snapctl, lambda: host.checkpoint("b"))
+
+    assert snapctl.rollback("web01", verify=True).checkpoint == "a"
+
+    assert done
