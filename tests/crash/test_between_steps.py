@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -436,6 +437,49 @@ def test_verb_interrupted_at_one_domain_ends_before_the_next(host: TwinHost, ver
 
 def test_delete_only_copy_of_the_memory_is_refused(host: TwinHost) -> None:
     host.session().checkpoint("web01", "cur", after=After.PAUSE)
+    host.world.kill_qemu("web01")
+
+    with pytest.raises(Refused, match="only copy"):
+        host.session().delete("web01", ["cur"])
+
+
+def test_delete_guest_ends_before_the_second_keeps_the_only_copy(host: TwinHost) -> None:
+    host.checkpoint("other")
+    host.rollback("a")
+    host.session().checkpoint("web01", "cur", after=After.PAUSE)
+
+    with pytest.raises(Refused, match="only copy"):
+        host.session(At("removed.after", lambda: host.world.kill_qemu("web01"))).delete("web01", ["other", "cur"])
+
+    assert [each.name for each in host.session().list("web01")] == ["a", "cur"]
+
+
+def test_delete_guest_ends_before_it_is_hidden_keeps_the_only_copy(host: TwinHost) -> None:
+    host.session().checkpoint("web01", "cur", after=After.PAUSE)
+
+    with pytest.raises(Refused, match="only copy"):
+        host.session(At("hidden.before", lambda: host.world.kill_qemu("web01"))).delete("web01", ["cur"])
+
+    assert "cur" in [each.name for each in host.session().list("web01")]
+
+
+def test_delete_after_a_restore_tried_again_keeps_the_only_copy(
+    host: TwinHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The overlays were made again, and are newer than the image."""
+    begin = host.world.begin_restore
+    failed: list[str] = []
+
+    def once(path: str, xml: str) -> Any:
+        if not failed:
+            failed.append(path)
+            fail()
+        return begin(path, xml)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(host.world, "begin_restore", once)
+        host.session().checkpoint("web01", "cur", after=After.PAUSE)
+    assert failed and host.guest.machine.state is GuestState.PAUSED
     host.world.kill_qemu("web01")
 
     with pytest.raises(Refused, match="only copy"):
