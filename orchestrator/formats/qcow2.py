@@ -33,6 +33,19 @@ _KNOWN_FEATURES = _DIRTY | _CORRUPT | _EXTERNAL_DATA | _COMPRESSION_TYPE | _EXTE
 """Incompatible features. An unknown compatible or autoclear one may be ignored by a reader."""
 
 
+CREATED_CLUSTER = 64 * 1024
+"""Bytes of a cluster of an image that is made without saying how large they are to be."""
+
+
+def empty_length(capacity: int) -> int:
+    """How long such an image is at most while no guest wrote to it: header, reference counts, and an L1 table.
+
+    The first write adds an L2 table and a cluster of data.
+    """
+    covered = CREATED_CLUSTER * (CREATED_CLUSTER // 8)  # by an entry of the L1 table
+    return 3 * CREATED_CLUSTER + 8 * -(-capacity // covered)
+
+
 class BadHeader(ValueError):
     """The bytes are not the header of a qcow2 image that snapctl understands."""
 

@@ -138,12 +138,12 @@ BUGS = (
         "delete before commit",
         DELETE,
         """\
-            Commit("hidden", self._hide, self._is_hidden),
+            Commit("hidden", self._hide, self._is_hidden, prepare=self._require_copy),
             Step("removed", self._remove, self._is_removed),
 """,
         """\
             Step("removed", self._remove, self._is_removed),
-            Commit("hidden", self._hide, self._is_hidden),
+            Commit("hidden", self._hide, self._is_hidden, prepare=self._require_copy),
 """,
         (KILLED_DELETE,),
     ),
@@ -726,7 +726,7 @@ BUGS = (
     Bug(
         "flatten what makes the only copy of a guest look as if it had run",
         "orchestrator/operations/collapse/facts.py",
-        "    if checkpoint is not None and is_only_copy(site, guest, checkpoint, head):\n",
+        "    if checkpoint is not None and is_only_copy(site.hypervisor, guest.domain, checkpoint, head):\n",
         "    if False:\n",
         ("tests/unit/test_coordinator.py",),
     ),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.formats.qcow2 import HEAD_LENGTH, BadHeader, Header, parse_header
+from orchestrator.formats.qcow2 import HEAD_LENGTH, BadHeader, Header, empty_length, parse_header
 from tests import children
 
 MIB = 1024 * 1024
@@ -152,6 +152,13 @@ def test_parse_header_of_qemu_img_output(tmp_path: Path, options: list[str], exp
         **{name: getattr(PLAIN, name) for name in Header.__slots__},
         **expected,
     }
+
+
+@pytest.mark.parametrize("capacity", [MIB, 512 * MIB, 513 * MIB, 10 << 30, 5 << 40])
+def test_empty_length_is_that_of_qemu_img_output(tmp_path: Path, capacity: int) -> None:
+    children.run("qemu-img", "create", "-q", "-f", "qcow2", "new.qcow2", str(capacity), check=True, cwd=tmp_path)
+
+    assert empty_length(capacity) == (tmp_path / "new.qcow2").stat().st_size
 
 
 # --------------------------------------------------------------------------- what is refused

@@ -36,7 +36,7 @@ def gather(
         retained=retained,
         needed_by=_needed_by(site, guest, checkpoint, retained) if with_reasons else (),
         only_if_unneeded=only_if_unneeded,
-        is_only_copy=head is not None and is_only_copy(site, guest, checkpoint, head),
+        is_only_copy=head is not None and is_only_copy(site.hypervisor, guest.domain, checkpoint, head),
         users=_users(site, guest),
     )
 

@@ -35,11 +35,7 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
     ):
         raise Refused(f"checkpoint {checkpoint.name} is now current or protected", hint="run prune again")
     if facts.is_only_copy:
-        raise Refused(
-            f"{domain} is shut off and was not started since checkpoint {checkpoint.name}, "
-            "which has the only copy of its memory",
-            hint=f"first restore it: snapctl rollback {domain} {checkpoint.name}",
-        )
+        raise only_copy(domain, checkpoint.name)
     for path in (*checkpoint.own_files, *(layer.path for layer in facts.layers)):
         if user := facts.users.get(normpath(path)):
             raise Refused(
@@ -63,6 +59,14 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
         sparing=facts.only_if_unneeded,
         stays=tuple(facts.retained),
         needed_by=tuple(facts.needed_by),
+    )
+
+
+def only_copy(domain: str, checkpoint: str) -> Refused:
+    return Refused(
+        f"{domain} is shut off and was not started since checkpoint {checkpoint}, "
+        "which has the only copy of its memory",
+        hint=f"first restore it: snapctl rollback {domain} {checkpoint}",
     )
 
 

@@ -14,14 +14,15 @@ from ...ports import Evidence
 from ...store import manifest
 from ...store.workspace import changed_manifest, describe_as, is_described_as, remove_directories, remove_files
 from ..shared.base import PlannedStory
-from .plan import DeletePlan
+from ..shared.guest import is_only_copy
+from .plan import DeletePlan, only_copy
 
 
 class DeleteStory(PlannedStory[DeletePlan]):
     @property
     def steps(self) -> tuple[Step, ...]:
         return (
-            Commit("hidden", self._hide, self._is_hidden),
+            Commit("hidden", self._hide, self._is_hidden, prepare=self._require_copy),
             Step("removed", self._remove, self._is_removed),
             Step("described", self._describe, self._is_described),
         )
@@ -37,6 +38,14 @@ class DeleteStory(PlannedStory[DeletePlan]):
                 f"{plan.domain_name} or checkpoint {plan.checkpoint_name} changed after the plan was made",
                 hint="try again",
             )
+
+    def _require_copy(self) -> None:
+        """As late as can be: a guest that is paused may end at any time."""
+        plan = self.plan
+        checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
+        domain = self._hypervisor.domains.get(plan.domain_uuid)
+        if checkpoint and plan.head and is_only_copy(self._hypervisor, domain, checkpoint, plan.head):
+            raise only_copy(plan.domain_name, plan.checkpoint_name)
 
     def _hide(self) -> None:
         self._operation.hide_checkpoint(self.plan.checkpoint_id)

@@ -70,12 +70,12 @@ class Deletion(Compound[list[Outcome]]):
     def execute(self, site: Site, runner: Runner) -> list[Outcome]:
         """Each is planned again right before it, as those before it have changed what is needed: it may
         delete less than was agreed, and is refused if it came to more."""
-        guest = fresh(site, self.guest)
         outcomes: list[Outcome] = []
         kept: list[str] = []
         agreed = {path for each in self.plans for path in (*each.files, *each.layers)}
         for number, each in enumerate(self.plans):
             with with_effect(_shares(self.plans[:number], self.plans[number + 1 :])):
+                guest = again(site, self.guest) if number else fresh(site, self.guest)
                 now = _as_it_is_now(site, guest, each)
                 if more := [path for path in (*now.files, *now.layers) if path not in agreed]:
                     raise Refused(f"{more[0]} would now be removed, too", hint="try again")
@@ -83,7 +83,7 @@ class Deletion(Compound[list[Outcome]]):
                 kept += now.stays
         if self.collapsing and kept:
             with with_effect(_shares(self.plans, [])):
-                after = collapse.plan(site, [again(site, guest)], list(dict.fromkeys(kept)))
+                after = collapse.plan(site, [again(site, self.guest)], list(dict.fromkeys(kept)))
                 outcomes += after.execute(site, runner)
         return outcomes
 

@@ -7,7 +7,9 @@ from time import monotonic
 from uuid import UUID
 
 from ...errors import Busy, NotFound, Refused
+from ...formats import qcow2
 from ...model import Checkpoint, Domain, Head
+from ...ports import Hypervisor
 from .site import Site
 
 FRESH_S = 1.0
@@ -113,15 +115,18 @@ def require_not_deleted(site: Site, guest: Guest, checkpoint: Checkpoint) -> Non
     checkpoint_of(site, guest, checkpoint.name)
 
 
-def is_only_copy(site: Site, guest: Guest, checkpoint: Checkpoint, head: Head) -> bool:
-    """Whether the domain was saved in it and has not run since: its overlays are older than the image."""
-    if head.checkpoint_id != checkpoint.id or guest.active:
+def is_only_copy(hypervisor: Hypervisor, domain: Domain | None, checkpoint: Checkpoint, head: Head) -> bool:
+    """Whether the domain was saved in it and has not run since: its overlays are older than the image, or empty."""
+    if head.checkpoint_id != checkpoint.id or (domain is not None and domain.active):
         return False
     if checkpoint.memory is None:
         return False
-    image = site.hypervisor.storage.stat(checkpoint.memory.path)
-    overlays = [site.hypervisor.storage.stat(path) for path in head.overlays.values()]
-    return image is not None and all(each and float(each.mtime) <= float(image.mtime) for each in overlays)
+    image = hypervisor.storage.stat(checkpoint.memory.path)
+    overlays = [hypervisor.storage.stat(path) for path in head.overlays.values()]
+    return image is not None and all(
+        each and (float(each.mtime) <= float(image.mtime) or each.physical <= qcow2.empty_length(each.capacity))
+        for each in overlays
+    )
 
 
 def namesake(site: Site, guest: Guest) -> str | None:
