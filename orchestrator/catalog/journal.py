@@ -7,12 +7,25 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Interval, and_, cast, delete, exists, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Interval,
+    and_,
+    cast,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from ..errors import UNCHANGED, Busy, CatalogError
-from ..model import Direction, Host, MemberRecord, OperationKind, OperationRecord, OperationState
+from ..model import Direction, Host, MemberRecord, OperationKind, OperationRecord, OperationState, Owner
 from . import owners, rows
 from .database import upsert
 from .tables import DomainRow, HostRow, LayerRow, MemberRow, OperationRow
@@ -194,13 +207,13 @@ def _update(session: Session, operation: OperationRecord, **values: object) -> b
 
 def _later(session: Session, seconds: float) -> str | ColumnElement[str]:
     """By the server's clock where there is one: those of its clients differ. An SQLite file has this machine's."""
-    if _is_server(session):
+    if _is_server(session.connection()):
         return _server_time(seconds)
     return rows.timestamp(now() + timedelta(seconds=seconds))
 
 
-def _is_server(session: Session) -> bool:
-    return session.get_bind().dialect.name == "postgresql"
+def _is_server(connection: Connection) -> bool:
+    return connection.dialect.name == "postgresql"
 
 
 def _server_time(seconds: float = 0) -> ColumnElement[str]:
@@ -213,22 +226,22 @@ def _server_time(seconds: float = 0) -> ColumnElement[str]:
 
 
 def is_abandoned(session: Session, operation: OperationRecord) -> bool:
+    return is_given_up(session.connection(), operation.owner, operation.lease_until)
+
+
+def is_given_up(connection: Connection, owner: Owner, lease_until: datetime) -> bool:
     """Whether no process works on it: its process is gone, its lease was released, or has run out and no process that
     can be seen has it. A process that was only stopped, or sleeps with its machine, comes back."""
-    if operation.lease_until == RELEASED:
+    if lease_until == RELEASED:
         return True
-    match owners.life(operation.owner):
+    match owners.life(owner):
         case owners.Life.GONE:
             return True
         case owners.Life.ALIVE:
             return False
-    return _has_run_out(session, operation)
-
-
-def _has_run_out(session: Session, operation: OperationRecord) -> bool:
-    if _is_server(session):
-        return bool(session.scalar(select(literal(rows.timestamp(operation.lease_until)) <= _server_time())))
-    return operation.lease_until <= now()
+    if _is_server(connection):
+        return bool(connection.scalar(select(literal(rows.timestamp(lease_until)) <= _server_time())))
+    return lease_until <= now()
 
 
 def busy(session: Session, operation: OperationRecord, effect: str = UNCHANGED) -> Busy:

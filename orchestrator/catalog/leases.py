@@ -40,7 +40,11 @@ class SqlLease:
         self._beaten = _clock()
         self._released = Event()
         self._heart = Thread(target=self._beat, name=f"lease {operation.id}", daemon=True)
-        self._heart.start()
+        try:
+            self._heart.start()
+        except BaseException:  # interrupted while the thread starts: it must not renew the lease of an unused operation
+            self._released.set()
+            raise
 
     def check(self) -> None:
         """Raise `Busy` unless the lease is ours, and will be for some time: `ttl` - `lost` at least."""
@@ -60,9 +64,14 @@ class SqlLease:
         if self._released.is_set():
             return
         self._released.set()
-        self._heart.join()
-        with suppress(CatalogError), self._database.write() as session:
-            journal.release(session, self._operation)
+        try:
+            self._heart.join()
+        except KeyboardInterrupt:
+            self._heart.join()  # a last beat after the release would take the lease again
+            raise
+        finally:  # a process that goes on after Ctrl-C must not keep its own domain busy
+            with suppress(CatalogError), self._database.write() as session:
+                journal.release(session, self._operation)
 
     def _renew(self) -> None:
         at = _clock()  # before the row is written, so that we give up too early rather than too late

@@ -7,8 +7,10 @@ the transactions, and the lease that those which change something are done under
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 
+from ..errors import CatalogError
 from ..model import (
     CatalogCondition,
     Chain,
@@ -134,6 +136,7 @@ class SqlCatalog:
         members: Sequence[MemberRecord],
     ) -> OpenOperation:
         domains = [member.domain_uuid for member in members]
+        record: OperationRecord | None = None
         try:
             with self._database.write() as session:
                 # Asked in the same transaction: afterwards whoever had the domain may be done with it.
@@ -150,18 +153,26 @@ class SqlCatalog:
                 )
                 journal.prune(session, self._host.uuid, self._keep)
                 record = journal.get(session, operation_id)
+            return self._opened(record)
         except Conflict as conflict:  # a database server lets two of them come as far as this
             with self._database.read() as session:
                 for other in journal.unsettled(session, self._host.uuid, *domains):
                     raise journal.busy(session, other) from conflict
             raise
-        return self._opened(record)
+        except BaseException:
+            self._give_up(record)
+            raise
 
     def take_over(self, operation: OperationRecord) -> OpenOperation:
-        with self._database.write() as session:
-            journal.take_over(session, operation, self._times.ttl)
-            record = journal.get(session, operation.id)
-        return self._opened(record)
+        record: OperationRecord | None = None
+        try:
+            with self._database.write() as session:
+                journal.take_over(session, operation, self._times.ttl)
+                record = journal.get(session, operation.id)
+            return self._opened(record)
+        except BaseException:
+            self._give_up(record)
+            raise
 
     # ------------------------------------------------------------------ what replaces a lost one
 
@@ -197,3 +208,13 @@ class SqlCatalog:
         operation = SqlOperation(self._database, record, self._times)
         self._open[record.id] = operation
         return operation
+
+    def _give_up(self, record: OperationRecord | None) -> None:
+        """Release the row of an operation that the caller never got, e.g. because of Ctrl-C after its transaction: a
+        process that goes on must not keep the domain busy."""
+        if record is None:
+            return
+        if (operation := self._open.get(record.id)) is not None:
+            operation.release()
+        with suppress(CatalogError), self._database.write() as session:
+            journal.release(session, record)

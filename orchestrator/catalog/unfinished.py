@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, text
+from sqlalchemy import Connection, Row, bindparam, text
 
-from . import rows
+from ..model import Owner
+from . import journal, rows
 
 _SINCE, _BEFORE = "0002", "0005"
 """The revisions that have operations of one domain each. In the newest there is nothing to upgrade."""
@@ -21,12 +23,13 @@ _SINCE, _BEFORE = "0002", "0005"
 _OPEN = text(
     """
     SELECT operation.id, kind, step, opened, lease_until, operation.host_uuid,
+           owner_user, owner_host, owner_boot_id, owner_pid, owner_pid_start,
            coalesce(host.name, operation.host_uuid) AS host, coalesce(domain.name, operation.domain_uuid) AS domain
     FROM operation
     LEFT JOIN host ON host.uuid = operation.host_uuid
     LEFT JOIN domain ON domain.host_uuid = operation.host_uuid AND domain.uuid = operation.domain_uuid
     WHERE state = 'open'
-    ORDER BY 7, opened, operation.id
+    ORDER BY host, opened, operation.id
     """
 )
 _TAKE = text("UPDATE operation SET token = token + 1 WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
@@ -35,7 +38,7 @@ _TAKE = text("UPDATE operation SET token = token + 1 WHERE id IN :ids").bindpara
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnfinishedOperation:
-    """One that an older snapctl began; `in_progress` while its lease has not run out."""
+    """One that an older snapctl began; `in_progress` while a process may work on it."""
 
     id: str
     kind: str
@@ -63,7 +66,7 @@ def read(connection: Connection, revision: str | None) -> list[UnfinishedOperati
             host_uuid=row.host_uuid,
             host=row.host,
             domain=row.domain,
-            in_progress=_time(row.id, row.lease_until) > datetime.now(UTC),
+            in_progress=not journal.is_given_up(connection, _owner(row), _time(row.id, row.lease_until)),
         )
         for row in connection.execute(_OPEN)
     ]
@@ -73,6 +76,17 @@ def abandon(connection: Connection, operations: Sequence[UnfinishedOperation]) -
     """Take them away from whoever has them."""
     if operations:
         connection.execute(_TAKE, {"ids": [each.id for each in operations]})
+
+
+def _owner(row: Row[Any]) -> Owner:
+    """These schemas have no machine-id: a process of before a reboot is not known to be gone."""
+    return Owner(
+        user=row.owner_user,
+        host=row.owner_host,
+        boot_id=row.owner_boot_id,
+        pid=row.owner_pid,
+        pid_start=row.owner_pid_start,
+    )
 
 
 def _time(operation_id: str, value: str) -> datetime:

@@ -20,14 +20,14 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25  # seconds between two queries of a job
 def stream(domain: Any, target: str, base: str | None, progress: Progress) -> None:
     """Give the disk's active layer the backing file `base`, or none; return when the job has ended, however.
 
-    Joins a job that is already running on that disk. KeyboardInterrupt aborts it and raises
-    `Interrupted`. Raises libvirtError.
+    Joins a stream that is already running on that disk. KeyboardInterrupt aborts it and raises
+    `Interrupted`. Raises libvirtError, also when a job of another type is there.
     """
-    if not domain.blockJobInfo(target, 0):
+    if not _running(domain, target):
         domain.blockRebase(target, base, 0, 0)
     pause = FIRST_PAUSE
     try:
-        while info := domain.blockJobInfo(target, 0):
+        while info := _running(domain, target):
             progress("stream", info.get("cur", 0), info.get("end", 0))
             sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
@@ -39,9 +39,17 @@ def stream(domain: Any, target: str, base: str | None, progress: Progress) -> No
 
 
 def abort(domain: Any, target: str) -> None:
-    """End the job on a disk, if there is one, and wait until it has ended. Raises libvirtError."""
+    """End the stream on a disk, if there is one, and wait until it has ended. A job of another type, as a backup or
+    `virsh blockcopy` has, is not ended. Raises libvirtError."""
     try:
-        domain.blockJobAbort(target, 0)
+        if _running(domain, target):
+            domain.blockJobAbort(target, 0)
     except libvirt.libvirtError:
-        if domain.isActive() and domain.blockJobInfo(target, 0):
+        if domain.isActive() and _running(domain, target):
             raise
+
+
+def _running(domain: Any, target: str) -> dict[str, int]:
+    """libvirt's account of the stream on a disk; empty when there is none."""
+    info: dict[str, int] = domain.blockJobInfo(target, 0)
+    return info if info and info["type"] == libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_PULL else {}

@@ -82,12 +82,12 @@ class Domains(Protocol):
         whose backing file is `base` then (virDomainBlockRebase). What the guest sees does not change.
 
         Blocks until the job has ended, completed or not: `stat` of the layer shows which.
-        Joins a job that is running on that disk. An interrupt aborts it and raises `Interrupted`.
+        Joins a stream that is running on that disk. An interrupt aborts it and raises `Interrupted`.
         A kill of the client leaves the job running, or its domain gone; both leave a whole chain.
         """
 
     def stop_streaming(self, uuid: str, target: str) -> None:
-        """Abort the job on a disk. Harmless when there is none, or no such domain."""
+        """Abort the stream on a disk, no other job. Harmless when there is none, or no such domain."""
 
     def wait_for_job(self, uuid: str) -> None:
         """Return when no job (save, restore, ...) that a client left behind is still running.

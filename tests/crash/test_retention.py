@@ -12,12 +12,14 @@ import pytest
 
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
-from orchestrator.errors import Busy, NotFound, Refused, UsageError
+from orchestrator.errors import Busy, NotFound, Refused, SnapctlError, UsageError
 from orchestrator.model import MemberRecord, OperationKind
 from orchestrator.operations.edit.plan import EditFacts, Edits, plan_edit
 from orchestrator.operations.prune.policy import Policy
 from orchestrator.operations.registry import misplaced
 from orchestrator.operations.stack.verb import PUSHED
+from tests.crash.faults import Call, Fault, Killed, Kind
+from tests.crash.injectors import CallInjector
 from tests.crash.twin_host import STORE, TwinHost
 from tests.twin import TwinHypervisor
 
@@ -35,6 +37,28 @@ def host(quick_directory: Path, request: pytest.FixtureRequest) -> Iterator[Twin
 
 def names(host: TwinHost) -> list[str]:
     return [each.name for each in host.session().list("web01")]
+
+
+# --------------------------------------------------------------------------- collapse
+
+
+def test_collapse_undone_before_it_streamed_does_not_hide_a_foreign_write(host: TwinHost) -> None:
+    host.rollback("c")
+    host.session().delete("web01", ["b"], collapse=False)
+    host.guest.shut_down()
+    (plan, *_) = host.session().plan_collapse("web01").plans
+    with pytest.raises(Killed):
+        host.session(CallInjector(Fault(Call("begin_rewrite"), Kind.KILLED))).collapse("web01")
+    host.expire_leases()
+    host.world.files.write(plan.layer.path, "counter", 999)
+
+    host.session().recover()
+
+    assert host.session().unfinished() == []
+    assert host.session().verify(deep=True).damaged
+    with pytest.raises(SnapctlError):
+        host.session().rollback("web01", "c")
+    assert not host.guest.machine.active
 
 
 # --------------------------------------------------------------------------- edit

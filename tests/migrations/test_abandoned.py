@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import text
 
-from orchestrator.catalog import SqlCatalog, open_catalog, unfinished_operations, upgrade
+from orchestrator.catalog import SqlCatalog, open_catalog, owners, unfinished_operations, upgrade
 from orchestrator.catalog.database import Database
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import Busy, CatalogError, Refused
+from orchestrator.model import Owner
 from orchestrator.operations.edit.plan import Edits
 from orchestrator.operations.prune.policy import Policy
 from tests.twin import TwinHypervisor, World
@@ -59,6 +61,26 @@ def test_operation_in_progress_is_not_abandoned(old_catalog: Database, url: str)
     with pytest.raises(Busy, match=r"checkpoint of web on hv .* is in progress"):
         upgrade(url, abandon=["open"])
     assert rows_of(old_catalog) == before
+
+
+def test_operation_of_living_process_is_not_abandoned(old_catalog: Database, url: str) -> None:
+    """Stopped, or asleep with its machine, for longer than its lease."""
+    execute(old_catalog, owned_by(owners.this_process(), LEFT))
+    before = rows_of(old_catalog)
+    with pytest.raises(Busy, match=r"checkpoint of web on hv .* is in progress"):
+        upgrade(url, abandon=["open"])
+    assert rows_of(old_catalog) == before
+
+
+def test_operation_of_gone_process_is_abandoned_before_its_lease_ends(old_catalog: Database, url: str) -> None:
+    execute(old_catalog, owned_by(replace(owners.this_process(), pid_start="1"), OPENED))
+    assert [each.id for each in upgrade(url, abandon=["open"]).abandoned] == ["open"]
+
+
+def owned_by(owner: Owner, opened: str) -> str:
+    theirs = f"'{owner.user}', '{owner.host}', '{owner.boot_id}', {owner.pid}, '{owner.pid_start}'"
+    assert "'ann', 'desk', 'b', 1, '1'" in opened
+    return opened.replace("'ann', 'desk', 'b', 1, '1'", theirs)
 
 
 def test_upgraded_catalog_has_nothing_to_abandon(old_catalog: Database, url: str) -> None:

@@ -212,6 +212,8 @@ class World:
             raise HypervisorError("domain is not running")
         self.require_no_job(machine)
         if target not in machine.streams:
+            if target in machine.block_jobs:
+                raise HypervisorError(f"disk '{target}' already in active block job")
             machine.streams[target] = base
             self.files.copy_up(machine.tops()[target], base, at_most=1)
 

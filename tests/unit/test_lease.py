@@ -12,10 +12,12 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
-from orchestrator.catalog import LeaseTimes, SqlCatalog, open_catalog
+from orchestrator.catalog import LeaseTimes, SqlCatalog, leases, open_catalog
 from orchestrator.errors import Busy, CatalogError
 from orchestrator.model import OperationRecord, OperationState
 from tests.children import Child, started_together
@@ -140,6 +142,61 @@ def test_release_unreachable_catalog_is_allowed(catalog: SqlCatalog, file: Path)
     lease = SampleDomain(catalog).open()
     tamper(file, "ALTER TABLE operation RENAME TO hidden")
     lease.release()
+
+
+def interrupt_once(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, *, after: bool) -> list[str]:
+    """Ctrl-C in the next call of that method, before or after its effect; where it was."""
+    method = getattr(owner, name)
+    interrupted: list[str] = []
+
+    def call(self: object, *args: Any, **kwargs: Any) -> Any:
+        if interrupted:
+            return method(self, *args, **kwargs)
+        interrupted.append(name)
+        if after:
+            method(self, *args, **kwargs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(owner, name, call)
+    return interrupted
+
+
+PLACES = [(leases.SqlLease, "__init__", False), (SqlCatalog, "_opened", True), (Thread, "start", True)]
+
+
+@pytest.mark.parametrize(("owner", "name", "after"), PLACES, ids=["before lease", "before return", "thread start"])
+def test_open_interrupted_after_commit_releases_the_row(
+    file: Path, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, after: bool
+) -> None:
+    with opened(file, LeaseTimes(ttl=60, beat=0.05, lost=45)) as catalog:
+        interrupted = interrupt_once(monkeypatch, owner, name, after=after)
+        with pytest.raises(KeyboardInterrupt):
+            SampleDomain(catalog).open()
+        assert interrupted
+        time.sleep(0.2)  # several beats
+        assert catalog.is_abandoned(the_operation(catalog))
+        catalog.take_over(the_operation(catalog)).check()
+
+
+def test_take_over_interrupted_after_commit_releases_the_row(
+    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    SampleDomain(catalog).open().release()
+    interrupt_once(monkeypatch, leases.SqlLease, "__init__", after=False)
+    with pytest.raises(KeyboardInterrupt):
+        catalog.take_over(the_operation(catalog))
+    assert catalog.take_over(the_operation(catalog)).record.token == 3
+
+
+def test_release_interrupted_while_heartbeat_ends_releases_the_row(
+    catalog: SqlCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = SampleDomain(catalog).open()
+    interrupted = interrupt_once(monkeypatch, Thread, "join", after=False)
+    with pytest.raises(KeyboardInterrupt):
+        lease.release()
+    assert interrupted
+    catalog.take_over(the_operation(catalog)).check()
 
 
 # --------------------------------------------------------------------------- taken over

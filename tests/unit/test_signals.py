@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -51,6 +52,22 @@ def test_ctrl_c_interrupts_again() -> None:
         assert ending.exit_code == 128 + signal.SIGTERM
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+def test_signal_after_one_lost_in_a_finalizer_interrupts(second: signal.Signals) -> None:
+    class Finalized:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with handled() as ending:
+        thing = Finalized()
+        del thing
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), second)
+        assert ending.exit_code == 128 + second
+        os.kill(os.getpid(), second)  # ignored, as ever
+
+
 def test_signal_that_the_caller_ignores_stays_ignored() -> None:
     """nohup."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -60,9 +77,11 @@ def test_signal_that_the_caller_ignores_stays_ignored() -> None:
 
 
 def test_handlers_are_as_before_afterwards() -> None:
+    hook = sys.unraisablehook
     with handled():
         assert signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
     assert [signal.getsignal(each) for each in ASKING] == [signal.SIG_DFL, signal.SIG_DFL, signal.default_int_handler]
+    assert sys.unraisablehook is hook
 
 
 def test_another_thread_sets_no_handlers() -> None:

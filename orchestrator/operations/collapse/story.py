@@ -27,6 +27,8 @@ class CollapseStory(PlannedStory[CollapsePlan]):
     """States a crash may leave: a layer that the catalog holds for being rewritten; with it a helper domain, or
     a block job in progress; a layer on its new base; its former backing files still there."""
 
+    _may_have_streamed = False
+
     @property
     def steps(self) -> tuple[Step, ...]:
         return (
@@ -50,9 +52,11 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         return {} if self._catalogued.rewritten_by == self.plan.operation_id else None
 
     def _unmark(self) -> None:
-        """It has more in it than before, on the same base."""
+        """If data may have been copied, it has more in it than before, on the same base. Otherwise all that is recorded
+        of it still holds: what else has written to it is left for `verify` to find."""
         if self._is_marked() is not None:
-            self._operation.commit_rewrite(self._as_it_is(self.plan.layer.backing))
+            layer = self.plan.layer
+            self._operation.commit_rewrite(self._as_it_is(layer.backing) if self._may_have_streamed else layer)
 
     # ------------------------------------------------------------------ streamed: the point of no return
 
@@ -78,6 +82,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         return {} if self._stands_on_base() and self._helper() is None and not self._job_of_guest() else None
 
     def _stop(self) -> None:
+        self._may_have_streamed = True  # this undo is only called for a step that may have begun
         if (target := self._disk_of_running_guest()) is not None:
             self._hypervisor.domains.stop_streaming(self.plan.domain_uuid, target)
         self._hypervisor.domains.destroy(self.plan.operation_id)
