@@ -168,7 +168,7 @@ def _refuse_open_operations(operations: Sequence[UnfinishedOperation], abandon: 
         )
     for each in operations:
         if each.in_progress:
-            raise Busy(f"the {each} is in progress", hint="wait until its process ends, or on another machine its lease")
+            raise Busy(f"the {each} is in progress", hint="wait until it ends, or until its lease runs out")
 
 
 def _create(database: Database) -> None:

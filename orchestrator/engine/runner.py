@@ -57,6 +57,7 @@ class Runner:
         """Raise `Unfinished` when an operation of a domain was left open that is more than an edit."""
         for left in self._catalog.unsettled(domain_uuid):
             if left.kind is not OperationKind.EDIT and self._catalog.is_abandoned(left):
+                self._registry.plans(left)  # raises for one of another version, which `recover` refuses
                 raise Unfinished(
                     f"a {left.kind} of {left.domains} is not finished ({left.progress})",
                     effect=UNCHANGED,
