@@ -17,6 +17,7 @@ from orchestrator.coordinator import Coordinator
 from orchestrator.errors import Interrupted, Refused, SnapctlError, StartedOutside, Unfinished
 from orchestrator.model import After, GuestState
 from orchestrator.operations.prune.policy import Policy
+from orchestrator.operations.shared import guest
 from tests.checkpoints import memory_of
 from tests.crash.faults import Call, Fault, Kind
 from tests.crash.injectors import CallInjector
@@ -476,6 +477,48 @@ def test_verb_interrupted_at_one_domain_ends_before_the_next(host: TwinHost, ver
     assert injector.done
     assert host.session().list("zz01") == before
     assert {"hidden.before", "repointed.before"}.isdisjoint(after)  # of the other domain: this one is past them
+
+
+# ------------------------------------------------------------------ planned while the guest was off
+
+
+def test_execute_rollback_guest_ran_since_planned_keeps_its_work(
+    host: TwinHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest, "FRESH_S", -1.0)
+    host.guest.shut_down()
+    snapctl = host.session()
+    plan = snapctl.plan_rollback("web01", "a")
+    worked = work(host)
+
+    with pytest.raises(Refused, match="changed after the plan was made"):
+        snapctl.execute(plan)
+
+    assert counter(host) == worked
+
+
+def test_recover_rollback_transient_guest_created_again_keeps_its_disks(quick_directory: Path) -> None:
+    """It was gone when the rollback was planned, and so had no disks."""
+    host = TwinHost(quick_directory / "transient.sqlite", persistent=False)
+    host.checkpoint("a")
+    xml = host.guest.machine.running_xml or ""
+    host.guest.destroy()
+    assert not host.world.machines
+    kill(host, rollback_a, after="complete", times=2)
+
+    host.world.create(xml)
+    host.guest.machine.state = GuestState.RUNNING
+    host.guest.ram["counter"] = 500
+    worked = host.guest.tick(500)
+    used = host.guest.machine.tops()
+    host.guest.shut_down()
+    assert host.world.files.read(used["vda"], "counter") == worked
+
+    with suppress(SnapctlError):
+        host.session().recover("web01")
+
+    assert set(used.values()) <= set(host.world.files.files)
+    host.close()
 
 
 # ------------------------------------------------------------------ the only copy of a guest's memory
