@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from ..errors import IntegrityError, NotFound
+from ..errors import HypervisorError, IntegrityError, NotFound
 from ..formats import saveimage
 from ..model import Disk, Domain, FileInfo, Layer, MemoryImage, NewOverlay
 from ..ports import Catalog, Evidence, Hypervisor, OpenOperation
@@ -93,19 +93,31 @@ def is_empty(info: FileInfo, length: int) -> bool:
 
 
 def renew_overlays(
-    hypervisor: Hypervisor, overlays: Sequence[NewOverlay], lengths: Mapping[str, int], *, opened: bool
+    hypervisor: Hypervisor,
+    domain_uuid: str,
+    overlays: Sequence[NewOverlay],
+    lengths: Mapping[str, int],
+    *,
+    opened: bool,
 ) -> None:
     """See to it that each overlay is new and empty; `opened` says that a QEMU may have had them open.
 
-    Only while the domain is off. One that was written to holds a user's data: `IntegrityError`.
+    Only while the domain is off: `HypervisorError`. One that was written to holds a user's data: `IntegrityError`.
     """
     for overlay in overlays:
         info = hypervisor.storage.stat(overlay.path)
         if info is not None and not is_empty(info, lengths[overlay.target]):
             raise IntegrityError(f"the new overlay {overlay.path} was written to", effect="it was not changed")
         if opened or info is None:
+            _require_off(hypervisor, domain_uuid)
             hypervisor.storage.remove(overlay.path)
             hypervisor.storage.create_overlay(overlay)
+
+
+def _require_off(hypervisor: Hypervisor, domain_uuid: str) -> None:
+    domain = hypervisor.domains.get(domain_uuid)
+    if domain is not None and domain.active:
+        raise HypervisorError(f"{domain.name} was started outside snapctl", effect="its disks were not changed")
 
 
 def discard_overlays(

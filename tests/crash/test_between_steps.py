@@ -14,9 +14,10 @@ import pytest
 
 from orchestrator.catalog import leases
 from orchestrator.coordinator import Coordinator
-from orchestrator.errors import Interrupted, Refused, SnapctlError, Unfinished
+from orchestrator.errors import Interrupted, Refused, SnapctlError, StartedOutside, Unfinished
 from orchestrator.model import After, GuestState
 from orchestrator.operations.prune.policy import Policy
+from orchestrator.operations.shared import guest
 from tests.checkpoints import memory_of
 from tests.crash.faults import Call, Fault, Kind
 from tests.crash.injectors import CallInjector
@@ -116,6 +117,21 @@ def restore_by_hand(host: TwinHost, name: str) -> None:
     domains.restore(path, domains.saved_definition(path))
     host.guest.resume()
     host.guest.tick(100)
+
+
+def fail_once(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The first restore fails; the image that it was of."""
+    begin = host.world.begin_restore
+    failed: list[str] = []
+
+    def begin_restore(path: str, xml: str) -> Any:
+        if not failed:
+            failed.append(path)
+            fail()
+        return begin(path, xml)
+
+    monkeypatch.setattr(host.world, "begin_restore", begin_restore)
+    return failed
 
 
 def require_paired(host: TwinHost, error: SnapctlError | None) -> None:
@@ -370,6 +386,37 @@ def test_rollback_client_slept_longer_than_its_lease_keeps_the_work(
     assert worked and counter(host) == worked
 
 
+def test_rollback_guest_started_after_its_restore_failed_keeps_its_disks(
+    host: TwinHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its owner, or by autostart: a failed restore is tried again on fresh overlays."""
+    fail_once(host, monkeypatch)
+    remove = host.world.files.remove
+    removed: list[str] = []
+
+    def watched(path: str) -> None:
+        machine = host.guest.machine
+        if machine.active and path in machine.tops().values():
+            removed.append(path)
+        remove(path)
+
+    class Starting(CallInjector):
+        """Once the guest was seen to be off after the restore, before the overlays are made again."""
+
+        def call(self, name: str, port_error: type[Exception], act: Callable[[], Any]) -> Any:
+            due = name == "stat" and self.calls.count("restore") == 1 and self.calls[-1] == "get"
+            if due and not host.guest.machine.active:
+                host.guest.start()
+            return super().call(name, port_error, act)
+
+    monkeypatch.setattr(host.world.files, "remove", watched)
+    with pytest.raises(StartedOutside):
+        rollback_a(host.session(Starting()))
+
+    assert host.guest.machine.active
+    assert removed == []
+
+
 # ------------------------------------------------------------------ interrupted
 
 
@@ -432,6 +479,48 @@ def test_verb_interrupted_at_one_domain_ends_before_the_next(host: TwinHost, ver
     assert {"hidden.before", "repointed.before"}.isdisjoint(after)  # of the other domain: this one is past them
 
 
+# ------------------------------------------------------------------ planned while the guest was off
+
+
+def test_execute_rollback_guest_ran_since_planned_keeps_its_work(
+    host: TwinHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guest, "FRESH_S", -1.0)
+    host.guest.shut_down()
+    snapctl = host.session()
+    plan = snapctl.plan_rollback("web01", "a")
+    worked = work(host)
+
+    with pytest.raises(Refused, match="changed after the plan was made"):
+        snapctl.execute(plan)
+
+    assert counter(host) == worked
+
+
+def test_recover_rollback_transient_guest_created_again_keeps_its_disks(quick_directory: Path) -> None:
+    """It was gone when the rollback was planned, and so had no disks."""
+    host = TwinHost(quick_directory / "transient.sqlite", persistent=False)
+    host.checkpoint("a")
+    xml = host.guest.machine.running_xml or ""
+    host.guest.destroy()
+    assert not host.world.machines
+    kill(host, rollback_a, after="complete", times=2)
+
+    host.world.create(xml)
+    host.guest.machine.state = GuestState.RUNNING
+    host.guest.ram["counter"] = 500
+    worked = host.guest.tick(500)
+    used = host.guest.machine.tops()
+    host.guest.shut_down()
+    assert host.world.files.read(used["vda"], "counter") == worked
+
+    with suppress(SnapctlError):
+        host.session().recover("web01")
+
+    assert set(used.values()) <= set(host.world.files.files)
+    host.close()
+
+
 # ------------------------------------------------------------------ the only copy of a guest's memory
 
 
@@ -467,18 +556,8 @@ def test_delete_after_a_restore_tried_again_keeps_the_only_copy(
     host: TwinHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The overlays were made again, and are newer than the image."""
-    begin = host.world.begin_restore
-    failed: list[str] = []
-
-    def once(path: str, xml: str) -> Any:
-        if not failed:
-            failed.append(path)
-            fail()
-        return begin(path, xml)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(host.world, "begin_restore", once)
-        host.session().checkpoint("web01", "cur", after=After.PAUSE)
+    failed = fail_once(host, monkeypatch)
+    host.session().checkpoint("web01", "cur", after=After.PAUSE)
     assert failed and host.guest.machine.state is GuestState.PAUSED
     host.world.kill_qemu("web01")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from orchestrator.errors import IntegrityError
+from orchestrator.errors import HypervisorError, IntegrityError
 from orchestrator.formats.saveimage import PARTIAL
 from orchestrator.model import Disk, FileInfo, NewOverlay, OperationKind
 from orchestrator.store import layout
@@ -132,7 +132,7 @@ def test_renew_overlays_written_overlay_is_refused(
     before = facts(twin, described)
 
     with pytest.raises(IntegrityError) as refused:
-        renew_overlays(twin, described.overlays[1:], lengths, opened=opened)
+        renew_overlays(twin, described.domain_uuid, described.overlays[1:], lengths, opened=opened)
 
     assert refused.value.problem == f"the new overlay {DIRECTORY}/vdb.qcow2 was written to"
     assert refused.value.effect == "it was not changed"
@@ -140,22 +140,35 @@ def test_renew_overlays_written_overlay_is_refused(
 
 
 def test_renew_overlays_recreates_empty_overlay_only_if_opened(
-    twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int]
+    twin: TwinHypervisor, web01: Guest, described: Manifest, lengths: Mapping[str, int]
 ) -> None:
+    web01.destroy()
     made = [twin.world.files.image(overlay.path) for overlay in described.overlays]
 
     for opened in (False, True):
-        renew_overlays(twin, described.overlays, lengths, opened=opened)
+        renew_overlays(twin, described.domain_uuid, described.overlays, lengths, opened=opened)
         now = [twin.world.files.image(overlay.path) for overlay in described.overlays]
         assert [new is old for new, old in zip(now, made, strict=True)] == [not opened] * 2
 
 
-def test_renew_overlays_missing_overlay_is_created(
+def test_renew_overlays_guest_is_active_is_refused(
     twin: TwinHypervisor, described: Manifest, lengths: Mapping[str, int]
 ) -> None:
+    before = facts(twin, described)
+
+    with pytest.raises(HypervisorError, match="web01 was started outside snapctl; its disks were not changed"):
+        renew_overlays(twin, described.domain_uuid, described.overlays, lengths, opened=True)
+
+    assert facts(twin, described) == before
+
+
+def test_renew_overlays_missing_overlay_is_created(
+    twin: TwinHypervisor, web01: Guest, described: Manifest, lengths: Mapping[str, int]
+) -> None:
+    web01.destroy()
     twin.storage.remove(described.overlays[0].path)
 
-    renew_overlays(twin, described.overlays, lengths, opened=False)
+    renew_overlays(twin, described.domain_uuid, described.overlays, lengths, opened=False)
 
     assert see_overlays(twin, DIRECTORY, described) == {"overlay_lengths": lengths}
 

@@ -6,7 +6,7 @@ from ...errors import NotFound
 from ...formats.needs import catalogued_needs
 from ...integrity.damage import Chains, Inspected, qcow2_layers
 from ...integrity.inspection import Inspection
-from ...model import Checkpoint
+from ...model import Checkpoint, FileInfo, Head
 from ..shared.guest import Guest
 from ..shared.host import inspect_host
 from ..shared.site import Site
@@ -34,7 +34,16 @@ def gather(site: Site, guest: Guest, checkpoint: Checkpoint) -> RollbackFacts:
         free_bytes=site.hypervisor.storage.free_bytes(site.store),
         store=site.store,
         reserve_bytes=site.reserve_bytes,
+        tops=() if guest.active else _tops(site, guest, head),
     )
+
+
+def _tops(site: Site, guest: Guest, head: Head | None) -> list[FileInfo]:
+    """They show later whether it ran since. A transient guest that is off has no definition, but may have a head."""
+    disks = guest.domain.disks if guest.domain is not None else ()
+    defined = [disk.source.path for disk in disks if disk.writable and disk.source and disk.source_type == "file"]
+    paths = sorted({*defined, *(head.overlays.values() if head is not None else ())})
+    return [info for info in site.hypervisor.storage.stat_all(paths).values() if info is not None]
 
 
 def _inspect(site: Site, checkpoint: Checkpoint, chains: Chains) -> Inspected:

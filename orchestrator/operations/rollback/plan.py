@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ...errors import IntegrityError, Refused
@@ -14,6 +14,7 @@ from ...model import (
     CheckpointState,
     Disk,
     Domain,
+    FileInfo,
     Head,
     Host,
     MemoryImage,
@@ -49,6 +50,7 @@ class RollbackFacts:
     free_bytes: int
     store: str
     reserve_bytes: int = 0
+    tops: Sequence[FileInfo] = ()  # the files that a guest writes to, of one that is off
 
 
 def plan_rollback(operation_id: str, after: After, facts: RollbackFacts, *, force: bool = False) -> RollbackPlan:
@@ -106,6 +108,7 @@ def plan_rollback(operation_id: str, after: After, facts: RollbackFacts, *, forc
         discards=facts.discards,
         force=force,
         note=joined(notes),
+        off_on=tuple((info.path, info.physical, info.mtime) for info in facts.tops),
     )
 
 
@@ -197,6 +200,7 @@ class RollbackPlan:
     force: bool = False  # in spite of what would make the restore fail
     note: str | None = None  # what its user should know
     kept_id: str | None = None  # the checkpoint in which the present state was kept
+    off_on: tuple[tuple[str, int, str], ...] = ()  # path, length and mtime of its active layers, while a guest is off
 
     @property
     def previous_sources(self) -> dict[str, str | None]:

@@ -107,7 +107,10 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         return {"stops_on": msgspec.to_builtins(self._read_tops())}
 
     def _read_tops(self) -> dict[str, FileInfo | None]:
-        return read_tops(self._hypervisor, self.plan.previous)
+        """By target, or by path where the domain as planned had no such disk."""
+        known = self.plan.previous_sources.values()
+        others = [path for path, *_ in self.plan.off_on if path not in known]
+        return {**read_tops(self._hypervisor, self.plan.previous), **self._hypervisor.storage.stat_all(others)}
 
     def _stop(self) -> None:
         """End the run that the plan was made for, and no other."""

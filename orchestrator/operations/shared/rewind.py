@@ -75,7 +75,7 @@ class Rewind:
         Raises `HypervisorError` when libvirt cannot; nothing is deleted then.
         """
         for attempt in range(ATTEMPTS):
-            renew_overlays(self._hypervisor, self._overlays, self._lengths, opened=attempt > 0)
+            renew_overlays(self._hypervisor, self._uuid, self._overlays, self._lengths, opened=attempt > 0)
             try:
                 self._restore_onto(self._sources)
             except HypervisorError:
