@@ -118,7 +118,7 @@ CASES: tuple[Row, ...] = (
         what="duplicate name for the present state",
         argv=("rollback", "web01", "work", "--keep-current=clean"),
         code=REFUSED,
-        says="web01 already has a checkpoint clean",
+        says="web01 already has one of that name",
     ),
     Case(
         number=17,

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.catalog import SqlCatalog, open_catalog
+from orchestrator.catalog import SqlCatalog, journal, open_catalog
 from orchestrator.errors import Busy, CatalogError
 from orchestrator.model import Direction, MemberRecord, OperationKind, OperationRecord, OperationState
 from orchestrator.ports import OpenOperation
@@ -119,14 +120,16 @@ def test_open_operation_refusal_names_the_holder(catalog: SqlCatalog, web: Sampl
 def test_open_operation_refusal_names_holder_that_ends_just_then(
     catalog: SqlCatalog, web: SampleDomain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It is asked for in the very transaction: whoever asks again finds nobody."""
     lease = web.open()
-    unsettled = catalog.unsettled
+    unsettled = journal.unsettled
+    asked: list[Any] = []
 
-    def end_first(*of: str) -> list[OperationRecord]:
-        web.close(lease)
-        return unsettled(*of)
+    def found_once(*of: Any) -> list[OperationRecord]:
+        asked.append(of)
+        return unsettled(*of) if len(asked) == 1 else []
 
-    monkeypatch.setattr(catalog, "unsettled", end_first)
+    monkeypatch.setattr(journal, "unsettled", found_once)
 
     with pytest.raises(Busy, match=f"process {lease.record.owner.pid}"):
         web.open()
