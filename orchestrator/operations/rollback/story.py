@@ -135,10 +135,13 @@ class RollbackStory(PlannedStory[RollbackPlan]):
 
     def _require_state_of_then(self) -> None:
         """A client that was stopped, or whose machine slept, must not discard what the guest did in the meantime."""
+        if not self._is_state_of_then():
+            raise Refused(f"{self.plan.domain_name} kept running after the rollback was started", hint="try again")
+
+    def _is_state_of_then(self) -> bool:
         then = {target: info for target, info in self.results.get("stops_on", {}).items() if info is not None}
         now = {target: info for target, info in self._read_tops().items() if target in then}
-        if written_after_stop(then, now, within=HESITATION_SECONDS):
-            raise Refused(f"{self.plan.domain_name} kept running after the rollback was started", hint="try again")
+        return not written_after_stop(then, now, within=HESITATION_SECONDS)
 
     # ------------------------------------------------------------------ repointed
 
@@ -230,7 +233,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         if "stopped_on" in self.results:
             return not written_since(self.results["stopped_on"], self._read_tops())
         if self._has_stopped:
-            return True
+            return self._is_state_of_then()
         if self.plan.run_id is None or "stops_on" not in self.results:  # an older snapctl recorded no such evidence
             return False
         if domain is not None and domain.off_reason is not OffReason.DESTROYED:

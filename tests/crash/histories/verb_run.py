@@ -16,6 +16,9 @@ from tests.crash.histories.client import FreezableClient, Outcome, Verb
 from tests.crash.histories.expectation import Expectation, Intent
 from tests.crash.histories.observer import Observer
 
+COMPLETED = re.compile(r"the \w+ was completed")
+"""The only operation of a verb, or its last."""
+
 NEXT_STEP = re.compile(r"(?:run: |.*virsh (?P<owner>start|destroy) .*, then: )snapctl recover (?P<domain>\S+)")
 
 
@@ -106,7 +109,7 @@ class VerbRun:
             if isinstance(error, SnapctlError) and self._observer.operation(domain) is None:
                 if error.effect == UNCHANGED or error.effect.startswith("undone:"):
                     expected.claimed(self.client.name, done=False)
-                elif " was completed" in error.effect:
+                elif COMPLETED.match(error.effect):
                     expected.claimed(self.client.name, done=True)
 
     def next_step(self, error: BaseException | None) -> re.Match[str] | None:
