@@ -105,7 +105,14 @@ def goes_on(guest: Witness, boot: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="SIGINT"),
+        pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.long),
+        pytest.param(signal.SIGHUP, id="SIGHUP", marks=pytest.mark.long),
+    ],
+)
 def test_interrupted_checkpoint_guest_runs_on(slow: Box, client: Client, web: Witness, number: signal.Signals) -> None:
     """Ctrl-C; `systemctl stop` or a CI timeout; a closed terminal or a lost ssh session."""
     boot = web.report()["boot"]
