@@ -34,9 +34,9 @@ def web(client: Client, module_guest: GuestFactory) -> Witness:
 
 @contextlib.contextmanager
 def damaged(box: Box, path: str, command: str) -> Iterator[None]:
-    """The file after a shell command that knows it as $1; everything about it is as before at the end."""
+    """The file after shell commands that know it as $1 and all succeed; everything about it is as before at the end."""
     box.run_inside("cp", "--preserve=all", path, "/tmp/sound")
-    box.run_inside("sh", "-c", command, "sh", path)
+    box.run_inside("sh", "-e", "-c", command, "sh", path)
     try:
         yield
     finally:

@@ -35,10 +35,16 @@ SECRET = "vv0rd-55"  # noqa: S105 - a graphics password, which libvirt shows on 
 class Pair:
     """A domain that is off, with the checkpoints `one` and, on it, `two`; every file of them was hashed."""
 
-    def __init__(self, library: Coordinator, name: str) -> None:
+    def __init__(self, library: Coordinator, guest: Witness) -> None:
         self.library = library
-        self.name = name
-        self.both = {f"{name}/one", f"{name}/two"}
+        self.name = guest.name
+        self.both = {f"{self.name}/one", f"{self.name}/two"}
+        self._uri = guest.uri
+
+    def stop(self) -> None:
+        """No QEMU may hold its locks on files that a test is about to write to."""
+        with connect(self._uri) as connection:
+            connection.lookupByName(self.name).destroy()
 
     def of(self, name: str) -> Checkpoint:
         return self.library.show(self.name, name).checkpoint
@@ -67,10 +73,10 @@ def pair(library: Coordinator, module_guest: GuestFactory) -> Pair:
     library.checkpoint(guest.name, "one")
     library.rollback(guest.name, "one")
     library.checkpoint(guest.name, "two")
-    with connect(guest.uri) as connection:
-        connection.lookupByName(guest.name).destroy()
+    pair = Pair(library, guest)
+    pair.stop()
     assert not library.verify(guest.name, deep=True).damaged
-    return Pair(library, guest.name)
+    return pair
 
 
 # --------------------------------------------------------------------------- what is sound
@@ -150,6 +156,7 @@ def test_verify_hashed_layer_with_another_time_of_last_change_is_sound(box: Box,
         assert pair.found() == {}
         assert pair.states() == {"one": "ready", "two": "ready"}
         pair.library.rollback(pair.name, "two")
+        pair.stop()
     assert pair.found() == {}
 
 
