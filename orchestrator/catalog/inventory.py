@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..model import ArtifactKind, Inventory, walk
 from . import rows
-from .exclusive import layers_alone
+from .exclusive_size import layers_alone
 from .tables import ArtifactRow, CheckpointRow, DomainRow, HeadDiskRow, LayerRow
 
 Which: TypeAlias = tuple[ColumnElement[bool], ...]

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from ..errors import UNCHANGED, Busy, CatalogError
 from ..model import Direction, Host, MemberRecord, OperationKind, OperationRecord, OperationState, Owner
-from . import owners, rows
+from . import owner_process, rows
 from .database import upsert
 from .tables import DomainRow, HostRow, LayerRow, MemberRow, OperationRow
 
@@ -103,7 +103,7 @@ def start(
         token=1,
         opened=time,
         lease_until=_later(session, ttl),
-        **rows.owner_columns(owners.this_process()),
+        **rows.owner_columns(owner_process.this_process()),
     )
     session.add(row)
     session.flush()
@@ -188,7 +188,7 @@ def take_over(session: Session, operation: OperationRecord, ttl: float) -> None:
     current = get(session, operation.id)
     if current.state is OperationState.OPEN and not is_abandoned(session, current):
         raise busy(session, current)
-    owner = rows.owner_columns(owners.this_process())
+    owner = rows.owner_columns(owner_process.this_process())
     if not _update(session, operation, token=operation.token + 1, lease_until=_later(session, ttl), **owner):
         raise lost(session, get(session, operation.id), operation)
 
@@ -234,10 +234,10 @@ def is_given_up(connection: Connection, owner: Owner, lease_until: datetime) -> 
     can be seen has it. A process that was only stopped, or sleeps with its machine, comes back."""
     if lease_until == RELEASED:
         return True
-    match owners.life(owner):
-        case owners.Life.GONE:
+    match owner_process.life(owner):
+        case owner_process.Life.GONE:
             return True
-        case owners.Life.ALIVE:
+        case owner_process.Life.ALIVE:
             return False
     if _is_server(connection):
         return bool(connection.scalar(select(literal(rows.timestamp(lease_until)) <= _server_time())))

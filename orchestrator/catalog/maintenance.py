@@ -9,9 +9,9 @@ from pathlib import Path
 from sqlalchemy import Connection, Table, func, inspect, select
 
 from ..errors import Refused
-from .copying import copy
 from .database import Database
 from .schema import NEWEST, revision
+from .sqlite_backup import copy
 from .tables import CheckpointRow, DomainRow, HostRow, LayerRow, OperationRow
 
 _COUNTED = (HostRow, DomainRow, CheckpointRow, LayerRow, OperationRow)

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, sele
 from sqlalchemy.orm import Session, aliased
 
 from ..model import ArtifactKind, Checkpoint, CheckpointState, CheckpointSummary, Head
-from . import exclusive, rows
+from . import exclusive_size, rows
 from .database import beginning_with
 from .layers import Backing
 from .tables import ArtifactRow, CheckpointRow, DocumentRow, DomainRow, HeadDiskRow, HeadRow, LayerRow, TagRow
@@ -73,7 +73,7 @@ def child_names(session: Session, checkpoint_id: str) -> list[str]:
 def summaries(session: Session, *which: ColumnElement[bool]) -> list[CheckpointSummary]:
     """All checkpoints that fit, oldest first: three queries however many there are."""
     tags = _tags(session, which)
-    kept = exclusive.layer_bytes(session, which)
+    kept = exclusive_size.layer_bytes(session, which)
     found = session.execute(_summaries(which))
     names = tuple(found.keys())
     summaries = []

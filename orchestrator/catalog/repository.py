@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from ..errors import CatalogError
 from ..model import (
-    CatalogCondition,
+    CatalogHealth,
     Chain,
     Checkpoint,
     CheckpointSummary,
@@ -27,7 +27,7 @@ from ..model import (
     RebuiltDomain,
 )
 from ..ports import OpenOperation
-from . import collapsing, condition, inventory, journal, layers, reading, rebuilding, verdicts
+from . import collapsing, health, inventory, journal, layers, reading, rebuilding, verify_results
 from .database import Conflict, Database
 from .leases import LeaseTimes
 from .open_operation import SqlOperation
@@ -76,7 +76,7 @@ class SqlCatalog:
 
     def relying_on(self, path: str) -> list[CheckpointSummary]:
         with self._database.read() as session:
-            return reading.summaries(session, *verdicts.relying_on(self._host.uuid, path))
+            return reading.summaries(session, *verify_results.relying_on(self._host.uuid, path))
 
     def ready_names(self, domain_uuid: str, beginning: str) -> list[str]:
         with self._database.read() as session:
@@ -122,8 +122,8 @@ class SqlCatalog:
         with self._database.read() as session:
             return journal.is_abandoned(session, operation)
 
-    def condition(self) -> CatalogCondition:
-        return condition.of(self._database)
+    def health(self) -> CatalogHealth:
+        return health.of(self._database)
 
     # ------------------------------------------------------------------ the journal
 
@@ -184,19 +184,19 @@ class SqlCatalog:
 
     def mark_damage(self, checkpoint_id: str, damage: str | None) -> None:
         with self._database.write() as session:
-            verdicts.mark_damage(session, checkpoint_id, damage)
+            verify_results.mark_damage(session, checkpoint_id, damage)
 
     def record_memory_read(self, checkpoint_id: str, sha256: str) -> None:
         with self._database.write() as session:
-            verdicts.record_memory_read(session, checkpoint_id, sha256)
+            verify_results.record_memory_read(session, checkpoint_id, sha256)
 
     def renew_layer_time(self, layer: Layer, mtime: str) -> None:
         with self._database.write() as session:
-            verdicts.renew_layer_time(session, self._host.uuid, layer, mtime)
+            verify_results.renew_layer_time(session, self._host.uuid, layer, mtime)
 
     def record_layer_read(self, layer: Layer, sha256: str) -> None:
         with self._database.write() as session:
-            verdicts.record_layer_read(session, self._host.uuid, layer, sha256)
+            verify_results.record_layer_read(session, self._host.uuid, layer, sha256)
 
     def close_connection(self) -> None:
         """Release what leases there are and let the database go."""

@@ -18,8 +18,8 @@ from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Strin
 
 from ..errors import Busy, CatalogError, Refused
 from . import unfinished
-from .copying import copy
 from .database import Database
+from .sqlite_backup import copy
 from .tables import Base
 from .unfinished import UnfinishedOperation
 

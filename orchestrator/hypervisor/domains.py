@@ -14,10 +14,10 @@ import libvirt
 from ..errors import HypervisorError
 from ..model import Domain, DomainDisks, GuestState, Platform
 from ..ports import Progress
-from . import blockjobs, jobs, platforms
+from . import blockjobs, platforms, save_job
 from .connection import Connection
+from .domain_reader import capacities, disks_of, job_under_way, observe, resident_bytes
 from .errors import changing, code, reading
-from .observing import capacities, disks_of, job_under_way, observe, resident_bytes
 
 T = TypeVar("T")
 
@@ -108,7 +108,7 @@ class LibvirtDomains:
 
     def save(self, uuid: str, path: str, progress: Progress) -> None:
         with changing(f"save domain {uuid} to {path}"):
-            jobs.save(self._lookup(uuid), path, progress)
+            save_job.save(self._lookup(uuid), path, progress)
 
     def restore(self, path: str, xml: str) -> None:
         handle = self._connection.handle

@@ -48,7 +48,7 @@ from .operation import (
 )
 from .reports import (
     Advice,
-    CatalogCondition,
+    CatalogHealth,
     CheckpointFiles,
     CheckpointUsage,
     Decision,
@@ -74,7 +74,7 @@ __all__ = [
     "Artifact",
     "ArtifactKind",
     "CaptureMode",
-    "CatalogCondition",
+    "CatalogHealth",
     "Chain",
     "Checkpoint",
     "CheckpointDetails",

@@ -181,7 +181,7 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogCondition:
+class CatalogHealth:
     """What a catalog is kept in. The last three are None for one on a database server."""
 
     where: str  # its URL, without password

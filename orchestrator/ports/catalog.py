@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ..model import (
-    CatalogCondition,
+    CatalogHealth,
     Chain,
     Checkpoint,
     CheckpointSummary,
@@ -73,7 +73,7 @@ class Catalog(Protocol):
     def is_abandoned(self, operation: OperationRecord) -> bool:
         """Whether no process works on it any more, so that `take_over` would succeed."""
 
-    def condition(self) -> CatalogCondition: ...
+    def health(self) -> CatalogHealth: ...
 
     # the journal
     def open_operation(

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from orchestrator.catalog import SqlCatalog, open_catalog, owners, unfinished_operations, upgrade
+from orchestrator.catalog import SqlCatalog, open_catalog, owner_process, unfinished_operations, upgrade
 from orchestrator.catalog.database import Database
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import Busy, CatalogError, Refused
@@ -65,7 +65,7 @@ def test_operation_in_progress_is_not_abandoned(old_catalog: Database, url: str)
 
 def test_operation_of_living_process_is_not_abandoned(old_catalog: Database, url: str) -> None:
     """Stopped, or asleep with its machine, for longer than its lease."""
-    execute(old_catalog, owned_by(owners.this_process(), LEFT))
+    execute(old_catalog, owned_by(owner_process.this_process(), LEFT))
     before = rows_of(old_catalog)
     with pytest.raises(Busy, match=r"checkpoint of web on hv .* is in progress"):
         upgrade(url, abandon=["open"])
@@ -73,7 +73,7 @@ def test_operation_of_living_process_is_not_abandoned(old_catalog: Database, url
 
 
 def test_operation_of_gone_process_is_abandoned_before_its_lease_ends(old_catalog: Database, url: str) -> None:
-    execute(old_catalog, owned_by(replace(owners.this_process(), pid_start="1"), OPENED))
+    execute(old_catalog, owned_by(replace(owner_process.this_process(), pid_start="1"), OPENED))
     assert [each.id for each in upgrade(url, abandon=["open"]).abandoned] == ["open"]
 
 

@@ -263,14 +263,14 @@ BUGS = (
     ),
     Bug(
         "take another machine of the same name for an earlier boot of this one",
-        "orchestrator/catalog/owners.py",
+        "orchestrator/catalog/owner_process.py",
         "if owner.machine_id and owner.machine_id == _machine_id() else Life.UNKNOWN",
         "if owner.machine_id or True else Life.UNKNOWN",
         ("tests/unit/test_lease_owners.py",),
     ),
     Bug(
         "take a process that /proc hides for one that has ended",
-        "orchestrator/catalog/owners.py",
+        "orchestrator/catalog/owner_process.py",
         "return Life.UNKNOWN if _is_hidden(pid) else Life.GONE",
         "return Life.GONE",
         ("tests/unit/test_lease_owners.py",),
@@ -284,7 +284,7 @@ BUGS = (
     ),
     Bug(
         "take a new process for the one that had its number",
-        "orchestrator/catalog/owners.py",
+        "orchestrator/catalog/owner_process.py",
         "return Life.ALIVE if start == owner.pid_start else Life.GONE",
         "return Life.ALIVE",
         ("tests/unit/test_lease_owners.py",),
@@ -833,7 +833,7 @@ BUGS = (
     ),
     Bug(
         "take the disks of a domain that cannot be read for none",
-        "orchestrator/hypervisor/observing.py",
+        "orchestrator/hypervisor/domain_reader.py",
         "            disks=domainxml.mentioned(xml),\n",
         "            disks=(),\n",
         ("tests/unit/test_observing.py",),

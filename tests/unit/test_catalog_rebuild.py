@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from orchestrator.catalog import SqlCatalog, open_catalog
-from orchestrator.catalog.condition import file_system
+from orchestrator.catalog.health import file_system
 from orchestrator.errors import CatalogError, Refused
 from orchestrator.model import RebuiltDomain
 from tests.unit.catalog_samples import HOST, NOON, SampleDomain
@@ -121,7 +121,7 @@ def test_rebuild_that_fails_records_nothing(lost: SqlCatalog, new: SqlCatalog) -
 def test_condition_reads_path_mode_and_damage(tmp_path: Path) -> None:
     catalog = open_catalog(f"sqlite:///{tmp_path}/c.sqlite", HOST)
     (tmp_path / "c.sqlite").chmod(0o640)
-    seen = catalog.condition()
+    seen = catalog.health()
     assert (seen.where, seen.mode, seen.damage) == (f"sqlite:///{tmp_path}/c.sqlite", 0o640, None)
     assert seen.file_system is not None
     catalog.close_connection()
@@ -138,7 +138,7 @@ def test_condition_reports_a_damaged_file(tmp_path: Path) -> None:
     content[page : page + 8] = b"\xff" * 8
     file.write_bytes(content)
     catalog = open_catalog(f"sqlite:///{file}", HOST)
-    assert catalog.condition().damage
+    assert catalog.health().damage
     catalog.close_connection()
 
 

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.formats import domainxml
 from orchestrator.model import (
     Advice,
-    CatalogCondition,
+    CatalogHealth,
     Chain,
     Device,
     Disk,
@@ -94,7 +94,7 @@ def facts(**changes: Any) -> DoctorFacts:
         "store": store,
         "free_bytes": 100 * GIB,
         "reserve_bytes": 64 * MIB,
-        "condition": CatalogCondition(where="sqlite:////c", mode=0o600, file_system="ext4"),
+        "catalog_health": CatalogHealth(where="sqlite:////c", mode=0o600, file_system="ext4"),
         "operations": (),
         "checkpoints": (catalogued(),),
         "standings": (standing(),),
@@ -209,12 +209,12 @@ def test_space(free: int, state: GuestState, problem: str | None) -> None:
     ],
 )
 def test_judge_catalog_condition(changes: dict[str, Any], level: Level, code: int) -> None:
-    advice = only(condition=replace(facts().condition, **changes))
+    advice = only(catalog_health=replace(facts().catalog_health, **changes))
     assert (advice.level, advice.about, advice.exit_code) == (level, "catalog", code)
 
 
 def test_judge_catalog_on_a_server_has_no_findings() -> None:
-    assert found(condition=CatalogCondition(where="postgresql://db/snapctl")) == []
+    assert found(catalog_health=CatalogHealth(where="postgresql://db/snapctl")) == []
 
 
 # --------------------------------------------------------------------------- operations

@@ -14,7 +14,7 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from sqlalchemy import select
 
-from orchestrator.catalog import open_catalog, owners, rows
+from orchestrator.catalog import open_catalog, owner_process, rows
 from orchestrator.catalog.database import Database
 from orchestrator.catalog.tables import (
     ArtifactRow,
@@ -225,7 +225,7 @@ class _Rows:
         time = rows.timestamp(checkpoint.created)
         self._add(
             OperationRow(
-                **rows.owner_columns(owners.this_process()),
+                **rows.owner_columns(owner_process.this_process()),
                 id=checkpoint.id,
                 kind=OperationKind.CHECKPOINT,
                 host_uuid=place["host_uuid"],

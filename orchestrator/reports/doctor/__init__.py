@@ -16,14 +16,14 @@ from ...model import Advice
 from ...ports import Catalog, Hypervisor
 from ...store.contents import Directory
 from ...store.workspace import remove_files, remove_if_empty
-from . import guests, surroundings
+from . import environment, guests
 from .facts import DoctorFacts, gather
 from .helpers import find_helpers, helpers
 from .leftovers import leftovers
 from .orphans import Orphans, find_orphans
 
 CHECKS = (
-    *(surroundings.hypervisor, surroundings.catalog, surroundings.store, surroundings.space),
+    *(environment.hypervisor, environment.catalog, environment.store, environment.space),
     *(guests.operations, guests.domains, guests.files, guests.chains),
 )
 

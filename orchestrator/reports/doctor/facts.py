@@ -10,7 +10,7 @@ from functools import cached_property
 from posixpath import normpath
 
 from ...integrity.damage import Chains, relied_on
-from ...model import CatalogCondition, Checkpoint, Domain, Head, Host, OperationRecord, walk
+from ...model import CatalogHealth, Checkpoint, Domain, Head, Host, OperationRecord, walk
 from ...operations.collapse.helper import HELPER_PREFIX
 from ...ports import Catalog, Hypervisor
 from ...store import layout
@@ -53,7 +53,7 @@ class DoctorFacts:
     store: StoreContents
     free_bytes: int
     reserve_bytes: int
-    condition: CatalogCondition
+    catalog_health: CatalogHealth
     operations: tuple[Open, ...]
     checkpoints: tuple[Catalogued, ...]
     standings: tuple[Standing, ...]
@@ -109,7 +109,7 @@ def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, reserve_byte
         store=contents,
         free_bytes=hypervisor.storage.free_bytes(store),
         reserve_bytes=reserve_bytes,
-        condition=catalog.condition(),
+        catalog_health=catalog.health(),
         operations=operations,
         checkpoints=checkpoints,
         standings=tuple(_standings(catalog, host, sorted(uuids))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.hypervisor.observing import disks_of
+from orchestrator.hypervisor.domain_reader import disks_of
 from orchestrator.integrity.users import writers
 
 

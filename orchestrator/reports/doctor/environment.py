@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ...model import Advice, CatalogCondition, some
+from ...model import Advice, CatalogHealth, some
 from ...operations.shared.depth import has_short_chains, numbers
 from ...store.layout import OVERLAY_SIZE
 from .advice import DAMAGED, count, error, note, ok, warning
@@ -87,27 +87,28 @@ def space(facts: DoctorFacts) -> Iterator[Advice]:
 
 
 def catalog(facts: DoctorFacts) -> Iterator[Advice]:
-    found = list(_catalog(facts.condition))
+    health = facts.catalog_health
+    found = list(_catalog(health))
     yield from found or [
-        ok("catalog", f"{facts.condition.where}: {count(len(facts.checkpoints), 'checkpoint')} of {facts.host.name}")
+        ok("catalog", f"{health.where}: {count(len(facts.checkpoints), 'checkpoint')} of {facts.host.name}")
     ]
 
 
-def _catalog(condition: CatalogCondition) -> Iterator[Advice]:
-    if condition.damage is not None:
+def _catalog(health: CatalogHealth) -> Iterator[Advice]:
+    if health.damage is not None:
         yield error(
             "catalog",
-            f"the catalog {condition.where} is damaged: {condition.damage}",
+            f"the catalog {health.where} is damaged: {health.damage}",
             "restore a backup of it, or create a new one: snapctl --catalog URL catalog rebuild",
             DAMAGED,
         )
-    if condition.mode is not None and condition.mode & BEYOND_FILE:
+    if health.mode is not None and health.mode & BEYOND_FILE:
         yield warning(
-            "catalog", f"other users may read or change the catalog {condition.where}", f"chmod 0600 {condition.where}"
+            "catalog", f"other users may read or change the catalog {health.where}", f"chmod 0600 {health.where}"
         )
-    if condition.file_system in NETWORKED:
+    if health.file_system in NETWORKED:
         yield warning(
             "catalog",
-            f"the catalog {condition.where} is on a network file system ({condition.file_system})",
+            f"the catalog {health.where} is on a network file system ({health.file_system})",
             "keep it on a local disk, or in PostgreSQL",
         )

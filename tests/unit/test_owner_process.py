@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.catalog import owners
-from orchestrator.catalog.owners import Life, life, this_process
+from orchestrator.catalog import owner_process
+from orchestrator.catalog.owner_process import Life, life, this_process
 from tests.children import Child
 from tests.waiting import wait_until
 
@@ -23,7 +23,8 @@ def test_this_process_is_alive() -> None:
 
 
 def test_ended_process_is_gone_even_before_it_is_reaped() -> None:
-    code = "from orchestrator.catalog.owners import this_process; print(this_process().pid_start, flush=True); input()"
+    import_it = "from orchestrator.catalog.owner_process import this_process"
+    code = f"{import_it}; print(this_process().pid_start, flush=True); input()"
     with Child([sys.executable, "-c", code], listens=True) as process:
         them = replace(this_process(), pid=process.pid, pid_start=process.hear())
         assert life(them) is Life.ALIVE
@@ -49,10 +50,10 @@ def machine_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     """The file that says which machine this is."""
     file = tmp_path / "machine-id"
     file.write_text("0123456789abcdef0123456789abcdef\n")
-    monkeypatch.setattr(owners, "_MACHINE_ID", file)
-    owners._machine_id.cache_clear()
+    monkeypatch.setattr(owner_process, "_MACHINE_ID", file)
+    owner_process._machine_id.cache_clear()
     yield file
-    owners._machine_id.cache_clear()
+    owner_process._machine_id.cache_clear()
 
 
 def test_process_of_an_earlier_boot_of_this_machine_is_gone(machine_id: Path) -> None:
@@ -67,7 +68,7 @@ def test_process_of_another_machine_of_the_same_name_is_unknown(machine_id: Path
 
 def test_process_of_another_boot_without_machine_id_is_unknown(machine_id: Path) -> None:
     machine_id.unlink()
-    owners._machine_id.cache_clear()
+    owner_process._machine_id.cache_clear()
     assert this_process().machine_id == ""
     assert life(replace(this_process(), boot_id="another")) is Life.UNKNOWN
 
@@ -92,19 +93,19 @@ def test_machine_id_itself_is_not_shown(machine_id: Path) -> None:
 @pytest.fixture
 def hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """/proc of hidepid=2: what is another user's is not there."""
-    monkeypatch.setattr(owners, "_PROC", tmp_path)
+    monkeypatch.setattr(owner_process, "_PROC", tmp_path)
 
 
 @pytest.mark.usefixtures("hidden")
 def test_living_process_that_proc_hides_is_unknown() -> None:
-    assert owners._start(os.getpid()) is Life.UNKNOWN
+    assert owner_process._start(os.getpid()) is Life.UNKNOWN
 
 
 @pytest.mark.usefixtures("hidden")
 def test_ended_process_where_proc_hides_is_gone() -> None:
     with Child([sys.executable, "-c", ""]) as process:
         process.finish(30)
-    assert owners._start(process.pid) is Life.GONE
+    assert owner_process._start(process.pid) is Life.GONE
 
 
 def test_process_that_may_not_be_read_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,4 +115,4 @@ def test_process_that_may_not_be_read_is_unknown(tmp_path: Path, monkeypatch: py
         raise PermissionError
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    assert owners._start(os.getpid()) is Life.UNKNOWN
+    assert owner_process._start(os.getpid()) is Life.UNKNOWN

@@ -9,20 +9,20 @@ from pathlib import Path, PurePath
 from sqlalchemy import text
 
 from ..errors import CatalogError
-from ..model import CatalogCondition
+from ..model import CatalogHealth
 from .database import Database
 
 MOUNTS = Path("/proc/self/mountinfo")
 
 
-def of(database: Database) -> CatalogCondition:
+def of(database: Database) -> CatalogHealth:
     """Raises `CatalogError` when it cannot be read."""
     if database.file is None:
-        return CatalogCondition(where=str(database))
+        return CatalogHealth(where=str(database))
     with database.read() as session:
         verdict = str(session.scalar(text("PRAGMA quick_check(1)")))
     try:
-        return CatalogCondition(
+        return CatalogHealth(
             where=str(database),
             mode=database.file.stat().st_mode & 0o7777,
             file_system=file_system(database.file.resolve(), MOUNTS.read_text().splitlines()),
