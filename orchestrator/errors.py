@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from typing import ClassVar
 
 UNCHANGED = "nothing was changed"
-LONGEST_LINE = 200
+LONGEST_LINE = 400
 """Characters of the longest line that an error is shown as. `as_dict` cuts nothing."""
 
 _LONG_PATH = re.compile(r"(?:/[^/\s,;'\"]+){4,}")

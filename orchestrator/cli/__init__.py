@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None, *, connect: Connect | None = None) -
         try:
             return _run(arguments, session)
         except failure.HANDLED as error:
-            return failure.leave(error, ending, json=session.json or failure.asks_json(arguments))
+            return failure.leave(error, ending, session, json=session.json or failure.asks_json(arguments))
 
 
 def _run(arguments: list[str], session: Session) -> int:

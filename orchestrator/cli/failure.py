@@ -10,6 +10,8 @@ import click
 
 from ..errors import EnvironmentLacks, Interrupted, SnapctlError, UsageError
 from . import streams
+from .pasteable import make_pasteable
+from .session import Session
 from .signals import Ending
 
 HANDLED = (SnapctlError, click.exceptions.Exit, click.ClickException, KeyboardInterrupt, streams.OutputLost)
@@ -17,7 +19,7 @@ HANDLED = (SnapctlError, click.exceptions.Exit, click.ClickException, KeyboardIn
 Failure: TypeAlias = SnapctlError | click.ClickException | KeyboardInterrupt | streams.OutputLost
 
 
-def leave(error: Failure | click.exceptions.Exit, ending: Ending, *, json: bool) -> int:
+def leave(error: Failure | click.exceptions.Exit, ending: Ending, session: Session, *, json: bool) -> int:
     """Say what went wrong, if anything did, and return the exit code: that of the signal for what was interrupted."""
     if isinstance(error, click.exceptions.Exit):  # --help and --version
         return error.exit_code
@@ -26,6 +28,8 @@ def leave(error: Failure | click.exceptions.Exit, ending: Ending, *, json: bool)
         if error.reader_gone:  # `snapctl list | head`: it has all it wanted
             return 0
     failure = _failure(error)
+    if session.connected:
+        make_pasteable(failure, session.settings.uri)
     code = ending.exit_code if isinstance(failure, Interrupted) else failure.exit_code
     streams.tell(_document(failure, code) if json else str(failure))
     return code

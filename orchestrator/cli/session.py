@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import SnapctlError, UsageError
 from . import streams
+from .pasteable import pasteable
 
 if TYPE_CHECKING:
     from ..coordinator import Coordinator
@@ -89,7 +90,11 @@ class Session:
     def note(self, text: str) -> None:
         """Print a note on stderr, unless --quiet or JSON."""
         if not self.quiet and not self.json:
-            streams.tell(text)
+            streams.tell(self.pasteable(text))
+
+    def pasteable(self, text: str) -> str:
+        """`text` with its commands as they must be typed."""
+        return pasteable(text, self.settings.uri) if self.connected else text
 
     # ------------------------------------------------------------------ questions
 

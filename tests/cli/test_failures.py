@@ -8,7 +8,7 @@ from typing import TypeAlias
 import pytest
 
 from orchestrator import errors
-from orchestrator.errors import SnapctlError, Unfinished
+from orchestrator.errors import LONGEST_LINE, SnapctlError, Unfinished
 from tests.twin.domains import TwinDomains
 from tests.workstation import Workstation
 
@@ -112,7 +112,7 @@ def test_usage_error_is_one_short_line(run: Run, station: Workstation, arguments
     result = run(*arguments)
     assert (result.code, result.out) == (2, "")
     line, end = result.err[:-1], result.err[-1:]
-    assert end == "\n" and line.isprintable() and 0 < len(line) <= 200
+    assert end == "\n" and line.isprintable() and 0 < len(line) <= LONGEST_LINE
     assert not station.settings
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import sys
 import tempfile
@@ -16,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from orchestrator.errors import LONGEST_LINE
 from tests.children import Child
 from tests.waiting import PATIENCE
 
 SNAPCTL = Path(sys.executable).with_name("snapctl")
 BECOME_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups") if os.geteuid() == 0 else ()
-LONGEST_ERROR = 200
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Result:
         """The one line that the command failed with; anything else is no proper failure."""
         assert (self.code, self.stdout) == (code, ""), self
         (line,) = self.stderr.splitlines()
-        assert len(line) <= LONGEST_ERROR, line
+        assert len(line) <= LONGEST_LINE, line
         return line
 
 
@@ -50,6 +51,11 @@ class Client:
     def __init__(self, uri: str, home: Path) -> None:
         self.home = home
         self.environment = {"PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", "SNAPCTL_URI": uri}
+
+    @property
+    def virsh(self) -> str:
+        """How a message begins a command for the hypervisor of this user."""
+        return f"virsh -c {shlex.quote(self.environment['SNAPCTL_URI'])}"
 
     @property
     def catalog(self) -> Path:

@@ -197,7 +197,7 @@ def test_doctor_drifted_disk_is_a_warning(client: Client, web: Witness, domain: 
 def test_doctor_managed_save_image_is_a_warning(client: Client, web: Witness, domain: Any) -> None:
     domain.managedSave()
     found = findings(client, code=1)
-    assert found["domains"]["advice"] == f"virsh start {web.name}"
+    assert found["domains"]["advice"] == f"{client.virsh} start {web.name}"
     domain.managedSaveRemove()
     assert findings(client, code=0) == {}
     client.do("rollback", web.name, "two", "-y")
@@ -311,7 +311,7 @@ def test_doctor_helper_left_by_a_collapse_is_reported(
         with unchanged(box, client):
             found = findings(client, code=1 if marked else 0)
         assert name in found["helpers"]["what"]
-        assert f"virsh destroy {name}" in found["helpers"]["advice"]
+        assert f"{client.virsh} destroy {name}" in found["helpers"]["advice"]
         assert found["directories"]["level"] == "note"
         assert ("helpers" in findings(client, "--clean", code=0)) is not marked
         assert (name in dict(box.domains())) is not marked

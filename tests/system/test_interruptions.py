@@ -185,7 +185,7 @@ def test_a_guest_that_ran_since_its_save_is_left_to_its_owner(slow: Box, client:
     assert "may have run after its memory was saved" in line
     assert observe(slow, client).files == before.files
 
-    assert f"virsh start {web.name}" in line
+    assert f"{client.virsh} start {web.name}" in line
     web.boot()
     (recovered,) = client.do("recover", web.name)
     assert recovered["state"] == "undone"

@@ -73,7 +73,7 @@ def test_a_network_that_is_not_active(box: Box, client: Client, guest: GuestFact
             with unchanged(box, client):
                 line = client.refusal(REFUSED, *argv, *option)
             assert f"{web.name} needs the network {LAN}, which is not active" in line
-            assert f"start it: virsh net-start {LAN}" in line
+            assert f"start it: {client.virsh} net-start {LAN}" in line
 
     networks.start(box, LAN)
     client.do("rollback", web.name, "clean", "-y")
@@ -99,7 +99,7 @@ def test_a_medium_that_was_deleted_while_the_guest_runs(
     with unchanged(box, client):
         line = client.refusal(REFUSED, "checkpoint", web.name, "new")
     assert "the cdrom image " in line
-    assert f"eject it: virsh change-media {web.name} hda --eject" in line
+    assert f"eject it: {client.virsh} change-media {web.name} hda --eject" in line
 
     with connect(box.uri) as connection:  # which is what that does
         drive = "<disk type='file' device='cdrom'><target dev='hda' bus='ide'/><readonly/></disk>"

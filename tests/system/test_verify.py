@@ -211,7 +211,7 @@ def test_a_rollback_may_read_first(box: Box, client: Client, guest: GuestFactory
     boot = web.report()["boot"]
     with damaged(box, memory, "printf '\\377' | dd of=$1 bs=1 seek=300000 conv=notrunc"):
         line = client.refusal(INTEGRITY, "rollback", web.name, "clean", "-y", "--verify")
-        assert line.startswith("checkpoint clean is marked as damaged: the memory image …/")
+        assert line.startswith("checkpoint clean is marked as damaged: the memory image /")
         assert line.endswith(f"nothing was changed; repair it, then: snapctl verify {web.name} clean")
         assert (web.report()["boot"], say_everywhere(web, "now")) == (boot, True)
         assert client.run("verify", web.name).code == INTEGRITY
@@ -231,7 +231,7 @@ def test_a_flipped_bit_that_libvirt_restores_is_found_by_reading(box: Box, clien
         assert notes(web) == {"/tmp": flipped, "/mnt": words}
         write_notes(web, "now")
         line = client.refusal(INTEGRITY, "rollback", web.name, "clean", "-y", "--verify")
-        assert line.startswith("checkpoint clean is marked as damaged: the memory image …/")
+        assert line.startswith("checkpoint clean is marked as damaged: the memory image /")
         assert say_everywhere(web, "now")
         result = client.run("-o", "json", "verify", web.name, "clean", "--deep")
         assert (result.code, [found["path"] for found in result.json["checkpoints"][0]["findings"]]) == (

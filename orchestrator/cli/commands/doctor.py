@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from ..options import examples, global_options
@@ -24,7 +26,7 @@ def doctor(session: Session, clean: bool) -> None:
     from ..render import doctor as render
 
     with session.coordinator() as coordinator:
-        found = coordinator.doctor(clean=clean)
+        found = [replace(each, advice=session.pasteable(each.advice)) for each in coordinator.doctor(clean=clean)]
     session.data(found, lambda: render.advice(found))
     if failure := render.failure(found, cleaned=clean):
         raise failure
