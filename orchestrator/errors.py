@@ -84,7 +84,11 @@ class HypervisorError(EnvironmentLacks):
 
 
 class CatalogError(EnvironmentLacks):
-    pass
+    """`may_pass`: a server that is restarting, a lock that is held for long; the same is worth another try."""
+
+    def __init__(self, problem: str, *, effect: str = UNCHANGED, hint: str = "", may_pass: bool = False) -> None:
+        super().__init__(problem, effect=effect, hint=hint)
+        self.may_pass = may_pass
 
 
 class Busy(SnapctlError):

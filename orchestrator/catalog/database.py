@@ -21,7 +21,15 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, ColumnElement, Connection, Engine, and_, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -32,6 +40,13 @@ BUSY_TIMEOUT = 15.0
 """Seconds to wait for another process's transaction."""
 
 _WRITES = "snapctl_writes"
+
+_OF_THE_FILE = frozenset(
+    {
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY),
+        *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL),
+    }
+)
 
 
 class Conflict(CatalogError):
@@ -100,7 +115,10 @@ class Database:
         except IntegrityError as error:
             raise Conflict(self._message(error), effect="nothing was recorded") from error
         except (SQLAlchemyError, sqlite3.Error) as error:
-            raise CatalogError(self._message(error), effect="nothing was recorded") from error
+            may_pass = _may_pass(error)
+            if may_pass:
+                self.engine.dispose()  # a connection that was opened while the file was read-only remains so
+            raise CatalogError(self._message(error), effect="nothing was recorded", may_pass=may_pass) from error
         except (UnicodeError, OverflowError) as error:  # drivers let these through
             problem = f"the catalog cannot store a value: {type(error).__name__}"
             raise CatalogError(problem, effect="nothing was recorded") from error
@@ -137,6 +155,15 @@ def parse(url: str) -> URL:
 def shown(url: URL) -> str:
     """A URL without its password, and without its options, which may hold one too."""
     return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the database was out of reach, as opposed to a statement that it does not accept: every operational
+    error of a server's driver; of SQLite, those that come from the file and its locks (sqlite.org/rescode.html)."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, sqlite3.Error):
+        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _OF_THE_FILE
+    return isinstance(error, OperationalError | InterfaceError)
 
 
 def _is_path(database: str | None) -> bool:

@@ -32,6 +32,13 @@ class SqlOperation:
     def record(self) -> OperationRecord:
         return self._record
 
+    def reread(self) -> None:
+        with self._database.read() as session:
+            record = journal.get(session, self._record.id)
+            if record.token != self._record.token:
+                raise journal.lost(session, record, self._record)
+        self._record = record
+
     def check(self) -> None:
         self._lease.check()
 

@@ -31,7 +31,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from time import monotonic
+from time import monotonic, sleep
 
 from ..errors import Busy, CatalogError, HypervisorError, Interrupted, SnapctlError, Unfinished
 from ..model import Direction, OperationState, Ran, StepTime
@@ -40,6 +40,11 @@ from .story import Commit, FaultPoint, Step, Story, problem_of
 
 log = logging.getLogger(__name__)
 
+PATIENCE = 30.0
+"""Seconds for which settling waits for a catalog that is out of reach: as long as for the hypervisor."""
+PAUSE = 0.5
+"""Seconds between two looks at it."""
+
 
 class Member:
     """One story of an operation, and what the journal has of it."""
@@ -47,8 +52,11 @@ class Member:
     def __init__(self, story: Story, completed: Sequence[str]) -> None:
         """Raises `CatalogError` when the journal has steps that the story does not."""
         self.story = story
+        self.read(completed)
+
+    def read(self, completed: Sequence[str]) -> None:
         self.completed = list(completed)
-        known = [step.name for step in story.steps]
+        known = [step.name for step in self.story.steps]
         if unknown := [name for name in completed if name not in known]:
             raise CatalogError(f"the journal has a step {unknown[0]}, which this version of snapctl does not know")
 
@@ -106,7 +114,7 @@ class Run:
         when it is not the first (`interrupted`).
         """
         try:
-            state = self._settle(cause)
+            state = self._settle_patiently(cause, patience=0.0 if interrupted else PATIENCE)
         except Busy:
             raise
         except KeyboardInterrupt as interrupt:
@@ -158,6 +166,39 @@ class Run:
             raise self._with_states(self._at.story.undone_error(reason)) from cause
         if not isinstance(cause, SnapctlError):
             raise cause  # a defect of ours: settled, but not to be hidden
+
+    def _settle_patiently(self, cause: Exception | None, *, patience: float) -> OperationState:
+        """Settle, again and again while the catalog is out of reach: a guest is not to stay off for a server that
+        restarts or a file that is locked for a moment."""
+        deadline = monotonic() + patience
+        while True:
+            try:
+                return self._settle(cause)
+            except CatalogError as outage:
+                if not outage.may_pass or monotonic() >= deadline:
+                    raise
+                log.debug("the catalog is out of reach: %s", outage)
+                self._await_catalog(deadline)
+                if (state := self._operation.record.state) is not OperationState.OPEN:
+                    return state  # it was closed, and only the answer was lost
+                self._stuck, self._may_be_beyond = [], self._members
+
+    def _await_catalog(self, deadline: float) -> None:
+        """Until it can be read; then what the journal has of this operation counts, not what was thought to be written.
+        Raises `CatalogError` at the deadline."""
+        while True:
+            sleep(PAUSE)
+            try:
+                self._operation.reread()
+            except CatalogError as outage:
+                if not outage.may_pass or monotonic() >= deadline:
+                    raise
+            else:
+                break
+        for member in self._members:
+            record = self._operation.record.member(member.story.domain_uuid)
+            member.read(record.completed)
+            member.story.results.update(record.results)
 
     def _settle(self, cause: Exception | None) -> OperationState:
         if self._direction() is Direction.FORWARD:

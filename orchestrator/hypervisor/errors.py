@@ -98,6 +98,11 @@ def says_not_a_directory(error: libvirt.libvirtError) -> bool:
     return _errno(error) == ENOTDIR
 
 
+def says_pool_is_busy(error: libvirt.libvirtError) -> bool:
+    """Whether a pool could not be refreshed because volumes are being made or copied in it (virStoragePoolRefresh)."""
+    return "has asynchronous jobs running" in message(error)
+
+
 def says_not_permitted(error: libvirt.libvirtError) -> bool:
     """Whether it said that the daemon, who may be an ordinary user, may not do that."""
     return _errno(error) == EPERM
@@ -112,6 +117,8 @@ def _errno(error: libvirt.libvirtError) -> int | None:
 def _hint(error: libvirt.libvirtError) -> str:
     if code(error) == libvirt.VIR_ERR_OPERATION_TIMEOUT:
         return "another client's job may hold the domain, see: virsh domjobinfo"
+    if says_pool_is_busy(error):
+        return "a volume is being made there: wait until it is, see: virsh pool-list --details"
     if "Storage source conflict" in message(error):
         return "that storage pool covers the directory but is not active, see: virsh pool-list --all"
     return ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic, sleep
 from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
@@ -19,9 +20,14 @@ import libvirt
 from ..errors import HypervisorError
 from ..formats import storagexml
 from .connection import Connection
-from .errors import code, message, says_not_a_directory
+from .errors import code, message, says_not_a_directory, says_pool_is_busy
 
 T = TypeVar("T")
+
+PATIENCE = 30.0
+"""Seconds to wait for a pool in which somebody is making a volume."""
+PAUSE = 0.2
+"""Seconds between two attempts."""
 
 _OUTDATED = frozenset(
     {
@@ -122,11 +128,19 @@ class Pools:
 
 
 def _refresh(pool: Any, directory: str) -> None:
-    try:
-        pool.refresh(0)
-    except libvirt.libvirtError as error:
-        _require_whole(directory, error)
-        raise
+    """Refresh it, as soon as libvirt does: it refuses while a volume is being made in that pool, by a clone or an
+    upload, and a guest may be waiting to be restored."""
+    deadline = monotonic() + PATIENCE
+    while True:
+        try:
+            pool.refresh(0)
+        except libvirt.libvirtError as error:
+            if says_pool_is_busy(error) and monotonic() < deadline:
+                sleep(PAUSE)
+                continue
+            _require_whole(directory, error)
+            raise
+        return
 
 
 def _require_whole(directory: str, error: libvirt.libvirtError) -> None:

@@ -24,6 +24,11 @@ class OpenOperation(Protocol):
     def record(self) -> OperationRecord:
         """The journal row as it was last written by us."""
 
+    def reread(self) -> None:
+        """Read `record` again: what was last written may be there although an error said that it is not.
+
+        Raises `Busy` when another process has taken the operation over."""
+
     def check(self) -> None:
         """Raise `Busy` unless the lease is still ours; called before each effect."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ from orchestrator.model import GuestState, NewOverlay
 from tests import children
 from tests.box.box import Box
 from tests.box.fixtures import GuestFactory
+from tests.waiting import join
 
 pytestmark = pytest.mark.system
 
@@ -275,3 +277,42 @@ def test_a_read_only_connection_changes_nothing(box: Box, directory: str) -> Non
             hypervisor.storage.make_directory(directory)
     finally:
         hypervisor.close()
+
+
+def test_stat_in_a_pool_where_a_volume_is_being_made_waits(
+    box: Box, hypervisor: LibvirtHypervisor, other: Any, directory: str
+) -> None:
+    """libvirt then refuses to refresh it: "has asynchronous jobs running"."""
+    flags = libvirt.VIR_STORAGE_POOL_CREATE_WITH_BUILD
+    pool = other.storagePoolCreateXML(pool_xml("busy", directory), flags)
+    size = "<capacity unit='MiB'>512</capacity><target><format type='raw'/></target>"
+    source = pool.createXML(f"<volume><name>source</name>{size}</volume>", 0)
+    ended = threading.Event()
+    found, refused = [], 0
+
+    def clone() -> None:
+        for number in range(10):
+            pool.createXMLFrom(f"<volume><name>clone{number}</name>{size}</volume>", source, 0)
+        ended.set()
+
+    def look() -> None:
+        with contextlib.closing(connect(box.uri)) as second:
+            while not ended.is_set():
+                found.append(second.storage.stat(f"{directory}/source"))
+
+    threads = [threading.Thread(target=target, daemon=True) for target in (clone, look)]
+    try:
+        for thread in threads:
+            thread.start()
+        with contextlib.closing(libvirt.open(box.uri)) as third:
+            while not ended.is_set():
+                try:
+                    third.storagePoolLookupByName("busy").refresh(0)
+                except libvirt.libvirtError as error:
+                    assert "asynchronous jobs" in str(error)
+                    refused += 1
+        for thread in threads:
+            join(thread)
+    finally:
+        pool.destroy()
+    assert refused and found and all(found)

@@ -232,3 +232,33 @@ def test_numbers_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         lease.commit_checkpoint(made, list(made.layers.values()), web.head([], made.id), [])
     assert catalog.checkpoint_by_id(made.id) is None
     catalog.close_connection()
+
+
+# --------------------------------------------------------------------------- what may pass
+
+
+def test_database_that_is_read_only_for_a_moment_may_pass(tmp_path: Path) -> None:
+    """As the write-ahead log's files are while root, who opened the catalog, has yet to give them to its owner."""
+    url = f"sqlite:///{tmp_path}/catalog.db"
+    open_catalog(url, HOST).close_connection()
+    with closing(Database(url)) as database:
+        other = sqlite3.connect(f"file:{tmp_path}/catalog.db?mode=ro", uri=True)
+        with closing(other), pytest.raises(CatalogError, match="readonly database") as refused, database.translated():
+            other.execute("DELETE FROM host")
+        assert refused.value.may_pass
+        with database.write() as session:
+            session.execute(text("DELETE FROM host"))
+
+
+def test_database_server_that_does_not_answer_may_pass(tmp_path: Path) -> None:
+    with closing(Database(f"postgresql://postgres@/postgres?host={tmp_path}")) as database:
+        with pytest.raises(CatalogError) as refused, database.read() as session:
+            session.execute(text("SELECT 1"))
+        assert refused.value.may_pass
+
+
+def test_database_that_refuses_a_statement_will_not_accept_it_later(tmp_path: Path) -> None:
+    with closing(Database(f"sqlite:///{tmp_path}/other.db")) as database:
+        with pytest.raises(CatalogError, match="no such table") as refused, database.read() as session:
+            session.execute(text("SELECT * FROM absent"))
+        assert not refused.value.may_pass
