@@ -118,13 +118,23 @@ class Database:
             may_pass = _may_pass(error)
             if may_pass:
                 self.engine.dispose()  # a connection that was opened while the file was read-only remains so
-            raise CatalogError(self._message(error), effect="nothing was recorded", may_pass=may_pass) from error
+            raise CatalogError(
+                self._message(error), effect="nothing was recorded", hint=self._hint(error), may_pass=may_pass
+            ) from error
         except (UnicodeError, OverflowError) as error:  # drivers let these through
             problem = f"the catalog cannot store a value: {type(error).__name__}"
             raise CatalogError(problem, effect="nothing was recorded") from error
 
     def close(self) -> None:
         self.engine.dispose()
+
+    def _hint(self, error: Exception) -> str:
+        code = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            return "restore it from a backup, or: snapctl --catalog URL catalog rebuild"
+        if self.file is None and isinstance(error, OperationalError):
+            return "check that the database server is running and accepts this user"
+        return ""
 
     def _message(self, error: Exception) -> str:
         cause: BaseException = error

@@ -144,7 +144,7 @@ def _unversioned(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (_text_file, "file is not a database"),
+        (_text_file, "file is not a database; nothing was recorded; restore it from a backup, or: "),
         (Path.mkdir, "unable to open database file"),
         (_foreign_database, "not a snapctl catalog"),
         (_foreign_alembic, "not a snapctl catalog"),
@@ -255,6 +255,7 @@ def test_database_server_that_does_not_answer_may_pass(tmp_path: Path) -> None:
         with pytest.raises(CatalogError) as refused, database.read() as session:
             session.execute(text("SELECT 1"))
         assert refused.value.may_pass
+        assert "check that the database server is running" in refused.value.hint
 
 
 def test_database_that_refuses_a_statement_will_not_accept_it_later(tmp_path: Path) -> None:
