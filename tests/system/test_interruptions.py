@@ -81,11 +81,15 @@ def saving(box: Box, client: Client, guest: Witness, name: str) -> Iterator[Chil
 
 
 def wait_for_cancelling(box: Box, guest: Witness) -> None:
-    """Until QEMU knows that its save is to be given up, which it does as soon as its pipe to gzip is read on."""
+    """Until QEMU knows that its save is to be given up.
+
+    Where it is in the midst of writing it stays at "cancelling" until its pipe to gzip is read on; where it had not
+    begun to write it is at "cancelled" at once.
+    """
     humans = libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP
     with connect(box.uri) as connection:
         domain = connection.lookupByName(guest.name)
-        wait_until(lambda: "cancelling" in libvirt_qemu.qemuMonitorCommand(domain, "info migrate", humans))
+        wait_until(lambda: "cancel" in libvirt_qemu.qemuMonitorCommand(domain, "info migrate", humans))
 
 
 def is_running(box: Box, guest: Witness) -> bool:
