@@ -83,7 +83,7 @@ class Coordinator(Executor):
         With `flatten` its disks are made independent of their backing files first: see `flatten`. Raises
         `UsageError`, `NotFound`, `Refused` or `Busy`.
         """
-        guest, asked = self._guest(domain), checkpoint.request(name, options)
+        guest, asked = self._owned(domain), checkpoint.request(name, options)
         return (checkpoint.plan_flattened if flatten else checkpoint.plan)(self._site, guest, asked)
 
     def checkpoint(
@@ -105,6 +105,7 @@ class Coordinator(Executor):
         keep_current: Literal[False] = ...,
         force: bool = ...,
         verify: bool = ...,
+        without_media: bool = ...,
     ) -> RollbackPlan: ...
     @overload
     def plan_rollback(
@@ -117,6 +118,7 @@ class Coordinator(Executor):
         keep_name: str | None = ...,
         force: bool = ...,
         verify: bool = ...,
+        without_media: bool = ...,
     ) -> RollbackPlan | KeepingRollback: ...
     def plan_rollback(
         self,
@@ -128,22 +130,26 @@ class Coordinator(Executor):
         keep_name: str | None = None,
         force: bool = False,
         verify: bool = False,
+        without_media: bool = False,
     ) -> RollbackPlan | KeepingRollback:
         """Roll a domain back to a checkpoint, by default its current one. Its present state is discarded, unless
         `keep_current` checkpoints it first (as `keep_name`, or a generated name).
 
         The checkpoint's files are checked, and whether the host can restore such a guest; with `force` it is tried
-        although it seems that it cannot. With `verify` the files are read whole first: a deep `verify`, which marks
+        although it seems that it cannot. `without_media` leaves drives empty whose media are missing or others. With
+        `verify` the files are read whole first: a deep `verify`, which marks
         the checkpoint as damaged, or as sound again. Raises `Refused`, `Busy`, `NotFound` or `IntegrityError`.
         """
-        guest = self._guest(domain)
+        guest = self._owned(domain)
         wanted = wanted_checkpoint(self._site, guest, name)
         if verify:  # which may take hours
             self.verify(guest, wanted.name, deep=True)
-            guest, wanted = self._guest(guest), agreed_checkpoint(self._site, guest, wanted.id, wanted.name)
+            guest, wanted = self._owned(guest), agreed_checkpoint(self._site, guest, wanted.id, wanted.name)
         if keep_current:
-            return rollback.plan_keeping(self._site, guest, wanted, after, keep_name, force=force)
-        return rollback.plan(self._site, guest, wanted, after, force=force)
+            return rollback.plan_keeping(
+                self._site, guest, wanted, after, keep_name, force=force, without_media=without_media
+            )
+        return rollback.plan(self._site, guest, wanted, after, force=force, without_media=without_media)
 
     def rollback(
         self,
@@ -155,6 +161,7 @@ class Coordinator(Executor):
         keep_name: str | None = None,
         verify: bool = False,
         force: bool = False,
+        without_media: bool = False,
     ) -> Outcome:
         """See `plan_rollback` and `execute`."""
         plan = self.plan_rollback(
@@ -165,6 +172,7 @@ class Coordinator(Executor):
             keep_name=keep_name,
             force=force,
             verify=verify,
+            without_media=without_media,
         )
         return self.execute(plan)
 
@@ -182,7 +190,7 @@ class Coordinator(Executor):
         With `keep_current` this can itself be undone. Raises `Refused` when the last rollback kept nothing, or that
         is gone; else as `plan_rollback` does.
         """
-        guest = self._guest(domain)
+        guest = self._owned(domain)
         kept = rollback.kept_checkpoint(self._site, guest).name
         return self.plan_rollback(guest, kept, keep_current=keep_current, keep_name=keep_name)
 
@@ -201,7 +209,7 @@ class Coordinator(Executor):
 
         Raises `Refused` when nothing was pushed; else as `plan_rollback` does.
         """
-        return stack.plan_pop(self._site, self._guest(domain), keep=keep)
+        return stack.plan_pop(self._site, self._owned(domain), keep=keep)
 
     def pop(self, domain: str, *, keep: bool = False) -> list[Outcome]:
         """See `plan_pop` and `execute`."""
@@ -214,7 +222,7 @@ class Coordinator(Executor):
 
         Raises `UsageError`, `NotFound`, `Refused` (the name is taken) or `Busy`.
         """
-        return edit.plan(self._site, self._guest(domain), name, edits)
+        return edit.plan(self._site, self._owned(domain), name, edits)
 
     def edit(self, domain: str, name: str, edits: Edits) -> Outcome:
         """See `plan_edit` and `execute`."""
@@ -243,7 +251,7 @@ class Coordinator(Executor):
         (`plan_collapse` has what is deferred). `with_reasons` finds out what needs the layers that are kept.
         Raises `NotFound` or `Refused`.
         """
-        guest = self._guest(domain)
+        guest = self._recorded(self._owned(domain))
         return delete.plan(
             self._site, guest, names, recursive=recursive, collapsing=collapse, with_reasons=with_reasons
         )
@@ -273,7 +281,7 @@ class Coordinator(Executor):
         Raises `UsageError` or `NotFound`.
         """
         options = PruneOptions(policy=policy, now=now or datetime.now(UTC), zone=zone, collapsing=collapse)
-        guests = self._guests(domain) if domain is None or isinstance(domain, str) else domain
+        guests = self._owned_guests(domain) if domain is None or isinstance(domain, str) else domain
         return prune.plan(self._site, guests, options)
 
     def prune(
@@ -298,7 +306,7 @@ class Coordinator(Executor):
         below its disk, is left alone, and named in the plan. A busy domain or a damaged layer does not keep the others
         from their turn: it is the plan's `failure`, which is raised at the end.
         """
-        return collapse.plan(self._site, self._guests(domain))
+        return collapse.plan(self._site, self._owned_guests(domain))
 
     def collapse(self, domain: str | None = None) -> list[Outcome]:
         """See `plan_collapse` and `execute`."""
@@ -311,7 +319,7 @@ class Coordinator(Executor):
         One plan a disk. Its checkpoints keep what they need. Takes as much space as the guest has data. Raises as
         `plan_collapse`.
         """
-        return collapse.plan_flatten(self._site, self._guest(domain))
+        return collapse.plan_flatten(self._site, self._owned(domain))
 
     def flatten(self, domain: str) -> list[Outcome]:
         """See `plan_flatten` and `execute`."""

@@ -5,14 +5,18 @@ The verbs, each a plan and its execution, are in `coordinator.py`; what only rea
 
 from __future__ import annotations
 
+import builtins
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar, Unpack, overload
 
 from .engine.runner import Runner
 from .engine.story import Plan
 from .errors import SnapctlError, is_interrupt
-from .model import Outcome, PruneReport, Recovered
+from .model import Adoption, Outcome, PruneReport, Rebuilt, Recovered
 from .observer import Observer, Options, no_point
+from .operations.abandon import verb as abandon
+from .operations.abandon.plan import Abandonment
 from .operations.registry import Operations
 from .operations.rollback import verb as rollback
 from .operations.rollback.plan import RollbackPlan
@@ -20,6 +24,8 @@ from .operations.rollback.verb import KeepingRollback
 from .operations.shared.compound import Compound
 from .operations.shared.guest import Guest, again, catalogued, find
 from .ports import Catalog, Hypervisor
+from .reports.adopt import adopt, plan_adoption
+from .reports.rebuild import rebuild
 
 R = TypeVar("R")
 
@@ -30,15 +36,34 @@ class Executor(Observer):
     def __init__(self, hypervisor: Hypervisor, catalog: Catalog, **options: Unpack[Options]) -> None:
         super().__init__(hypervisor, catalog, **options)
         point = options.get("point", no_point)
-        self._runner = Runner(hypervisor, catalog, Operations(), progress=self._progress, point=point)
+        self._runner = Runner(
+            hypervisor,
+            catalog,
+            Operations(),
+            progress=self._progress,
+            point=point,
+            claim=self._site.owner.claim,
+        )
         self._recovered: list[Recovered] = []  # what was settled, for the next outcome
 
     def settle(self, domain: str) -> Guest:
         """Settle the domain's interrupted operations, then look it up: what every changing verb begins with.
 
-        Raises `NotFound`; `Busy` and `Unfinished` as `recover` does.
+        Raises `NotFound`; `Refused` when the store belongs to another catalog; `Busy` and `Unfinished` as `recover`
+        does.
         """
-        return self._settled(find(self._site, domain))
+        return self._settled(self._owned(domain))
+
+    def _owned(self, domain: str | Guest) -> Guest:
+        """Look a domain up for a verb that changes something of it: that its store's owner alone may do."""
+        guest = self._guest(domain)
+        self._site.owner.require()
+        return guest
+
+    def _owned_guests(self, domain: str | Guest | None) -> builtins.list[Guest]:
+        """The same for all that have checkpoints, or for one."""
+        self._site.owner.require()
+        return self._guests(domain)
 
     def _settled(self, guest: Guest) -> Guest:
         if recovered := self._runner.recover(guest.uuid):
@@ -52,13 +77,14 @@ class Executor(Observer):
 
         Raises `NotFound`; `Unfinished` when an operation of the domain, other than an edit, was left open.
         """
-        guest = find(self._site, domain)
+        guest = self._owned(domain)
         self._runner.require_settled(guest.uuid)
         return self._settled(guest)
 
     def settle_all(self, domain: str | None = None) -> list[Guest]:
         """The same for all domains that have checkpoints, or for one. What cannot be settled is no error here: it is
         one when it is that domain's turn."""
+        self._site.owner.require()
         guests = []
         for name in catalogued(self._site) if domain is None else [domain]:
             try:
@@ -75,7 +101,50 @@ class Executor(Observer):
         Raises `Busy` when another process is at one of them, `Unfinished` when one can neither be
         done nor undone now; all others have been settled all the same.
         """
-        return self._runner.recover(self._uuid(domain))
+        uuid = None if domain is None else find(self._site, domain).uuid
+        self._site.owner.require()
+        return self._runner.recover(uuid)
+
+    # ------------------------------------------------------------------ whose the store is
+
+    def rebuild_catalog(self) -> Rebuilt:
+        """Fill a new catalog from the store's manifests alone. Raises `Refused` when this one is in use, or the store
+        belongs to another."""
+        owner = self._site.owner
+        owner.refuse_foreign()
+        former = owner.owner.former_hosts if owner.owner is not None else ()
+        self._catalog.make()
+        rebuilt = rebuild(self._hypervisor, self._catalog, self._site.store, former)
+        if rebuilt.checkpoints:
+            owner.claim(rebuilt=True)
+        return rebuilt
+
+    def plan_adoption(self) -> Adoption:
+        """Make the store this catalog's, and the catalog one of what is in it; only reads.
+
+        Raises `Busy` while its owner is seen to have something in progress; `Refused` when the catalog has other
+        checkpoints of the host.
+        """
+        from .catalog import at_work
+
+        return plan_adoption(self._hypervisor, self._catalog, self._site.owner, at_work)
+
+    def adopt_store(self, adoption: Adoption | None = None) -> Rebuilt:
+        """See `plan_adoption`."""
+        return adopt(self._catalog, self._site.owner, adoption or self.plan_adoption())
+
+    def plan_abandon(self, domain: str | Guest) -> list[Abandonment]:
+        """What closing the open operations of a domain as they are would leave: each file, and how to go on by hand.
+
+        Raises `NotFound`; `Busy` while a process is at work on one of them.
+        """
+        return abandon.plan(self._site, self._guest(domain))
+
+    def abandon(self, planned: Sequence[Abandonment]) -> list[Recovered]:
+        """Close them, with everything kept and nothing changed on the hypervisor. Raises `Busy` as `recover` does, and
+        `Refused` when the store is another catalog's."""
+        self._site.owner.require()
+        return abandon.execute(self._site, planned)
 
     # ------------------------------------------------------------------ plans
 

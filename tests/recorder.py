@@ -9,16 +9,26 @@ from orchestrator.ports import Domains, Hypervisor, Storage
 
 CHANGING = frozenset(
     {
-        *("define", "save", "restore", "resume", "destroy"),
+        *("define", "undefine", "remove_managed_save", "save", "restore", "resume", "destroy"),
         *("create_paused", "stream", "stop_streaming"),
-        *("make_directory", "create_overlay", "write", "overwrite", "remove", "remove_directory"),
+        *(
+            "make_directory",
+            "create_overlay",
+            "create_file",
+            "write",
+            "overwrite",
+            "remove",
+            "remove_directory",
+            "copy",
+        ),
     }
 )
 READING = frozenset(
     {
         *("find", "get", "measured", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
+        *("managed_save_xml", "lock_problem", "names"),
         *("platform_problem", "cpu_problem", "active_networks"),
-        *("stat", "stat_all", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
+        *("stat", "stat_all", "files", "directories", "read", "sha256", "fingerprints", "free_bytes", "total_bytes"),
     }
 )
 

@@ -41,7 +41,7 @@ KNOWS_ONLY: dict[str, tuple[str, ...]] = {
     "operations": (*("engine", "integrity", "store", "formats", "ports", "model", "errors", "timespan", "units"),),
     "reports": (
         *(
-            "operations.collapse.helper",
+            "operations.shared.helper",
             "operations.shared.depth",
             "integrity",
             "store",

@@ -84,9 +84,9 @@ class Workstation:
 
     def _coordinator(self, url: str, store: str, reserve_mib: int = 0, progress: Progress = silent) -> Coordinator:
         recorded = Recorded(TwinHypervisor(self.world), self.changes)
-        return Coordinator(
+        return Coordinator.identified(
             recorded,
-            open_catalog(url, self.world.host),
+            open_catalog(url, self.world.host, create=False),
             store=store,
             reserve_bytes=reserve_mib * MIB,
             progress=progress,

@@ -6,7 +6,8 @@ reading        questions                       maintenance  backup, info
 layers         the graph of layers             copying      a copy of an SQLite file
 reachability   what nothing needs (pure)       journal      operations and their tokens
 commits        what operations commit          leases       heartbeat
-rebuilding     a lost catalog, rebuilt        owners       which process, and does it live
+rebuilding     a lost catalog, rebuilt        owner_process which process, and does it live
+identities     its id, hosts and stores
 repository     SqlCatalog                      open_operation  SqlOperation
                                                unfinished   operations of older schemas
 """
@@ -18,9 +19,9 @@ from datetime import timedelta
 from ..model import Host
 from .database import Database
 from .leases import LeaseTimes
-from .maintenance import CatalogInfo, backup, info
+from .maintenance import CatalogInfo, at_work, backup, info
 from .repository import SqlCatalog
-from .schema import Upgrade, ensure_newest, unfinished_operations, upgrade
+from .schema import Upgrade, ensure_newest, imagine, is_made, unfinished_operations, upgrade
 from .unfinished import UnfinishedOperation
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "SqlCatalog",
     "UnfinishedOperation",
     "Upgrade",
+    "at_work",
     "backup",
     "info",
     "open_catalog",
@@ -40,8 +42,12 @@ KEPT = timedelta(days=90)
 """How long the journal keeps what is settled, unless configured."""
 
 
-def open_catalog(url: str, host: Host, times: LeaseTimes | None = None, keep: timedelta = KEPT) -> SqlCatalog:
-    """The catalog at an SQLAlchemy URL, for one host; an empty one is made when there is none.
+def open_catalog(
+    url: str, host: Host, times: LeaseTimes | None = None, keep: timedelta = KEPT, *, create: bool = True
+) -> SqlCatalog:
+    """The catalog at an SQLAlchemy URL, for one host.
+
+    When there is none, an empty one is made; without `create` only when `SqlCatalog.make` is called.
 
     Rows of operations that were settled longer than `keep` ago are dropped when others are opened.
 
@@ -50,8 +56,12 @@ def open_catalog(url: str, host: Host, times: LeaseTimes | None = None, keep: ti
     """
     database = Database(url)
     try:
-        database.make_file()
-        ensure_newest(database)
+        if create:
+            database.make_file()
+        if create or is_made(database):
+            ensure_newest(database)
+        else:
+            imagine(database)
     except BaseException:
         database.close()
         raise

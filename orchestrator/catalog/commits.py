@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from ..errors import CatalogError
 from ..model import ArtifactKind, Checkpoint, CheckpointState, Head, Labels, Layer
 from . import journal, layers, rows
-from .tables import ArtifactRow, CheckpointRow, HeadDiskRow, HeadRow, MemberRow, OperationRow, TagRow
+from .tables import ArtifactRow, CheckpointRow, HeadDiskRow, HeadRow, LayerRow, MemberRow, OperationRow, TagRow
 
 
 def commit_checkpoint(
@@ -29,6 +29,8 @@ def commit_checkpoint(
     member = _member(session, operation, head.host_uuid, head.domain_uuid)
     if session.get(CheckpointRow, checkpoint.id) is not None:
         return  # one transaction: all the rest is there too
+    left = _leave_head(session, member, {layer.path for layer in chains})
+    layers.release(session, member, left)
     layers.put(session, member, chains)
     add_checkpoint(session, checkpoint)
     layers.put(session, member, overlays)
@@ -53,7 +55,8 @@ def hide_checkpoint(session: Session, operation: OperationRow, checkpoint_id: st
     row.state = CheckpointState.DELETING
     _leave_to_parent(session, row)
     session.flush()
-    return layers.discard(session, member, layers.frozen_by(session, checkpoint_id))
+    frozen = layers.frozen_by(session, checkpoint_id)
+    return layers.discard(session, member, [*frozen, *layers.left_above(session, member.domain_uuid, frozen)])
 
 
 def edit_checkpoint(session: Session, operation: OperationRow, checkpoint_id: str, labels: Labels) -> None:
@@ -115,6 +118,16 @@ def set_head(session: Session, head: Head) -> None:
     session.execute(delete(HeadDiskRow).where(*_disks_of_head(head)))
     session.add_all(HeadDiskRow(**place, target=disk, layer_id=active[path]) for disk, path in head.overlays.items())
     session.flush()
+
+
+def _leave_head(session: Session, member: MemberRow, frozen: set[str]) -> list[int]:
+    """Returns the active layers that the domain had and that are not in the chains of its new checkpoint: it was given
+    other disks outside snapctl."""
+    active = select(LayerRow.id, LayerRow.path).join(HeadDiskRow, HeadDiskRow.layer_id == LayerRow.id)
+    left = [row.id for row in session.execute(active.where(*_disks_of_head(member))) if row.path not in frozen]
+    if left:
+        session.execute(delete(HeadDiskRow).where(*_disks_of_head(member)))
+    return left
 
 
 def _disks_of_head(place: layers.Place) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

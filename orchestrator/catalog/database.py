@@ -31,7 +31,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from ..errors import CatalogError, EnvironmentLacks, UsageError
 from .tables import Base
@@ -47,6 +47,8 @@ _OF_THE_FILE = frozenset(
         *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL),
     }
 )
+_PLAIN_PATH = re.compile(r"[\w./~+ -]+")
+"""What was meant as the path of a file. A URL, or a password, has other characters."""
 
 
 class Conflict(CatalogError):
@@ -56,14 +58,30 @@ class Conflict(CatalogError):
 class Database:
     """One catalog database: its engine and its transactions. Nothing is opened before the first one."""
 
-    def __init__(self, url: str, *, foreign_keys: bool = True) -> None:
+    def __init__(self, url: str | URL, *, foreign_keys: bool = True) -> None:
         """`foreign_keys=False` is for migrations: SQLite rebuilds tables, and must not cascade then."""
         self._url = parse(url)
-        self.engine = _engine(self._url)
-        self._writer = self.engine.execution_options(**{_WRITES: True})
+        self._foreign_keys = foreign_keys
+        self.become_real()
+
+    def become_real(self) -> None:
+        """Work on the database that the URL names."""
+        self.imagined = False
+        self._use(_engine(self._url))
         if self.file is not None:
-            event.listen(self.engine, "connect", _set_up_sqlite(foreign_keys))
+            event.listen(self.engine, "connect", _set_up_sqlite(self._foreign_keys))
             event.listen(self.engine, "begin", _begin_sqlite)
+
+    def _use(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writer = engine.execution_options(**{_WRITES: True})
+
+    def imagine(self) -> None:
+        """Work on an empty database in memory from now on: who only reads makes nothing."""
+        self._use(create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}))
+        event.listen(self.engine, "connect", _set_up_memory)
+        event.listen(self.engine, "begin", _begin_sqlite)
+        self.imagined = True
 
     def __str__(self) -> str:
         return shown(self._url)
@@ -94,6 +112,10 @@ class Database:
         """Raise `CatalogError` when there is nothing to connect to."""
         if not self.exists():
             raise CatalogError(f"there is no catalog {self}", hint="it is created at first use")
+
+    def real(self) -> Database:
+        """Another one for the same URL, which is not imagined."""
+        return Database(self._url)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -144,12 +166,14 @@ class Database:
         return f"the catalog {self} cannot be read or written: {reason}"
 
 
-def parse(url: str) -> URL:
+def parse(url: str | URL) -> URL:
     """Check a catalog's URL. Raises `UsageError`, without repeating what may hold a password."""
     hint = "write e.g. sqlite:////path/to/catalog.db"
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
+        if isinstance(url, str) and _PLAIN_PATH.fullmatch(url):
+            hint = f"write {_absolute(url)}"
         raise UsageError("the catalog URL is malformed", hint=hint) from error
     backend = parsed.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
@@ -157,9 +181,18 @@ def parse(url: str) -> URL:
         raise UsageError(f"a catalog cannot be stored in {backend}", hint="use sqlite or postgresql")
     if backend == "sqlite" and (not _is_path(parsed.database) or parsed.query):
         raise UsageError("the catalog URL names no file, or has options", hint=hint)
+    if backend == "sqlite" and not Path(parsed.database or "").is_absolute():
+        raise UsageError(
+            "the catalog URL has a relative path, so it would be another catalog in each directory",
+            hint=f"write {_absolute(parsed.database or '')}",
+        )
     if parsed.drivername == "postgresql":
         return parsed.set(drivername="postgresql+psycopg")
     return parsed
+
+
+def _absolute(path: str) -> str:
+    return f"sqlite:///{Path.cwd() / path}"
 
 
 def shown(url: URL) -> str:
@@ -235,6 +268,10 @@ def _set_up_sqlite(foreign_keys: bool) -> Callable[[sqlite3.Connection, Connecti
         _use_wal(connection)
 
     return set_up
+
+
+def _set_up_memory(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -17,6 +17,8 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 def of(database: Database) -> CatalogHealth:
     """Raises `CatalogError` when it cannot be read."""
+    if database.imagined:
+        return CatalogHealth(where=str(database), exists=False)
     if database.file is None:
         return CatalogHealth(where=str(database))
     with database.read() as session:

@@ -63,6 +63,11 @@ def unsettled(session: Session, host_uuid: str, *domain_uuids: str) -> list[Oper
     return _records(session, *which)
 
 
+def unsettled_anywhere(session: Session) -> list[OperationRecord]:
+    """The open operations of all hosts."""
+    return _records(session, OperationRow.state == OperationState.OPEN)
+
+
 def _records(session: Session, *which: ColumnElement[bool]) -> list[OperationRecord]:
     """Two queries, however many there are."""
     found = session.scalars(select(OperationRow).where(*which).order_by(OperationRow.opened, OperationRow.id)).all()
@@ -115,12 +120,28 @@ def start(
 
 def prune(session: Session, host_uuid: str, keep: timedelta) -> None:
     """Drop the rows of operations that were settled longer ago than that, and that no layer refers to."""
-    settled = (OperationRow.closed < rows.timestamp(now() - keep), OperationRow.host_uuid == host_uuid)
+    settled = (
+        OperationRow.closed < rows.timestamp(now() - keep),
+        OperationRow.host_uuid == host_uuid,
+        OperationRow.state != OperationState.ABANDONED,  # it says whose the files are that it has left
+    )
     used = exists().where(or_(LayerRow.discarded_by == OperationRow.id, LayerRow.rewritten_by == OperationRow.id))
     old = list(session.scalars(select(OperationRow.id).where(*settled, ~used).limit(PRUNED_AT_ONCE)))
     if old:
         session.execute(delete(MemberRow).where(MemberRow.operation_id.in_(old)))
         session.execute(delete(OperationRow).where(OperationRow.id.in_(old)))
+
+
+def abandoned(session: Session, host_uuid: str) -> dict[str, list[str]]:
+    """The operations of a host that were closed as they were: by id, the layers that each had yet to remove."""
+    which = (OperationRow.host_uuid == host_uuid, OperationRow.state == OperationState.ABANDONED)
+    left: dict[str, list[str]] = {
+        operation_id: [] for operation_id in session.scalars(select(OperationRow.id).where(*which))
+    }
+    layers = select(LayerRow.discarded_by, LayerRow.path).where(LayerRow.discarded_by.in_(list(left)))
+    for operation_id, path in session.execute(layers) if left else ():
+        left[str(operation_id)].append(path)
+    return left
 
 
 def require(session: Session, operation: OperationRecord, settled_as: OperationState | None = None) -> None:

@@ -5,15 +5,16 @@ Each question costs as much as the chains it is about are deep, not as the catal
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections import deque
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Select, delete, exists, select, update
 from sqlalchemy.orm import Session, aliased
 
 from ..errors import CatalogError
-from ..model import Chain, CheckpointState, Layer, chain_of
-from . import rows
+from ..model import Chain, CheckpointState, Layer, OperationState, chain_of, walk
+from . import rows, verify_results
 from .database import upsert
 from .reachability import Node, unneeded
 from .tables import ArtifactRow, CheckpointRow, HeadDiskRow, LayerRow, MemberRow, OperationRow
@@ -69,6 +70,7 @@ def freed_by(session: Session, checkpoint_ids: Sequence[str]) -> list[Layer]:
     if checkpoint is None:
         return []
     frozen = [layer_id for each in checkpoint_ids for layer_id in frozen_by(session, each)]
+    frozen += left_above(session, checkpoint.domain_uuid, frozen, without=checkpoint_ids)
     free = _unneeded(session, checkpoint.domain_uuid, frozen, without=checkpoint_ids)
     query = with_backing().where(LayerRow.id.in_(free)).order_by(LayerRow.id.desc())
     return [rows.layer(*found) for found in session.execute(query)]
@@ -96,24 +98,23 @@ def ids(session: Session, host_uuid: str, paths: Collection[str]) -> dict[str, i
 def put(session: Session, place: Place, layers: Iterable[Layer]) -> None:
     """Catalogue layers, in any order, with their backing chains.
 
-    A layer that something relies on keeps its file information: it was taken when the layer was frozen. Any other one
-    (new, or an active overlay until now) gets those given.
+    A layer that a checkpoint relies on keeps its file information, taken when it was frozen, and its backing file. Any
+    other one (new, or an active overlay until now) gets those given.
     """
     for layer in _lowest_first(layers):
         row = session.scalar(_row(place.host_uuid, layer.path))
         if row is None:
             _insert(session, place, layer)
-        elif not session.scalar(_is_relied_upon(row.id)):
+        elif not session.scalar(_is_relied_upon(row.id)) or _is_outdated(session, row, layer):
+            row.backing_id = _backing_id(session, place, layer)
             row.capacity, row.kind = layer.capacity, layer.kind
             row.physical, row.allocation, row.mtime = layer.physical, layer.allocation, layer.mtime
-            row.sha256 = layer.sha256
+            row.fingerprint, row.sha256 = layer.fingerprint, layer.sha256
             session.flush()
 
 
 def _insert(session: Session, place: Place, layer: Layer) -> None:
-    backing = None
-    if layer.backing is not None:
-        backing = ids(session, place.host_uuid, [layer.backing])[layer.backing]
+    backing = _backing_id(session, place, layer)
     key = {"host_uuid": place.host_uuid, "path": layer.path}
     values = {
         "domain_uuid": place.domain_uuid,
@@ -126,10 +127,65 @@ def _insert(session: Session, place: Place, layer: Layer) -> None:
         "physical": layer.physical,
         "allocation": layer.allocation,
         "mtime": layer.mtime,
+        "fingerprint": layer.fingerprint,
         "sha256": layer.sha256,
     }
     # Domains that share a base may bring it here at the same time.
     upsert(session, LayerRow, key | values, key=list(key))
+
+
+def _backing_id(session: Session, place: Place, layer: Layer) -> int | None:
+    if layer.backing is None:
+        return None
+    return ids(session, place.host_uuid, [layer.backing])[layer.backing]
+
+
+def _is_outdated(session: Session, row: LayerRow, layer: Layer) -> bool:
+    """Whether a layer that only other layers are on is not what it was: it was rewritten outside snapctl, when no
+    checkpoint relied on it any more."""
+    if (row.physical, row.mtime) == (layer.physical, layer.mtime):
+        return False
+    relying = verify_results.relying_on(row.host_uuid, row.path)
+    return session.scalar(select(CheckpointRow.id).where(*relying).limit(1)) is None
+
+
+def release(session: Session, place: Place, layer_ids: Sequence[int]) -> None:
+    """Let active layers go that their domain left outside snapctl. Their files are not removed: they may be wanted.
+
+    Those above a layer of a checkpoint stay catalogued until that checkpoint is deleted (`left_above`). Of all others,
+    and of what is below them that nothing else refers to, nothing is known from then on.
+    """
+    for layer_id in layer_ids:
+        below = list(session.scalars(_at_or_below([layer_id])))
+        if session.scalar(select(exists().where(ArtifactRow.layer_id.in_(below)))):
+            continue
+        at: int | None = layer_id
+        while at is not None and not session.scalar(_is_relied_upon(at)) and not session.scalar(_is_active(at)):
+            row = session.get_one(LayerRow, at)
+            at = row.backing_id
+            session.delete(row)
+            session.flush()
+
+
+def left_above(session: Session, domain_uuid: str, frozen: Sequence[int], without: Sequence[str] = ()) -> list[int]:
+    """The layers of a domain that it left outside snapctl (`release`) above layers that no checkpoint holds now, apart
+    from checkpoints `without`."""
+    row, disks = LayerRow, ArtifactRow
+    holding = select(disks.layer_id).join(CheckpointRow, CheckpointRow.id == disks.checkpoint_id)
+    holding = holding.where(CheckpointRow.state != CheckpointState.DELETING, CheckpointRow.id.not_in(without))
+    held = set(session.scalars(holding.where(disks.layer_id.in_(frozen))))
+    level, found = [layer_id for layer_id in frozen if layer_id not in held], list[int]()
+    while level:
+        above = select(row.id, row.discarded_by).where(
+            row.backing_id.in_(level),
+            row.domain_uuid == domain_uuid,
+            row.operation_id.is_not(None),
+            ~exists().where(disks.layer_id == row.id),
+            ~exists().where(HeadDiskRow.layer_id == row.id),
+        )
+        level = [id_ for id_, discarded_by in session.execute(above) if discarded_by is None]  # here: see `_held`
+        found += level
+    return found
 
 
 def discard(session: Session, member: MemberRow, released: Sequence[int]) -> list[Layer]:
@@ -140,13 +196,56 @@ def discard(session: Session, member: MemberRow, released: Sequence[int]) -> lis
     return discarded(session, member.operation_id, member.domain_uuid)
 
 
+def withdraw(session: Session, operation_id: str, domain_uuid: str) -> list[Layer]:
+    """Take the mark off what something in the catalog came to need since; returns what nothing there stands on.
+
+    What else is left of this operation's marks backs a layer that an earlier one discarded and could not remove.
+    """
+    marked = (LayerRow.discarded_by == operation_id, LayerRow.domain_uuid == domain_uuid)
+    # Locked, so that who is about to stand on one of them either was seen here, or waits.
+    columns = select(LayerRow.path, LayerRow.id, LayerRow.backing_id).where(*marked).with_for_update()
+    found = session.execute(columns).all()
+    ids_of, backing = {row.path: row.id for row in found}, {row.id: row.backing_id for row in found}
+    needed = _with_all_below(_held(session, list(backing), ()), backing)
+    session.execute(update(LayerRow).where(LayerRow.id.in_(needed)).values(discarded_by=None))
+    kept = _with_all_below(_backing_others(session, backing.keys() - needed), backing)
+    return [each for each in discarded(session, operation_id, domain_uuid) if ids_of[each.path] not in kept]
+
+
 def forget(session: Session, operation: OperationRow, paths: Sequence[str]) -> None:
-    """Drop the rows of layers that this operation discarded; those of others are refused."""
+    """Drop the rows of layers that this operation discarded; those of others are refused.
+
+    One that something came to need since is kept, without the mark: its file is gone, and `verify` says so.
+    """
     at_paths = (LayerRow.host_uuid == operation.host_uuid, LayerRow.path.in_(paths))
-    for path, by in session.execute(select(LayerRow.path, LayerRow.discarded_by).where(*at_paths)):
+    going: dict[int, int | None] = {}
+    query = select(LayerRow.id, LayerRow.backing_id, LayerRow.path, LayerRow.discarded_by).where(*at_paths)
+    for id_, backing_id, path, by in session.execute(query.with_for_update()):
         if by != operation.id:
             raise CatalogError(f"layer {path} was not discarded by this operation", effect="nothing was recorded")
-    session.execute(delete(LayerRow).where(*at_paths))
+        going[id_] = backing_id
+    needed = _with_all_below(_held(session, list(going), ()), going)
+    session.execute(update(LayerRow).where(LayerRow.id.in_(needed)).values(discarded_by=None))
+    kept = _with_all_below(_backing_others(session, going.keys() - needed), going)
+    session.execute(delete(LayerRow).where(LayerRow.id.in_(going.keys() - needed - kept)))
+
+
+def left_over(session: Session, host_uuid: str) -> list[Layer]:
+    """The layers that a settled operation discarded, and whose files it could not remove."""
+    settled = (LayerRow.host_uuid == host_uuid, OperationRow.state.in_((OperationState.DONE, OperationState.UNDONE)))
+    query = with_backing().join(OperationRow, OperationRow.id == LayerRow.discarded_by).where(*settled)
+    return [rows.layer(*found) for found in session.execute(query.order_by(LayerRow.id.desc()))]
+
+
+def forget_left_over(session: Session, host_uuid: str, paths: Collection[str]) -> None:
+    """Drop the rows of such layers; one that something needs is kept."""
+    its = {layer.path for layer in left_over(session, host_uuid)} & set(paths)
+    found = session.execute(
+        select(LayerRow.id, LayerRow.backing_id).where(LayerRow.host_uuid == host_uuid, LayerRow.path.in_(its))
+    ).all()
+    going = {row.id: row.backing_id for row in found}
+    held = _held(session, list(going), ()) | _backing_others(session, going.keys())
+    session.execute(delete(LayerRow).where(LayerRow.id.in_(going.keys() - _with_all_below(held, going))))
 
 
 # --------------------------------------------------------------------------- the graph
@@ -158,6 +257,10 @@ def _row(host_uuid: str, path: str) -> Select[LayerRow]:
 
 def _is_relied_upon(layer_id: int) -> Select[bool]:
     return select(exists().where(LayerRow.backing_id == layer_id) | exists().where(ArtifactRow.layer_id == layer_id))
+
+
+def _is_active(layer_id: int) -> Select[bool]:
+    return select(exists().where(HeadDiskRow.layer_id == layer_id))
 
 
 def _lowest_first(layers: Iterable[Layer]) -> list[Layer]:
@@ -197,6 +300,24 @@ def _unneeded(session: Session, domain_uuid: str, released: Sequence[int], witho
         )
         for row in found
     )
+
+
+def _with_all_below(tops: Collection[int | None], backing: Mapping[int, int | None]) -> set[int]:
+    """Those of the layers in `backing`, and all that is below one, as far as `backing` has them."""
+    found: set[int] = set()
+    for top in tops:
+        deque(walk(top if top in backing else None, lambda id_: _known(backing[id_], backing), found), maxlen=0)
+    return found
+
+
+def _known(id_: int | None, backing: Mapping[int, int | None]) -> int | None:
+    return id_ if id_ in backing else None
+
+
+def _backing_others(session: Session, layer_ids: Collection[int]) -> set[int]:
+    """Which of these layers back one that is not among them."""
+    above = select(LayerRow.backing_id).where(LayerRow.backing_id.in_(layer_ids), LayerRow.id.not_in(layer_ids))
+    return {layer_id for layer_id in session.scalars(above) if layer_id is not None}
 
 
 def _held(session: Session, layer_ids: Sequence[int], without: Sequence[str]) -> set[int | None]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, Table, func, inspect, select
 
-from ..errors import Refused
+from ..errors import Refused, SnapctlError
+from . import identities, journal
 from .database import Database
 from .schema import NEWEST, revision
 from .sqlite_backup import copy
@@ -26,6 +28,7 @@ class CatalogInfo:
     newest_revision: str  # the one this snapctl works with
     size_bytes: int | None
     counts: Mapping[str, int]  # rows by table
+    id: str | None = None  # by which stores know that they belong to it; None before there is one
 
 
 def backup(url: str, file: Path | str) -> None:
@@ -45,17 +48,38 @@ def backup(url: str, file: Path | str) -> None:
 def info(url: str) -> CatalogInfo:
     """What there is at that URL; makes nothing."""
     database = Database(url)
-    found, counts = None, {}
+    found, own, counts = None, None, {}
     if database.exists():
         try:
             with database.read() as session:
                 found = revision(session.connection())
                 counts = _counts(session.connection())
+                own = identities.catalog_id(session) if found == NEWEST else None
         finally:
             database.close()
     return CatalogInfo(
-        url=str(database), revision=found, newest_revision=NEWEST, size_bytes=_size(database), counts=counts
+        url=str(database), revision=found, newest_revision=NEWEST, size_bytes=_size(database), counts=counts, id=own
     )
+
+
+def at_work(url: str) -> list[str]:
+    """The operations that processes work on in a catalog, for people; none if that cannot be seen."""
+    try:
+        database = Database(url)
+    except SnapctlError:
+        return []
+    try:
+        if database.file is None or not os.access(database.file, os.R_OK | os.W_OK):
+            return []  # a password is not known here
+        with database.read() as session:
+            if revision(session.connection()) != NEWEST:
+                return []
+            found = journal.unsettled_anywhere(session)
+            return [f"a {each.kind} of {each.domains}" for each in found if not journal.is_abandoned(session, each)]
+    except (SnapctlError, OSError):
+        return []
+    finally:
+        database.close()
 
 
 def _size(database: Database) -> int | None:

@@ -49,6 +49,10 @@ class SqlOperation:
         with self._database.read() as session:
             return layers.discarded(session, self._record.id, domain_uuid)
 
+    def withdraw_discards(self, domain_uuid: str) -> list[Layer]:
+        with self._under() as (session, operation):
+            return layers.withdraw(session, operation.id, domain_uuid)
+
     # ------------------------------------------------------------------ the journal
 
     def complete(self, domain_uuid: str, step: str, results: Mapping[str, Any], entering: str | None = None) -> None:

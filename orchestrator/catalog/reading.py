@@ -152,3 +152,16 @@ def known_paths(session: Session, host_uuid: str, directory: str) -> list[str]:
     files = (path for path, its_host in session.execute(own) if its_host == host_uuid and path is not None)
     found = {*session.scalars(layers), *files}
     return sorted(path for path in found if dirname(path) == (directory or "/"))
+
+
+def known_directories(session: Session, host_uuid: str) -> frozenset[str]:
+    """Where the layers that snapctl made, and the files that checkpoints alone have, are."""
+    layers = select(LayerRow.path).where(LayerRow.host_uuid == host_uuid, LayerRow.operation_id.is_not(None))
+    row = ArtifactRow
+    own = (
+        select(row.path)
+        .join(CheckpointRow, CheckpointRow.id == row.checkpoint_id)
+        .where(CheckpointRow.host_uuid == host_uuid, row.kind != ArtifactKind.DISK)
+    )
+    paths = (*session.scalars(layers), *session.scalars(own))
+    return frozenset(dirname(path) for path in paths if path is not None)

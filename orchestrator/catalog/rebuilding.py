@@ -25,7 +25,7 @@ def _refuse_used(session: Session, host: Host) -> None:
     if session.scalar(select(exists().where(CheckpointRow.host_uuid == host.uuid))):
         raise Refused(
             f"the catalog already has checkpoints of {host.name}",
-            hint="name a new catalog: snapctl --catalog URL catalog rebuild",
+            hint="name a new catalog: snapctl --catalog URL catalog adopt",
         )
     is_open = (OperationRow.host_uuid == host.uuid, OperationRow.state == OperationState.OPEN)
     if session.scalar(select(exists().where(*is_open))):

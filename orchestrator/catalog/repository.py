@@ -6,31 +6,47 @@ the transactions, and the lease that those which change something are done under
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
 from ..errors import CatalogError
 from ..model import (
     CatalogHealth,
+    CatalogIdentity,
     Chain,
     Checkpoint,
+    CheckpointDisk,
     CheckpointSummary,
     Collapsible,
     Head,
     Host,
     Inventory,
+    KnownHost,
     Layer,
     MemberRecord,
+    MemoryImage,
     OperationKind,
     OperationRecord,
     RebuiltDomain,
 )
 from ..ports import OpenOperation
-from . import collapsing, health, inventory, journal, layers, reading, rebuilding, verify_results
+from . import (
+    collapsing,
+    health,
+    identities,
+    inventory,
+    journal,
+    layers,
+    owner_process,
+    reading,
+    rebuilding,
+    verify_results,
+)
 from .database import Conflict, Database
 from .leases import LeaseTimes
 from .open_operation import SqlOperation
+from .schema import ensure_newest, is_made
 from .tables import CheckpointRow
 
 
@@ -43,6 +59,46 @@ class SqlCatalog:
         self._times = times
         self._keep = keep  # closed rows of the journal
         self._open: dict[str, SqlOperation] = {}  # by id: those whose heartbeat thread may be running
+
+    # ------------------------------------------------------------------ what it is, and whose host it is about
+
+    def identity(self) -> CatalogIdentity:
+        here = owner_process.this_process()
+        found = None
+        if not self._database.imagined:
+            with self._database.read() as session:
+                found = identities.catalog_id(session)
+        return CatalogIdentity(id=found, where=str(self._database), user=here.user, client=here.host)
+
+    def was_made(self) -> bool:
+        if not self._database.imagined:
+            return True
+        real = self._database.real()
+        try:
+            return is_made(real)
+        finally:
+            real.close()
+
+    def make(self) -> None:
+        if self._database.imagined:
+            self._database.become_real()
+            self._database.make_file()
+            ensure_newest(self._database)
+
+    def hosts(self) -> list[KnownHost]:
+        with self._database.read() as session:
+            return identities.hosts(session)
+
+    def bind(self, host: Host) -> None:
+        self._host = host
+
+    def record_store(self, store_id: str, path: str, reported_uuid: str) -> None:
+        with self._database.write() as session:
+            identities.record_store(session, self._host, reported_uuid, store_id, path)
+
+    def knows_any(self, directories: Iterable[str], host_uuid: str | None = None) -> bool:
+        with self._database.read() as session:
+            return identities.knows_any(session, host_uuid or self._host.uuid, directories)
 
     # ------------------------------------------------------------------ reading
 
@@ -114,9 +170,17 @@ class SqlCatalog:
         with self._database.read() as session:
             return reading.known_paths(session, self._host.uuid, directory)
 
+    def known_directories(self) -> frozenset[str]:
+        with self._database.read() as session:
+            return reading.known_directories(session, self._host.uuid)
+
     def unsettled(self, domain_uuid: str | None = None) -> list[OperationRecord]:
         with self._database.read() as session:
             return journal.unsettled(session, self._host.uuid, *([domain_uuid] if domain_uuid is not None else []))
+
+    def abandoned(self) -> dict[str, list[str]]:
+        with self._database.read() as session:
+            return journal.abandoned(session, self._host.uuid)
 
     def is_abandoned(self, operation: OperationRecord) -> bool:
         with self._database.read() as session:
@@ -124,6 +188,14 @@ class SqlCatalog:
 
     def health(self) -> CatalogHealth:
         return health.of(self._database)
+
+    def left_over_layers(self) -> list[Layer]:
+        with self._database.read() as session:
+            return layers.left_over(session, self._host.uuid)
+
+    def forget_left_over(self, paths: Sequence[str]) -> None:
+        with self._database.write() as session:
+            layers.forget_left_over(session, self._host.uuid, paths)
 
     # ------------------------------------------------------------------ the journal
 
@@ -186,17 +258,17 @@ class SqlCatalog:
         with self._database.write() as session:
             verify_results.mark_damage(session, checkpoint_id, damage)
 
-    def record_memory_read(self, checkpoint_id: str, sha256: str) -> None:
+    def record_memory(self, checkpoint_id: str, then: MemoryImage, now: MemoryImage) -> None:
         with self._database.write() as session:
-            verify_results.record_memory_read(session, checkpoint_id, sha256)
+            verify_results.record_memory(session, checkpoint_id, then, now)
 
-    def renew_layer_time(self, layer: Layer, mtime: str) -> None:
+    def record_layer(self, then: Layer, now: Layer) -> None:
         with self._database.write() as session:
-            verify_results.renew_layer_time(session, self._host.uuid, layer, mtime)
+            verify_results.record_layer(session, self._host.uuid, then, now)
 
-    def record_layer_read(self, layer: Layer, sha256: str) -> None:
+    def record_medium(self, checkpoint_id: str, then: CheckpointDisk, now: CheckpointDisk) -> None:
         with self._database.write() as session:
-            verify_results.record_layer_read(session, self._host.uuid, layer, sha256)
+            verify_results.record_medium(session, checkpoint_id, then, now)
 
     def close_connection(self) -> None:
         """Release what leases there are and let the database go."""

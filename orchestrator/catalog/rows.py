@@ -115,6 +115,7 @@ def _layer(row: LayerRow, backing: str | None) -> dict[str, Any]:
         "physical": row.physical,
         "allocation": row.allocation,
         "mtime": row.mtime,
+        "fingerprint": row.fingerprint,
         "sha256": row.sha256,
         "rewritten_by": row.rewritten_by,
     }
@@ -141,8 +142,8 @@ _ORIGIN = ("persistent", "machine", "emulator", "qemu_version", "libvirt_version
 _STATES = frozenset(CheckpointState)
 
 _ARTIFACT = ("kind", "target", "path", "format", "size", "sha256")
-_DISK = ("target", "device", "readonly", "path", "format", "source_type")
-_MEMORY = ("path", "size", "was_running", "version", "data_length", "sha256")
+_DISK = ("target", "device", "readonly", "path", "format", "source_type", "size", "mtime", "fingerprint", "sha256")
+_MEMORY = ("path", "size", "was_running", "version", "data_length", "sha256", "mtime")
 
 
 def checkpoint_row(checkpoint: Checkpoint) -> CheckpointRow:

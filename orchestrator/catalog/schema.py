@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from uuid import uuid4
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert, inspect, select, text
 
@@ -20,10 +21,10 @@ from ..errors import Busy, CatalogError, Refused
 from . import unfinished
 from .database import Database
 from .sqlite_backup import copy
-from .tables import Base
+from .tables import Base, CatalogRow
 from .unfinished import UnfinishedOperation
 
-NEWEST = "0006"
+NEWEST = "0008"
 """The revision that `tables` describes. Revisions are numbered, so that older and newer can be told apart."""
 
 JOURNALED = "0002"
@@ -69,6 +70,20 @@ def revision(connection: Connection) -> str | None:
     if len(found) != 1 or not re.fullmatch(r"\d{4}", found[0]):
         raise CatalogError("the database is not a snapctl catalog", hint="name another one with --catalog")
     return found[0]
+
+
+def is_made(database: Database) -> bool:
+    """Whether there is a catalog, of whatever version. Raises `CatalogError` for a database of something else."""
+    if not database.exists():
+        return False
+    with database.read() as session:
+        return revision(session.connection()) is not None
+
+
+def imagine(database: Database) -> None:
+    """Let an empty catalog in memory stand in for one that is not there."""
+    database.imagine()
+    _create(database)
 
 
 def ensure_newest(database: Database) -> None:
@@ -179,6 +194,7 @@ def _create(database: Database) -> None:
             Base.metadata.create_all(connection, checkfirst=False)
             _VERSION.create(connection)
             connection.execute(insert(_VERSION).values(version_num=NEWEST))
+            connection.execute(insert(CatalogRow).values(id=str(uuid4())))
     except CatalogError:
         with database.read() as session:
             if revision(session.connection()) is None:

@@ -49,14 +49,34 @@ def _its_domain() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["host_uuid", "domain_uuid"], ["domain.host_uuid", "domain.uuid"])
 
 
+class CatalogRow(Base):
+    """The catalog itself, one row: by its id it is known in the stores that belong to it. A copy has the same."""
+
+    __tablename__ = "catalog"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+
+
 class HostRow(Base):
-    """A hypervisor, by its host UUID; name and URI as last seen."""
+    """A hypervisor; name, URI and the host UUID that libvirt reports as last seen. `uuid` never changes: it is what
+    libvirt reported first, unless another host had that already."""
 
     __tablename__ = "host"
 
     uuid: Mapped[Id] = mapped_column(primary_key=True)
     name: Mapped[str]
     uri: Mapped[str]
+    reported_uuid: Mapped[Id | None]  # NULL: the same
+
+
+class StoreRow(Base):
+    """A directory on a host that belongs to this catalog, as the `store.json` in it says, too."""
+
+    __tablename__ = "store"
+
+    id: Mapped[Id] = mapped_column(primary_key=True)
+    host_uuid: Mapped[Id] = mapped_column(ForeignKey("host.uuid"), index=True)
+    path: Mapped[str]
 
 
 class DomainRow(Base):
@@ -90,6 +110,7 @@ class LayerRow(Base):
     physical: Mapped[int | None]  # this and the next two of a file that froze
     allocation: Mapped[int | None]
     mtime: Mapped[str | None]
+    fingerprint: Mapped[str | None]  # of a block device that froze
     sha256: Mapped[str | None]  # of a frozen one, once a deep verify has read it
     rewritten_by: Mapped[Id | None] = mapped_column(ForeignKey("operation.id"))
     discarded_by: Mapped[Id | None] = mapped_column(ForeignKey("operation.id"), index=True)
@@ -155,6 +176,8 @@ class ArtifactRow(Base):
     path: Mapped[str | None] = mapped_column(index=True)  # NULL for an empty drive
     format: Mapped[str | None]  # of a memory image: how it is compressed
     size: Mapped[int | None]
+    mtime: Mapped[str | None]
+    fingerprint: Mapped[str | None]  # of a disk that did not freeze
     sha256: Mapped[str | None]
     # Only a hidden checkpoint's layer is ever dropped before it: `layers.forget` sees to that.
     layer_id: Mapped[int | None] = mapped_column(ForeignKey("layer.id", ondelete="SET NULL"), index=True)

@@ -5,10 +5,12 @@ No operation is open and no lease is held: each function is one transaction that
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from sqlalchemy import ColumnElement, select, union, update
 from sqlalchemy.orm import Session, aliased
 
-from ..model import ArtifactKind, CheckpointState, Layer
+from ..model import ArtifactKind, CheckpointDisk, CheckpointState, Layer, MemoryImage
 from .tables import ArtifactRow, CheckpointRow, LayerRow
 
 
@@ -31,31 +33,41 @@ def mark_damage(session: Session, checkpoint_id: str, damage: str | None) -> Non
     session.execute(update(CheckpointRow).where(CheckpointRow.id == checkpoint_id).values(damage=damage))
 
 
-def record_memory_read(session: Session, checkpoint_id: str, sha256: str) -> None:
-    """Only where there is none: a hash, once recorded, is never replaced."""
+def record_layer(session: Session, host_uuid: str, then: Layer, now: Layer) -> None:
+    """Only while the catalog has what was compared."""
+    its = (LayerRow.host_uuid == host_uuid, LayerRow.path == then.path)
+    session.execute(
+        update(LayerRow).where(*its, *_as_recorded(LayerRow, then, OF_LAYER)).values(_values(now, OF_LAYER))
+    )
+
+
+def record_memory(session: Session, checkpoint_id: str, then: MemoryImage, now: MemoryImage) -> None:
     image = (ArtifactRow.checkpoint_id == checkpoint_id, ArtifactRow.kind == ArtifactKind.MEMORY)
-    session.execute(update(ArtifactRow).where(*image, ArtifactRow.sha256.is_(None)).values(sha256=sha256))
+    known = _as_recorded(ArtifactRow, then, OF_MEMORY)
+    session.execute(update(ArtifactRow).where(*image, *known).values(_values(now, OF_MEMORY)))
 
 
-def renew_layer_time(session: Session, host_uuid: str, layer: Layer, mtime: str) -> None:
-    """Only while the catalog has the facts, and the content, of what was read."""
-    compared = (
-        LayerRow.host_uuid == host_uuid,
-        LayerRow.path == layer.path,
-        LayerRow.physical == layer.physical,
-        LayerRow.mtime == layer.mtime,
-        LayerRow.sha256 == layer.sha256,
+def record_medium(session: Session, checkpoint_id: str, then: CheckpointDisk, now: CheckpointDisk) -> None:
+    its = (
+        ArtifactRow.checkpoint_id == checkpoint_id,
+        ArtifactRow.kind == ArtifactKind.DISK,
+        ArtifactRow.target == then.target,
+        ArtifactRow.layer_id.is_(None),
     )
-    session.execute(update(LayerRow).where(*compared).values(mtime=mtime))
+    known = _as_recorded(ArtifactRow, then, OF_MEDIUM)
+    session.execute(update(ArtifactRow).where(*its, *known).values(_values(now, OF_MEDIUM)))
 
 
-def record_layer_read(session: Session, host_uuid: str, layer: Layer, sha256: str) -> None:
-    """Only where there is none, and only while the catalog has the file information of what was read."""
-    unread = (
-        LayerRow.host_uuid == host_uuid,
-        LayerRow.path == layer.path,
-        LayerRow.physical == layer.physical,
-        LayerRow.mtime == layer.mtime,
-        LayerRow.sha256.is_(None),
-    )
-    session.execute(update(LayerRow).where(*unread).values(sha256=sha256))
+OF_LAYER = ("physical", "mtime", "fingerprint", "sha256")
+OF_MEMORY = ("mtime", "sha256")
+OF_MEDIUM = ("size", "mtime", "fingerprint", "sha256")
+
+
+def _as_recorded(
+    row: type[LayerRow] | type[ArtifactRow], then: object, names: Iterable[str]
+) -> list[ColumnElement[bool]]:
+    return [getattr(row, name).is_not_distinct_from(getattr(then, name)) for name in names]
+
+
+def _values(of: object, names: Iterable[str]) -> dict[str, object]:
+    return {name: getattr(of, name) for name in names}

@@ -8,6 +8,8 @@ from .session import Session
 
 if TYPE_CHECKING:
     from ..coordinator import Coordinator
+    from ..operations.checkpoint.plan import CheckpointPlan
+    from ..operations.checkpoint.verb import FlattenedCheckpoint
     from ..operations.rollback.plan import RollbackPlan
     from ..operations.rollback.verb import KeepingRollback
     from ..operations.shared.guest import Guest
@@ -34,3 +36,13 @@ def confirm_loss(
     current = back.head.checkpoint_id if back.head else None
     here = next((each for each in snapctl.list(guest) if each.id == current), None) if current else None
     session.agree(verb, loss(back, here, session.now) + besides)
+
+
+def confirm_adoption(session: Session, plan: CheckpointPlan | FlattenedCheckpoint) -> None:
+    """Ask whether a domain is to continue with its present disks, unless they are those of the catalog."""
+    from ..operations.shared.compound import Compound
+    from .render.outcome import adoption
+
+    made = plan.checkpoint if isinstance(plan, Compound) else plan
+    if made.differs:
+        session.agree("checkpoint", adoption(made))

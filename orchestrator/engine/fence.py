@@ -16,8 +16,9 @@ from ..ports import Domains, Hypervisor, OpenOperation, Storage
 READS = frozenset(
     {
         *("find", "get", "measured", "all", "disks", "definition", "saved_definition", "saved_xml", "wait_for_job"),
+        *("managed_save_xml",),
         *("platform_problem", "cpu_problem", "active_networks"),
-        *("stat", "stat_all", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
+        *("stat", "stat_all", "names", "files", "directories", "read", "sha256", "free_bytes", "total_bytes"),
     }
 )
 """The calls that change nothing. Whatever is not among them is fenced."""

@@ -15,7 +15,7 @@ begins. A failure, a crash and an interrupt all leave by `settle()`. As long as 
 asked whether its part of the world is beyond the point of no return by what this operation did:
 
     all are               forward: the remaining steps are done, each observed first, as others may have acted since;
-                          if that fails, undone as far as at least one of them can fall back
+                          if that fails, undone as far as at least one of them can fall back, or all can give up
     none is               undone
     some are, or cannot   undone, if those that are beyond can fall back; else forward, if all others are as they were
     be determined         when the operation was begun; else undone: what time has made of a member is never discarded
@@ -86,6 +86,7 @@ class Run:
         self._stuck: list[tuple[Member, Exception]] = []  # those that cannot be undone now, and why
         self._may_be_beyond = self._members  # the point of no return: to be brought back before they are undone
         self._point = point
+        self.given_up: str | None = None  # why it was undone although it was beyond the point of no return
         self._opened = monotonic()
         self._began: dict[str, float] = {}
         self._ended: dict[str, float] = {}
@@ -149,6 +150,7 @@ class Run:
             seconds=max(self._ended.values(), default=self._opened) - self._opened,
             steps=tuple(StepTime(name=name, seconds=end - self._began[name]) for name, end in self._ended.items()),
             spans={name: (self._began[name], end) for name, end in self._ended.items()},
+            kept={each.story.domain_uuid: each.story.kept() for each in self._members},
         )
 
     # ------------------------------------------------------------------ settling
@@ -207,10 +209,11 @@ class Run:
             except Exception as failure:  # a defect of ours, too, must not keep a guest from running
                 if self._loss():
                     raise
-                if not self._fall_back(self._members):
+                if not self._fall_back(self._members) and not self._may_give_up(failure):
                     self._raise_stuck()
                     raise
                 cause = failure
+                self.given_up = problem_of(failure)
             else:
                 self._close(OperationState.DONE)
                 return OperationState.DONE
@@ -263,6 +266,12 @@ class Run:
                     fell_back = True
         self._may_be_beyond = []
         return fell_back
+
+    def _may_give_up(self, failure: Exception) -> bool:
+        """Not for a catalog that fails: it will be there again, and then there is nothing to give up."""
+        if self._stuck or isinstance(failure, CatalogError):
+            return False
+        return all(member.story.may_give_up() for member in self._members)
 
     @contextmanager
     def _alone(self, member: Member) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import msgspec
 
 from ..errors import UNCHANGED, Refused, SnapctlError, Unfinished, is_interrupt
@@ -13,11 +15,20 @@ from .story import FaultPoint, Plan, Registry
 
 
 class Runner:
-    """`progress` is called during long steps; `point` is reached before and after each effect."""
+    """`progress` is called during long steps; `point` is reached before and after each effect. `claim` is called before
+    an operation is begun or taken over: it makes the store the catalog's, or refuses."""
 
     def __init__(
-        self, hypervisor: Hypervisor, catalog: Catalog, registry: Registry, *, progress: Progress, point: FaultPoint
+        self,
+        hypervisor: Hypervisor,
+        catalog: Catalog,
+        registry: Registry,
+        *,
+        progress: Progress,
+        point: FaultPoint,
+        claim: Callable[[], None],
     ) -> None:
+        self._claim = claim
         self._hypervisor = hypervisor
         self._catalog = catalog
         self._registry = registry
@@ -30,13 +41,9 @@ class Runner:
         Raises what their stories do; `Busy` when another operation holds one of the domains, `Refused` when they were
         planned on another host: a domain that migrates keeps its UUID.
         """
-        kind, here = plans[0].kind, self._hypervisor.host
-        for plan in plans:
-            if plan.host.uuid != here.uuid:
-                raise Refused(
-                    f"the plan was made for host {plan.host.name}, and this is {here.name}",
-                    hint="plan it again on this host",
-                )
+        kind = plans[0].kind
+        self._require_here(plans)
+        self._claim()
         operation = self._catalog.open_operation(
             operation_id=plans[0].operation_id,
             kind=kind,
@@ -52,6 +59,16 @@ class Runner:
         finally:
             operation.release()
         return [plan.outcome(run.ran()) for plan in plans]
+
+    def _require_here(self, plans: Iterable[Plan]) -> None:
+        """Raise `Refused` for a plan that was made on another host."""
+        here = self._hypervisor.host
+        for plan in plans:
+            if plan.host.uuid != here.uuid:
+                raise Refused(
+                    f"the plan was made for host {plan.host.name}, and this is {here.name}",
+                    hint="plan it again on this host",
+                )
 
     def require_settled(self, domain_uuid: str) -> None:
         """Raise `Unfinished` when an operation of a domain was left open that is more than an edit."""
@@ -82,6 +99,7 @@ class Runner:
     def _recover(self, left: OperationRecord) -> Recovered:
         if self._catalog.is_abandoned(left):
             self._registry.plans(left)  # raises for a damaged one, before the operation gets a new owner
+            self._claim()
         operation = self._catalog.take_over(left)
         try:
             run = self._begun(operation)
@@ -89,7 +107,10 @@ class Runner:
         finally:
             operation.release()
         caveats = run.caveats() if state is OperationState.DONE else []
-        detail = "; ".join((f"it was interrupted {left.progress}", *(caveat.problem for caveat in caveats)))
+        reasons = [run.given_up] if run.given_up and state is OperationState.UNDONE else []
+        kept = [line for member in left.members for line in run.ran().kept_files(member.domain_uuid)]
+        told = (*reasons, *(each.problem for each in caveats), *kept)
+        detail = "; ".join((f"it was interrupted {left.progress}", *told))
         return Recovered(operation=left.kind, domain=left.domains, id=left.id, state=state, detail=detail)
 
     def _begun(self, operation: OpenOperation) -> Run:

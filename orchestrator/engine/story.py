@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,8 +88,16 @@ class Story(Protocol):
     def fall_back(self) -> None:
         """Bring it back. Called only where `may_fall_back` says so."""
 
+    def may_give_up(self) -> bool:
+        """Whether the steps may be undone although the world is beyond the point of no return, once going forward has
+        failed for good: nothing relies on what they made, and what was to be discarded is left as far as it is there
+        still."""
+
     def now(self) -> str:
         """What the guest is doing now, for each message of an operation that did not finish."""
+
+    def kept(self) -> Mapping[str, str]:
+        """The files that were to be removed and are in use, by path, and who uses each."""
 
     def caveat(self) -> SnapctlError | None:
         """The error to raise when the operation is done, and yet not all that was asked for."""

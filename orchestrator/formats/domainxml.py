@@ -6,12 +6,13 @@ Pure. Element and attribute names as in libvirt's "Domain XML format".
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from html import unescape
 
 from ..errors import HypervisorError, Refused
-from ..model import Device, Disk, Source
+from ..model import Device, Disk, Source, is_device
 from .xmltree import Element, add, new, parse, put, serialize
 
 PATH_ATTRIBUTES = {"file": "file", "block": "dev"}
@@ -91,6 +92,54 @@ def on_disks(xml: str, sources: Mapping[str, Source]) -> str:
     return serialize(domain)
 
 
+def without_media(xml: str, targets: Collection[str]) -> str:
+    """The same domain with these drives empty."""
+    domain = parse(xml, "domain")
+    for disk in _disks(domain):
+        if _target(disk) in targets:
+            for tag in ("source", "backingStore"):
+                for element in disk.findall(tag):
+                    _remove(element)
+    return serialize(domain)
+
+
+def with_set(xml: str, *, like: str, added: Collection[str], removed: Collection[str]) -> str:
+    """The same domain without the disks `removed`, and with the disks `added` as the domain `like` has them.
+
+    A disk whose address another device has by now gets one from libvirt. Raises `Refused` when `like` has no such disk.
+    """
+    domain, other = parse(xml, "domain"), parse(like, "domain")
+    for disk in list(_disks(domain)):
+        if _target(disk) in removed:
+            _remove(disk)
+    devices = domain.find("devices")
+    ours, theirs = {_target(disk) for disk in _disks(domain)}, {_target(disk): disk for disk in _disks(other)}
+    for target in added:
+        if target in ours:
+            continue
+        if target not in theirs or devices is None:
+            raise Refused(f"domain {_text(other, 'name')} has no disk {target}")
+        taken = {_address(address) for address in domain.iterfind("devices/*/address")}
+        disk = deepcopy(theirs[target])
+        for address in disk.findall("address"):
+            if _address(address) in taken:
+                _remove(address)
+        devices.append(disk)
+    return serialize(domain)
+
+
+def _address(address: Element) -> frozenset[tuple[str, str]]:
+    return frozenset((str(name), str(value)) for name, value in address.attrib.items())
+
+
+def renamed(xml: str, name: str) -> str:
+    """The same domain under another name."""
+    domain = parse(xml, "domain")
+    if (element := domain.find("name")) is not None:
+        element.text = name
+    return serialize(domain)
+
+
 RUN_NAMESPACE = "urn:snapctl:run"
 """Of the mark in the metadata of a run that snapctl started from a memory image."""
 
@@ -100,11 +149,17 @@ _RUN = f"{{{RUN_NAMESPACE}}}run"
 def with_run_mark(xml: str, operation_id: str) -> str:
     """The same domain, marked as started by an operation: its live XML has the mark for as long as it runs, its
     persistent one has not. A mark of an earlier operation, which an image may carry, is replaced."""
+    domain = parse(without_run_mark(xml), "domain")
+    metadata = domain.find("metadata")
+    add(add(domain, "metadata") if metadata is None else metadata, _RUN, operation=operation_id)
+    return serialize(domain)
+
+
+def without_run_mark(xml: str) -> str:
+    """As a persistent definition has it."""
     domain = parse(xml, "domain")
     for mark in domain.findall(f"metadata/{_RUN}"):
         _remove(mark)
-    metadata = domain.find("metadata")
-    add(add(domain, "metadata") if metadata is None else metadata, _RUN, operation=operation_id)
     return serialize(domain)
 
 
@@ -112,6 +167,14 @@ def run_mark(xml: str) -> str | None:
     """The id of the operation that started this run, None if it was started in any other way."""
     mark = parse(xml, "domain").find(f"metadata/{_RUN}")
     return None if mark is None else mark.get("operation")
+
+
+def is_external_snapshot(xml: str) -> bool:
+    """Whether a libvirt snapshot has all of its state in files of its own: nothing is lost with its record."""
+    snapshot = parse(xml, "domainsnapshot")
+    parts = [*snapshot.iterfind("memory"), *snapshot.iterfind("disks/disk")]
+    kinds = {part.get("snapshot", "internal") for part in parts}
+    return "external" in kinds and kinds <= {"external", "no", "manual"}
 
 
 HELPER_NAMESPACE = "urn:snapctl:helper"
@@ -143,6 +206,39 @@ def helper(like: str, *, uuid: str, name: str, target: str, layer: Source) -> st
     add(devices, "controller", type="usb", model="none")
     add(devices, "memballoon", model="none")
     return serialize(domain)
+
+
+MOST_PEEKED = 16
+"""Disks of such a domain: each has a PCI slot."""
+
+
+def peeking(
+    paths: Sequence[str], *, uuid: str, name: str, virtualization: str, as_root: bool
+) -> tuple[str, dict[str, str]]:
+    """A domain that is never started, and the target of each path in it: libvirt reads the disks of a domain that is
+    defined (virDomainBlockPeek), and opens nothing else for it. `as_root`, as a device that no guest uses may be
+    unreadable for QEMU's user."""
+    targets = {path: f"vd{chr(ord('a') + number)}" for number, path in enumerate(paths)}
+    domain = new("domain", type=virtualization)
+    add(domain, "name", name)
+    add(domain, "uuid", uuid)
+    add(add(domain, "metadata"), f"{{{HELPER_NAMESPACE}}}helper")
+    add(domain, "memory", str(HELPER_MEMORY_MIB), unit="MiB")
+    add(add(domain, "os"), "type", "hvm")
+    devices = add(domain, "devices")
+    for path, target in targets.items():
+        kind = "block" if is_device(path) else "file"
+        disk = add(devices, "disk", type=kind, device="disk")
+        add(disk, "driver", name="qemu", type="raw")
+        add(disk, "source", **{PATH_ATTRIBUTES[kind]: path})
+        add(disk, "target", dev=target, bus="virtio")
+        add(disk, "readonly")
+    add(devices, "controller", type="usb", model="none")
+    add(devices, "memballoon", model="none")
+    if as_root:
+        label = add(domain, "seclabel", type="static", model="dac", relabel="no")
+        add(label, "label", "+0:+0")
+    return serialize(domain), targets
 
 
 def is_helper(xml: str) -> bool:

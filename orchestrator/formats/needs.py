@@ -6,16 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import HypervisorError
-from ..model import Device, Platform
+from ..model import Device, Platform, is_device
 from . import domainxml
 from .xmltree import Element, parse, serialize
 
 BOOT_FILES = {"loader": "firmware", "kernel": "kernel", "initrd": "initrd", "dtb": "device tree"}
 """Children of `<os>` that name a file which QEMU reads at each start, and how they are called. Not `nvram`, which
 libvirt creates where it is missing."""
-
-DEVICES = "/dev/"
-"""Device nodes are not inspected: libvirt would open every node of the directory."""
 
 REMOVABLE = (Device.CDROM, Device.FLOPPY)
 MANDATORY = "mandatory"
@@ -109,4 +106,4 @@ def _media(xml: str, domain: Element) -> Iterator[NeededFile]:
 
 
 def _is_inspected(path: str) -> bool:
-    return path.startswith("/") and not path.startswith(DEVICES)
+    return path.startswith("/") and not is_device(path)

@@ -8,6 +8,7 @@ the magic `LibvirtQemudPart` first and turns it into `LibvirtQemudSave` when the
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -22,6 +23,7 @@ HEAD_LENGTH = 64 * 1024
 """Bytes of the beginning that hold the XML, too, of all but very large domain XMLs."""
 
 _FIELDS = "16s5I"
+_COOKIE_AT = 32
 
 
 class Completeness(Enum):
@@ -90,6 +92,27 @@ def domain_xml(data: bytes) -> str | None:
         return data[HEADER_LENGTH : HEADER_LENGTH + length].decode()
     except UnicodeDecodeError:
         raise BadHeader("has XML that is no text") from None
+
+
+def renamed(data: bytes, change: Callable[[str], str]) -> bytes:
+    """The beginning of a memory image, with all of its data, with other XML in it, and marked as not whole.
+
+    As long as it was: the padding makes room. Raises `BadHeader` when that is not enough.
+    """
+    header, xml = parse_header(data), domain_xml(data)
+    if xml is None or len(data) != HEADER_LENGTH + header.data_length:
+        raise BadHeader("is cut off within its data")
+    cookie = b""
+    if header.cookie_offset:
+        cookie = data[HEADER_LENGTH + header.cookie_offset :].split(b"\0", 1)[0] + b"\0"
+    text = change(xml).encode() + b"\0"
+    if len(text) + len(cookie) > header.data_length:
+        raise BadHeader("has no room for other XML")
+    changed = bytearray(data[:HEADER_LENGTH])
+    order = "<" if _version(data, "<") <= VERSION else ">"
+    struct.pack_into(order + "I", changed, _COOKIE_AT, len(text) if cookie else 0)
+    changed[: len(PARTIAL)] = PARTIAL
+    return bytes(changed) + (text + cookie).ljust(header.data_length, b"\0")
 
 
 def completeness(data: bytes) -> Completeness:

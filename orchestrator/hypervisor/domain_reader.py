@@ -130,6 +130,7 @@ def _observe(domain: Any) -> Domain:
         raise _Moved
     persistent = bool(domain.isPersistent())
     persistent_xml = _persistent_xml(domain, xml, definition, persistent)
+    snapshots = domain.listAllSnapshots(0)
     askable = doing.state.active and doing.state is not GuestState.BUSY
     return Domain(
         uuid=definition.uuid,
@@ -148,7 +149,10 @@ def _observe(domain: Any) -> Domain:
         job=doing.job,
         block_jobs=_block_jobs(domain, definition.disks) if askable else (),
         managed_save=bool(domain.hasManagedSaveImage(0)),
-        libvirt_snapshots=tuple(snapshot.getName() for snapshot in domain.listAllSnapshots(0)),
+        libvirt_snapshots=tuple(snapshot.getName() for snapshot in snapshots),
+        external_snapshots=tuple(
+            snapshot.getName() for snapshot in snapshots if domainxml.is_external_snapshot(snapshot.getXMLDesc(0))
+        ),
         libvirt_checkpoints=tuple(mark.getName() for mark in domain.listAllCheckpoints(0)),
         off_reason=doing.off_reason,
     )

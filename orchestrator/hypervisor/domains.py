@@ -17,9 +17,11 @@ from ..ports import Progress
 from . import blockjobs, platforms, save_job
 from .connection import Connection
 from .domain_reader import capacities, disks_of, job_under_way, observe, resident_bytes
-from .errors import changing, code, reading
+from .errors import changing, code, message, reading, says_locked
 
 T = TypeVar("T")
+
+KEEP_ALL = libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_KEEP_TPM
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.5  # seconds between two queries of a job
 
@@ -106,6 +108,11 @@ class LibvirtDomains:
         with changing("define the domain"):
             handle.defineXML(xml)
 
+    def undefine(self, uuid: str) -> None:
+        handle = self._connection.handle
+        with changing(f"undefine domain {uuid}"):
+            _unless_gone(lambda: handle.lookupByUUIDString(uuid).undefineFlags(KEEP_ALL))
+
     def save(self, uuid: str, path: str, progress: Progress) -> None:
         with changing(f"save domain {uuid} to {path}"):
             save_job.save(self._lookup(uuid), path, progress)
@@ -134,6 +141,18 @@ class LibvirtDomains:
         with changing("start a paused domain"):
             handle.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY)
 
+    def lock_problem(self, xml: str) -> str | None:
+        handle = self._connection.handle
+        with changing("start a paused domain"):
+            try:
+                started = handle.createXML(xml, libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY)
+            except libvirt.libvirtError as error:
+                if says_locked(error):
+                    return message(error)
+                raise
+            _unless_gone(lambda: _destroy(started))
+        return None
+
     def stream(self, uuid: str, target: str, base: str | None, progress: Progress) -> None:
         with changing(f"copy backing data into disk {target} of domain {uuid}"):
             blockjobs.stream(self._lookup(uuid), target, base, progress)
@@ -142,6 +161,16 @@ class LibvirtDomains:
         handle = self._connection.handle
         with changing(f"stop copying backing data into disk {target} of domain {uuid}"):
             _unless_gone(lambda: blockjobs.abort(handle.lookupByUUIDString(uuid), target))
+
+    def managed_save_xml(self, uuid: str) -> str | None:
+        handle = self._connection.handle
+        with reading(f"read the managed-save image of domain {uuid}"):
+            return _unless_gone(lambda: _managed_save_xml(handle.lookupByUUIDString(uuid)))
+
+    def remove_managed_save(self, uuid: str) -> None:
+        handle = self._connection.handle
+        with changing(f"remove the managed-save image of domain {uuid}"):
+            _unless_gone(lambda: _remove_managed_save(handle.lookupByUUIDString(uuid)))
 
     def wait_for_job(self, uuid: str) -> None:
         deadline = monotonic() + self._job_timeout
@@ -175,6 +204,18 @@ def _destroy(domain: Any) -> None:
         domain.destroy()
     except libvirt.libvirtError:
         if domain.isActive():
+            raise
+
+
+def _managed_save_xml(domain: Any) -> str | None:
+    return str(domain.managedSaveGetXMLDesc(0)) if domain.hasManagedSaveImage(0) else None
+
+
+def _remove_managed_save(domain: Any) -> None:
+    try:
+        domain.managedSaveRemove(0)
+    except libvirt.libvirtError:
+        if domain.hasManagedSaveImage(0):
             raise
 
 

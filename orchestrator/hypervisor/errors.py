@@ -6,6 +6,7 @@ passed on; only what is certain to have had no effect gets a class of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EACCES, ECONNRESET, ENOENT, ENOTDIR, EPERM, EPIPE
@@ -86,6 +87,14 @@ def says_qemu_ended(error: libvirt.libvirtError) -> bool:
     if error.get_error_domain() != libvirt.VIR_FROM_QEMU:
         return False  # else it could be the connection to libvirt itself
     return _errno(error) in (ECONNRESET, EPIPE) or "End of file from qemu monitor" in message(error)
+
+
+def says_locked(error: libvirt.libvirtError) -> bool:
+    """Whether QEMU could not get the lock of an image, or libvirt's own lock manager refused it."""
+    return (
+        code(error) == libvirt.VIR_ERR_RESOURCE_BUSY
+        or re.search(r"Failed to get .*lock|another process using the image", message(error)) is not None
+    )
 
 
 def says_no_such_file(error: libvirt.libvirtError) -> bool:

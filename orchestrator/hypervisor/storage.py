@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from posixpath import basename, dirname, isabs, normpath
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import libvirt
 
 from ..errors import HypervisorError, NotFound, UsageError
 from ..formats import storagexml
-from ..model import FileInfo, NewOverlay
+from ..model import FileInfo, NewOverlay, is_device
 from ..ports import Progress
 from .connection import Connection
 from .errors import changing, code, reading, says_no_such_file, says_not_a_directory, says_not_permitted
+from .peeking import Peeking
 from .pools import Pools
 from .streams import download, upload
 
 T = TypeVar("T")
 
-DEVICES = "/dev/"
 NO_STORAGE = "/proc/"
 """libvirt reads the beginning of all files in a directory: in /proc one of them never ends (seen on 9.0)."""
 
@@ -30,6 +31,7 @@ NO_STORAGE = "/proc/"
 class LibvirtStorage:
     def __init__(self, connection: Connection) -> None:
         self._pools = Pools(connection)
+        self._peeking = Peeking(connection)
 
     def close(self) -> None:
         """Deactivate the pools that were opened. Never raises."""
@@ -47,6 +49,14 @@ class LibvirtStorage:
         path = _checked(path)
         with changing(f"remove the directory {path}"):
             _unless_absent(lambda: self._pools.remove(path))
+
+    def names(self, directory: str) -> list[str] | None:
+        directory = _checked(directory)
+        with reading(f"list the directory {directory}"):
+            volumes = _unless_absent(
+                lambda: self._pools.use(directory, lambda pool: pool.listAllVolumes(0), fresh=True)
+            )
+        return None if volumes is None else sorted(name for each in volumes if (name := _name(each)) is not None)
 
     def files(self, directory: str) -> list[FileInfo] | None:
         return self._listed(directory, storagexml.file_facts)
@@ -86,6 +96,29 @@ class LibvirtStorage:
         with changing(f"write {path}"):
             self._pools.use(dirname(path), replace, fresh=True)
 
+    def create_file(self, path: str, content: bytes) -> bool:
+        path = _checked(path)
+        name = basename(path)
+        draft = f"{name}.{uuid4()}"
+
+        def copied(pool: Any) -> bool:
+            source = pool.createXML(storagexml.file(draft, len(content)), 0)
+            try:
+                upload(source, content)
+                pool.createXMLFrom(storagexml.file(name, len(content)), source, 0)
+            except libvirt.libvirtError:  # libvirt has no code for a name that is taken
+                pool.refresh(0)
+                if name not in map(_name, pool.listAllVolumes(0)):
+                    raise
+                return False
+            finally:
+                with suppress(libvirt.libvirtError):
+                    source.delete(0)
+            return True
+
+        with changing(f"create {path}"):
+            return self._pools.use(dirname(path), copied, fresh=True)
+
     def overwrite(self, path: str, content: bytes) -> None:
         path = _checked(path)
 
@@ -97,17 +130,35 @@ class LibvirtStorage:
             written = self._on_volume(path, put)
         _present(written, path)
 
+    def copy(self, source: str, destination: str) -> None:
+        source, destination = _checked(source), _checked(destination)
+
+        def clone(volume: Any) -> bool:
+            length: int = volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2]
+            xml = storagexml.file(basename(destination), length)
+            self._pools.use(dirname(destination), partial(_clone, xml, volume))
+            return True
+
+        with changing(f"copy {source} to {destination}"):
+            copied = self._on_volume(source, clone, fresh=True)
+        _present(copied, source)
+
     def stat(self, path: str) -> FileInfo | None:
         path = _checked(path)
         with reading(f"read the file information of {path}"):
+            if is_device(path):
+                return self._peeking.stat(path)
             return self._on_volume(path, _facts, fresh=True)
 
     def stat_all(self, paths: Sequence[str]) -> dict[str, FileInfo | None]:
         directories: dict[str, dict[str, str]] = {}  # to the paths in each, and the names there
+        found: dict[str, FileInfo | None] = {}
         for path in paths:
             plain = _checked(path)
-            directories.setdefault(dirname(plain), {})[path] = basename(plain)
-        found: dict[str, FileInfo | None] = {}
+            if is_device(plain):
+                found[path] = self.stat(plain)
+            else:
+                directories.setdefault(dirname(plain), {})[path] = basename(plain)
         for directory, names in directories.items():
             with reading(f"read the file information of {directory}"):
                 told = _unless_absent(partial(self._pools.use, directory, partial(_facts_each, names), fresh=True))
@@ -119,14 +170,26 @@ class LibvirtStorage:
         if not length:
             return b""  # which libvirt would take for "up to the end"
         with reading(f"read {path}"):
+            if is_device(path):
+                return self._peeking.read(path, offset, length)
             content = self._on_volume(path, lambda volume: b"".join(download(volume, offset, length)))
         return _present(content, path)
 
     def sha256(self, path: str, progress: Progress) -> str:
         path = _checked(path)
         with reading(f"hash {path}"):
+            if is_device(path):
+                return self._peeking.sha256(path, progress)
             digest = self._on_volume(path, lambda volume: _sha256(volume, progress))
         return _present(digest, path)
+
+    def fingerprints(self, paths: Sequence[str]) -> dict[str, str | None]:
+        if not paths:
+            return {}
+        plain = {path: _checked(path) for path in paths}
+        with reading(f"read samples of {', '.join(plain.values())}"):
+            found = self._peeking.fingerprints(list(plain.values()))
+        return {path: found[name] for path, name in plain.items()}
 
     def remove(self, path: str) -> None:
         path = _checked(path)
@@ -142,7 +205,7 @@ class LibvirtStorage:
     def _ownership(self, path: str) -> storagexml.Ownership | None:
         """Whose an image is: its overlay is to be the same user's, as libvirt does not change that at the start of a
         guest everywhere (dynamic_ownership, relabel='no'). None for a device node, which is not looked at."""
-        if path.startswith(DEVICES):
+        if is_device(path):
             return None
         return self._on_volume(_checked(path), lambda volume: storagexml.ownership(volume.XMLDesc(0)))
 
@@ -240,6 +303,16 @@ def _delete(volume: Any) -> None:
     if _volume_type(volume) == libvirt.VIR_STORAGE_VOL_DIR:
         raise HypervisorError(f"{volume.path()} is a directory, not a file")
     volume.delete(0)
+
+
+def _clone(xml: str, volume: Any, pool: Any) -> None:
+    """Where the file system can share blocks that takes no time and no space."""
+    try:
+        pool.createXMLFrom(xml, volume, libvirt.VIR_STORAGE_VOL_CREATE_REFLINK)
+    except libvirt.libvirtError as error:
+        if code(error) != libvirt.VIR_ERR_SYSTEM_ERROR:
+            raise
+        pool.createXMLFrom(xml, volume, 0)
 
 
 def _sha256(volume: Any, progress: Progress) -> str:

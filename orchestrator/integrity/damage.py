@@ -2,42 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from posixpath import normpath
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ..errors import HypervisorError, IntegrityError
 from ..formats import imagexml, qcow2, saveimage
+from ..formats.fingerprint import size_of
 from ..formats.needs import catalogued_needs
-from ..model import Artifact, Chain, Checkpoint, FileInfo, Finding, Layer, MemoryImage
+from ..model import (
+    Artifact,
+    Chain,
+    Checkpoint,
+    CheckpointDisk,
+    FileInfo,
+    Finding,
+    Layer,
+    MemoryImage,
+    is_device,
+    same_device,
+)
+from .differences import (
+    TIME,
+    Chains,
+    Inspected,
+    acceptable,
+    compared,
+    each_layer,
+    is_another_print,
+    is_proved,
+    medium_changes,
+    touched,
+)
 from .headers import header_problem
-
-TIME = "time of last change"
-
-Chains = Mapping[str, Chain[Layer]]
-"""By target: the frozen layer of a disk, and all below it that are catalogued, nearest first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inspected:
-    """What was read of the files that a checkpoint relies on. `files` has them all; a path that another
-    mapping does not have was not inspected for it."""
-
-    files: Mapping[str, FileInfo | None]
-    heads: Mapping[str, bytes]  # the first bytes of memory images and qcow2 layers
-    hashes: Mapping[str, str] = field(default_factory=dict)  # SHA-256
-    writers: Mapping[str, str] = field(default_factory=dict)  # of files that a domain may write to
-
-    def memory_xml(self, path: str) -> str:
-        """The domain XML in a memory image that `check_files` found sound."""
-        return saveimage.domain_xml(self.heads[path]) or ""
 
 
 def relied_on(checkpoint: Checkpoint, chains: Chains) -> list[str]:
     """Every file that a checkpoint needs to be restored, each once."""
-    layers = [layer.path for layer, _ in _layers(chains)]
-    others = [disk.file for disk in checkpoint.disks if disk.file is not None]
+    layers = [layer.path for layer, _ in each_layer(chains)]
+    others = [path for disk in checkpoint.disks if (path := disk.file or disk.medium) is not None]
     return list(dict.fromkeys([*checkpoint.own_files, *layers, *others]))
+
+
+def printed(checkpoint: Checkpoint, chains: Chains) -> list[str]:
+    """Those of them whose fingerprint is recorded, or would be: block devices, and disks that did not freeze."""
+    devices = [layer.path for layer, _ in each_layer(chains) if layer.is_block]
+    return list(dict.fromkeys([*devices, *(path for disk in checkpoint.disks if (path := disk.medium) is not None)]))
 
 
 def qcow2_layers(layers: Iterable[Layer]) -> list[str]:
@@ -45,17 +53,31 @@ def qcow2_layers(layers: Iterable[Layer]) -> list[str]:
     return [layer.path for layer in layers if layer.format == "qcow2" and layer.is_frozen_file]
 
 
-def check_files(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> None:
-    """Raise `IntegrityError` unless every file is what the catalog says, and no domain may write to a frozen one."""
+def check_files(checkpoint: Checkpoint, chains: Chains, seen: Inspected, ejected: Collection[str] = ()) -> None:
+    """Raise `IntegrityError` unless every file is what the catalog says, and no domain may write to a frozen one.
+
+    The media `ejected`, which the guest is to be restored without, may be anything.
+    """
     effect = f"{checkpoint.name} cannot be restored; nothing was changed"
-    copied = {layer.path for layer in touched(chains, seen)}
     for found in damage(checkpoint, chains, seen):
-        hint = f"restore the file, or: snapctl delete {checkpoint.domain_name} {checkpoint.name}"
-        if found.path in copied:
-            hint = f"have its content compared: snapctl verify {checkpoint.domain_name} {checkpoint.name}"
-        raise IntegrityError(found.problem, effect=effect, hint=hint)
+        if found.path not in ejected:
+            raise IntegrityError(found.problem, effect=effect, hint=_way_on(checkpoint, chains, seen, found.path))
     for found in dangers(chains, seen):
         raise IntegrityError(found.problem, effect=effect, hint="give that domain a different disk: virsh edit")
+
+
+def _way_on(checkpoint: Checkpoint, chains: Chains, seen: Inspected, path: str) -> str:
+    """What to do about a damaged file."""
+    name = f"{checkpoint.domain_name} {checkpoint.name}"
+    if path in {each.path for each in touched(checkpoint, chains, seen)}:
+        return f"have its content compared: snapctl verify {name}"
+    ejectable = path in {medium.path for medium, _ in media_damage(checkpoint, seen) if medium.ejectable}
+    if path in {each.path for each in acceptable(checkpoint, chains, seen)}:
+        besides = ", or: rollback --without-media" if ejectable else ""
+        return f"restore it, or: snapctl verify {name} --accept{besides}"
+    if ejectable:
+        return f"restore the file, or leave the drive empty: snapctl rollback {name} --without-media"
+    return f"restore the file, or: snapctl delete {name}"
 
 
 # --------------------------------------------------------------------------- damage
@@ -69,13 +91,38 @@ def damage(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> Iterator[
     for sidecar in checkpoint.sidecars:
         if problem := _sidecar_problem(sidecar, seen):
             yield Finding(path=sidecar.path, problem=f"the file {sidecar.path} {problem}")
-    for layer, below in _layers(chains):
+    for layer, below in each_layer(chains):
         if problem := _layer_problem(layer, below, seen):
             yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
+    for medium, problem in media_damage(checkpoint, seen):
+        yield Finding(path=medium.path or "", problem=problem)
+
+
+def media_damage(checkpoint: Checkpoint, seen: Inspected) -> Iterator[tuple[CheckpointDisk, str]]:
+    """The disks without a layer whose files are not what the catalog says, and what is wrong with each."""
     optional = {file.path for file in catalogued_needs(checkpoint.origin.domain_xml).media if file.optional}
     for disk in checkpoint.disks:
-        if disk.file is not None and seen.files[disk.file] is None and disk.file not in optional:
-            yield Finding(path=disk.file, problem=f"the {disk.device} image {disk.file} is missing")
+        path = disk.file or disk.medium
+        if path is None:
+            continue
+        what = f"the {disk.device} image {path}" if disk.file else f"the {disk.device} {path}"
+        is_missing = seen.prints.get(path, "") is None if is_device(path) else seen.files[path] is None
+        if is_missing:
+            if path not in optional:
+                yield disk, f"{what} is missing"
+        elif problem := _medium_problem(disk, seen):
+            yield disk, f"{what} {problem}"
+
+
+def _medium_problem(disk: CheckpointDisk, seen: Inspected) -> str | None:
+    changes = medium_changes(disk, seen)
+    if changes and not (changes == [TIME] and is_proved(disk, seen)):
+        return f"was exchanged or changed: its {' and its '.join(changes)} {_is_another(changes)}"
+    return _hash_problem(disk.sha256, seen.hashes.get(disk.path or ""))
+
+
+def _is_another(changes: Sequence[str]) -> str:
+    return "is another" if len(changes) == 1 else "are others"
 
 
 def layer_damage(chain: Chain[Layer], seen: Inspected) -> Iterator[Finding]:
@@ -83,33 +130,6 @@ def layer_damage(chain: Chain[Layer], seen: Inspected) -> Iterator[Finding]:
     for layer, below in chain.pairs():
         if problem := _layer_problem(layer, below, seen):
             yield Finding(path=layer.path, problem=f"the layer {layer.path} {problem}")
-
-
-def touched(chains: Chains, seen: Inspected) -> list[Layer]:
-    """The layers that are what the catalog says but for their time of last change, and whose content can prove it."""
-    return [layer for layer, _ in _layers(chains) if layer.sha256 is not None and _differences(layer, seen) == [TIME]]
-
-
-def _differences(layer: Layer, seen: Inspected) -> list[str]:
-    found = seen.files[layer.path]
-    if layer.is_block or found is None or layer.rewritten_by is not None:
-        return []
-    return [what for what, is_now, was in _compared(layer, found) if is_now != was]
-
-
-def _is_proved(layer: Layer, seen: Inspected) -> bool:
-    """Whether the whole content was read and is what it was: what a file is, its time does not decide."""
-    return layer.sha256 is not None and seen.hashes.get(layer.path) == layer.sha256
-
-
-def _layers(chains: Chains) -> Iterator[tuple[Layer, Layer | None]]:
-    """Each layer once, with the one below it."""
-    known: set[str] = set()
-    for chain in chains.values():
-        for layer, below in chain.pairs():
-            if layer.path not in known:
-                known.add(layer.path)
-                yield layer, below
 
 
 def _sidecar_problem(sidecar: Artifact, seen: Inspected) -> str | None:
@@ -133,9 +153,16 @@ def _memory_problem(checkpoint: Checkpoint, memory: MemoryImage, seen: Inspected
             or _xml_problem(checkpoint.origin.domain_xml, saveimage.domain_xml(head))
             or _pairing_problem(checkpoint)
             or _hash_problem(memory.sha256, seen.hashes.get(memory.path))
+            or _time_problem(memory, found, seen)
         )
     except saveimage.BadHeader as error:
         return str(error)
+
+
+def _time_problem(memory: MemoryImage, found: FileInfo, seen: Inspected) -> str | None:
+    if memory.mtime in (None, found.mtime) or is_proved(memory, seen):
+        return None
+    return f"was changed: its {TIME} is {found.mtime}, not {memory.mtime}"
 
 
 def _header_problem(memory: MemoryImage, header: saveimage.Header) -> str | None:
@@ -170,14 +197,14 @@ def _pairing_problem(checkpoint: Checkpoint) -> str | None:
 
 def _layer_problem(layer: Layer, below: Layer | None, seen: Inspected) -> str | None:
     if layer.is_block:
-        return None  # libvirt's volumes say nothing of it
+        return _device_problem(layer, seen)
     found = seen.files[layer.path]
     if found is None:
         return "is missing"
     changes = [
         f"its {what} is {is_now}, not {was}"
-        for what, is_now, was in _compared(layer, found)
-        if is_now != was and not (what == TIME and _is_proved(layer, seen))
+        for what, is_now, was in compared(layer, found)
+        if is_now != was and not (what == TIME and is_proved(layer, seen))
     ]
     if layer.rewritten_by is not None:
         return None  # its content stays the same, all else changes until that operation is settled
@@ -185,6 +212,19 @@ def _layer_problem(layer: Layer, below: Layer | None, seen: Inspected) -> str | 
         return f"was changed: {'; '.join(changes)}"
     if layer.path in seen.heads and (problem := _head_problem(layer, below, seen.heads[layer.path])):
         return problem
+    return _hash_problem(layer.sha256, seen.hashes.get(layer.path))
+
+
+def _device_problem(layer: Layer, seen: Inspected) -> str | None:
+    """Of a block device that no fingerprint was recorded of (by an earlier snapctl), nothing is known."""
+    if layer.path in seen.prints and seen.prints[layer.path] is None:
+        return "is missing, or cannot be read"
+    is_now = seen.prints.get(layer.path)
+    if is_now is not None and is_another_print(layer.fingerprint, is_now):
+        was = size_of(layer.fingerprint or "")
+        if size_of(is_now) != was:
+            return f"was changed: its length is {size_of(is_now)}, not {was}"
+        return "was written to, or is another device: its content differs"
     return _hash_problem(layer.sha256, seen.hashes.get(layer.path))
 
 
@@ -199,17 +239,6 @@ def _head_problem(layer: Layer, below: Layer | None, head: bytes) -> str | None:
     return None
 
 
-def _compared(layer: Layer, found: FileInfo) -> Iterator[tuple[str, object, object]]:
-    yield "length", found.physical, layer.physical
-    if layer.mtime is not None:
-        yield TIME, found.mtime, layer.mtime
-    if layer.format == "raw":
-        return  # libvirt guesses the rest from the content, which is the guest's to choose
-    yield "format", found.format, layer.format
-    yield "virtual size", found.capacity, layer.capacity
-    yield "backing file", found.backing, layer.backing
-
-
 def _hash_problem(was: str | None, is_now: str | None) -> str | None:
     if was is None or is_now is None or was == is_now:
         return None
@@ -221,7 +250,7 @@ def _hash_problem(was: str | None, is_now: str | None) -> str | None:
 
 def dangers(chains: Chains, seen: Inspected) -> Iterator[Finding]:
     """The frozen layers that a domain has as its own writable disk."""
-    for layer, _ in _layers(chains):
-        writer = seen.writers.get(normpath(layer.path))
+    for layer, _ in each_layer(chains):
+        writer = seen.writers.get(same_device(layer.path))
         if writer and layer.rewritten_by is None:
             yield Finding(path=layer.path, problem=f"the layer {layer.path} is frozen, and {writer}")

@@ -20,7 +20,7 @@ def header_problem(head: bytes, path: str, backing: str | None, backing_format: 
         return "is marked corrupt by QEMU"
     if header.external_data:
         return "keeps its data in another file (data_file), which snapctl cannot check"
-    named = _resolved(header.backing, path)
+    named = backing_name(header.backing, path) if header.backing is not None else None
     if named != (backing and normpath(backing)):
         return f"has the backing file {named or 'none'} in its header, not {backing or 'none'}"
     # Where no format is written libvirt takes a backing file for raw, or not at all.
@@ -29,8 +29,9 @@ def header_problem(head: bytes, path: str, backing: str | None, backing_format: 
     return None
 
 
-def _resolved(name: str | None, path: str) -> str | None:
-    """The path that a backing file name means, as libvirt reports it; what is none (`json:…`, `nbd:…`) stays."""
-    if name is None or ":" in name.partition("/")[0]:
+def backing_name(name: str, path: str) -> str:
+    """The path that a backing file name in an image at `path` means, as libvirt reports it; what is none (`json:…`,
+    `nbd:…`) stays."""
+    if ":" in name.partition("/")[0]:
         return name
     return normpath(join(dirname(path), name))

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from ..errors import NotFound
 from ..formats import qcow2, saveimage
-from ..model import Checkpoint, DomainDisks, FileInfo
+from ..formats.fingerprint import size_of
+from ..model import Checkpoint, DomainDisks, FileInfo, is_device
 from ..ports import Hypervisor, Progress, silent
-from .damage import Chains, Inspected, relied_on
+from .damage import printed, relied_on
+from .differences import Chains, Inspected
 from .users import writers
 
 
@@ -30,7 +32,14 @@ class Inspection:
         self._files: dict[str, FileInfo | None] = {}
         self._heads: dict[str, bytes] = {}
         self._hashes: dict[str, str] = {}
+        self._prints: dict[str, str | None] = {}
         self._domains: list[DomainDisks] | None = None
+
+    def forget_facts(self) -> None:
+        """The same, but for what was read whole."""
+        hashes = self._hashes
+        self.forget()
+        self._hashes = hashes
 
     def inspect(
         self, checkpoint: Checkpoint, chains: Chains, *, into: Iterable[str], exclude_domain: str = ""
@@ -41,7 +50,9 @@ class Inspection:
         `exclude_domain` is the UUID of a domain whose own disks are no danger.
         """
         paths = relied_on(checkpoint, chains)
-        self._files |= self._hypervisor.storage.stat_all([path for path in paths if path not in self._files])
+        new = [path for path in paths if path not in self._files]
+        self._files |= self._hypervisor.storage.stat_all([path for path in new if not is_device(path)])
+        self._files |= dict.fromkeys(path for path in new if is_device(path))  # their fingerprints are compared
         if checkpoint.memory is not None:
             self._read_memory_head(checkpoint.memory.path)
         for path in into:
@@ -50,20 +61,34 @@ class Inspection:
             files={path: self._files[path] for path in paths},
             heads={path: self._heads[path] for path in paths if path in self._heads},
             hashes={path: self._hashes[path] for path in paths if path in self._hashes},
+            prints=self._fingerprints(printed(checkpoint, chains)),
             writers=writers(each for each in self._all_domains() if each.uuid != exclude_domain),
         )
 
     def hash(self, path: str) -> None:
         """Read the whole of a file that was seen."""
-        info = self._files[path]
-        if info is None or path in self._hashes:
+        size = self._size(path)
+        if size is None or path in self._hashes:
             return
         try:
             self._hashes[path] = self._hypervisor.storage.sha256(path, self._progress)
         except NotFound:
             self._files[path] = None
         else:
-            self.read_bytes += info.physical
+            self.read_bytes += size
+
+    def _size(self, path: str) -> int | None:
+        if is_device(path):
+            print_ = self._prints.get(path)
+            return None if print_ is None else size_of(print_)
+        info = self._files[path]
+        return None if info is None else info.physical
+
+    def _fingerprints(self, paths: Iterable[str]) -> dict[str, str | None]:
+        wanted = list(paths)
+        if unread := [path for path in wanted if path not in self._prints]:
+            self._prints |= self._hypervisor.storage.fingerprints(unread)
+        return {path: self._prints[path] for path in wanted}
 
     # ------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ guest       what libvirt says of a host, a domain and its disks
 layer       image files: layers, and the chains that they make
 checkpoint  what the catalog records: checkpoints, heads, and their short forms
 operation   what a verb does: kinds, journal rows, outcomes
+owner       whose a store is, and which host
 reports     what the reading verbs return
 names       which names and texts people may give
 """
@@ -28,7 +29,18 @@ from .checkpoint import (
     shown_state,
 )
 from .guest import Device, Disk, Domain, DomainDisks, GuestState, Host, OffReason, Platform, Source
-from .layer import Chain, Collapsible, FileInfo, Layer, LayerKind, NewOverlay, chain_of, walk
+from .layer import (
+    Chain,
+    Collapsible,
+    FileInfo,
+    Layer,
+    LayerKind,
+    NewOverlay,
+    chain_of,
+    is_device,
+    same_device,
+    walk,
+)
 from .names import LONGEST_DESCRIPTION, NAME, check_description, check_expiry, check_name, some
 from .operation import (
     After,
@@ -46,11 +58,15 @@ from .operation import (
     runs_after,
     what_becomes,
 )
+from .owner import Adoption, CatalogIdentity, KnownHost, StoreOwner, Stranger
 from .reports import (
+    Acceptance,
+    Accepted,
     Advice,
     CatalogHealth,
     CheckpointFiles,
     CheckpointUsage,
+    Cleaning,
     Decision,
     DomainFiles,
     DomainUsage,
@@ -69,12 +85,16 @@ from .reports import (
 __all__ = [
     "LONGEST_DESCRIPTION",
     "NAME",
+    "Acceptance",
+    "Accepted",
+    "Adoption",
     "Advice",
     "After",
     "Artifact",
     "ArtifactKind",
     "CaptureMode",
     "CatalogHealth",
+    "CatalogIdentity",
     "Chain",
     "Checkpoint",
     "CheckpointDetails",
@@ -83,6 +103,7 @@ __all__ = [
     "CheckpointState",
     "CheckpointSummary",
     "CheckpointUsage",
+    "Cleaning",
     "Collapsible",
     "Decision",
     "Device",
@@ -98,6 +119,7 @@ __all__ = [
     "Head",
     "Host",
     "Inventory",
+    "KnownHost",
     "Labels",
     "Layer",
     "LayerKind",
@@ -122,6 +144,8 @@ __all__ = [
     "Skipped",
     "Source",
     "StepTime",
+    "StoreOwner",
+    "Stranger",
     "Usage",
     "Verdict",
     "VerifyReport",
@@ -129,7 +153,9 @@ __all__ = [
     "check_description",
     "check_expiry",
     "check_name",
+    "is_device",
     "runs_after",
+    "same_device",
     "shown_state",
     "some",
     "walk",

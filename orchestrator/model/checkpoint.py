@@ -42,6 +42,7 @@ class MemoryImage:
     compression: str  # raw, gzip, ...: the header's `format`
     data_length: int
     sha256: str | None = None
+    mtime: str | None = None  # a hint that its SHA-256 overrules; None if it was not recorded
 
     @property
     def artifact(self) -> Artifact:
@@ -57,7 +58,11 @@ class MemoryImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointDisk:
-    """A disk as a checkpoint recorded it. `layer` is the frozen layer, None if it was not writable."""
+    """A disk as a checkpoint recorded it. `layer` is the frozen layer, None if it was not writable.
+
+    What follows it is of the source of a disk that has none, as far as that could be read: the length and time of last
+    change of a file, the fingerprint of a file or block device, and its SHA-256 once it was read whole.
+    """
 
     target: str
     device: Device
@@ -66,6 +71,21 @@ class CheckpointDisk:
     format: str | None
     source_type: str = "file"
     layer: Layer | None = None
+    size: int | None = None
+    mtime: str | None = None
+    fingerprint: str | None = None
+    sha256: str | None = None
+
+    @property
+    def ejectable(self) -> bool:
+        """Whether its drive may be empty."""
+        return self.device in (Device.CDROM, Device.FLOPPY)
+
+    @property
+    def medium(self) -> str | None:
+        """The path of what must be as it was though it has no layer: a CD-ROM, a read-only disk. Not a writable floppy,
+        which is no part of a checkpoint."""
+        return self.path if self.layer is None and self.fingerprint is not None else None
 
     @property
     def file(self) -> str | None:

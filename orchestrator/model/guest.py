@@ -77,6 +77,12 @@ class Disk:
         return self.device in (Device.DISK, Device.LUN) and not self.readonly
 
     @property
+    def is_part(self) -> bool:
+        """Whether a checkpoint holds or checks its content. A floppy that the guest may write to is neither frozen
+        nor compared."""
+        return self.writable or self.readonly or self.device is Device.CDROM
+
+    @property
     def path(self) -> str | None:
         return self.source.path if self.source else None
 
@@ -133,6 +139,7 @@ class Domain:
     block_jobs: tuple[str, ...] = ()  # targets of disks with a block job
     managed_save: bool = False
     libvirt_snapshots: tuple[str, ...] = ()
+    external_snapshots: tuple[str, ...] = ()  # those of them whose disks are files of their own
     libvirt_checkpoints: tuple[str, ...] = ()
     capacities: Mapping[str, int] = field(default_factory=dict)  # target -> virtual size, once it was measured
     off_reason: OffReason | None = None  # None while it is active

@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
-from posixpath import basename
+from posixpath import basename, normpath
 from typing import Protocol, TypeVar, overload
 
 
@@ -32,7 +32,30 @@ class LayerKind(StrEnum):
     """What a layer lies in."""
 
     FILE = "file"
-    BLOCK = "block"  # a block device: its node says nothing of its content, so that there are no facts to compare
+    BLOCK = "block"  # a block device: its node says nothing of its content, only a fingerprint does
+
+
+DEVICES = "/dev/"
+NO_DEVICES = ("/dev/shm/", "/dev/hugepages/", "/dev/mqueue/")  # noqa: S108 - file systems that are mounted there
+
+
+def is_device(path: str) -> bool:
+    """Whether a path names a device node. The pool of a directory of such nodes is never opened: libvirt would open
+    each of them."""
+    return path.startswith(DEVICES) and not path.startswith(NO_DEVICES)
+
+
+def same_device(path: str) -> str:
+    """One name for the two that udev gives a logical volume: /dev/mapper/a--b-c is /dev/a-b/c. Other names of a device
+    (/dev/dm-3, /dev/disk/by-id/...) are not known to libvirt, either: its content shows which one it is."""
+    plain = normpath(path)
+    group, dash, volume = plain.removeprefix(MAPPER).replace("--", "\0").partition("-")
+    if not plain.startswith(MAPPER) or not dash or "-" in volume:
+        return plain
+    return f"{DEVICES}{group}/{volume}".replace("\0", "-")
+
+
+MAPPER = "/dev/mapper/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +64,10 @@ class Layer:
 
     `operation_id` names the operation of ours that created it; None for the user's own file,
     which snapctl never deletes. `physical`, `allocation` and `mtime` are those of its file when it froze;
-    ask `is_block` and `is_active` rather than whether they are None. `sha256` is None until a deep verify
-    has read the whole of it. `rewritten_by` names the operation that is copying data from the layers below
-    into it at this time: its content as the guest sees it does not change, its file information does.
+    ask `is_block` and `is_active` rather than whether they are None. `fingerprint` is that of a block device.
+    `sha256` is None until a deep verify has read the whole of it. `rewritten_by` names the operation that is copying
+    data from the layers below into it at this time: its content as the guest sees it does not change, its file
+    information does.
     """
 
     path: str
@@ -56,23 +80,24 @@ class Layer:
     physical: int | None = None
     allocation: int | None = None
     mtime: str | None = None
+    fingerprint: str | None = None
     sha256: str | None = None
     rewritten_by: str | None = None
 
     @property
     def is_block(self) -> bool:
         """Whether it is a block device, which has no file information to compare."""
-        return self.kind is LayerKind.BLOCK
+        return self.kind is LayerKind.BLOCK or is_device(self.path)
 
     @property
     def is_active(self) -> bool:
         """Whether it is an overlay that the guest writes to: a file that did not freeze yet."""
-        return self.kind is LayerKind.FILE and self.physical is None
+        return not self.is_block and self.physical is None
 
     @property
     def is_frozen_file(self) -> bool:
         """Whether it is a file that nothing may write to any more, and whose file information is recorded."""
-        return self.kind is LayerKind.FILE and self.physical is not None
+        return not self.is_block and self.physical is not None
 
 
 # --------------------------------------------------------------------------- chains

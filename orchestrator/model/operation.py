@@ -22,6 +22,7 @@ class OperationState(StrEnum):
     OPEN = "open"
     DONE = "done"
     UNDONE = "undone"
+    ABANDONED = "abandoned"  # closed as it was, by its user's word: what it left is kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +120,11 @@ class Ran:
     seconds: float
     steps: tuple[StepTime, ...] = ()
     spans: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # step -> when it began and ended
+    kept: Mapping[str, Mapping[str, str]] = field(default_factory=dict)  # by domain: files not removed, and why
+
+    def kept_files(self, domain_uuid: str) -> list[str]:
+        """For people: what was to be removed of a domain, and is in use."""
+        return [f"{path} was kept: {why}" for path, why in self.kept.get(domain_uuid, {}).items()]
 
     def between(self, first: str, last: str) -> float | None:
         """From the beginning of one step to the end of another, if both were done."""

@@ -21,6 +21,26 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A file that is accepted as it is now, though the catalog says something else of it."""
+
+    domain: str
+    checkpoint: str
+    path: str
+    difference: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """What is to be accepted: for each checkpoint its files, and how they differ."""
+
+    files: tuple[Accepted, ...]
+
+    def lines(self) -> list[str]:
+        return [f"accept {each.path} for {each.domain}/{each.checkpoint}: {each.difference}" for each in self.files]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What verify found of one checkpoint."""
 
@@ -188,6 +208,7 @@ class CatalogHealth:
     mode: int | None = None  # of its file
     file_system: str | None = None  # the type of the one that holds the file
     damage: str | None = None  # what SQLite's own check says, None if all is well
+    exists: bool = True  # False for one that the first change creates
 
 
 class Level(StrEnum):
@@ -206,3 +227,19 @@ class Advice:
     what: str
     advice: str = ""  # what to do
     exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaning:
+    """What `doctor --clean` removes."""
+
+    directories: tuple[str, ...] = ()  # of overlays that nothing was written to
+    layers: tuple[str, ...] = ()  # that an operation discarded, and that nothing uses any more
+    helpers: tuple[str, ...] = ()  # helper domains, by name
+
+    def lines(self) -> list[str]:
+        return [
+            *(f"remove the directory {path}, in which nothing was written" for path in self.directories),
+            *(f"remove {path}, which was discarded" for path in self.layers),
+            *(f"stop the helper domain {name}" for name in self.helpers),
+        ]

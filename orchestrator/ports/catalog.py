@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from ..model import (
     CatalogHealth,
+    CatalogIdentity,
     Chain,
     Checkpoint,
+    CheckpointDisk,
     CheckpointSummary,
     Collapsible,
     Head,
+    Host,
     Inventory,
+    KnownHost,
     Layer,
     MemberRecord,
+    MemoryImage,
     OperationKind,
     OperationRecord,
     RebuiltDomain,
@@ -25,6 +30,26 @@ from .journal import OpenOperation
 class Catalog(Protocol):
     """What the SQL database has of one host. Each method is one transaction, and raises `CatalogError` when it
     cannot."""
+
+    # what it is, and whose host it is about
+    def identity(self) -> CatalogIdentity: ...
+    def was_made(self) -> bool:
+        """Whether it is there, perhaps made by another client in the meantime."""
+
+    def make(self) -> None:
+        """Make the catalog, if it is not there: who only reads makes none, and sees an empty one."""
+
+    def hosts(self) -> list[KnownHost]:
+        """All that it knows."""
+
+    def bind(self, host: Host) -> None:
+        """Be about that host from now on: what was resolved of who the connection leads to."""
+
+    def record_store(self, store_id: str, path: str, reported_uuid: str) -> None:
+        """Record a store of the host, and what libvirt reports as the host's UUID."""
+
+    def knows_any(self, directories: Iterable[str], host_uuid: str | None = None) -> bool:
+        """Whether the host, or another one, has catalogued files or an operation in one of these directories."""
 
     # reading
     def domain_uuid(self, name: str) -> str | None:
@@ -67,13 +92,27 @@ class Catalog(Protocol):
     def known_paths(self, directory: str) -> list[str]:
         """Every catalogued file (memory images, sidecars and layers) in that directory."""
 
+    def known_directories(self) -> frozenset[str]:
+        """The directories of operations of which it has any file."""
+
     def unsettled(self, domain_uuid: str | None = None) -> list[OperationRecord]:
         """The operations that are open, oldest first."""
 
     def is_abandoned(self, operation: OperationRecord) -> bool:
         """Whether no process works on it any more, so that `take_over` would succeed."""
 
+    def abandoned(self) -> dict[str, list[str]]:
+        """The operations that were closed as they were, by `recover --abandon`: by id, the paths of the layers that
+        each had discarded and not removed."""
+
     def health(self) -> CatalogHealth: ...
+
+    def left_over_layers(self) -> list[Layer]:
+        """The layers that a settled operation discarded without removing their files, as something outside the catalog
+        stood on them; newest first."""
+
+    def forget_left_over(self, paths: Sequence[str]) -> None:
+        """Drop the rows of such layers, whose files are gone."""
 
     # the journal
     def open_operation(
@@ -98,15 +137,14 @@ class Catalog(Protocol):
     def mark_damage(self, checkpoint_id: str, damage: str | None) -> None:
         """Say on a checkpoint what is wrong with it, or that nothing is any more. Harmless when it is gone."""
 
-    def record_memory_read(self, checkpoint_id: str, sha256: str) -> None:
-        """Record the SHA-256 of a memory image, unless there is one."""
+    def record_memory(self, checkpoint_id: str, then: MemoryImage, now: MemoryImage) -> None:
+        """Record what was read of a memory image while `then` was what the catalog said of it (its time of last change
+        and SHA-256), unless the catalog says something else by now."""
 
-    def renew_layer_time(self, layer: Layer, mtime: str) -> None:
-        """Record another time of last change for a layer whose content was compared while `layer` was what the
-        catalog said of it, unless it says something else by now."""
+    def record_layer(self, then: Layer, now: Layer) -> None:
+        """The same of a layer: its length, time, fingerprint and SHA-256."""
 
-    def record_layer_read(self, layer: Layer, sha256: str) -> None:
-        """Record the SHA-256 of a layer that was read while `layer` was what the catalog said of it,
-        unless there is one, or the catalog says something else by now."""
+    def record_medium(self, checkpoint_id: str, then: CheckpointDisk, now: CheckpointDisk) -> None:
+        """The same of a disk that did not freeze."""
 
     def close_connection(self) -> None: ...

@@ -44,6 +44,10 @@ class Domains(Protocol):
     def define(self, xml: str) -> None:
         """Make `xml` the persistent definition (virDomainDefineXML). A running guest does not notice."""
 
+    def undefine(self, uuid: str) -> None:
+        """Remove the persistent definition; the files that belong to it (NVRAM, TPM state) are kept. Harmless when
+        there is no such domain."""
+
     def save(self, uuid: str, path: str, progress: Progress) -> None:
         """Write the guest's memory to `path` and stop it (virDomainSaveFlags).
 
@@ -77,6 +81,11 @@ class Domains(Protocol):
         the daemon was killed: whoever made it looks for it again.
         """
 
+    def lock_problem(self, xml: str) -> str | None:
+        """Start such a domain and end it again: what libvirt says when another QEMU process, here or on another host,
+        holds the lock of one of its disks; None when it started. Raises `HypervisorError` when it did not for
+        any other reason."""
+
     def stream(self, uuid: str, target: str, base: str | None, progress: Progress) -> None:
         """Copy the data of the layers above `base` (of all for None) into the disk's active layer,
         whose backing file is `base` then (virDomainBlockRebase). What the guest sees does not change.
@@ -88,6 +97,12 @@ class Domains(Protocol):
 
     def stop_streaming(self, uuid: str, target: str) -> None:
         """Abort the stream on a disk, no other job. Harmless when there is none, or no such domain."""
+
+    def managed_save_xml(self, uuid: str) -> str | None:
+        """The domain XML, without secrets, inside the managed-save image of a domain; None when it has none."""
+
+    def remove_managed_save(self, uuid: str) -> None:
+        """Remove the managed-save image of a domain, running or not. Harmless when it has none."""
 
     def wait_for_job(self, uuid: str) -> None:
         """Return when no job (save, restore, ...) that a client left behind is still running.

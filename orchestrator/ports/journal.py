@@ -38,6 +38,13 @@ class OpenOperation(Protocol):
     def discarded_layers(self, domain_uuid: str) -> list[Layer]:
         """The layers of a member that this operation discarded and whose rows are still there."""
 
+    def withdraw_discards(self, domain_uuid: str) -> list[Layer]:
+        """Take the mark off those of `discarded_layers` that a checkpoint, a head or a layer came to need since; called
+        right before their files are removed.
+
+        Returns those that nothing in the catalog stands on: the files of no others may be removed.
+        """
+
     # the journal
     def complete(self, domain_uuid: str, step: str, results: Mapping[str, Any], entering: str | None = None) -> None:
         """Record that a member's `step` was observed done, add `results` to the member's, and that the effect of
@@ -93,7 +100,7 @@ class OpenOperation(Protocol):
 
     def record_sha256(self, checkpoint_id: str, sha256: str) -> None: ...
     def forget_layers(self, paths: Sequence[str]) -> None:
-        """Drop the rows of files that are gone."""
+        """Drop the rows of files that are gone; one that something in the catalog came to need is kept."""
 
     def forget_checkpoint(self, checkpoint_id: str) -> None:
         """Drop a hidden checkpoint whose files are gone."""

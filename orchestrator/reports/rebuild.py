@@ -7,7 +7,7 @@ of which a file is missing, or whose memory image is not that of the domain in t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import HypervisorError
@@ -29,11 +29,15 @@ class RebuildFacts:
     saved_xml: Mapping[str, str | None]  # the domain XML in a memory image, by path; None: it cannot be read
 
 
-def rebuild(hypervisor: Hypervisor, catalog: Catalog, store: str) -> Rebuilt:
+def rebuild(hypervisor: Hypervisor, catalog: Catalog, store: str, former_hosts: Collection[str] | None = ()) -> Rebuilt:
     """Raises `Refused`, with nothing changed, when the catalog is in use for this host."""
     catalog.rebuild(())  # refuses at once what it would refuse in the end
-    domains, skipped = assemble(gather(hypervisor, store))
+    domains, skipped = assemble(gather(hypervisor, store, former_hosts))
     catalog.rebuild(domains)
+    return as_rebuilt(catalog, domains, skipped)
+
+
+def as_rebuilt(catalog: Catalog, domains: Sequence[RebuiltDomain], skipped: Sequence[Skipped]) -> Rebuilt:
     return Rebuilt(
         checkpoints=tuple(catalog.summaries()),
         headless=tuple(domain.name for domain in domains if domain.head is None),
@@ -44,8 +48,8 @@ def rebuild(hypervisor: Hypervisor, catalog: Catalog, store: str) -> Rebuilt:
 # --------------------------------------------------------------------------- asking the hypervisor
 
 
-def gather(hypervisor: Hypervisor, store: str) -> RebuildFacts:
-    contents = read_store(hypervisor.storage, store, hypervisor.host.uuid)
+def gather(hypervisor: Hypervisor, store: str, former_hosts: Collection[str] | None = ()) -> RebuildFacts:
+    contents = read_store(hypervisor.storage, store, hypervisor.host.uuid, former_hosts)
     images = [directory.memory.path for directory in contents.directories if directory.memory is not None]
     return RebuildFacts(
         store=contents,

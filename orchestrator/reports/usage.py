@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..model import CheckpointFiles, CheckpointUsage, DomainFiles, DomainUsage, FileInfo, Inventory, Usage
 from ..ports import Catalog, Hypervisor, Storage
-from ..store.layout import directory_of, domain_directory, manifest_path
+from ..store.layout import directory_of, domain_directory, manifest_path, owner_path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +67,12 @@ def sum_up(facts: UsageFacts) -> Usage:
     """A file that is missing takes nothing: to find that out is for verify."""
     taken = {**facts.others, **facts.stored}
     known = _catalogued(facts.inventory)
-    manifests = {manifest_path(directory_of(path)) for path in known}
+    ours = {owner_path(facts.store), *(manifest_path(directory_of(path)) for path in known)}
     return Usage(
         store=facts.store,
         total_bytes=facts.total_bytes,
         free_bytes=facts.free_bytes,
-        uncatalogued_bytes=_sum(facts.stored.keys() - known - manifests, facts.stored),
+        uncatalogued_bytes=_sum(facts.stored.keys() - known - ours, facts.stored),
         domains=tuple(_domain(domain, facts, taken) for domain in facts.inventory.domains),
         checkpoints=tuple(_checkpoint(each, taken) for each in facts.inventory.checkpoints),
     )

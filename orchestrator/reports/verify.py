@@ -6,15 +6,26 @@ asked once more, so that what an operation did in between is not taken for damag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from posixpath import dirname
 from time import monotonic
 
 from ..errors import EnvironmentLacks
-from ..integrity.damage import Chains, Inspected, damage, dangers, qcow2_layers, touched
+from ..integrity.damage import damage, dangers, qcow2_layers
+from ..integrity.differences import Chains, Inspected, Recorded, as_read, is_as_recorded, recorded, touched
 from ..integrity.inspection import Inspection
-from ..model import Checkpoint, CheckpointState, CheckpointSummary, Finding, Layer, Verdict, VerifyReport
+from ..model import (
+    Checkpoint,
+    CheckpointDisk,
+    CheckpointState,
+    CheckpointSummary,
+    Finding,
+    Layer,
+    MemoryImage,
+    Verdict,
+    VerifyReport,
+)
 from ..ports import Catalog, Hypervisor, Progress
 
 DAMAGED = "damaged"
@@ -75,24 +86,22 @@ class Verification:
     # ------------------------------------------------------------------ what the files say
 
     def _findings(self, checkpoint: Checkpoint, chains: Chains, *, deep: bool) -> list[Finding]:
-        findings, _ = self._compare(checkpoint, chains)
+        findings = self._compare(checkpoint, chains)
         if not deep:
             return findings
         for path in _readable(checkpoint, chains) - {finding.path for finding in findings}:
             self._inspection.hash(path)
-        findings, hashes = self._compare(checkpoint, chains)
-        self._record(checkpoint, chains, hashes)
-        return findings
+        return self._compare(checkpoint, chains)
 
-    def _compare(self, checkpoint: Checkpoint, chains: Chains) -> tuple[list[Finding], Mapping[str, str]]:
-        """What is wrong, and the SHA-256 of what was read whole."""
+    def _compare(self, checkpoint: Checkpoint, chains: Chains) -> list[Finding]:
+        """What is wrong; what was read whole is recorded."""
         seen = self._look(checkpoint, chains)
-        if copied := touched(chains, seen):  # restored from a backup, or copied: their content decides
-            for layer in copied:
-                self._inspection.hash(layer.path)
+        if copied := touched(checkpoint, chains, seen):  # restored from a backup, or copied: their content decides
+            for each in copied:
+                self._inspection.hash(each.path or "")
             seen = self._look(checkpoint, chains)
-            self._renew(copied, seen)
-        return [*damage(checkpoint, chains, seen), *dangers(chains, seen)], seen.hashes
+        self._record(checkpoint, chains, seen)
+        return [*damage(checkpoint, chains, seen), *dangers(chains, seen)]
 
     def _look(self, checkpoint: Checkpoint, chains: Chains) -> Inspected:
         return self._inspection.inspect(checkpoint, chains, into=qcow2_layers(_layers(chains)))
@@ -107,21 +116,11 @@ class Verification:
 
     # ------------------------------------------------------------------ what is recorded
 
-    def _renew(self, copied: Iterable[Layer], seen: Inspected) -> None:
-        """Record the time that a layer has now, if its content is what it was."""
-        for layer in copied:
-            found = seen.files[layer.path]
-            if found is not None and seen.hashes.get(layer.path) == layer.sha256:
-                self._catalog.renew_layer_time(layer, found.mtime)
-
-    def _record(self, checkpoint: Checkpoint, chains: Chains, hashes: Mapping[str, str]) -> None:
-        """Keep what was read for the first time."""
-        memory = checkpoint.memory
-        if memory is not None and memory.sha256 is None and memory.path in hashes:
-            self._catalog.record_memory_read(checkpoint.id, hashes[memory.path])
-        for layer in _layers(chains):
-            if layer.sha256 is None and layer.path in hashes:
-                self._catalog.record_layer_read(layer, hashes[layer.path])
+    def _record(self, checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> None:
+        """Keep the SHA-256 of what was read for the first time, and the time of what was found to be as it was."""
+        for each in recorded(checkpoint, chains):
+            if is_as_recorded(each, seen) and (now := as_read(each, seen)) != each:
+                keep(self._catalog, checkpoint, each, now)
 
     def _conclude(self, checkpoint: Checkpoint, findings: Sequence[Finding]) -> Verdict:
         """Mark the checkpoint as damaged or sound, and mark those that share a damaged file."""
@@ -143,13 +142,28 @@ class Verification:
         return replace(finding, lost=tuple(f"{each.domain}/{each.name}" for each in lost))
 
 
+def keep(catalog: Catalog, checkpoint: Checkpoint, then: Recorded, now: Recorded) -> None:
+    """Record what is now known of a file or device, unless the catalog says something else than `then` by now."""
+    if isinstance(then, Layer) and isinstance(now, Layer):
+        catalog.record_layer(then, now)
+    elif isinstance(then, MemoryImage) and isinstance(now, MemoryImage):
+        catalog.record_memory(checkpoint.id, then, now)
+    elif isinstance(then, CheckpointDisk) and isinstance(now, CheckpointDisk):
+        catalog.record_medium(checkpoint.id, then, now)
+
+
 def _layers(chains: Chains) -> Iterable[Layer]:
     return (layer for chain in chains.values() for layer in chain)
 
 
 def _readable(checkpoint: Checkpoint, chains: Chains) -> set[str]:
-    """The files to be read whole; a block device has no facts that say whether it is the one catalogued."""
-    return {*checkpoint.own_files, *(layer.path for layer in _layers(chains) if layer.is_frozen_file)}
+    """The files and devices to be read whole. What an operation is rewriting is not what is recorded."""
+    others = (each.path or "" for each in recorded(checkpoint, chains) if not _is_active(each))
+    return {*checkpoint.own_files, *others}
+
+
+def _is_active(each: Recorded) -> bool:
+    return isinstance(each, Layer) and each.is_active
 
 
 def _facts(chains: Chains) -> dict[str, list[tuple[str, str | None, str | None]]]:

@@ -5,7 +5,7 @@ Reads only. Costs two or three calls a directory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from posixpath import dirname
 
@@ -25,6 +25,7 @@ class Directory:
     files: tuple[FileInfo, ...]
     manifest: Manifest | None
     problem: str = ""  # why there is no manifest: "has none", "is longer than ...", ...
+    written_for: str = ""  # the UUID that its host was known under when the manifest was written
 
     @property
     def domain_uuid(self) -> str:
@@ -74,8 +75,14 @@ class StoreContents:
             yield from directory.files
 
 
-def read_store(storage: Storage, store: str, host_uuid: str) -> StoreContents:
-    """Everything in the store. Raises `HypervisorError`."""
+def read_store(
+    storage: Storage, store: str, host_uuid: str, former_hosts: Collection[str] | None = ()
+) -> StoreContents:
+    """Everything in the store. Raises `HypervisorError`.
+
+    Manifests of `former_hosts` (of any host for None) are as if they were of this one.
+    """
+    accepted = None if former_hosts is None else {host_uuid, *former_hosts}
     itself = next((each for each in storage.directories(dirname(store)) or () if each.path == store), None)
     if itself is None:
         return StoreContents(path=store, itself=None)
@@ -88,27 +95,38 @@ def read_store(storage: Storage, store: str, host_uuid: str) -> StoreContents:
             found
             for domain in domains
             for place in storage.directories(domain.path) or ()
-            if (found := _directory(storage, place, host_uuid))
+            if (found := read_directory(storage, place.path, host_uuid, accepted, mode=place.mode))
         ),
         strays=tuple(
-            facts.path for place in (store, *(each.path for each in domains)) for facts in storage.files(place) or ()
+            facts.path
+            for place in (store, *(each.path for each in domains))
+            for facts in storage.files(place) or ()
+            if place != store or not layout.is_owner_file(facts.path)
         ),
     )
 
 
-def _directory(storage: Storage, place: FileInfo, host_uuid: str) -> Directory | None:
+def read_directory(
+    storage: Storage, path: str, host_uuid: str, accepted: Collection[str] | None = None, *, mode: int = 0
+) -> Directory | None:
     """None for one that was removed in between: operations may be in progress."""
-    files = storage.files(place.path)
+    files = storage.files(path)
     if files is None:
         return None
     try:
-        found, problem = _manifest(storage, place.path, files, host_uuid), ""
+        found = _manifest(storage, path, files, accepted)
     except BadManifest as error:
-        found, problem = None, str(error)
-    return Directory(path=place.path, mode=place.mode, files=tuple(files), manifest=found, problem=problem)
+        return Directory(path=path, mode=mode, files=tuple(files), manifest=None, problem=str(error))
+    return Directory(
+        path=path,
+        mode=mode,
+        files=tuple(files),
+        manifest=manifest.on_host(found, host_uuid),
+        written_for=found.host_uuid,
+    )
 
 
-def _manifest(storage: Storage, directory: str, files: list[FileInfo], host_uuid: str) -> Manifest:
+def _manifest(storage: Storage, directory: str, files: list[FileInfo], accepted: Collection[str] | None) -> Manifest:
     path = layout.manifest_path(directory)
     length = next((facts.physical for facts in files if facts.path == path), None)
     if length is None:
@@ -119,6 +137,6 @@ def _manifest(storage: Storage, directory: str, files: list[FileInfo], host_uuid
         found = manifest.decode(storage.read(path, 0, length), directory)
     except NotFound:
         raise BadManifest("is missing") from None
-    if found.host_uuid != host_uuid:
+    if accepted is not None and found.host_uuid not in accepted:
         raise BadManifest(f"belongs to another host, {found.host_name}")
     return found

@@ -1,8 +1,10 @@
 """Where in the store snapctl puts a file, and how such a file is recognised again. Pure.
 
+    <store>/store.json                        whose the store is
     <store>/<domain UUID>/<operation id>/     all that one operation makes for one domain
         manifest.json                         what the directory says of itself
         memory.save                           a memory image
+        renamed.save                          a copy of one, while a rollback lasts
         <target>.qcow2                        a new overlay of that disk
         <name>.sidecar                        what else a checkpoint keeps of its guest
 
@@ -12,18 +14,26 @@ Nothing in the store ever moves, and no name in it recurs.
 from __future__ import annotations
 
 from posixpath import basename, dirname, join, normpath
+from uuid import UUID
 
 from ..units import MIB
 
 MANIFEST = "manifest.json"
+OWNER = "store.json"
 MEMORY = "memory.save"
 """AppArmor and people go by suffixes."""
+RENAMED_MEMORY = "renamed.save"
+"""A copy for one restore, under the name that a domain has by then: no checkpoint has it."""
 
 OVERLAY_SIZE = MIB
 """What a fresh overlay is reckoned to need: an empty qcow2 file takes 192 KiB."""
 
 
 # --------------------------------------------------------------------------- where things go
+
+
+def owner_path(store: str) -> str:
+    return join(store, OWNER)
 
 
 def domain_directory(store: str, domain_uuid: str) -> str:
@@ -42,6 +52,10 @@ def manifest_path(directory: str) -> str:
 
 def memory_path(directory: str) -> str:
     return join(directory, MEMORY)
+
+
+def renamed_memory_path(directory: str) -> str:
+    return join(directory, RENAMED_MEMORY)
 
 
 def overlay_path(directory: str, target: str) -> str:
@@ -90,6 +104,23 @@ def is_made_by(path: object, domain_uuid: str, operation_id: str) -> bool:
     if not isinstance(path, str) or not is_plain(path):
         return False
     return path.split("/")[-3:-1] == [domain_uuid, operation_id]
+
+
+def is_owner_file(path: str) -> bool:
+    """Whether it is the file that says whose a store is, or what a client that was killed left of making one."""
+    return basename(path).startswith(OWNER)
+
+
+def is_in_a_store(path: str) -> bool:
+    """Whether a path is where some operation would have put a file, in some store."""
+    return is_plain(path) and len(path.split("/")) > 3 and all(map(_is_uuid, path.split("/")[-3:-1]))
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def is_directory_of(path: object, domain_uuid: str, operation_id: str) -> bool:

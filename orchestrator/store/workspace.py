@@ -7,14 +7,15 @@ names as its disk.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
 from typing import Any
 
 import msgspec
 
 from ..errors import HypervisorError, IntegrityError, NotFound
 from ..formats import saveimage
-from ..model import Disk, Domain, FileInfo, Layer, MemoryImage, NewOverlay
-from ..ports import Catalog, Evidence, Hypervisor, OpenOperation
+from ..model import Disk, Domain, FileInfo, Layer, MemoryImage, NewOverlay, is_device
+from ..ports import Catalog, Evidence, Hypervisor
 from . import layout, manifest
 from .manifest import BadManifest, Manifest
 
@@ -173,19 +174,6 @@ def remove_directories(hypervisor: Hypervisor, catalog: Catalog, removed: Iterab
             remove_if_empty(hypervisor, directory)
 
 
-def remove_discarded(hypervisor: Hypervisor, catalog: Catalog, operation: OpenOperation, domain_uuid: str) -> None:
-    """Delete the files of the layers of a domain that this operation discarded, then forget their names."""
-    paths = [layer.path for layer in operation.discarded_layers(domain_uuid)]
-    remove_files(hypervisor, domain_uuid, paths)
-    remove_directories(hypervisor, catalog, paths)
-    operation.forget_layers(paths)
-
-
-def nothing_discarded(operation: OpenOperation, domain_uuid: str) -> Evidence | None:
-    """Whether nothing of a domain that this operation discarded is left."""
-    return None if operation.discarded_layers(domain_uuid) else {}
-
-
 def remove_if_empty(hypervisor: Hypervisor, directory: str) -> None:
     """Delete a directory of ours that holds nothing but its manifest, which goes first."""
     files = hypervisor.storage.files(directory)
@@ -218,10 +206,20 @@ def read_tops(hypervisor: Hypervisor, disks: Iterable[Disk]) -> dict[str, FileIn
     None for a block device: libvirt would report its node, which says nothing of its content.
     """
     return {
-        disk.target: hypervisor.storage.stat(disk.source.path) if disk.source_type == "file" else None
+        disk.target: None if _is_device(disk) else hypervisor.storage.stat(disk.source.path)
         for disk in disks
         if disk.writable and disk.source is not None
     }
+
+
+def read_below(hypervisor: Hypervisor, disks: Iterable[Disk]) -> dict[str, FileInfo | None]:
+    """The file information of what is below the layers that a guest writes to, by path. None for a block device."""
+    paths = {source.path for disk in disks if disk.writable for source in disk.backing}
+    return hypervisor.storage.stat_all(sorted(paths))
+
+
+def _is_device(disk: Disk) -> bool:
+    return disk.source_type != "file" or is_device(disk.path or "")
 
 
 def written_since(then: object, now: Mapping[str, FileInfo | None]) -> bool:
@@ -236,15 +234,23 @@ STOPPING_SECONDS = 5.0
 
 def written_after_stop(then: object, now: Mapping[str, FileInfo | None], *, within: float = STOPPING_SECONDS) -> bool:
     """Whether a layer may have changed more than a guest changes it between two steps, the latter of which ends it.
+    One that is older now was put in its place, out of a backup.
 
     Measured by the clock that the layer's own times are of. True for a block device, which has none.
     """
     recorded = msgspec.convert(then, dict[str, FileInfo | None])
-    return any(_is_later(info, recorded[target], within) for target, info in now.items())
+    return any(_is_another(info, recorded[target], within) for target, info in now.items())
 
 
-def _is_later(now: FileInfo | None, then: FileInfo | None, within: float) -> bool:
-    return now is None or then is None or float(now.mtime) > float(then.mtime) + within
+def replaced_since(then: object, now: Mapping[str, FileInfo | None]) -> bool:
+    """Whether a layer is older than when it was recorded, as one out of a backup is."""
+    return written_after_stop(then, {target: info for target, info in now.items() if info is not None}, within=inf)
+
+
+def _is_another(now: FileInfo | None, then: FileInfo | None, within: float) -> bool:
+    if now is None or then is None:
+        return True
+    return not 0 <= float(now.mtime) - float(then.mtime) <= within
 
 
 def _marks(info: FileInfo | None) -> tuple[int, str] | None:

@@ -280,28 +280,13 @@ CASES: tuple[Row, ...] = (
             what=f"older copy, {what}",
             argv=argv,
             code=REFUSED,
-            says="the catalog says",
+            says=says,
             provoke=older_copy(change),
         )
-        for what, argv, change in (
-            ("checkpoint", CHECKPOINT, one_more),
-            ("rollback", ROLLBACK, one_more),
-            ("rollback of a guest that is off", ROLLBACK, one_more_and_off),
-        )
-    ),
-    *(
-        Case(
-            number=87,
-            what=f"{what}, delete",
-            argv=DELETE,
-            code=REFUSED,
-            says="web01 uses it for its disk",
-            provoke=provoke,
-        )
-        for what, provoke in (
-            ("older copy", older_copy(one_more)),
-            ("older copy, guest off", older_copy(one_more_and_off)),
-            ("copied while in use", copied_alive),
+        for what, argv, change, says in (
+            ("checkpoint", CHECKPOINT, one_more, "not in the catalog"),
+            ("rollback", ROLLBACK, one_more, "not in the catalog"),
+            ("rollback of a guest that is off", ROLLBACK, one_more_and_off, "not in the catalog"),
         )
     ),
     *(
@@ -381,7 +366,24 @@ CASES: tuple[Row, ...] = (
             code=ENVIRONMENT,
             says="the catalog sqlite:///",
         )
-        for path in ("/proc/x.sqlite", "/dev/null/x.sqlite", "/dev/full", "/dev/null", "/", "config", f"/{'x' * 300}")
+        for path in ("/dev/full", "/dev/null", "/")
+    ),
+    *(
+        Case(
+            number=88,
+            what=f"new catalog at {path} beside an owned store",
+            argv=("--catalog", f"sqlite:///{path}", *CHECKPOINT),
+            code=REFUSED,
+            says="belongs to the catalog sqlite:///",
+        )
+        for path in ("/proc/x.sqlite", "/dev/null/x.sqlite", f"/{'x' * 300}")
+    ),
+    Case(
+        number=88,
+        what="catalog with a relative path",
+        argv=("--catalog", "sqlite:///config", "list"),
+        code=USAGE,
+        says="the catalog URL has a relative path",
     ),
     Unconcerned(
         number=88, what="qemu-img missing, or a strange one", why="snapctl runs no program: tests/test_boundaries.py"

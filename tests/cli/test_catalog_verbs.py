@@ -136,22 +136,22 @@ def test_info_password_in_url_is_not_shown(run: Run) -> None:
 # --------------------------------------------------------------------------- rebuild
 
 
-def test_rebuild_lost_catalog_tells_what_there_is_again(run: Run, station: Workstation) -> None:
+def test_adopt_lost_catalog_tells_what_there_is_again(run: Run, station: Workstation) -> None:
     station.catalog.unlink()
-    result = run("catalog", "rebuild")
-    assert (result.code, result.out) == (0, "catalog rebuilt: 6 checkpoints of db, web01\n")
+    result = run("catalog", "adopt", "-y")
+    assert (result.code, result.out) == (0, f"{STORE} adopted: 6 checkpoints of db, web01\n")
     assert result.err == f"{WHOLE}\n"
 
 
-def test_rebuild_damaged_store_tells_what_is_left_out(run: Run, station: Workstation) -> None:
+def test_adopt_damaged_store_tells_what_is_left_out(run: Run, station: Workstation) -> None:
     files, (image, directory) = station.world.files, (station.memory(name) for name in ("patched", "experiment"))
     files.remove(image)
     files.remove(directory.replace("memory.save", "manifest.json"))
     station.guest().shut_down()
     del station.world.machines[station.machine().uuid]  # so it has no disks that tell where it stands
     station.catalog.unlink()
-    result = run("catalog", "rebuild")
-    assert (result.code, result.out) == (0, "catalog rebuilt: 4 checkpoints of db, web01\n")
+    result = run("catalog", "adopt", "-y")
+    assert (result.code, result.out) == (0, f"{STORE} adopted: 4 checkpoints of db, web01\n")
     *left_out, headless, whole = result.err.splitlines()
     assert sorted(left_out) == sorted(
         [
@@ -162,13 +162,13 @@ def test_rebuild_damaged_store_tells_what_is_left_out(run: Run, station: Worksta
     assert (headless, whole) == ("web01 has no current checkpoint: roll it back to one", WHOLE)
 
 
-def test_rebuild_one_checkpoint_is_told_in_the_singular(run: Run, station: Workstation) -> None:
+def test_adopt_one_checkpoint_is_told_in_the_singular(run: Run, station: Workstation) -> None:
     files = station.world.files
     for path in [path for path in files.files if path.startswith(f"{STORE}/{station.machine().uuid}/")]:
         files.remove(path)
     del station.world.machines[station.machine().uuid]
     station.catalog.unlink()
-    assert run("catalog", "rebuild").out == "catalog rebuilt: 1 checkpoint of db\n"
+    assert run("catalog", "adopt", "-y").out == f"{STORE} adopted: 1 checkpoint of db\n"
 
 
 def test_rebuild_empty_store_tells_so(run: Run, station: Workstation) -> None:

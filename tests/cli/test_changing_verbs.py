@@ -227,3 +227,26 @@ def test_recover_prints_what_was_settled(run: Run, station: Workstation) -> None
     again = run("recover")
     assert (again.code, again.out, again.err) == (0, "", "there was no interrupted operation\n")
     assert run("recover", "-o", "json").json == []
+
+
+def test_recover_abandon_names_what_is_left_and_closes_it(run: Run, station: Workstation) -> None:
+    station.killed("repointed.before", "checkpoint", "web01", "x")
+    shown = run("recover", "web01", "--abandon", "--dry-run")
+    assert shown.code == 0
+    assert shown.out.startswith("close the checkpoint of web01 as it is")
+    assert "virsh restore /" in shown.out
+    image = next(line for line in shown.out.splitlines() if "virsh restore " in line).rsplit(" ", 1)[1]
+    assert image in station.world.files.files
+
+    closed = run("recover", "web01", "--abandon", "-y")
+
+    assert closed.code == 0
+    assert "web01: unfinished checkpoint abandoned: it was interrupted at step" in closed.out
+    assert image in station.world.files.files
+    assert run("recover").err == "there was no interrupted operation\n"
+    assert run("recover", "web01", "--abandon", "-y", "-o", "json").json == []
+
+
+@pytest.mark.parametrize("argv", [("--abandon",), ("web01", "-y"), ("web01", "--abandon")])
+def test_recover_abandon_without_domain_or_answer_is_refused(run: Run, argv: tuple[str, ...]) -> None:
+    assert run("recover", *argv).code == 2

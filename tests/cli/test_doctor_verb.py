@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -49,6 +50,7 @@ def test_doctor_prints_findings_and_advice(run: Run, station: Workstation) -> No
         "ok     hypervisor   connected to qemu:///system: twin, libvirt 9.0.0, QEMU 7.2.0\n"
         f"ok     catalog      sqlite:///{station.catalog}: 6 checkpoints of twin\n"
         "ok     store        /store: not accessible to other users\n"
+        f"ok     owner        /store belongs to this catalog ({_made(station)})\n"
         f"ok     space        {station.world.files.free >> 20} MiB free in the store\n"
         "ok     operations   no operation is unfinished\n"
         "ok     domains      2 domains with checkpoints, all on their expected disks\n"
@@ -113,8 +115,26 @@ def test_doctor_without_clean_removes_nothing(run: Run, station: Workstation) ->
     before = station.seen()
     assert run("doctor").code == 1
     assert station.seen() == before
-    assert run("doctor", "--clean").code == 0
+    assert run("doctor", "--clean", "-y").code == 0
     assert before["machines"].keys() - station.world.machines.keys() == {helper.uuid}
+
+
+def test_doctor_clean_dry_run_lists_and_removes_nothing(run: Run, station: Workstation) -> None:
+    before = station.seen()
+    result = run("doctor", "--clean", "--dry-run", "-o", "json")
+    assert (result.code, result.json) == (0, {"directories": [], "layers": [], "helpers": []})
+    assert station.seen() == before
+
+
+def test_doctor_clean_without_terminal_is_refused(run: Run) -> None:
+    result = run("doctor", "--clean")
+    assert result.code == 2
+    assert "add -y, or --dry-run" in result.err
+
+
+@pytest.mark.parametrize("option", ["-y", "--dry-run"])
+def test_doctor_option_of_clean_alone_is_a_usage_error(run: Run, option: str) -> None:
+    assert run("doctor", option).code == 2
 
 
 def die(machine: Machine) -> None:
@@ -128,3 +148,8 @@ def test_doctor_control_characters_are_shown_escaped(run: Run, station: Workstat
     assert "\x1b" not in out and "\x07" not in out
     assert r"\x1b[31m \x07" in out
     assert len(out.splitlines()) == len(lines) + 2
+
+
+def _made(station: Workstation) -> str:
+    owner = json.loads(station.content("/store/store.json"))
+    return f"{owner['user']}@{owner['client']}, {owner['since']}"

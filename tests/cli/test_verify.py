@@ -137,3 +137,42 @@ def test_show_damaged_prints_what_is_wrong(run: Run, problem: str) -> None:
     assert f"  state        damaged\n  damage       {problem}\n" in run("show", "web01", "patched").out
     shown = run("show", "web01", "patched", "-o", "json").json
     assert (shown["state"], shown["damage"]) == ("damaged", problem)
+
+
+# --------------------------------------------------------------------------- --accept
+
+
+def test_verify_accept_shows_what_differs_and_records_it(run: Run, station: Workstation) -> None:
+    path = station.layer("patched")
+    station.world.files.touch(path)
+    shown = run("verify", "web01", "patched", "--accept", "--dry-run")
+    assert (shown.code, shown.out.count(path)) == (0, 1)
+    assert shown.out.startswith(f"accept {path} for web01/patched: last changed at ")
+    assert run("verify", "web01", "patched").code == 5
+
+    assert run("verify", "web01", "patched", "--accept", "-y").code == 0
+    assert run("verify", "web01").code == 0
+    assert run("verify", "web01", "patched", "--accept", "--dry-run").out == "nothing differs\n"
+
+
+def test_verify_accept_asks(run: Run, station: Workstation) -> None:
+    station.world.files.touch(station.layer("patched"))
+    result = run("verify", "web01", "patched", "--accept")
+    assert (result.code, "there is no terminal to ask on" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [["--accept", "-y"], ["web01", "--accept", "--deep", "-y"], ["web01", "-y"]])
+def test_verify_accept_usage_exit_2(run: Run, arguments: list[str]) -> None:
+    assert run("verify", *arguments).code == 2
+
+
+def test_verify_accept_json_has_the_files(run: Run, station: Workstation) -> None:
+    path = station.layer("patched")
+    station.world.files.touch(path)
+    (file,) = run("verify", "web01", "patched", "--accept", "--dry-run", "-o", "json").json["files"]
+    assert (file["domain"], file["checkpoint"], file["path"]) == ("web01", "patched", path)
+
+
+def test_verify_accept_other_length_exit_5(run: Run, problem: str) -> None:
+    result = run("verify", "web01", "patched", "--accept", "-y")
+    assert (result.code, "cannot accept the files of web01/patched" in result.err) == (5, True)

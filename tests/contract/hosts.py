@@ -72,6 +72,12 @@ class ContractHost(Protocol):
     def suspend(self, name: str) -> None:
         """virsh suspend."""
 
+    def managed_save(self, name: str) -> None:
+        """virsh managedsave."""
+
+    def rename(self, name: str, new: str) -> None:
+        """virsh domrename."""
+
     def directory(self) -> str:
         """A directory that does not exist, in one that does."""
 
@@ -170,6 +176,12 @@ class TwinContractHost:
 
     def suspend(self, name: str) -> None:
         self._twin.guest(name).suspend()
+
+    def managed_save(self, name: str) -> None:
+        self._twin.guest(name).managed_save()
+
+    def rename(self, name: str, new: str) -> None:
+        self.world.rename(self._twin.guest(name).uuid, new)
 
     def directory(self) -> str:
         return f"/images/test-{uuid4()}"
@@ -280,6 +292,12 @@ class BoxContractHost:
 
     def suspend(self, name: str) -> None:
         self._virsh("suspend", name)
+
+    def managed_save(self, name: str) -> None:
+        self._virsh("managedsave", name)
+
+    def rename(self, name: str, new: str) -> None:
+        self._virsh("domrename", name, new)
 
     def directory(self) -> str:
         return f"/var/lib/libvirt/images/test-{uuid4()}"

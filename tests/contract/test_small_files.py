@@ -74,6 +74,31 @@ def test_saved_xml_is_that_of_the_domain(host: ContractHost) -> None:
     assert [(disk.target, disk.path) for disk in said.disks] == [(disk.target, disk.path) for disk in domain.disks]
 
 
+def test_create_file_name_taken_changes_nothing(host: ContractHost) -> None:
+    directory = host.directory()
+    path = f"{directory}/store.json"
+    mine, theirs = host.hypervisor.storage, host.connect().storage
+    mine.make_directory(directory)
+    assert theirs.files(directory) == []  # so that it has the directory as it was
+    assert mine.create_file(path, b"mine") is True
+    assert theirs.create_file(path, b"theirs, and longer") is False
+    assert mine.create_file(path, b"me") is False
+    facts = theirs.stat(path)
+    assert facts is not None
+    assert (facts.physical, facts.mode, facts.format) == (4, 0o600, "raw")
+    assert theirs.read(path, 0, 100) == b"mine"
+    assert mine.files(directory) == [facts]
+    mine.remove(path)
+    assert theirs.create_file(path, b"theirs, and longer") is True
+    assert mine.read(path, 0, 100) == b"theirs, and longer"
+
+
+def test_create_file_needs_the_directory(host: ContractHost) -> None:
+    directory = host.directory()
+    with pytest.raises(HypervisorError):
+        host.hypervisor.storage.create_file(f"{directory}/store.json", b"{}")
+
+
 def test_the_beginning_of_a_file_is_overwritten(host: ContractHost) -> None:
     storage, directory = host.hypervisor.storage, host.directory()
     storage.make_directory(directory)

@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from orchestrator.errors import HypervisorError, NotFound
+from orchestrator.formats.fingerprint import fingerprint, samples
 from orchestrator.model import Domain, FileInfo, NewOverlay
 from orchestrator.ports import silent
 from tests.contract.hosts import SMALL, ContractHost
@@ -40,6 +41,16 @@ def test_an_empty_directory_is_removed_and_nothing_else(host: ContractHost) -> N
         storage.remove_directory(f"{directory}/a")
         assert storage.files(f"{directory}/a") is None
     assert storage.files(directory) == []
+
+
+def test_names_are_those_of_files_and_directories(host: ContractHost) -> None:
+    storage, directory = host.hypervisor.storage, host.directory()
+    assert storage.names(directory) is None
+    storage.make_directory(f"{directory}/inner")
+    storage.make_directory(f"{directory}/inner/most")
+    storage.write(f"{directory}/file", b"content")
+    assert storage.names(directory) == ["file", "inner"]
+    assert storage.names(f"{directory}/inner/most") == []
 
 
 @pytest.mark.parametrize("content", ["a file", "a directory"])
@@ -255,3 +266,42 @@ def test_a_client_finds_back_after_the_daemon_was_restarted(fragile_host: Contra
     assert seen and seen.run_id == domain.run_id
     storage.create_overlay(overlay(domain, f"{directory}/vda.qcow2"))
     assert storage.stat(f"{directory}/vda.qcow2")
+
+
+# --------------------------------------------------------------------------- fingerprints
+
+
+@pytest.mark.parametrize("name", ["a.iso", "a ]]> & \" ' <ü>.iso"])
+def test_fingerprints_are_those_of_size_and_content(host: ContractHost, name: str) -> None:
+    storage, directory = host.hypervisor.storage, host.directory()
+    storage.make_directory(directory)
+    path, other, missing = (f"{directory}/{each}" for each in (name, "other", "missing"))
+    storage.write(path, b"content")
+    storage.write(other, b"another")
+    found = storage.fingerprints([path, missing, other, path])
+    assert found == {path: fingerprint(7, [b"content"]), other: fingerprint(7, [b"another"]), missing: None}
+    assert storage.fingerprints([]) == {}
+
+
+def test_fingerprints_of_many_files_are_read(host: ContractHost) -> None:
+    storage, directory = host.hypervisor.storage, host.directory()
+    storage.make_directory(directory)
+    contents = {f"{directory}/{number}": str(number).encode() for number in range(40)}
+    for path, content in contents.items():
+        storage.write(path, content)
+    assert storage.fingerprints(list(contents)) == {
+        path: fingerprint(len(content), [content]) for path, content in contents.items()
+    }
+    assert not [each.name for each in host.hypervisor.domains.all() if "peek" in each.name]
+
+
+def test_fingerprints_of_an_image_are_those_of_its_bytes(host: ContractHost) -> None:
+    """Whatever its format is, and while a guest has it open."""
+    storage, domain = host.hypervisor.storage, host.guest(disks=2)
+    sources = [disk.source for disk in domain.disks if disk.source is not None]
+    found = storage.fingerprints([source.path for source in sources])
+    for source in sources:
+        info = storage.stat(source.path)
+        assert info is not None
+        content = (storage.read(source.path, offset, length) for offset, length in samples(info.physical))
+        assert found[source.path] == fingerprint(info.physical, content)

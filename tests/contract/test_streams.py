@@ -93,6 +93,23 @@ def test_create_paused_helper_on_file_in_use_is_refused(host: ContractHost) -> N
         assert domains.get(uuid) is None
 
 
+def test_lock_problem_file_in_use_is_told_from_a_free_one(host: ContractHost) -> None:
+    domain, domains = host.guest(), host.hypervisor.domains
+    uuid = str(uuid4())
+    helpers = [
+        domainxml.helper(
+            domain.xml, uuid=uuid, name=f"helper-{uuid}", target="vda", layer=Source(path=path, format="qcow2")
+        )
+        for path in chain_on(host, domain, 1)
+    ]
+    for xml in helpers:
+        assert "using the image" in (domains.lock_problem(xml) or "")
+    domains.destroy(domain.uuid)
+    for xml in helpers:
+        assert domains.lock_problem(xml) is None
+        assert domains.get(uuid) is None
+
+
 def test_stopping_what_is_not_there_is_harmless(host: ContractHost) -> None:
     domain = host.guest()
     host.hypervisor.domains.stop_streaming(domain.uuid, "vda")

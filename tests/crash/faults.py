@@ -14,9 +14,9 @@ from typing import Any, Protocol
 
 HYPERVISOR_EFFECTS = frozenset(
     {
-        *("make_directory", "create_overlay", "write", "remove", "remove_directory"),
+        *("make_directory", "create_overlay", "create_file", "write", "overwrite", "remove", "remove_directory"),
         *("define", "save", "restore", "resume", "destroy"),
-        *("create_paused", "stream", "stop_streaming"),
+        *("create_paused", "stream", "stop_streaming", "remove_managed_save", "undefine", "copy"),
     }
 )
 """The calls that change something on the hypervisor."""

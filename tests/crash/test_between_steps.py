@@ -252,6 +252,7 @@ def test_recover_rollback_image_restored_by_hand_is_not_paired(host: TwinHost, a
 def test_recover_checkpoint_image_restored_by_hand_is_not_paired(host: TwinHost) -> None:
     host.counters["b"] = host.counter
     kill(host, checkpoint_b, after="deciding")
+    host.guest.destroy()
     restore_by_hand(host, "b")
     with pytest.raises(Unfinished, match="stop it: virsh destroy"):
         host.session().recover()
@@ -280,6 +281,7 @@ def test_recover_frozen_layer_written_is_not_paired(host: TwinHost, verb: str) -
     name = "a" if verb == "rollback" else "b"
     host.counters["b"] = host.counter
     kill(host, ACTS[verb], after="define" if verb == "rollback" else "deciding")
+    host.guest.destroy()
     (found,) = [each for each in host.checkpoints() if each.name == name]
     for layer in found.layers.values():
         host.world.files.write(layer.path, "counter", 999)

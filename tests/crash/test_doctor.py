@@ -11,7 +11,7 @@ import pytest
 from orchestrator.errors import IntegrityError
 from orchestrator.formats import domainxml
 from orchestrator.model import Level, Source
-from orchestrator.operations.collapse.helper import HELPER_PREFIX
+from orchestrator.operations.shared.helper import HELPER_PREFIX
 from tests.crash.twin_host import TwinHost
 from tests.twin import Machine, TwinHypervisor
 

@@ -14,12 +14,13 @@ import pytest
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import HypervisorError, NotFound, Refused, Unfinished
 from orchestrator.formats import domainxml
-from orchestrator.model import GuestState, OffReason, Source
+from orchestrator.model import GuestState, OffReason, OperationState, Source
 from tests.checkpoints import memory_of
 from tests.crash.faults import Call, Fault, Killed, Kind
 from tests.crash.injectors import CallInjector
 from tests.crash.twin_host import TwinHost
 from tests.twin import saveimage
+from tests.twin.files import Image
 
 
 @pytest.fixture
@@ -287,7 +288,7 @@ def test_recover_domain_runs_on_other_disks_is_not_touched(host: TwinHost) -> No
     """After the commit of a checkpoint the guest is off; somebody edits its disks and starts it."""
     kill(host, checkpoint_b, after="deciding")
     machine = host.guest.machine
-    assert machine.state is GuestState.OFF
+    host.guest.destroy()
     host.world.add("other", disks=2)
     other = {target: Source(path=f"/images/other-{target}.qcow2", format="qcow2") for target in ("vda", "vdb")}
     host.world.define(domainxml.on_disks(machine.persistent_xml or "", other))
@@ -335,12 +336,10 @@ def test_recover_image_that_lost_its_final_mark_is_repaired(host: TwinHost, afte
     """A power cut: libvirt had written all of it out but that."""
     host.counters["b"] = host.counter
     kill(host, checkpoint_b, after=after)
+    path = memory_image(host)
     if after == "restore":
-        path = memory_of(host.checkpoints()[-1]).path
         host.guest.machine.job = None
         host.world.power_off(host.guest.machine, OffReason.UNKNOWN)
-    else:
-        path = memory_image(host)
     image = host.world.files[path]
     image.content = image.bytes().replace(saveimage.WHOLE, saveimage.PARTIAL, 1)
 
@@ -353,17 +352,78 @@ def test_recover_image_that_lost_its_final_mark_is_repaired(host: TwinHost, afte
 
 def test_recover_image_changed_after_the_stop_is_not_restored(host: TwinHost) -> None:
     """It was checked when the rollback was planned; what libvirt would start is what the image says now."""
+    kept = host.counter
     kill(host, rollback_a, after="destroy")
     image = host.world.files[memory_of(host.checkpoints()[0]).path]
     before = image.bytes()
     image.content = before.replace(b"/usr/bin/qemu-system-x86_64", b"/tmp/bin/qemu-system-x86_64")
     host.world.emulators = {**host.world.emulators, "/tmp/bin/qemu-system-x86_64": frozenset({"pc-i440fx-7.2"})}
 
-    with pytest.raises(Unfinished, match="not /usr/bin/qemu-system-x86_64"):
-        host.session().recover()
+    (recovered,) = host.session().recover()
+    assert recovered.state is OperationState.UNDONE
+    assert "not /usr/bin/qemu-system-x86_64" in recovered.detail
     assert host.guest.machine.state is GuestState.OFF
 
     image.content = before
-    host.session().recover()
+    assert host.guest.start().read("vda") == kept
     host.check()
     host.check_rollbacks()
+
+
+# --------------------------------------------------------------------------- a base is written to meanwhile
+
+
+BASE = "/images/web01-vda.qcow2"
+
+
+def write_base(host: TwinHost) -> None:
+    """With a tool that mounts it, say."""
+    host.world.files.write(BASE, "elsewhere", 1)
+
+
+def test_recover_rollback_base_was_written_is_not_paired(host: TwinHost) -> None:
+    """Two layers below the new overlays."""
+    host.checkpoint("b")
+    kept = host.guest.tick()
+    kill(host, lambda session: session.rollback("web01", "b"), after="define")
+    write_base(host)
+
+    (recovered,) = host.session().recover()
+
+    assert recovered.state is OperationState.UNDONE
+    assert host.guest.machine.state is GuestState.OFF
+    assert host.guest.start().read("vda") == kept
+
+
+@pytest.mark.parametrize("after", ["save", "complete", "define"])
+def test_recover_checkpoint_base_was_written_is_not_paired(host: TwinHost, after: str) -> None:
+    """The saved memory is kept, and given up only by a start of its owner's."""
+    kill(host, checkpoint_b, after=after, times=2 if after == "complete" else 1)
+    image = memory_image(host)
+    write_base(host)
+
+    with pytest.raises(Unfinished) as raised:
+        host.session().recover()
+    assert "was written to or replaced after its memory was saved" in raised.value.problem
+    assert "virsh start web01" in raised.value.hint
+    assert image in host.world.files.files
+
+    host.guest.start()
+    host.session().recover()
+    assert host.session().unfinished() == []
+    assert host.guest.machine.active
+
+
+def test_recover_checkpoint_base_was_written_guest_was_started_is_damaged_from_birth(quick_directory: Path) -> None:
+    """What is catalogued of a base is what it was before the save."""
+    host = TwinHost(quick_directory / "golden base.sqlite", disks=1)
+    host.world.files.put("/images/golden.qcow2", Image(capacity=1 << 20))
+    host.world.files.image(BASE).backing, host.world.files.image(BASE).backing_format = "/images/golden.qcow2", "qcow2"
+    kill(host, checkpoint_b, after="define")
+    host.world.files.write("/images/golden.qcow2", "elsewhere", 1)
+    host.guest.start()
+
+    host.session().recover()
+
+    assert [each.name for each in host.session().verify().damaged] == ["b"]
+    host.close()

@@ -74,17 +74,18 @@ def test_edit_labels_changes_them_also_in_a_rebuilt_catalog(host: TwinHost, tmp_
     assert (outcome.operation, outcome.checkpoint) == (OperationKind.EDIT, "base")
     host.counters["base"] = host.counters.pop("a")
     host.check()
+    host.check_rollbacks()
+    host.session().rollback("web01", "base")
     rebuilt = Coordinator(
         TwinHypervisor(host.world), open_catalog(f"sqlite:///{tmp_path}/new.sqlite", host.world.host), store=STORE
     )
-    rebuilt.rebuild_catalog()
+    rebuilt.adopt_store()
     for session in (host.session(), rebuilt):
         base, *others = session.list("web01")
         assert (base.name, base.description, base.tags) == ("base", "new words", ("y",))
         assert (base.expires, base.protected, base.current) == (UNTIL, True, True)
         assert [(each.name, each.parent) for each in others] == [("b", "base"), ("c", "b")]
     rebuilt.close()
-    host.check_rollbacks()
 
 
 @pytest.mark.parametrize(

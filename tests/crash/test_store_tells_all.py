@@ -18,6 +18,7 @@ from orchestrator.model import Advice, Checkpoint, CheckpointDetails, Level
 from orchestrator.operations.edit.plan import Edits
 from orchestrator.reports.doctor import examine
 from orchestrator.reports.doctor.orphans import SETTLED_AFTER
+from orchestrator.store.ownership import Ownership
 from tests.crash.faults import Fault, Killed, Kind
 from tests.crash.injectors import CallInjector
 from tests.crash.twin_host import STORE, TwinHost
@@ -96,7 +97,7 @@ def kill(host: TwinHost, act: Act, at: int) -> None:
 def test_rebuild_catalog_lost_equals_the_lost_one(host: TwinHost, another: Callable[[], Coordinator]) -> None:
     host.put_back()
     rebuilt = another()
-    done = rebuilt.rebuild_catalog()
+    done = rebuilt.adopt_store()
     assert (done.skipped, done.headless) == ((), ())
     assert everything(rebuilt) == everything(host.session())
     assert [each.name for each in done.checkpoints if each.current] == ["d"]
@@ -116,7 +117,7 @@ def test_rebuild_tree_pruned_and_collapsed_equals_the_lost_one(
     session.delete("web01", ["b"])
     host.counters["flat"] = host.counter
     rebuilt = another()
-    done = rebuilt.rebuild_catalog()
+    done = rebuilt.adopt_store()
     assert (done.skipped, done.headless) == ((), ())
     assert everything(rebuilt) == everything(session)
     for name in ("c", "d"):
@@ -129,7 +130,7 @@ def test_rebuild_new_operations_continue_from_the_lost_catalog(
 ) -> None:
     host.put_back()
     rebuilt = another()
-    rebuilt.rebuild_catalog()
+    rebuilt.adopt_store()
     for name in ("b", "d", "a", "c"):
         rebuilt.rollback("web01", name)
         assert host.guest.agrees()
@@ -164,11 +165,11 @@ def test_rebuild_killed_and_recovered_equals_the_catalog(
     for number, call in list(enumerate(calls_of(host, act)))[::every]:
         kill(host, act, number)
         host.session().recover()
+        found = [each for each in host.session().doctor() if each.level is not Level.OK]
         rebuilt = another()
-        done = rebuilt.rebuild_catalog()
+        done = rebuilt.adopt_store()
         assert everything(rebuilt) == everything(host.session()), f"killed at call {number}, {call}"
         assert (done.skipped, done.headless) == ((), ())
-        found = [each for each in host.session().doctor() if each.level is not Level.OK]
         assert not found, f"killed at call {number}, {call}: {found}"
 
 
@@ -183,7 +184,7 @@ def test_rebuild_lost_during_operation_keeps_every_checkpoint(
         host.world.finish_job(host.guest.machine)
         images = [path for path in host.world.files.files if path.endswith(".save")]
         rebuilt = another()
-        done = rebuilt.rebuild_catalog()
+        done = rebuilt.adopt_store()
         examined(host, rebuilt, clean=True)
         assert {"a", "b", "d"} <= {each.name for each in done.checkpoints}, f"killed at call {number}, {call}"
         for each in done.checkpoints:
@@ -199,4 +200,6 @@ def test_rebuild_lost_during_operation_keeps_every_checkpoint(
 def examined(host: TwinHost, session: Coordinator, *, clean: bool) -> list[Advice]:
     """What doctor would find some hours later."""
     later = datetime.now(UTC) + 2 * SETTLED_AFTER
-    return examine(TwinHypervisor(host.world), session._catalog, store=STORE, reserve_bytes=0, now=later, clean=clean)
+    hypervisor, catalog = TwinHypervisor(host.world), session._catalog
+    owner = Ownership(hypervisor, catalog, STORE)
+    return examine(hypervisor, catalog, store=STORE, reserve_bytes=0, now=later, clean=clean, owner=owner)

@@ -26,7 +26,7 @@ from orchestrator.operations.shared.guest import checkpoint_of, find
 from tests.crash.faults import AT_CALLS, EFFECTS, Call, Fault, Killed, Kind
 from tests.crash.injectors import CallInjector
 from tests.crash.test_crash_matrix import EVERY, FIRST_CALL
-from tests.crash.twin_host import STORE, TwinHost
+from tests.crash.twin_host import OWNER, STORE, TwinHost
 from tests.twin import Guest
 
 DOMAINS = ("web01", "db01")
@@ -76,7 +76,7 @@ class Pair:
             assert self.guest(name).agrees(), f"{name}: memory and disks are not of one instant"
         assert not self.host.session().verify().damaged
         known = {path for directory in self.directories() for path in self.host._catalog.known_paths(directory)}
-        files = {path for path in self.host.world.files.files if path.startswith(STORE)}
+        files = {path for path in self.host.world.files.files if path.startswith(STORE)} - {OWNER}
         assert {path for path in files if not path.endswith("manifest.json")} == known
         acted = {self.has_acted(name, counted) for name in DOMAINS}
         assert len(acted) == 1, "one domain has another state than the other"

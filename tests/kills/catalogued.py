@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FILES = "SELECT path FROM layer WHERE operation_id IS NOT NULL UNION SELECT path FROM artifact WHERE kind = 'memory'"
+FROZEN = "SELECT DISTINCT layer.path FROM artifact JOIN layer ON layer.id = layer_id WHERE layer.kind = 'file'"
 HEAD = "SELECT head_disk.target, path FROM head_disk JOIN layer ON layer.id = layer_id"
 CHECKPOINTS = "SELECT name FROM checkpoint ORDER BY created"
 LEAVES = """SELECT name FROM checkpoint WHERE id NOT IN (SELECT parent_id FROM checkpoint WHERE parent_id NOT NULL)
@@ -20,6 +21,7 @@ class Catalogued:
     """Of the one domain that its user has."""
 
     files: set[str]  # of those that snapctl made
+    frozen: set[str]  # the layers that checkpoints were taken on
     head: dict[str, str]  # target -> active overlay
     checkpoints: list[str]  # names, oldest first
     leaves: list[str]  # those of them that nothing depends on
@@ -30,6 +32,7 @@ def read(catalog: Path) -> Catalogued:
     with contextlib.closing(sqlite3.connect(f"file:{catalog}?mode=rw", uri=True)) as database:
         return Catalogued(
             files={path for (path,) in database.execute(FILES)},
+            frozen={path for (path,) in database.execute(FROZEN)},
             head=dict(database.execute(HEAD).fetchall()),
             checkpoints=[name for (name,) in database.execute(CHECKPOINTS)],
             leaves=[name for (name,) in database.execute(LEAVES)],

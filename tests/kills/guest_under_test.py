@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class KillCount:
 
     kills: int = 0
     midway: int = 0  # so many of them left an operation open
+    acts: Counter[str] = field(default_factory=Counter)  # what the guest's owner did before the recovery
     losses: int = 0
     seconds: list[float] = field(default_factory=list)
 
@@ -59,7 +61,11 @@ class KillCount:
     def line(self) -> str:
         took = f"median {median(self.seconds):.2f} s, longest {max(self.seconds):.2f} s" if self.seconds else "none"
         kills = f"{self.kills} kills on real QEMU, {self.midway} of them in the midst of an operation"
-        return f"{kills}: {self.losses} losses; `snapctl recover`: {took}"
+        recovery = f"`snapctl recover`: {took}"
+        acts = ", ".join(f"{act} {number}" for act, number in sorted(self.acts.items()))
+        return (
+            f"{kills}: {self.losses} losses; the owner acted before {self.acts.total()} recoveries ({acts}); {recovery}"
+        )
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,8 @@ class Attempt:
 
 
 class GuestUnderTest:
-    """`words` are what the guest holds now, `then` what it held at each checkpoint."""
+    """`words` are what the guest holds now, `asked` what it held when something was attempted last, and `then` what it
+    held at each checkpoint."""
 
     def __init__(self, box: Box, guest: Witness, client: SignalledClient, kill_count: KillCount) -> None:
         self.box = box
@@ -79,7 +86,10 @@ class GuestUnderTest:
         self.client = client
         self.kill_count = kill_count
         self.then: dict[str, str] = {}
+        self.asked = ""
         self._number = 0
+        self._boots: dict[str, str] = {}  # in which boot the guest held which words
+        self._digests: dict[str, str] = {}  # SHA-256 of each frozen layer, by path
         self._points: dict[str, list[str]] = {}
         self.begin()
 
@@ -89,10 +99,22 @@ class GuestUnderTest:
         self.work()
         self.guest.sh("witness start; until [ -s /mnt/counter ] && [ -s /mnt2/counter ]; do usleep 20000; done")
 
+    def begin_anew(self) -> None:
+        """The same, in a boot that its owner brought about after something was attempted."""
+        asked = self.asked
+        self.begin()
+        self.asked = asked
+
     def work(self) -> None:
-        """Let the guest get to an instant that it can be told by."""
+        """Let the guest get to an instant that it can be told by, and at which something may be attempted."""
+        self.go_on_working()
+        self.asked = self.words
+
+    def go_on_working(self) -> None:
+        """The same, after something was attempted."""
         self._number += 1
         self.words = f"words-{self._number}"
+        self._boots[self.words] = self.boot
         write_notes(self.guest, self.words)
 
     def attempt(self, verb: str) -> Attempt:
@@ -116,7 +138,7 @@ class GuestUnderTest:
         if verb not in self._points:
             attempt = self.attempt(verb)
             result = self.client.run_to(NOWHERE, *self.arguments(attempt))
-            self.require_sound(attempt, _fate(result, []))
+            self.require_sound(attempt, fate_of(result, []))
             self._points[verb] = result.stderr.splitlines()
         return self._points[verb]
 
@@ -136,7 +158,7 @@ class GuestUnderTest:
         with self.kill_count.watching():
             recovered = self.client.do("recover")
         self.kill_count.seconds.append(time.monotonic() - began)
-        self.require_sound(attempt, _fate(result, recovered))
+        self.require_sound(attempt, fate_of(result, recovered))
 
     # ------------------------------------------------------------------ what must hold
 
@@ -145,20 +167,31 @@ class GuestUnderTest:
         with self.kill_count.watching():
             said = catalogued.read(self.client.catalog)
             assert said.unsettled == []
-            self._require_checkpoints(said, attempt, fate)
+            self.require_checkpoints(said, attempt, fate)
             self.require_files(said)
-            self._require_head(said)
-            self._require_guest(self._possible_words(attempt, fate))
+            self.require_head(said)
+            self.require_guest(self.possible_words(attempt, fate))
 
-    def _require_checkpoints(self, said: Catalogued, attempt: Attempt, fate: str | None) -> None:
+    def require_checkpoints(self, said: Catalogued, attempt: Attempt, fate: str | None) -> None:
         """They are those there were, but for what the attempt adds or removes."""
         name = {attempt.name}
         after = {"checkpoint": set(self.then) | name, "delete": set(self.then) - name}.get(attempt.verb, set(self.then))
         possible = {"done": [after], "undone": [set(self.then)], None: [set(self.then), after]}[fate]
         assert set(said.checkpoints) in possible
-        self.then = {name: self.then.get(name, self.words) for name in said.checkpoints}
+        self.then = {name: self.then.get(name, self.asked) for name in said.checkpoints}
+        self._require_frozen(said, attempt)
 
-    def _possible_words(self, attempt: Attempt, fate: str | None) -> set[str]:
+    def _require_frozen(self, said: Catalogued, attempt: Attempt) -> None:
+        """What checkpoints rely on is never written to; only what a deletion collapses into it is added."""
+        frozen = sorted(said.frozen)
+        digests = self.box.run_inside("sha256sum", *frozen).stdout.split()[::2] if frozen else []
+        now = dict(zip(frozen, digests, strict=True))
+        if attempt.verb != "delete":
+            written = {path for path, digest in now.items() if self._digests.get(path, digest) != digest}
+            assert not written, f"frozen layers were written to: {written}"
+        self._digests = now
+
+    def possible_words(self, attempt: Attempt, fate: str | None) -> set[str]:
         """The words it had, or those it was to be put back to: never others."""
         if attempt.verb != "rollback":
             return {self.words}
@@ -173,7 +206,7 @@ class GuestUnderTest:
         found = set(self.box.run_inside("find", store, "-mindepth", "1").stdout.splitlines())
         assert found == expected, f"orphans: {sorted(found - expected)}; missing: {sorted(expected - found)}"
 
-    def _require_head(self, said: Catalogued) -> None:
+    def require_head(self, said: Catalogued) -> None:
         """The guest writes to the catalogued overlays, and would so after its next start."""
         with connect(self.box.uri) as connection:
             domain = connection.lookupByName(self.guest.name)
@@ -181,14 +214,15 @@ class GuestUnderTest:
         for xml in texts:
             assert {disk.target: disk.path for disk in domainxml.disks(xml)} == said.head
 
-    def _require_guest(self, possible: set[str]) -> None:
-        """It still is that boot of it, at work, and its memory and disks are of one instant."""
+    def require_guest(self, possible: set[str]) -> None:
+        """It still is the boot that had these words, at work, and its memory and disks are of one instant."""
         self.guest.sh(TWO_TICKS)
         seen = moment(self.guest)
-        assert seen.boot == self.boot
         assert seen.mismatches == 0
         (self.words,) = set(seen.notes.values())
         assert self.words in possible
+        self.boot = self._boots[self.words]
+        assert seen.boot == self.boot
 
 
 @contextmanager
@@ -206,7 +240,7 @@ def new_subject(box: Box, kill_count: KillCount) -> Iterator[GuestUnderTest]:
         guest.remove()
 
 
-def _fate(result: Result, recovered: Sequence[dict[str, Any]]) -> str | None:
+def fate_of(result: Result, recovered: Sequence[dict[str, Any]]) -> str | None:
     if recovered:
         return str(recovered[-1]["state"])
     return {0: "done", 1: "undone"}.get(result.code)

@@ -90,7 +90,9 @@ def _checkpoint(catalog: SqlCatalog, checkpoint_id: str) -> Values:
     assert values.pop("operation_id") == values["id"]
     assert found.memory is not None and values.pop("directory") == dirname(found.memory.path)
     assert values.pop("sidecars") == ()
+    assert values["memory"].pop("mtime") is None
     for disk in values["disks"]:
+        assert [disk.pop(name) for name in ("size", "mtime", "fingerprint", "sha256")] == [None] * 4
         disk["layer"] = _without_kind(disk["layer"]) if disk["layer"] else None
     labels, origin = values.pop("labels"), values.pop("origin")
     return _fields({**values, **labels, **origin})
@@ -99,6 +101,7 @@ def _checkpoint(catalog: SqlCatalog, checkpoint_id: str) -> Values:
 def _without_kind(layer: Values) -> Values:
     """What f92f7f5 said of a block device was that a file of the user's own had no length."""
     kind = layer.pop("kind")
+    assert layer.pop("fingerprint") is None
     assert kind == ("block" if layer["physical"] is None and layer["operation_id"] is None else "file")
     return layer
 

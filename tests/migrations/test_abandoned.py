@@ -176,20 +176,17 @@ def test_prune_changes_no_domain_of_abandoned_operation(abandoned: str) -> None:
         catalog.close_connection()
 
 
-def test_doctor_removes_of_abandoned_operations_only_what_they_had_discarded(abandoned: str) -> None:
-    database = Database(abandoned)
-    with database.read() as session_:
-        discarded = set(session_.scalars(text("SELECT path FROM layer WHERE discarded_by IS NOT NULL")))
-    database.close()
-    removed: set[str] = set()
+def test_doctor_removes_nothing_of_abandoned_operations(abandoned: str) -> None:
+    files = 0
     for world in hypervisors():
         catalog, snapctl = session(abandoned, world)
         uuids = {each.members[0].domain_uuid for each in catalog.unsettled()}
         before = {path for path in world.files.files if domain_of(path) in uuids}
         snapctl.doctor(clean=True)
-        removed |= {path for path in before - world.files.files.keys() if not path.endswith("/manifest.json")}
         catalog.close_connection()
-    assert removed and removed <= discarded
+        assert before <= world.files.files.keys()
+        files += len(before)
+    assert files
 
 
 def domain_of(path: str) -> str:

@@ -23,6 +23,7 @@ class Bug:
 
 MATRIX = "tests/crash/test_crash_matrix.py::test_recover_fault_at_some_calls_is_settled"
 ORDER = "tests/crash/test_order.py::test_order_rules_hold_after_each_effect"
+FAILED_RESTORES = "tests/crash/test_failed_restores.py"
 ORDER_OF_CHECKPOINT, ORDER_OF_ROLLBACK = (f"{ORDER}[{verb}, two disks]" for verb in ("checkpoint", "rollback"))
 CUT_IMAGE = "tests/crash/test_order.py::test_checkpoint_image_without_memory_is_not_committed"
 KILLED_CHECKPOINT = f"{MATRIX}[first checkpoint-client killed]"
@@ -32,7 +33,11 @@ FOREIGN = "tests/crash/test_foreign_acts.py"
 PROCESSES = "tests/crash/test_two_processes.py"
 OUTSIDE = "tests/crash/test_started_outside.py"
 TIME = "tests/crash/test_time_passes.py"
+PRESENT = "tests/crash/test_present_set.py"
+ADOPT = "tests/crash/test_adopt.py"
+ATTACKS = "tests/crash/test_attacks.py"
 VERIFY = "tests/crash/test_verify.py"
+PRINTS = "tests/crash/test_prints.py"
 LEASE = "tests/unit/test_lease.py"
 MEMBERS = "tests/crash/test_two_members.py"
 CHECKPOINT_REFUSED = "tests/unit/test_planning_checkpoint_refused.py::test_refused"
@@ -48,7 +53,13 @@ PULLED = tuple(
     )
 )
 
+OWNER = "tests/cli/test_owner.py"
+HOST_IDENTITY = "tests/cli/test_host_identity.py"
+
 MAKING = "orchestrator/store/workspace.py"
+REMOVAL = "orchestrator/operations/shared/removal.py"
+USERS = "orchestrator/integrity/file_users.py"
+CLONES = "tests/crash/test_linked_clones.py"
 REWIND = "orchestrator/operations/shared/rewind.py"
 CHECKPOINT = "orchestrator/operations/checkpoint/story.py"
 CAPTURE = "orchestrator/operations/checkpoint/capture/save.py"
@@ -58,6 +69,9 @@ COLLAPSE = "orchestrator/operations/collapse/story.py"
 JOURNAL = "orchestrator/engine/run.py"
 ROWS = "orchestrator/catalog/journal.py"
 FILES = "orchestrator/integrity/damage.py"
+DIFFERENCES = "orchestrator/integrity/differences.py"
+OWNERSHIP = "orchestrator/store/ownership.py"
+IDENTITY = "orchestrator/store/identity.py"
 
 BUGS = (
     # ------------------------------------------------------------------ order of things
@@ -79,12 +93,12 @@ BUGS = (
         "restore before define",
         ROLLBACK,
         """\
-            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
-            Step("restored", self._restore, self._rewind.is_restored, self._unrestore),
+            Step("repointed", self._repoint, self._persistent.is_repointed, self._persistent.point_back),
+            Step("restored", self._restore, self._rewind.is_restored, self._rewind.unrestore),
 """,
         """\
-            Step("restored", self._restore, self._rewind.is_restored, self._unrestore),
-            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
+            Step("restored", self._restore, self._rewind.is_restored, self._rewind.unrestore),
+            Step("repointed", self._repoint, self._persistent.is_repointed, self._persistent.point_back),
 """,
         (ORDER_OF_ROLLBACK,),
     ),
@@ -106,26 +120,62 @@ BUGS = (
         ROLLBACK,
         """\
             Commit("committed", self._commit, self._is_committed),
+            *saved,
             *resumed,
 """,
         """\
             *resumed,
             Commit("committed", self._commit, self._is_committed),
+            *saved,
 """,
         (ORDER_OF_ROLLBACK,),
     ),
     Bug(
-        "commit before the persistent repoint",
+        "commit a checkpoint before it is restored",
+        CHECKPOINT,
+        """\
+            *restored,
+            Commit("committed", self._commit, self._is_committed, prepare=self._gather),
+""",
+        """\
+            Commit("committed", self._commit, self._is_committed, prepare=self._gather),
+            *restored,
+""",
+        (FAILED_RESTORES,),
+    ),
+    Bug(
+        "restore before the persistent repoint",
         CHECKPOINT,
         """\
             *repointed,
-            Commit("committed", self._commit, self._is_committed, prepare=self._gather),
+            *restored,
 """,
         """\
-            Commit("committed", self._commit, self._is_committed, prepare=self._gather),
+            *restored,
             *repointed,
 """,
         (ORDER_OF_CHECKPOINT,),
+    ),
+    Bug(
+        "commit on a definition that names the frozen layers again",
+        CHECKPOINT,
+        "        if not self._has_repointed:\n",
+        "        if False:\n",
+        (FAILED_RESTORES,),
+    ),
+    Bug(
+        "give a rollback up that a guest has run on",
+        ROLLBACK,
+        "if self._is_committed() is not None or self._rewind.has_run():\n            return False\n        domain",
+        "if self._is_committed() is not None:\n            return False\n        domain",
+        (FAILED_RESTORES,),
+    ),
+    Bug(
+        "delete the image of a guest that was started on the new overlays",
+        CAPTURE,
+        "            raise self._on_the_overlays()\n",
+        "            pass\n",
+        (FAILED_RESTORES,),
     ),
     Bug(
         "commit before the image is whole",
@@ -149,10 +199,95 @@ BUGS = (
     ),
     Bug(
         "forget the names before the files are gone",
-        MAKING,
-        "    remove_files(hypervisor, domain_uuid, paths)\n",
-        "    operation.forget_layers(paths)\n    remove_files(hypervisor, domain_uuid, paths)\n",
+        REMOVAL,
+        "        for path in going:\n",
+        "        self._operation.forget_layers(going)\n        for path in going:\n",
         (KILLED_ROLLBACK,),
+    ),
+    # ------------------------------------------------------------------ nobody stands on what goes
+    Bug(
+        "remove what a clone stands on",
+        REMOVAL,
+        "        reasons = {path: str(user) for path, user in users.items()} | dict(keeping or {})\n",
+        "        reasons = dict(keeping or {})\n",
+        (f"{CLONES}::test_delete_clone_defined_after_the_plan_keeps_its_base",),
+    ),
+    Bug(
+        "remove what is below what a clone stands on",
+        REMOVAL,
+        "            path = known[path].backing\n",
+        "            break\n",
+        (f"{CLONES}::test_rollback_kept_layer_keeps_what_is_below_it",),
+    ),
+    Bug(
+        "take a disk's own file for all that its domain stands on",
+        USERS,
+        '            yield from self._followed(lowest.path, is_qcow2=lowest.format == "qcow2")\n',
+        "            pass\n",
+        (f"{CLONES}::test_rollback_clone_on_what_it_discards_keeps_that",),
+    ),
+    Bug(
+        "follow a header that a guest wrote",
+        USERS,
+        "        if not is_qcow2 or (header := self._header(path)) is None or header.backing is None:\n",
+        "        if (header := self._header(path)) is None or header.backing is None:\n",
+        (f"{CLONES}::test_rollback_header_that_a_guest_wrote_is_not_followed",),
+    ),
+    Bug(
+        "do not ask the store for checkpoints that the catalog does not know",
+        USERS,
+        "            search.ask_directory(directory)\n",
+        "            pass\n",
+        (f"{CLONES}::test_delete_checkpoint_that_only_the_store_knows_keeps_what_it_stands_on",),
+    ),
+    Bug(
+        "clean away an overlay with data in it",
+        "orchestrator/reports/doctor/orphans.py",
+        '    return info.format == "qcow2" and info.physical <= qcow2.empty_length(info.capacity)\n',
+        '    return info.format == "qcow2"\n',
+        (f"{CLONES}::test_doctor_clean_of_a_new_catalog_keeps_all_that_has_data",),
+    ),
+    Bug(
+        "clean away a discarded layer without asking again",
+        "orchestrator/reports/doctor/__init__.py",
+        "        orphans = _still_unused(hypervisor, catalog, orphans)\n",
+        "        pass\n",
+        (f"{CLONES}::test_doctor_clean_clone_made_in_the_last_moment_keeps_the_layer",),
+    ),
+    Bug(
+        "start a guest a second time that runs on another host",
+        "orchestrator/operations/shared/elsewhere.py",
+        "    if problem := lock_elsewhere(hypervisor, operation_id, like, active_layers):\n",
+        "    if problem := None:\n",
+        ("tests/crash/test_running_elsewhere.py",),
+    ),
+    Bug(
+        "remove what a guest uses that was started on another host since",
+        ROLLBACK,
+        "                keeping = dict.fromkeys(self.plan.discards, locked)\n",
+        "                pass\n",
+        ("tests/crash/test_running_elsewhere.py",),
+    ),
+    Bug(
+        "collapse what a clone stands on",
+        "orchestrator/operations/collapse/plan.py",
+        "        if user := facts.users.get(layer.path):\n",
+        "        if False:\n",
+        (f"{CLONES}::test_collapse_clone_on_an_absorbed_layer_is_deferred",),
+    ),
+    Bug(
+        "remove a layer that another domain's checkpoint has come to need",
+        "orchestrator/catalog/layers.py",
+        "    needed = _with_all_below(_held(session, list(backing), ()), backing)\n",
+        "    needed: set[int] = set()\n",
+        ("tests/unit/test_catalog_commits.py",),
+    ),
+    Bug(
+        "stay unfinished because a name is needed whose file is gone",
+        "orchestrator/catalog/layers.py",
+        "    session.execute(delete(LayerRow).where(LayerRow.id.in_(going.keys() - needed - kept)))\n",
+        "    session.execute(delete(LayerRow).where(*at_paths))\n",
+        (f"{CLONES}::test_delete_row_needed_after_its_file_went_closes_all_the_same",),
     ),
     # ------------------------------------------------------------------ overlays
     Bug(
@@ -342,8 +477,8 @@ BUGS = (
     Bug(
         "destroy for another member's sake a guest that worked on",
         ROLLBACK,
-        '        return not written_after_stop(self.results["stops_on"], self._read_tops())\n\n    def caveat',
-        "        return True\n\n    def caveat",
+        '        return not written_after_stop(self.results["stops_on"], self._read_tops())\n\n    def may_give_up',
+        "        return True\n\n    def may_give_up",
         (MEMBERS_AND_TIME,),
     ),
     Bug(
@@ -435,22 +570,36 @@ BUGS = (
     Bug(
         "restore a guest that libvirt has a managed-save image of",
         ROLLBACK,
-        "return edited or domain.managed_save or bool(",
+        "return edited or saved or bool(",
         "return edited or bool(",
         (TIME,),
     ),
     Bug(
+        "remove the managed-save image before the new state is committed",
+        ROLLBACK,
+        '            Step("repointed", self._repoint,',
+        '            *saved,\n            Step("repointed", self._repoint,',
+        ("tests/crash/test_managed_save.py",),
+    ),
+    Bug(
+        "remove a managed-save image of the new state",
+        REWIND,
+        "return xml is not None and not any(disk.path in ours for disk in domainxml.disks(xml))",
+        "return xml is not None",
+        ("tests/crash/test_managed_save.py",),
+    ),
+    Bug(
         "repoint a definition that was edited",
         ROLLBACK,
-        "return edited or domain.managed_save or bool(",
-        "return domain.managed_save or bool(",
+        "return edited or saved or bool(",
+        "return saved or bool(",
         (TIME,),
     ),
     Bug(
         "pair a guest's image with disks that were written to before another save",
         CAPTURE,
-        "            ran = ended or any(_written_after(now, image) for now in frozen.values())\n",
-        "            ran = ended\n",
+        "            ran = ended or unproved or any(_written_after(now, image) for now in frozen.values())\n",
+        "            ran = ended or unproved\n",
         (TIME,),
     ),
     Bug(
@@ -498,7 +647,7 @@ BUGS = (
     # ------------------------------------------------------------------ is it what it was?
     Bug(
         "skip the comparison of mtimes",
-        FILES,
+        DIFFERENCES,
         "        yield TIME, found.mtime, layer.mtime\n",
         "        pass\n",
         ("tests/unit/test_planning_files.py", VERIFY),
@@ -506,8 +655,8 @@ BUGS = (
     Bug(
         "skip the hash of layers",
         FILES,
-        "    return _hash_problem(layer.sha256, seen.hashes.get(layer.path))\n",
-        "    return None\n",
+        "        return problem\n    return _hash_problem(layer.sha256, seen.hashes.get(layer.path))\n",
+        "        return problem\n    return None\n",
         ("tests/unit/test_planning_files.py", VERIFY),
     ),
     Bug(
@@ -567,11 +716,74 @@ BUGS = (
         ("tests/unit/test_planning_rollback_refused.py", VERIFY),
     ),
     Bug(
-        "roll back a domain that was given other disks",
+        "roll back a domain with a disk that another catalog knows",
         "orchestrator/operations/rollback/plan.py",
-        "        refuse_drift(domain, facts.head)\n",
+        "        refuse_strangers(domain, facts.strangers)\n",
         "",
         ("tests/unit/test_planning_rollback_refused.py",),
+    ),
+    Bug(
+        "roll back a guest that runs on a frozen layer",
+        "orchestrator/operations/rollback/plan.py",
+        "        _refuse_frozen_disks(domain, checkpoint, facts.chains)\n",
+        "        pass\n",
+        (f"{PRESENT}::test_rollback_guest_runs_on_frozen_layer_is_refused",),
+    ),
+    Bug(
+        "leave a disk that was attached since in the definition",
+        "orchestrator/operations/rollback/disk_set.py",
+        "leaves=tuple(target for target in defined if",
+        "leaves=tuple(target for target in () if",
+        (f"{PRESENT}::test_rollback_brings_back_the_domain_and_its_set_of_disks[attach]",),
+    ),
+    Bug(
+        "leave a definition that was made again on overlays that are removed",
+        "orchestrator/operations/rollback/definition.py",
+        "                self._hypervisor.domains.undefine(plan.domain_uuid)\n",
+        "                pass\n",
+        (f"{PRESENT}::test_rollback_undefined_undone_after_it_was_defined_is_undefined_again",),
+    ),
+    Bug(
+        "restore a renamed domain from the image that has its former name",
+        "orchestrator/operations/rollback/plan.py",
+        "renamed_path=renamed_memory_path(directory) if is_renamed else None",
+        "renamed_path=None",
+        (f"{PRESENT}::test_rollback_brings_back_the_domain_and_its_set_of_disks[rename]",),
+    ),
+    Bug(
+        "adopt disks and keep the wrong parent",
+        "orchestrator/operations/checkpoint/plan.py",
+        "if self.head and not self.is_root else None",
+        "if self.head else None",
+        (f"{ADOPT}::test_checkpoint_adopts_the_present_disks",),
+    ),
+    Bug(
+        "adopt a layer that checkpoints rely on and that was written to",
+        "orchestrator/operations/checkpoint/drift.py",
+        "    if written is not None:\n",
+        "    if False:\n",
+        (f"{ADOPT}::test_checkpoint_frozen_base_was_written_names_the_lost_checkpoints",),
+    ),
+    Bug(
+        "checkpoint disks that the catalog does not know without being asked to",
+        "orchestrator/operations/checkpoint/drift.py",
+        "    if moved and not adopt:\n",
+        "    if False:\n",
+        (f"{ADOPT}::test_checkpoint_disks_differ_is_refused_with_a_way_on",),
+    ),
+    Bug(
+        "leave a layer that its domain left for ever",
+        "orchestrator/catalog/commits.py",
+        "[*frozen, *layers.left_above(session, member.domain_uuid, frozen)]",
+        "frozen",
+        (f"{ADOPT}::test_adopted_checkpoint_leaves_nothing_that_cannot_be_deleted",),
+    ),
+    Bug(
+        "keep the chain of a layer that was pulled up outside snapctl",
+        "orchestrator/catalog/layers.py",
+        "            row.backing_id = _backing_id(session, place, layer)\n",
+        "",
+        (f"{ADOPT}::test_checkpoint_after_blockpull_records_the_chain_as_it_is",),
     ),
     # ------------------------------------------------------------------ a tree that is cut and pulled together
     Bug(
@@ -748,7 +960,7 @@ BUGS = (
     Bug(
         "roll back what cannot be repointed",
         "orchestrator/operations/rollback/plan.py",
-        "        refuse_fixed_definition(domain, overlays)\n",
+        "        refuse_fixed_definition(change.applied_to(domain, saved), overlays, domain.name)\n",
         "        pass\n",
         (f"{ROLLBACK_REFUSED}[a disk of another kind from the next start on]",),
     ),
@@ -826,10 +1038,59 @@ BUGS = (
     # ------------------------------------------------------------------ what a file is
     Bug(
         "believe a time that changed without reading the content",
-        FILES,
-        "return layer.sha256 is not None and seen.hashes.get(layer.path) == layer.sha256\n",
-        "return layer.sha256 is not None\n",
+        DIFFERENCES,
+        'return each.sha256 is not None and seen.hashes.get(each.path or "") == each.sha256\n',
+        "return each.sha256 is not None\n",
         (VERIFY,),
+    ),
+    Bug(
+        "look at no block device before a restore",
+        DIFFERENCES,
+        "    return is_comparable(was) and was != is_now\n",
+        "    return False\n",
+        (f"{PRINTS}::test_rollback_device_was_written_to_is_refused",),
+    ),
+    Bug(
+        "restore onto a device that changed after the guest was stopped",
+        ROLLBACK,
+        "        return self._are_printed_intact(checkpoint) and all(\n",
+        "        return all(\n",
+        (f"{PRINTS}::test_recover_device_written_to_after_the_stop_is_undone",),
+    ),
+    Bug(
+        "pair an image with a device that moved on",
+        CAPTURE,
+        " or devices_differ(known, devices)\n",
+        "\n",
+        (f"{PRINTS}::test_recover_device_moved_on_after_the_save_was_recorded_does_not_restore",),
+    ),
+    Bug(
+        "accept a file whose SHA-256 says that it is another",
+        "orchestrator/reports/accept.py",
+        "        if found.path not in accepted:\n",
+        "        if False:\n",
+        (f"{PRINTS}::test_accept_layer_whose_sha256_does_not_match_is_refused",),
+    ),
+    Bug(
+        "accept what changed after it was shown",
+        "orchestrator/reports/accept.py",
+        "        if self.plan(checkpoints) != agreed:\n",
+        "        if False:\n",
+        (f"{PRINTS}::test_accept_what_changed_after_it_was_shown_is_refused",),
+    ),
+    Bug(
+        "leave a medium in its drive that is to be left out",
+        REWIND,
+        "domainxml.without_media(domainxml.on_disks(xml, sources), self._ejects)",
+        "domainxml.on_disks(xml, sources)",
+        (f"{PRINTS}::test_rollback_without_media_leaves_the_drive_empty",),
+    ),
+    Bug(
+        "take any damage for that of a medium that is left out",
+        "orchestrator/operations/rollback/plan.py",
+        '    return mark is not None and set(mark.split("; ")) <= known\n',
+        "    return True\n",
+        (f"{PRINTS}::test_rollback_without_media_of_what_else_is_damaged_is_refused",),
     ),
     Bug(
         "mark all as damaged when the store is not mounted",
@@ -851,5 +1112,106 @@ BUGS = (
         "            disks=domainxml.mentioned(xml),\n",
         "            disks=(),\n",
         ("tests/unit/test_domain_reader.py",),
+    ),
+    # ------------------------------------------------------------------ whose a store is, and which host
+    Bug(
+        "let a second catalog change what is in a store",
+        OWNERSHIP,
+        "        if self._claimed:\n            return\n        self.refuse_foreign()\n",
+        "        if self._claimed or self.is_foreign:\n            return\n",
+        (f"{OWNER}::test_change_second_catalog_is_refused_and_changes_nothing[True-edit web01 base -d mine]",),
+    ),
+    Bug(
+        "take the disk of another catalog for the user's own file",
+        "orchestrator/operations/checkpoint/plan.py",
+        "    refuse_strangers(domain, facts.strangers)\n",
+        "",
+        (f"{OWNER}::test_checkpoint_disk_of_another_catalog_is_refused",),
+    ),
+    Bug(
+        "believe that a store of which no owner is recorded is one's own",
+        OWNERSHIP,
+        "        elif not self._is_empty() and not self.knows_files():\n",
+        "        elif False:\n",
+        (f"{OWNER}::test_change_store_of_before_is_claimed_by_the_catalog_that_knows_it",),
+    ),
+    Bug(
+        "claim the mount point of a store that is not mounted",
+        OWNERSHIP,
+        "        elif self.registered_id is not None:\n",
+        "        elif False:\n",
+        (f"{OWNER}::test_change_store_not_mounted_is_refused",),
+    ),
+    Bug(
+        "know a host by the UUID that libvirt reports",
+        IDENTITY,
+        "    proven = _by_store(reported, owner, hosts) if owner is not None else None\n",
+        "    proven = None\n",
+        (f"{HOST_IDENTITY}::test_host_with_another_uuid_keeps_its_checkpoints",),
+    ),
+    Bug(
+        "take two hosts with one UUID for one",
+        IDENTITY,
+        "        if known.name == reported.name or has_files_of(known.uuid):\n",
+        "        if True:\n",
+        (f"{HOST_IDENTITY}::test_two_hosts_with_one_uuid_do_not_meet",),
+    ),
+    # ------------------------------------------------------------------ a base is written to meanwhile
+    Bug(
+        "look only at the layers right below before a rollback restores",
+        ROLLBACK,
+        "for chain in chains for layer in chain if",
+        "for chain in chains for layer in list(chain)[:1] if",
+        (f"{FOREIGN}::test_recover_rollback_base_was_written_is_not_paired",),
+    ),
+    Bug(
+        "restore a checkpoint on a base that was written to",
+        CHECKPOINT,
+        "        self._capture.require_unwritten()\n        self._require_its_disks()\n",
+        "        self._capture.require_unwritten()\n",
+        (f"{FOREIGN}::test_recover_checkpoint_base_was_written_is_not_paired",),
+    ),
+    Bug(
+        "fall back onto a base that was written to",
+        CHECKPOINT,
+        " and self._is_on_its_disks()\n",
+        "\n",
+        (f"{FOREIGN}::test_recover_checkpoint_base_was_written_is_not_paired",),
+    ),
+    Bug(
+        "catalog a base as it is at the commit",
+        CHECKPOINT,
+        'if (recorded := self.results.get("below")) is not None:',
+        'if (recorded := self.results.get("below")) is None and recorded:',
+        (f"{FOREIGN}::test_recover_checkpoint_base_was_written_guest_was_started_is_damaged_from_birth",),
+    ),
+    # ------------------------------------------------------------------ what attackers found
+    Bug(
+        "resume a guest that its owner paused before the save",
+        CHECKPOINT,
+        'was_running = self.results.get("memory", {}).get("was_running", self.plan.was_running)',
+        "was_running = self.plan.was_running",
+        (f"{ATTACKS}::test_checkpoint_guest_was_switched_before_the_save_is_left_as_it_was_saved",),
+    ),
+    Bug(
+        "prune what was decided on before the first deletion",
+        "orchestrator/operations/delete/verb.py",
+        "            if not self.may_go(each.checkpoint_id):\n",
+        "            if not self.may_go:\n",
+        (f"{ATTACKS}::test_prune_act_of_others_between_two_checkpoints_keeps_what_is_to_be_kept",),
+    ),
+    Bug(
+        "take an older backup for the disks that were stopped on",
+        MAKING,
+        "return not 0 <= float(now.mtime) - float(then.mtime) <= within",
+        "return not -inf <= float(now.mtime) - float(then.mtime) <= within",
+        (f"{ATTACKS}::test_recover_rollback_older_backup_was_put_in_place_keeps_it",),
+    ),
+    Bug(
+        "pair a memory with an older backup of its disks",
+        CHECKPOINT,
+        ' and not replaced_since(self.results["before_save"], self._read_tops())\n',
+        "\n",
+        (f"{ATTACKS}::test_recover_checkpoint_older_backup_was_put_in_place_is_not_paired",),
     ),
 )

@@ -58,12 +58,21 @@ class Client:
         return f"virsh -c {shlex.quote(self.environment['SNAPCTL_URI'])}"
 
     @property
+    def store(self) -> str:
+        """On the hypervisor, unless configured."""
+        return f"/var/lib/libvirt/images/{self.home.name}"
+
+    @property
     def catalog(self) -> Path:
         """Where a user's catalog is unless told otherwise."""
         return self.home / ".local/share/snapctl/catalog.sqlite"
 
     def configure(self, text: str) -> None:
-        """Write this user's own configuration file."""
+        """Write this user's own configuration file; a store belongs to one catalog, so without one there it is a new
+        one."""
+        if "path =" not in text:
+            text = text.replace("[store]\n", "") if text.startswith("[store]\n") else text
+            text = f'[store]\npath = "{self.store}"\n{text}'
         path = self.home / ".config/snapctl/snapctl.toml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -100,4 +109,10 @@ def new_client(uri: str) -> Iterator[Client]:
     with tempfile.TemporaryDirectory(prefix="snapctl-user-", dir="/tmp") as home:  # whose parents anybody may enter
         if BECOME_NOBODY:
             shutil.chown(home, "nobody", "nogroup")
-        yield Client(uri, Path(home))
+        client = Client(uri, Path(home))
+        client.configure("")
+        if BECOME_NOBODY:
+            for made in (client.home / ".config").rglob("*"):
+                shutil.chown(made, "nobody", "nogroup")
+            shutil.chown(client.home / ".config", "nobody", "nogroup")
+        yield client

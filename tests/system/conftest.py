@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -23,5 +24,8 @@ def client(box: Box) -> Iterator[Client]:
 def library(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Coordinator]:
     """snapctl as a library, in this process, with a catalog of its own: for tests that call it often."""
     home = tmp_path_factory.mktemp("library")
-    with Coordinator.open(settings.load(connect=box.uri, catalog=f"sqlite:///{home}/catalog.sqlite")) as opened:
+    config = home / "snapctl.toml"
+    config.write_text(f'[store]\npath = "/var/lib/libvirt/images/{home.name}-{os.getpid()}"\n')
+    catalog = f"sqlite:///{home}/catalog.sqlite"
+    with Coordinator.open(settings.load(connect=box.uri, config=config, catalog=catalog)) as opened:
         yield opened

@@ -22,14 +22,14 @@ pytestmark = pytest.mark.system
 REFUSED = 6
 
 
-@pytest.fixture(scope="module")
-def booted(module_guest: GuestFactory) -> Witness:
-    return module_guest(media=Media(disks=2))
+@pytest.fixture
+def booted(guest: GuestFactory) -> Witness:
+    return guest(media=Media(disks=2))
 
 
 @pytest.fixture
 def client(box: Box) -> Iterator[Client]:
-    """A user new to the domain: what was made of it before is that user's own disks."""
+    """A user new to the hypervisor."""
     with new_client(box.uri) as made:
         yield made
 
@@ -161,7 +161,7 @@ def test_a_catalog_rebuilt_after_all_that_rolls_back_as_before(client: Client, g
     client.do("delete", web.name, "middle", "-y")
     for file in client.catalog.parent.iterdir():
         file.unlink()
-    rebuilt = client.do("catalog", "rebuild")
+    rebuilt = client.do("catalog", "adopt", "-y")
     assert rebuilt["skipped"] == [] and rebuilt["headless"] == []
     assert {each["name"]: each["parent"] for each in client.do("list", web.name)} == {"root": None, "leaf": "root"}
     assert client.do("verify", web.name, "--deep")["checkpoints"]

@@ -17,7 +17,7 @@ import pytest
 from orchestrator.formats import domainxml
 from orchestrator.hypervisor import connect as open_hypervisor
 from orchestrator.model import NewOverlay, OperationKind, Source
-from orchestrator.operations.collapse.helper import HELPER_PREFIX
+from orchestrator.operations.shared.helper import HELPER_PREFIX
 from orchestrator.store import layout, manifest
 from orchestrator.store.layout import operation_directory
 from orchestrator.store.manifest import Manifest
@@ -125,7 +125,7 @@ def test_files_that_are_not_snapctls(box: Box, client: Client, web: Witness) -> 
     box.run_inside("install", "-m", "0600", "/dev/null", stray)
     box.run_inside("install", "-m", "0600", "/dev/null", extra)
     try:
-        found = findings(client, "--clean", code=0)
+        found = findings(client, "--clean", "-y", code=0)
         assert stray in found["store"]["what"]
         assert extra in found["directories"]["what"]
         assert {stray, extra} <= set(files(box, STORE))
@@ -258,7 +258,7 @@ def test_doctor_clean_removes_unused_directory(box: Box, client: Client, web: Wi
             found = findings(client, code=1)
         assert directory in found["directories"]["what"]
         assert found["directories"]["advice"] == "snapctl doctor --clean"
-        assert findings(client, "--clean", code=0) == {}
+        assert findings(client, "--clean", "-y", code=0) == {}
         after = files(box, STORE)
         assert set(after) == set(before)
         assert {path for path in before if before[path] != after[path]} <= {directory.rpartition("/")[0]}
@@ -286,7 +286,7 @@ def test_doctor_clean_keeps_directory_that_may_be_needed(
                 box.run_inside("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", overlay, clone)
                 after.enter_context(user_of(domain, clone))
         with unchanged(box, client):
-            found = findings(client, "--clean", code=0)
+            found = findings(client, "--clean", "-y", code=0)
         assert (found["directories"]["level"], directory in found["directories"]["what"]) == ("note", True)
 
 
@@ -313,10 +313,10 @@ def test_doctor_helper_left_by_a_collapse_is_reported(
         assert name in found["helpers"]["what"]
         assert f"{client.virsh} destroy {name}" in found["helpers"]["advice"]
         assert found["directories"]["level"] == "note"
-        assert ("helpers" in findings(client, "--clean", code=0)) is not marked
+        assert ("helpers" in findings(client, "--clean", "-y", code=0)) is not marked
         assert (name in dict(box.domains())) is not marked
         if marked:
-            assert findings(client, "--clean", code=0) == {}
+            assert findings(client, "--clean", "-y", code=0) == {}
     assert findings(client, code=0) == {}
 
 
@@ -337,7 +337,7 @@ def test_an_empty_directory_of_no_domain_is_left_alone(box: Box, client: Client,
     box.run_inside("mkdir", "-m", "0711", path)
     try:
         with unchanged(box, client):
-            found = findings(client, "--clean", code=0)
+            found = findings(client, "--clean", "-y", code=0)
         assert f"{path} is empty" in found["directories"]["what"]
         assert found["directories"]["advice"].endswith(f"rmdir {path}")
     finally:
@@ -346,13 +346,14 @@ def test_an_empty_directory_of_no_domain_is_left_alone(box: Box, client: Client,
 
 def test_with_a_lost_catalog_cleaning_up_takes_nothing(box: Box, client: Client, web: Witness) -> None:
     with user(box) as another:
-        another.do("list")
         with unchanged(box, another):
-            result = another.run("-o", "json", "doctor", "--clean")
+            assert "belongs to the catalog" in another.refusal(6, "doctor", "--clean", "-y")
+            result = another.run("-o", "json", "doctor")
         assert result.code == 1
-    lost, overlay = (each for each in result.json if each["level"] != "ok")
+    owner, lost, overlay = (each for each in result.json if each["level"] != "ok")
+    assert owner["advice"].endswith("snapctl catalog adopt")
     assert f"{web.name}/one" in lost["what"] and f"{web.name}/two" in lost["what"]
-    assert lost["advice"].endswith("snapctl catalog rebuild")
+    assert lost["advice"].endswith("catalog adopt")
     assert overlay["level"] == "note"
 
 

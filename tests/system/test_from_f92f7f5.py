@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -34,16 +35,22 @@ class OldClient(Client):
 
 
 @pytest.fixture
-def client(box: Box) -> Iterator[Client]:
+def store() -> str:
+    """One that both users of a test have."""
+    return f"{STORE}-{uuid4()}"
+
+
+@pytest.fixture
+def client(box: Box, store: str) -> Iterator[Client]:
     with new_client(box.uri) as made:
-        made.configure(f'[store]\npath = "{STORE}"')
+        made.configure(f'[store]\npath = "{store}"')
         yield made
 
 
 @pytest.fixture
-def another(box: Box) -> Iterator[Client]:
+def another(box: Box, store: str) -> Iterator[Client]:
     with new_client(box.uri) as made:
-        made.configure(f'[store]\npath = "{STORE}"')
+        made.configure(f'[store]\npath = "{store}"')
         yield made
 
 
@@ -101,7 +108,7 @@ def test_manifests_of_the_old_one_are_enough(
 
 
 def _rebuilt_from_manifests(client: Client, guest: Witness, *, made: list[str]) -> None:
-    rebuilt = client.do("catalog", "rebuild")
+    rebuilt = client.do("catalog", "adopt", "-y")
     assert [skipped for skipped in rebuilt["skipped"] if skipped["checkpoint"] in made] == []
     assert guest.name not in rebuilt["headless"]
     assert names(client, guest) == made

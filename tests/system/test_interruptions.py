@@ -48,17 +48,25 @@ def web(slow: Box) -> Witness:
     return guest
 
 
-@pytest.fixture
-def client(slow: Box) -> Iterator[Client]:
+@pytest.fixture(scope="module")
+def user(slow: Box) -> Iterator[Client]:
+    """The guest's disks are in this user's store from the first checkpoint on: nobody else can have another."""
     with new_client(slow.uri) as made:
         yield made
+
+
+@pytest.fixture
+def client(user: Client, web: Witness) -> Iterator[Client]:
+    """For a guest without checkpoints."""
+    yield user
+    if names := [each["name"] for each in user.do("list", web.name)]:
+        user.do("delete", web.name, *names, "-y")
 
 
 @pytest.fixture
 def stranger(slow: Box) -> Iterator[Client]:
     """Somebody with a catalog of their own, who knows nothing of what the other one does."""
     with new_client(slow.uri) as made:
-        made.do("list")  # which makes the catalog
         yield made
 
 

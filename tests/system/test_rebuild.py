@@ -76,7 +76,7 @@ def test_rebuild_lost_catalog_is_the_same(client: Client, grown: Witness) -> Non
     for file in client.catalog.parent.glob("catalog.sqlite*"):
         file.unlink()
     assert client.do("list") == []
-    done = client.do("catalog", "rebuild")
+    done = client.do("catalog", "adopt", "-y")
     assert (done["skipped"], done["headless"]) == ([], [])
     assert told(client, grown) == before
 
@@ -84,7 +84,7 @@ def test_rebuild_lost_catalog_is_the_same(client: Client, grown: Witness) -> Non
 def test_rollback_with_rebuilt_catalog_restores_every_checkpoint(
     client: Client, another: Client, grown: Witness
 ) -> None:
-    another.do("catalog", "rebuild")
+    another.do("catalog", "adopt", "-y")
     for name in ("b", "root", "a1", "a"):
         another.do("rollback", grown.name, name, "-y")
         assert say_everywhere(grown, name)
@@ -94,7 +94,7 @@ def test_rollback_with_rebuilt_catalog_restores_every_checkpoint(
 
 
 def test_no_password_is_in_the_store_or_in_a_catalog(box: Box, client: Client, another: Client, grown: Witness) -> None:
-    another.do("catalog", "rebuild")
+    another.do("catalog", "adopt", "-y")
     for made in (client, another):
         assert "passwd" not in made.do("show", grown.name, "a")["domain_xml"]
     manifests = box.run_inside("sh", "-c", f"cat {STORE}/*/*/manifest.json").stdout
@@ -109,9 +109,12 @@ def test_a_manifest_is_for_the_owner_only(box: Box, grown: Witness) -> None:
     assert set(modes) == {"600"}
 
 
-def test_a_catalog_in_use_is_refused(box: Box, client: Client, grown: Witness) -> None:
+def test_rebuild_of_what_another_catalog_owns_is_refused(
+    box: Box, client: Client, another: Client, grown: Witness
+) -> None:
+    another.do("catalog", "adopt", "-y")
     with unchanged(box, client):
-        assert "already has checkpoints" in client.refusal(6, "catalog", "rebuild")
+        assert "belongs to the catalog" in client.refusal(6, "catalog", "rebuild")
 
 
 def test_rebuild_incomplete_checkpoint_is_left_out_with_a_note(box: Box, another: Client, grown: Witness) -> None:
@@ -121,8 +124,8 @@ def test_rebuild_incomplete_checkpoint_is_left_out_with_a_note(box: Box, another
     box.run_inside("cp", "-p", paths["a"], f"{hidden}.a")
     box.run_inside("cp", paths["root"], paths["a"])
     try:
-        done = another.run("catalog", "rebuild")
-        assert (done.code, done.stdout) == (0, f"catalog rebuilt: 2 checkpoints of {grown.name}\n")
+        done = another.run("catalog", "adopt", "-y")
+        assert (done.code, done.stdout) == (0, f"{STORE} adopted: 2 checkpoints of {grown.name}\n")
         assert sorted(each["name"] for each in another.do("list")) == ["a1", "root"]
         left_out = [line for line in done.stderr.splitlines() if line.startswith("left out: ")]
         assert sorted(line.partition(" (")[2] for line in left_out) == [

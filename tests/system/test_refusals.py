@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,7 +51,6 @@ BOTH: list[tuple[Trouble, int, str]] = [
     (troubles.libvirt_checkpoint, REFUSED, "has libvirt checkpoints (dirty bitmaps) of its own: theirs"),
     (troubles.block_job, BUSY, "has a block job on vda"),
     (troubles.backup_job, BUSY, "has a job in progress (backup)"),
-    (troubles.other_disk, REFUSED, "disk-vda.qcow2, the catalog says "),
 ]
 """(what is wrong, exit code, what is said of it)"""
 
@@ -61,6 +59,7 @@ BOTH: list[tuple[Trouble, int, str]] = [
     ("trouble", "code", "said"),
     [
         *BOTH,
+        (troubles.other_disk, REFUSED, "disk-vda.qcow2, or may: checkpoint base relied on it"),
         (troubles.shut_off, REFUSED, "is not running"),
         (troubles.edited_disk, REFUSED, "/other.qcow2"),
         (troubles.volume_disk, REFUSED, "of type volume, neither file nor block"),
@@ -82,14 +81,11 @@ def test_a_checkpoint_is_refused(
     ("trouble", "code", "said"),
     [
         *BOTH,
-        (troubles.managed_save, REFUSED, "has a managed-save image"),
         (troubles.pending_volume_disk, REFUSED, "has no file or block device that an overlay could replace"),
         (troubles.encrypted_disk, REFUSED, "has <encryption>, which an overlay cannot have"),
         (troubles.encrypted_source, REFUSED, "has <encryption>, which an overlay cannot have"),
-        (troubles.volume_disk, REFUSED, "has disk vdz, which checkpoint base does not have"),
+        (troubles.other_disk, REFUSED, "which checkpoint base needs unchanged"),
         (troubles.namesake, REFUSED, "another domain"),
-        (troubles.renamed, REFUSED, "was named"),
-        (troubles.undefined, REFUSED, "is no longer defined"),
     ],
 )
 def test_a_rollback_is_refused(box: Box, client: Client, troubled: Any, trouble: Trouble, code: int, said: str) -> None:
@@ -121,13 +117,6 @@ def test_a_command_is_refused(
         assert said in client.refusal(code, *(base if each == "GUEST" else each for each in arguments))
 
 
-def test_rollback_drifted_disk_names_both_paths(client: Client, troubled: Any) -> None:
-    (overlay,) = client.do("checkpoint", troubled.name(), "--dry-run")["overlays"]
-    troubles.other_disk(troubled)
-    error = json.loads(client.run("-o", "json", "rollback", troubled.name(), "base", "-y").stderr)
-    assert f"/{troubled.name()}-disk-vda.qcow2, the catalog says {overlay['backing']}" in error["message"]
-
-
 # --------------------------------------------------------------------------- a cramped store
 
 
@@ -137,7 +126,6 @@ def cramped(box: Box) -> Iterator[Client]:
     box.mount_tmpfs("/cramped", "80m")
     with new_client(box.uri) as client:
         client.configure('[store]\npath = "/cramped/store"\n')
-        client.do("list")  # which makes the catalog
         yield client
 
 

@@ -22,14 +22,14 @@ pytestmark = pytest.mark.system
 REFUSED = 6
 
 
-@pytest.fixture(scope="module")
-def booted(module_guest: GuestFactory) -> Witness:
-    return module_guest(media=Media(disks=2))
+@pytest.fixture
+def booted(guest: GuestFactory) -> Witness:
+    return guest(media=Media(disks=2))
 
 
 @pytest.fixture
 def client(box: Box) -> Iterator[Client]:
-    """A user new to the domain: what was made of it before is that user's own disks."""
+    """A user new to the hypervisor."""
     with new_client(box.uri) as made:
         yield made
 

@@ -59,6 +59,9 @@ class TwinDomains:
     def define(self, xml: str) -> None:
         self._world.define(xml)
 
+    def undefine(self, uuid: str) -> None:
+        self._world.undefine(uuid)
+
     def save(self, uuid: str, path: str, progress: Progress) -> None:
         machine = self._world.machine(uuid)
         self._world.begin_save(machine, path)
@@ -98,6 +101,16 @@ class TwinDomains:
     def create_paused(self, xml: str) -> None:
         self._world.create(xml)  # and it outlives its client, as it does when the daemon was killed first
 
+    def lock_problem(self, xml: str) -> str | None:
+        try:
+            machine = self._world.create(xml)
+        except HypervisorError as error:
+            if '" lock' in error.problem:
+                return error.problem
+            raise
+        self._world.power_off(machine, OffReason.DESTROYED)
+        return None
+
     def stream(self, uuid: str, target: str, base: str | None, progress: Progress) -> None:
         machine = self._world.machine(uuid)
         self._world.begin_stream(machine, target, base)
@@ -116,6 +129,14 @@ class TwinDomains:
     def stop_streaming(self, uuid: str, target: str) -> None:
         if machine := self._world.machines.get(uuid):
             machine.streams.pop(target, None)
+
+    def managed_save_xml(self, uuid: str) -> str | None:
+        machine = self._world.machines.get(uuid)
+        return machine.managed_image.xml if machine and machine.managed_image else None
+
+    def remove_managed_save(self, uuid: str) -> None:
+        if machine := self._world.machines.get(uuid):
+            machine.managed_save = False
 
     def wait_for_job(self, uuid: str) -> None:
         machine = self._world.machines.get(uuid)

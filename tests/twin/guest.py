@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import HypervisorError
 from orchestrator.model import GuestState, OffReason
 
+from .saveimage import MemoryImage
+
 if TYPE_CHECKING:
     from .machine import Machine
     from .world import World
@@ -63,8 +65,13 @@ class Guest:
     # ------------------------------------------------------------------ its owner
 
     def start(self) -> Guest:
-        """virsh start: a cold boot, with nothing in RAM but what the disks tell."""
+        """virsh start: a cold boot, with nothing in RAM but what the disks tell; or the managed-save image, restored
+        on the disks that it names."""
         machine = self.machine
+        if (image := machine.managed_image) and image.ram:
+            self.world.power_on(machine, image.xml, image.ram)
+            machine.managed_save = False
+            return self
         self.world.power_on(machine, machine.persistent_xml or "")
         seen = [value for target in machine.tops() if (value := self.read(target)) is not None]
         if seen:
@@ -91,7 +98,8 @@ class Guest:
 
     def managed_save(self) -> None:
         """virsh managedsave, as libvirt-guests does it when the host is shut down."""
-        self.machine.managed_save = True
+        machine = self.machine
+        machine.managed_image = MemoryImage(machine.running_xml or "", machine.state is GuestState.RUNNING, machine.ram)
         self.world.power_off(self.machine, OffReason.SAVED)
 
     def _require_running(self) -> None:

@@ -9,6 +9,7 @@ from orchestrator.formats import domainxml
 from orchestrator.model import Domain, GuestState, OffReason, Source
 
 from .files import FileSystem
+from .saveimage import MemoryImage
 from .xml import live_xml
 
 
@@ -38,9 +39,19 @@ class Machine:
     job: Job | None = None
     block_jobs: tuple[str, ...] = ()  # somebody's
     streams: dict[str, str | None] = field(default_factory=dict)  # those of ours: target -> base
-    managed_save: bool = False
+    managed_image: MemoryImage | None = None
     libvirt_snapshots: tuple[str, ...] = ()
     libvirt_checkpoints: tuple[str, ...] = ()
+
+    @property
+    def managed_save(self) -> bool:
+        return self.managed_image is not None
+
+    @managed_save.setter
+    def managed_save(self, there: bool) -> None:
+        """One of a guest that remembers nothing, on the disks of now; or none any more."""
+        xml = self.running_xml or self.persistent_xml or ""
+        self.managed_image = (self.managed_image or MemoryImage(xml, True, {})) if there else None
 
     @property
     def active(self) -> bool:

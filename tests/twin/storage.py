@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from posixpath import dirname
+from posixpath import basename, dirname
 
 from orchestrator.errors import HypervisorError, NotFound
+from orchestrator.formats.fingerprint import fingerprint, samples
 from orchestrator.model import FileInfo, NewOverlay
 from orchestrator.ports import Progress
 
@@ -36,11 +37,22 @@ class TwinStorage:
         self.remove(path)
         self._files.put(path, File(content))
 
+    def create_file(self, path: str, content: bytes) -> bool:
+        if path in self._files.files:
+            return False
+        self._files.put(path, File(content))
+        return True
+
     def overwrite(self, path: str, content: bytes) -> None:
         self._bytes(path)  # raises when it is not there
         file = self._files[path]
         file.content = content + file.content[len(content) :]
         self._files.touch(path)
+
+    def copy(self, source: str, destination: str) -> None:
+        if destination in self._files.files:
+            raise HypervisorError(f"storage volume '{destination}' exists already")
+        self._files.put(destination, File(self._bytes(source)))
 
     def stat(self, path: str) -> FileInfo | None:
         file = self._files.files.get(path)
@@ -48,6 +60,12 @@ class TwinStorage:
 
     def stat_all(self, paths: Sequence[str]) -> dict[str, FileInfo | None]:
         return {path: self.stat(path) for path in paths}
+
+    def names(self, directory: str) -> list[str] | None:
+        if directory not in self._files.directories:
+            return None
+        entries = {*self._files.files, *self._files.directories - {"/"}}
+        return sorted(basename(path) for path in entries if dirname(path) == directory)
 
     def files(self, directory: str) -> list[FileInfo] | None:
         if directory not in self._files.directories:
@@ -69,6 +87,13 @@ class TwinStorage:
             self._world.take_time(progress, "hash", len(content))
         progress("hash", len(content), len(content))
         return hashlib.sha256(content).hexdigest()
+
+    def fingerprints(self, paths: Sequence[str]) -> dict[str, str | None]:
+        return {path: self._fingerprint(path) if path in self._files.files else None for path in paths}
+
+    def _fingerprint(self, path: str) -> str:
+        content = self._bytes(path)
+        return fingerprint(len(content), (content[at : at + length] for at, length in samples(len(content))))
 
     def remove(self, path: str) -> None:
         if path in self._files.directories:

@@ -47,6 +47,8 @@ class World:
         """Seconds for each tenth of what takes long on a real host, a save or the hash of a file, so that it shows."""
         self.image_bytes = 0
         """How long a memory image is at least: that of a real guest does not depend on the length of its XML."""
+        self.open_elsewhere: set[str] = set()
+        """Images that a QEMU on another host writes to: on shared storage its locks are seen here."""
         self._run_ids = count(1)
 
     def take_time(self, progress: Progress, what: str, total: int) -> None:
@@ -90,12 +92,30 @@ class World:
 
     def define(self, xml: str) -> Machine:
         said = domainxml.definition(xml)
-        namesake = next((each for each in self.machines.values() if each.name == said.name), None)
-        if namesake is not None and namesake.uuid != said.uuid:
-            raise HypervisorError(f"domain '{said.name}' already exists with uuid {namesake.uuid}")
+        self._require_free_name(said)
         machine = self.machines.setdefault(said.uuid, Machine(said.uuid, said.name, self.files, xml))
         machine.persistent_xml = xml
         return machine
+
+    def undefine(self, uuid: str) -> None:
+        """A running one is transient from then on."""
+        machine = self.machines.get(uuid)
+        if machine is None:
+            return
+        if machine.managed_save:
+            raise HypervisorError("Refusing to undefine while domain managed save image exists")
+        machine.persistent_xml = None
+        if not machine.active:
+            del self.machines[uuid]
+
+    def rename(self, uuid: str, name: str) -> None:
+        """virsh domrename."""
+        machine = self.machine(uuid)
+        if machine.active or machine.managed_save or machine.libvirt_snapshots:
+            raise HypervisorError("cannot rename this domain")
+        if any(each.name == name for each in self.machines.values()):
+            raise HypervisorError(f"domain with name '{name}' already exists")
+        machine.name, machine.persistent_xml = name, domainxml.renamed(machine.persistent_xml or "", name)
 
     def power_on(
         self,
@@ -142,11 +162,19 @@ class World:
         disks = [disk for disk in domainxml.disks(xml) if disk.path in self.files.files]
         opened = {layer for disk in disks for layer in self.files.chain(disk.path or "")}
         written = {disk.path for disk in disks if disk.writable}
+        locked = {layer for top in self.open_elsewhere for layer in self.files.chain(top)}
+        if opened & self.open_elsewhere or written & locked:
+            raise HypervisorError('Failed to get "write" lock: Is another process using the image?')
         for other in self.machines.values():
             if other.active and other is not machine:
                 theirs = {layer for top in other.tops(writable=False).values() for layer in self.files.chain(top)}
                 if opened & set(other.tops().values()) or written & theirs:
                     raise HypervisorError('Failed to get "write" lock: Is another process using the image?')
+
+    def _require_free_name(self, said: domainxml.Definition) -> None:
+        for each in self.machines.values():
+            if (each.name == said.name) != (each.uuid == said.uuid):
+                raise HypervisorError(f"domain '{each.name}' is already defined with uuid {each.uuid}")
 
     def power_off(self, machine: Machine, reason: OffReason) -> None:
         """End a machine's QEMU; a transient domain goes with it, and so does the image of a save under way."""
@@ -177,6 +205,7 @@ class World:
         image = saveimage.read(self.files[path].bytes())
         _require_same_machine(image.xml, xml)
         said = domainxml.definition(xml)
+        self._require_free_name(said)
         machine = self.machines.setdefault(said.uuid, Machine(said.uuid, said.name, self.files, None))
         missing = [file.target for file in needs(xml).media if file.optional and file.path not in self.files.files]
         self.power_on(machine, ejected(xml, missing), image.ram, GuestState.BUSY)  # F8: the persistent XML stays

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from orchestrator.integrity.damage import Inspected
+from orchestrator.integrity.differences import Inspected
 from orchestrator.model import Chain, Checkpoint, FileInfo, Layer
 from tests.twin import qcow2
 

@@ -99,8 +99,14 @@ class FourSteps:
         self.outside.reach("fall_back")
         self.outside.effects.remove(PIVOT)
 
+    def may_give_up(self) -> bool:
+        return False
+
     def now(self) -> str:
         return "web01 is running"
+
+    def kept(self) -> dict[str, str]:
+        return {}
 
     def caveat(self) -> SnapctlError | None:
         return None

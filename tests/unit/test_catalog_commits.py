@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from posixpath import dirname
 
 import pytest
 
 from orchestrator.catalog import SqlCatalog, open_catalog
 from orchestrator.errors import CatalogError
-from orchestrator.model import CheckpointState, Labels, OperationKind
+from orchestrator.model import CheckpointState, Labels, Layer, OperationKind, OperationState
 from tests.checkpoints import memory_of
 
 from .catalog_samples import HOST, SampleDomain, base, paths
@@ -176,6 +177,65 @@ def test_only_layers_the_operation_discarded_can_be_forgotten(catalog: SqlCatalo
         with pytest.raises(CatalogError, match="was not discarded by this operation"):
             lease.forget_layers([path])
         assert catalog.layer(path) is not None
+
+
+def checkpoint_clone_of(catalog: SqlCatalog, layer: Layer) -> None:
+    """Another domain, whose disk is backed by a layer of the first, gets a checkpoint."""
+    clone = SampleDomain(catalog, name="clone", uuid="dom-2")
+    top = replace(base("vda", "clone"), format="qcow2", backing=layer.path)
+    lease = clone.open()
+    clone.tops = {"vda": top}
+    made = clone.value(lease, "mine")
+    overlays = clone.overlays(made.id, list(made.layers.values()))
+    lease.commit_checkpoint(made, [*made.layers.values(), layer], clone.head(overlays, made.id), overlays)
+    lease.close(OperationState.DONE)
+
+
+def test_withdraw_discards_layer_that_another_domain_came_to_need_loses_its_mark(
+    catalog: SqlCatalog, web: SampleDomain
+) -> None:
+    """A clone of the overlay is checkpointed between the mark and the removal."""
+    root = web.checkpoint("root")
+    abandoned = web.tops["vda"]
+    lease = web.open(OperationKind.ROLLBACK)
+    overlays = web.overlays(lease.record.id, list(root.layers.values()))
+    lease.commit_rollback(web.head(overlays, root.id), overlays)
+    checkpoint_clone_of(catalog, abandoned)
+
+    assert lease.withdraw_discards(web.uuid) == []
+    assert lease.discarded_layers(web.uuid) == []
+    assert catalog.layer(abandoned.path) is not None
+
+
+def test_forget_layers_one_that_is_needed_by_then_is_kept(catalog: SqlCatalog, web: SampleDomain) -> None:
+    root = web.checkpoint("root")
+    abandoned = web.tops["vda"]
+    lease = web.open(OperationKind.ROLLBACK)
+    overlays = web.overlays(lease.record.id, list(root.layers.values()))
+    lease.commit_rollback(web.head(overlays, root.id), overlays)
+    assert lease.withdraw_discards(web.uuid) == [abandoned]
+    checkpoint_clone_of(catalog, abandoned)
+
+    lease.forget_layers([abandoned.path])
+
+    assert lease.discarded_layers(web.uuid) == []
+    assert catalog.layer(abandoned.path) is not None
+
+
+def test_left_over_layers_are_those_of_settled_operations(catalog: SqlCatalog, web: SampleDomain) -> None:
+    root = web.checkpoint("root")
+    abandoned = web.tops["vda"]
+    lease = web.open(OperationKind.ROLLBACK)
+    overlays = web.overlays(lease.record.id, list(root.layers.values()))
+    lease.commit_rollback(web.head(overlays, root.id), overlays)
+    assert catalog.left_over_layers() == []
+    lease.close(OperationState.DONE)
+
+    assert catalog.left_over_layers() == [abandoned]
+    assert dirname(abandoned.path) in catalog.known_directories()
+    catalog.forget_left_over([abandoned.path, root.layers["vda"].path])
+    assert catalog.left_over_layers() == []
+    assert catalog.layer(root.layers["vda"].path) is not None
 
 
 # --------------------------------------------------------------------------- delete

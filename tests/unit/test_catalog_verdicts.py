@@ -123,17 +123,18 @@ def test_a_memory_image_keeps_its_first_hash(catalog: SqlCatalog, web: SampleDom
     made = catalog.checkpoint("dom-1", "a")
     assert made is not None and memory_of(made).sha256 is None
 
-    catalog.record_memory_read(made.id, "ab")
-    catalog.record_memory_read(made.id, "cd")
+    image = memory_of(made)
+    catalog.record_memory(made.id, image, replace(image, mtime="1.0", sha256="ab"))
+    catalog.record_memory(made.id, image, replace(image, mtime="2.0", sha256="cd"))
 
     now = catalog.checkpoint_by_id(made.id)
-    assert now is not None and memory_of(now).sha256 == "ab"
+    assert now is not None and memory_of(now) == replace(image, mtime="1.0", sha256="ab")
 
 
 def test_a_layer_keeps_its_first_hash(catalog: SqlCatalog, web: SampleDomain) -> None:
     layer = frozen(catalog, "b")
-    catalog.record_layer_read(layer, "ab")
-    catalog.record_layer_read(layer, "cd")
+    catalog.record_layer(layer, replace(layer, sha256="ab"))
+    catalog.record_layer(layer, replace(layer, sha256="cd"))
 
     assert frozen(catalog, "b") == replace(layer, sha256="ab")
     assert catalog.layer(layer.path) == replace(layer, sha256="ab")
@@ -141,11 +142,12 @@ def test_a_layer_keeps_its_first_hash(catalog: SqlCatalog, web: SampleDomain) ->
 
 
 @pytest.mark.parametrize("meanwhile", [{"mtime": "9.9"}, {"physical": 9}, {"path": "/elsewhere"}])
-def test_record_layer_read_of_changed_layer_is_ignored(
+def test_record_layer_of_changed_layer_is_ignored(
     catalog: SqlCatalog, web: SampleDomain, meanwhile: dict[str, object]
 ) -> None:
     layer = frozen(catalog, "b")
-    catalog.record_layer_read(replace(layer, **meanwhile), "ab")  # type: ignore[arg-type]
+    then = replace(layer, **meanwhile)  # type: ignore[arg-type]
+    catalog.record_layer(then, replace(then, sha256="ab"))
 
     assert frozen(catalog, "b").sha256 is None
 
@@ -154,9 +156,11 @@ def test_record_layer_read_of_changed_layer_is_ignored(
 def test_the_time_of_a_layer_is_renewed_only_while_it_is_what_was_compared(
     catalog: SqlCatalog, web: SampleDomain, meanwhile: dict[str, object]
 ) -> None:
-    catalog.record_layer_read(frozen(catalog, "b"), "ab")
+    unread = frozen(catalog, "b")
+    catalog.record_layer(unread, replace(unread, sha256="ab"))
     layer = frozen(catalog, "b")
-    catalog.renew_layer_time(replace(layer, **meanwhile), "77.7")  # type: ignore[arg-type]
+    then = replace(layer, **meanwhile)  # type: ignore[arg-type]
+    catalog.record_layer(then, replace(then, mtime="77.7"))
 
     assert frozen(catalog, "b") == (layer if meanwhile else replace(layer, mtime="77.7"))
 

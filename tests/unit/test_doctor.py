@@ -28,7 +28,7 @@ from orchestrator.model import (
     Owner,
     Source,
 )
-from orchestrator.operations.collapse.helper import HELPER_PREFIX
+from orchestrator.operations.shared.helper import HELPER_PREFIX
 from orchestrator.reports.doctor import judge
 from orchestrator.reports.doctor.facts import Catalogued, DoctorFacts, Open, Standing
 from orchestrator.reports.doctor.helpers import find_helpers, helpers
@@ -138,7 +138,7 @@ def test_judge_sound_host_each_check_is_ok() -> None:
     assert {each.level for each in said} == {Level.OK}
     assert {each.exit_code for each in said} == {0}
     assert [each.about for each in said] == [
-        *("hypervisor", "catalog", "store", "space"),
+        *("hypervisor", "catalog", "store", "owner", "space"),
         *("operations", "domains", "files", "chains"),
     ]
 
@@ -294,8 +294,10 @@ def test_a_cdrom_is_no_drift() -> None:
 
 
 def test_judge_managed_save_image_is_a_warning() -> None:
-    advice = only(domains={DOMAIN: domain(managed_save=True)})
+    advice = only(domains={DOMAIN: domain(managed_save=True, state=GuestState.OFF)})
     assert (advice.level, advice.advice) == (Level.WARNING, "virsh start web01")
+    running = only(domains={DOMAIN: domain(managed_save=True)})
+    assert (running.level, "managedsave-remove" in running.advice) == (Level.WARNING, False)
     stranger = domain(uuid=NEXT, name="stranger", managed_save=True)
     assert found(domains={DOMAIN: domain(), NEXT: stranger}) == []
 

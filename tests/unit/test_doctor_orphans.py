@@ -30,7 +30,7 @@ from tests.unit.builders import (
     layer,
     memory_image,
 )
-from tests.unit.file_builders import file_facts
+from tests.unit.file_builders import MIB, file_facts
 from tests.unit.test_doctor import catalogued, facts, operation, place, standing
 
 OLD, OTHER = "0d9b2d1c-7d5f-4b6a-8a3e-5f0c1d2e3f40", "0e9b2d1c-7d5f-4b6a-8a3e-5f0c1d2e3f40"
@@ -58,7 +58,10 @@ def manifest_of(operation_id: str, backing: str = BASE, **changes: Any) -> Manif
 
 def directory(operation_id: str, *names: str, backing: str | None = BASE, **changes: Any) -> Directory:
     """As a rollback made it, but with those files only."""
-    files = [file_facts(in_store(operation_id, name), backing=backing) for name in ("manifest.json", *names)]
+    files = [
+        file_facts(in_store(operation_id, name), backing=backing, physical=196608, capacity=1)
+        for name in ("manifest.json", *names)
+    ]
     made = Directory(
         path=f"{STORE}/{DOMAIN}/{operation_id}",
         mode=0o711,
@@ -148,6 +151,48 @@ def test_a_file_that_the_manifest_does_not_name_keeps_all(name: str) -> None:
     assert kept(directory(OLD, "vda.qcow2", name)) == f"its manifest does not name {in_store(OLD, name)}"
 
 
+def test_find_orphans_overlay_with_data_is_kept() -> None:
+    """It may be the present disk of a guest that is undefined, off and transient, migrated, or another catalog's."""
+    whole = directory(OLD, "vda.qcow2")
+    marked, overlay = whole.files
+    written = replace(whole, files=(marked, replace(overlay, physical=2 * MIB, allocation=MIB)))
+    assert kept(written) == "there is data in vda.qcow2, 1024 KiB"
+    ((level, _, what),) = said(written)
+    assert (level, "(2 files, " in what, "there is data" in what) == (Level.NOTE, True, True)
+
+
+def test_find_orphans_raw_file_is_kept_whatever_its_length() -> None:
+    whole = directory(OLD, "vda.qcow2")
+    marked, overlay = whole.files
+    assert "there is data" in kept(replace(whole, files=(marked, replace(overlay, format="raw"))))
+
+
+# --------------------------------------------------------------------------- layers that were discarded while in use
+
+
+def left_over(*above: Directory, **changes: Any) -> Orphans:
+    """Of a layer with data that this catalog discarded, and what is above it."""
+    whole = directory(OLD, "vda.qcow2")
+    written = replace(whole, files=tuple(replace(info, physical=2 * MIB) for info in whole.files))
+    kept_layer = layer(OVERLAY, operation_id=OLD)
+    return find_orphans(world(written, *above, left_over=(kept_layer,), **changes))
+
+
+def test_find_orphans_discarded_layer_is_removable_once_nothing_uses_it() -> None:
+    assert left_over() == Orphans(checkpoints=(), removable=(), kept=(), layers=(OVERLAY,))
+
+
+def test_find_orphans_discarded_layer_in_use_is_kept() -> None:
+    in_use = {NEXT: domain(disk(path="/clone"), uuid=NEXT)}
+    found = left_over(domains=in_use, outside={"/clone": OVERLAY})
+    assert (found.layers, found.layers_in_use) == ((), (OVERLAY,))
+
+
+def test_find_orphans_discarded_layer_below_a_kept_directory_is_kept() -> None:
+    above = directory(OTHER, "vda.qcow2", backing=OVERLAY, manifest=None, problem="is missing")
+    assert left_over(above).layers == ()
+
+
 def test_find_orphans_young_directory_is_kept() -> None:
     now = CREATED + SETTLED_AFTER - timedelta(seconds=1)
     assert "less than an hour old" in kept(directory(OLD), now=now)
@@ -221,7 +266,7 @@ def test_an_orphan_is_warned_of_until_it_is_removed() -> None:
 def test_lost_checkpoints_are_counted_and_named() -> None:
     ((level, code, what),) = said(with_checkpoint(OLD, "memory.save"), with_checkpoint(OTHER, "memory.save"))
     assert (level, code) == (Level.WARNING, 1)
-    assert what == "the store has 2 checkpoints that are not in the catalog: web01/lost, web01/lost"
+    assert what == "the store has 2 checkpoints that are not in the catalog: web01/lost, web01/lost (1400 MiB)"
 
 
 def test_orphans_advice_on_kept_directory_is_a_note() -> None:

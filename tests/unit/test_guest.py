@@ -13,12 +13,15 @@ from orchestrator.model import MemberRecord, OperationKind, OperationState
 from orchestrator.operations.shared.guest import checkpoint_of, find
 from orchestrator.operations.shared.site import Site
 from orchestrator.ports import OpenOperation
+from orchestrator.store.ownership import Ownership
 from tests.twin import Guest, TwinHypervisor, World
 
 
 @pytest.fixture
 def site(world: World, our_catalog: SqlCatalog) -> Site:
-    return Site(hypervisor=TwinHypervisor(world), catalog=our_catalog, store="/store")
+    hypervisor = TwinHypervisor(world)
+    owner = Ownership(hypervisor, our_catalog, "/store")
+    return Site(hypervisor=hypervisor, catalog=our_catalog, store="/store", owner=owner)
 
 
 @pytest.fixture

@@ -90,6 +90,7 @@ def test_a_plan_holds_all_that_will_happen() -> None:
         estimated_bytes=702 * MIB,
         free_bytes=100 * GIB,
         depth=2,
+        note="/dev/vg0/data is a block device: only samples of it will be compared",
     )
     assert made.tops == {"vda": ACTIVE, "vdb": "/dev/vg0/data"}
     assert made.parent_id == CLEAN

@@ -86,11 +86,11 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         4,
         ["block job on vda, vdb", "virsh blockjob web01 vda --abort"],
     ),
-    "a managed-save image": (
+    "a managed-save image of an earlier run": (
         {"domain": domain(managed_save=True)},
         Refused,
         6,
-        ["managed-save image", "virsh start web01"],
+        ["web01 is running, and has a managed-save image of an earlier run", "virsh managedsave-remove"],
     ),
     "libvirt snapshots": (
         {"domain": domain(libvirt_snapshots=("s1", "s2", "s3", "s4", "s5", "s6", "s7"))},
@@ -177,7 +177,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         [
             f"disk vda of web01 is {ELSEWHERE}",
             f"the catalog says {ACTIVE}",
-            "virsh edit web01",
+            "snapctl checkpoint web01 --adopt",
         ],
     ),
     "a disk taken away behind our back": (

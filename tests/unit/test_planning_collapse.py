@@ -49,6 +49,7 @@ def plan(**changes: Any) -> CollapsePlan:
         "like": domain().xml,
         "found": FOUND,
         "seen": seen(FOUND.layer, *FOUND.absorbed, layer(BASE)),
+        "prints": {},
         "holders": {},
         "free_bytes": 1 << 40,
         "store": STORE,

@@ -96,6 +96,16 @@ FACTS: dict[str, tuple[dict[str, FileInfo | None], str]] = {
     "CD-ROM missing": ({ISO: None}, f"the cdrom image {ISO} is missing"),
 }
 
+ACCEPT = "restore it, or: snapctl verify web01 clean --accept"
+HINTS = {
+    FACTS["frozen layer written to"][1]: ACCEPT,
+    FACTS["base below it changed"][1]: ACCEPT,
+    FACTS["CD-ROM missing"][
+        1
+    ]: "restore the file, or leave the drive empty: snapctl rollback web01 clean --without-media",
+}
+"""By problem; all others can only be repaired."""
+
 EMULATOR = "/usr/bin/qemu-system-x86_64"
 XML = MADE.origin.domain_xml
 MEMORY_HEADS: dict[str, tuple[bytes, str]] = {
@@ -140,7 +150,7 @@ def test_damage_is_named_with_what_is_lost_and_what_to_do(seen: dict[str, Any], 
     assert error.exit_code == 5
     assert error.problem == problem
     assert error.effect == "clean cannot be restored; nothing was changed"
-    assert error.hint == "restore the file, or: snapctl delete web01 clean"
+    assert error.hint == HINTS.get(problem, "restore the file, or: snapctl delete web01 clean")
     assert str(error).endswith(f"; {error.effect}; {error.hint}")
     assert len(str(error)) <= LONGEST_LINE
 

@@ -142,7 +142,7 @@ def test_a_dry_run_reads_as_what_will_happen() -> None:
         f"restore the memory of web01 from {MEMORY}",
         "set clean as the current checkpoint of web01",
         "resume web01",
-        f"remove {ACTIVE}",
+        f"remove {ACTIVE}, unless another domain uses it",
     ]
 
 

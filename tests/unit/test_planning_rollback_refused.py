@@ -7,13 +7,11 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import LONGEST_LINE, Busy, IntegrityError, Refused, SnapctlError
-from orchestrator.model import After, Chain, CheckpointState, GuestState
+from orchestrator.model import After, Chain, CheckpointState, GuestState, Stranger
 from orchestrator.operations.rollback.plan import RollbackPlan, plan_rollback
 from tests.unit.builders import (
-    ACTIVE,
     BASE,
     CLEAN,
-    DOMAIN,
     MEMORY,
     NEXT,
     STORE,
@@ -34,6 +32,7 @@ def plan(after: After = After.AS_SAVED, **facts: Any) -> RollbackPlan:
 
 
 ELSEWHERE = in_store("c0ffee00-1234-4abc-8def-001122334455", "vda.qcow2")
+STRANGER = Stranger(target="vda", path=ELSEWHERE, store=STORE, whose="another catalog", own=False)
 
 REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] = {
     "checkpoint being deleted": (
@@ -42,17 +41,11 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         6,
         ["checkpoint clean is being deleted", "snapctl list"],
     ),
-    "not defined any more": (
-        {"domain": None},
+    "not defined any more, and its name taken": (
+        {"domain": None, "namesake": NEXT},
         Refused,
         6,
-        ["web01 is no longer defined", f"UUID {DOMAIN}"],
-    ),
-    "renamed": (
-        {"domain": domain(name="web02")},
-        Refused,
-        6,
-        ["web02 was named web01 when clean was created", "virsh domrename web02 web01"],
+        [f"another domain is named web01 now, {NEXT}", "virsh domrename web01 NAME"],
     ),
     "being started by somebody": (
         {"domain": domain(state=GuestState.BUSY)},
@@ -72,12 +65,6 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         4,
         ["block job on vda", "virsh blockjob web01 vda --abort"],
     ),
-    "a managed-save image": (
-        {"domain": domain(state=GuestState.OFF, managed_save=True)},
-        Refused,
-        6,
-        ["managed-save image", "virsh start web01"],
-    ),
     "libvirt snapshots": (
         {"domain": domain(libvirt_snapshots=("s1",))},
         Refused,
@@ -90,30 +77,17 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         6,
         ["libvirt checkpoints", "bitmap1"],
     ),
-    "disks that the checkpoint does not have": (
-        {"domain": domain(disk(), disk("vdc", "/images/c.qcow2"), disk("vdb", "/images/b.qcow2"))},
+    "a running guest on a frozen layer": (
+        {"domain": domain(disk("vda", BASE))},
         Refused,
         6,
-        ["web01 has disk vdb, vdc, which checkpoint clean does not have", "detach"],
+        [f"disk vda of web01 is {BASE}, which checkpoint clean needs unchanged", "shut it off"],
     ),
-    "a disk that only the checkpoint has": (
-        {
-            "checkpoint": checkpoint(layer(), *(layer(f"/images/{n}", target=n) for n in ("vdb", "vdc"))),
-            "domain": domain(disk(), disk("vdb", "/images/hot.qcow2"), persistent_disks=(disk(),)),
-        },
+    "a disk that another catalog knows": (
+        {"domain": domain(disk("vda", ELSEWHERE)), "strangers": (STRANGER,)},
         Refused,
         6,
-        ["web01 has no disk vdc, which checkpoint clean has", "attach"],
-    ),
-    "a disk changed behind our back": (
-        {"domain": domain(disk("vda", ELSEWHERE))},
-        Refused,
-        6,
-        [
-            f"disk vda of web01 is {ELSEWHERE}",
-            f"the catalog says {ACTIVE}",
-            "virsh edit web01",
-        ],
+        [f"disk vda of web01 has {ELSEWHERE}, in the store of another catalog", "use that catalog", "catalog adopt"],
     ),
     "a disk of another kind from the next start on": (
         {"domain": domain(persistent_disks=(disk("vda", None, source_type="network"),))},

@@ -17,15 +17,22 @@ COMMAND = "snapctl, as a command"
 
 def library(uri: str, catalog: str) -> Coordinator:
     """A coordinator, connected: to be closed by the caller."""
-    return Coordinator.open(settings.load(connect=uri, catalog=catalog))
+    return Coordinator.open(settings.load(connect=uri, config=_configuration(catalog), catalog=catalog))
 
 
 class Command:
     """The command, for one hypervisor and catalog."""
 
     def __init__(self, uri: str, catalog: str) -> None:
-        self._options = ("--connect", uri, "--catalog", catalog)
+        self._options = ("--connect", uri, "--config", _configuration(catalog), "--catalog", catalog)
 
     def __call__(self, *arguments: str) -> Measurement:
         """Raises `CommandFailed`."""
         return measured(PROGRAM, *self._options, *arguments)
+
+
+def _configuration(catalog: str) -> str:
+    """A file that names a store of its own: one belongs to one catalog."""
+    file = Path(catalog.removeprefix("sqlite:///")).with_suffix(".toml")
+    file.write_text(f'[store]\npath = "/var/lib/libvirt/images/snapctl-{file.stem}"\n')
+    return str(file)

@@ -1,4 +1,4 @@
-"""`snapctl catalog`: the catalog itself; only `rebuild` needs a hypervisor."""
+"""`snapctl catalog`: the catalog itself; only `rebuild` and `adopt` need a hypervisor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...errors import NotFound, UsageError
-from ..options import examples, global_options
+from ..options import dry_run_option, examples, global_options
 from ..render import catalog as render
 from ..render.units import escaped
 from ..session import Session
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # at run time it would load SQLAlchemy
 @click.group(no_args_is_help=False, epilog=examples("snapctl catalog info", "snapctl catalog backup /srv/catalog.bak"))
 @global_options(hidden=True)
 def catalog() -> None:
-    """Upgrade, back up, describe or rebuild the catalog."""
+    """Upgrade, back up, rebuild the catalog, or adopt a store."""
 
 
 @catalog.command(epilog=examples("snapctl catalog upgrade", "snapctl catalog upgrade --abandon old-server"))
@@ -90,13 +90,46 @@ def info(session: Session) -> None:
 @global_options(hidden=True)
 @click.pass_obj
 def rebuild(session: Session) -> None:
-    """Create a lost catalog again from the manifests in the store.
+    """Fill a new catalog from the manifests in the store.
 
     Every directory of the store has a manifest that describes what it holds. A catalog that already
-    has checkpoints of this hypervisor is refused: move it away, or name a new one with --catalog.
+    has checkpoints of this hypervisor is refused: move it away, or name a new one with --catalog. So is a store that
+    belongs to another catalog: if that one is lost, use "catalog adopt".
     """
     with session.coordinator() as coordinator:
         rebuilt = coordinator.rebuild_catalog()
     session.summary(rebuilt, lambda: render.rebuilt(rebuilt))
     for line in render.left_out(rebuilt):
+        session.note(line)
+
+
+@catalog.command(
+    epilog=examples("snapctl catalog adopt --dry-run", "snapctl --catalog sqlite:////srv/new.sqlite catalog adopt")
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
+@dry_run_option
+@global_options(hidden=True)
+@click.pass_obj
+def adopt(session: Session, yes: bool, dry_run: bool) -> None:
+    """Make the store this catalog's, and record in it what the store has.
+
+    A store belongs to one catalog, and no other one may change anything in it. Adopt it when that catalog is lost, or
+    is to be used no longer: it can change nothing in the store afterwards. What only it knows is lost: its unfinished
+    operations, which checkpoints were marked as damaged, and what "undo" returns to. To adopt another store than
+    the configured one, set store.path. Also takes a
+    host whose UUID and name both changed for the one that the store is recorded with.
+    """
+    asks = not (yes or dry_run)
+    if asks:
+        session.require_terminal("catalog adopt", otherwise="add -y")
+    with session.coordinator() as coordinator:
+        adoption = coordinator.plan_adoption()
+        if dry_run:
+            session.data(render.adoption(adoption), lambda: (escaped(line) for line in adoption.lines()))
+            return
+        if asks and not adoption.is_ours:
+            session.agree("catalog adopt", render.question(adoption))
+        adopted = coordinator.adopt_store(adoption)
+    session.summary(adopted, lambda: render.adopted(adoption, adopted))
+    for line in render.left_out(adopted):
         session.note(line)

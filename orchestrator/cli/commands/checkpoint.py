@@ -30,6 +30,8 @@ from ..session import Session
 )
 @click.option("--flatten", is_flag=True, help="First flatten the disks: copy all backing data into the active layers.")
 @click.option("--expires", metavar="TIME", help="Time until it expires (90m, 12h, 3d, 2w): see prune --expired.")
+@click.option("--adopt", is_flag=True, help="Continue with the disks that the guest has now, and not in the catalog.")
+@click.option("-y", "--yes", is_flag=True, help="With --adopt: do not ask.")
 @force_option
 @dry_run_option
 @global_options(hidden=True)
@@ -43,6 +45,8 @@ def checkpoint(
     after: str | None,
     flatten: bool,
     expires: str | None,
+    adopt: bool,
+    yes: bool,
     force: bool,
     dry_run: bool,
 ) -> None:
@@ -50,9 +54,16 @@ def checkpoint(
 
     Both are of one instant and are kept together as the checkpoint NAME. Without NAME, a unique name is
     generated. The guest is stopped while its memory is written and read.
+
+    If its disks were changed outside snapctl (detached, moved, merged), --adopt records those that it has now. This
+    says what differs, and asks for confirmation first.
     """
+    from ..confirm import confirm_adoption
     from ..report import report, report_plans
 
+    asks = adopt and not (yes or dry_run)
+    if asks:
+        session.require_terminal("checkpoint --adopt", otherwise="add -y")
     until = expiry(expires, session.now) if expires is not None else None
     state = After(after) if after else session.settings.checkpoint.after
     with session.coordinator() as snapctl:
@@ -64,10 +75,13 @@ def checkpoint(
             after=state,
             expires=until,
             force=force,
+            adopt=adopt,
             flatten=flatten,
         )
         if dry_run:
             report_plans(session, plan)
             return
+        if asks:
+            confirm_adoption(session, plan)
         outcome = snapctl.execute(plan)
     report(session, outcome)

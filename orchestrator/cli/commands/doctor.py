@@ -6,17 +6,20 @@ from dataclasses import replace
 
 import click
 
-from ..options import examples, global_options
+from ...errors import UsageError
+from ..options import dry_run_option, examples, global_options
 from ..session import Session
 
 
-@click.command(epilog=examples("snapctl doctor", "snapctl doctor --clean"))
+@click.command(epilog=examples("snapctl doctor", "snapctl doctor --clean --dry-run"))
 @click.option(
-    "--clean", is_flag=True, help="Remove directories and helper domains of snapctl's own that are no longer in use."
+    "--clean", is_flag=True, help="Remove leftovers that are not in use and hold no data; asks for confirmation."
 )
+@click.option("-y", "--yes", is_flag=True, help="With --clean: do not ask for confirmation.")
+@dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
-def doctor(session: Session, clean: bool) -> None:
+def doctor(session: Session, clean: bool, yes: bool, dry_run: bool) -> None:
     """Check everything and recommend fixes.
 
     Checks the hypervisor, the store, the catalog, and every guest with checkpoints; the contents of files
@@ -25,8 +28,21 @@ def doctor(session: Session, clean: bool) -> None:
     """
     from ..render import doctor as render
 
+    if (yes or dry_run) and not clean:
+        raise UsageError("--yes and --dry-run are for --clean", hint="add --clean")
+    asks = clean and not (yes or dry_run)
+    if asks:
+        session.require_terminal("doctor --clean", otherwise="add -y, or --dry-run")
     with session.coordinator() as coordinator:
-        found = [replace(each, advice=session.pasteable(each.advice)) for each in coordinator.doctor(clean=clean)]
+        planned = coordinator.plan_cleaning() if asks or dry_run else None
+        if dry_run:
+            session.data(planned, planned.lines if planned else list)
+            session.note("this was a dry run: nothing was changed")
+            return
+        if planned is not None and planned.lines():
+            session.agree("doctor --clean", render.cleaning(planned))
+        done = coordinator.doctor(clean=clean, agreed=planned)
+    found = [replace(each, advice=session.pasteable(each.advice)) for each in done]
     session.data(found, lambda: render.advice(found))
     if failure := render.failure(found, cleaned=clean):
         raise failure

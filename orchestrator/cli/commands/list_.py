@@ -25,10 +25,13 @@ def list_(session: Session, domain: str | None) -> None:
     with session.coordinator() as coordinator:
         checkpoints = coordinator.list(domain)
         operations = coordinator.unfinished(domain)
+        notes = coordinator.notes()
     session.data(
         checkpoints,
         lambda: table(checkpoints, session.now, terminal=streams.output_width(), with_domain=domain is None),
     )
     if not checkpoints:
         session.note("no checkpoints yet; create one: snapctl checkpoint DOMAIN NAME")
+    for line in notes:
+        session.note(line)
     report_unfinished(session, operations)

@@ -36,6 +36,9 @@ from ..session import Session
     help="Checkpoint the present state first. A word after it is taken as that checkpoint's name: put it last.",
 )
 @click.option("--verify", is_flag=True, help="First verify the checkpoint, reading its files completely.")
+@click.option(
+    "--without-media", is_flag=True, help="Leave CD-ROM and floppy drives empty whose media are missing or others."
+)
 @click.option("-y", "--yes", is_flag=True, help="Discard the present state without asking.")
 @force_option
 @dry_run_option
@@ -48,6 +51,7 @@ def rollback(
     after: str,
     keep: str | None,
     verify: bool,
+    without_media: bool,
     yes: bool,
     force: bool,
     dry_run: bool,
@@ -74,6 +78,7 @@ def rollback(
             keep_name=keep or None,
             force=force,
             verify=verify and not asks,
+            without_media=without_media,
         )
         if dry_run:
             report_plans(session, plan)

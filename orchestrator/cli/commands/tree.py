@@ -27,9 +27,12 @@ def tree(session: Session, domain: str | None) -> None:
     with session.coordinator() as coordinator:
         checkpoints = coordinator.list(domain)
         operations = coordinator.unfinished(domain)
+        notes = coordinator.notes()
     trees = render.trees(checkpoints, operations)
     glyphs = render.UNICODE if streams.can_draw("".join(render.UNICODE)) else render.ASCII
     session.data(forest(trees), lambda: render.tree(trees, session.now, terminal=streams.output_width(), glyphs=glyphs))
     if not trees:
         session.note("no checkpoints yet; create one: snapctl checkpoint DOMAIN NAME")
+    for line in notes:
+        session.note(line)
     report_unfinished(session, operations)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ...model import Rebuilt
+from ...model import Adoption, Rebuilt
 from .columns import Column, align
 from .units import counted, escaped, size
 
@@ -21,6 +21,7 @@ def info(found: CatalogInfo) -> Iterator[str]:
     rows = [
         ("catalog", escaped(found.url)),
         ("schema", version),
+        ("id", found.id or ""),
         ("size", size(found.size_bytes) if found.size_bytes is not None else ""),
         *((escaped(table), str(count)) for table, count in found.counts.items()),
     ]
@@ -59,6 +60,41 @@ def rebuilt(done: Rebuilt) -> Iterator[str]:
         if domains
         else "catalog rebuilt: the store has no checkpoints"
     )
+
+
+def adoption(planned: Adoption) -> dict[str, object]:
+    """The plan, as JSON has it."""
+    return {
+        "store": planned.store,
+        "catalog": planned.catalog,
+        "owner": planned.owner,
+        "lines": list(planned.lines()),
+        "checkpoints": [f"{each.domain_name}/{each.name}" for domain in planned.domains for each in domain.checkpoints],
+        "skipped": [each.directory for each in planned.skipped],
+    }
+
+
+def question(planned: Adoption) -> str:
+    """What is asked before a store gets another owner."""
+    if planned.is_renamed:
+        return f"Is this the host that the store {escaped(planned.store)} is recorded with?"
+    checkpoints = counted(sum(len(each.checkpoints) for each in planned.domains), "checkpoint")
+    left = f", without what cannot be used in {counted(len(planned.skipped), 'place')}" if planned.skipped else ""
+    question = f"Adopt the store {escaped(planned.store)} with {checkpoints}{left}?"
+    if planned.owner:
+        question += f" {escaped(planned.owner)} can then change nothing in it, and what only it knows is lost."
+    return question
+
+
+def adopted(planned: Adoption, done: Rebuilt) -> Iterator[str]:
+    if planned.is_ours:
+        yield from map(escaped, planned.lines())
+    elif planned.is_renamed:
+        yield f"{escaped(planned.store)}: this is the host that it is recorded with"
+    else:
+        domains = sorted({escaped(each.domain) for each in done.checkpoints})
+        of = f" of {', '.join(domains)}" if domains else ""
+        yield f"{escaped(planned.store)} adopted: {counted(len(done.checkpoints), 'checkpoint')}{of}"
 
 
 def left_out(done: Rebuilt) -> Iterator[str]:

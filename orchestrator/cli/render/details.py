@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from ...model import CheckpointDetails, CheckpointDisk, CheckpointSummary, MemoryImage, shown_state
+from ...model import CheckpointDetails, CheckpointDisk, CheckpointSummary, Device, MemoryImage, shown_state
 from .columns import Column, align
 from .marks import expiry
 from .units import age, escaped, size
@@ -81,7 +81,19 @@ def _space(found: CheckpointDetails) -> str:
 def _disk(disk: CheckpointDisk) -> str:
     layer = disk.layer
     if layer is None:
-        kind = str(disk.device) + (", read-only" if disk.readonly else "")
-        return f"{kind}, not frozen: {escaped(disk.path or 'empty')}"
+        return f"{_unfrozen(disk)}: {escaped(disk.path or 'empty')}"
     taken = f"{size(layer.allocation)} of " if layer.allocation is not None else ""
-    return f"{layer.format}, {taken}{size(layer.capacity)}, {escaped(layer.path)}"
+    device = ", a block device, of which only samples are compared" if layer.is_block and layer.sha256 is None else ""
+    return f"{layer.format}, {taken}{size(layer.capacity)}, {escaped(layer.path)}{device}"
+
+
+def _unfrozen(disk: CheckpointDisk) -> str:
+    kind = str(disk.device) + (", read-only" if disk.readonly else "")
+    if disk.path is None:
+        return f"{kind}, not frozen"
+    if disk.device is Device.FLOPPY and not disk.readonly:
+        return f"{kind}, writable and no part of the checkpoint"
+    if disk.fingerprint is None:
+        return f"{kind}, not frozen"
+    how = "content" if disk.sha256 is not None else "samples, length and time" if disk.mtime is not None else "samples"
+    return f"{kind}, not frozen, compared by {how}"

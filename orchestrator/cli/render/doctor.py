@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ...errors import UNCHANGED, IntegrityError, SnapctlError, Unfinished
-from ...model import Advice, Level
+from ...model import Advice, Cleaning, Level
 from .columns import Column, align
 from .units import counted, escaped
 
@@ -21,6 +21,11 @@ def advice(found: Sequence[Advice]) -> Iterator[str]:
         if each.advice:
             rows.append(("", "", f"→ {escaped(each.advice)}"))
     return align((Column(), Column(), Column()), rows, None)
+
+
+def cleaning(planned: Cleaning) -> str:
+    """The question before anything is removed."""
+    return "\n".join((*map(escaped, planned.lines()), "Do this? It cannot be undone."))
 
 
 def failure(found: Sequence[Advice], *, cleaned: bool) -> SnapctlError | None:

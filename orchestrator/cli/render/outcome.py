@@ -8,6 +8,8 @@ from typing import assert_never
 
 from ...engine.story import Plan
 from ...model import CheckpointSummary, OperationKind, OperationRecord, Outcome, Postponed, Recovered
+from ...operations.abandon.plan import Abandonment
+from ...operations.checkpoint.plan import CheckpointPlan
 from ...operations.delete.plan import DeletePlan
 from ...operations.rollback.plan import RollbackPlan
 from .columns import Column, align
@@ -63,9 +65,16 @@ def plans(planned: Iterable[Plan]) -> Iterator[str]:
 def loss(plan: RollbackPlan, here: CheckpointSummary | None, now: datetime) -> str:
     """The question before a rollback: what will be lost, since when. `here` is the current checkpoint."""
     domain = escaped(plan.domain_name)
-    lost = "memory and disks" if plan.run_id is not None else "disks"
+    lost = "memory and disks" if plan.run_id is not None or plan.managed_save else "disks"
     since = f" since checkpoint {escaped(here.name)} (created {age(here.created, now)})" if here else ""
-    return f"Roll {domain} back to {escaped(plan.checkpoint_name)}? All changes to its {lost}{since} will be lost."
+    question = f"Roll {domain} back to {escaped(plan.checkpoint_name)}? All changes to its {lost}{since} will be lost."
+    return " ".join((question, *map(escaped, plan.losses)))
+
+
+def adoption(plan: CheckpointPlan) -> str:
+    """The question before a checkpoint of other disks than those that the catalog knows."""
+    said = " ".join(f"{each[0].upper()}{each[1:]}." for each in (*plan.differs, *([plan.note] if plan.note else [])))
+    return f"Checkpoint {escaped(plan.domain_name)} with its present disks? {escaped(said)}"
 
 
 def removal(domain: str, planned: Sequence[DeletePlan]) -> str:
@@ -85,6 +94,11 @@ def settled(recovered: Iterable[Recovered]) -> Iterator[str]:
     """What was left unfinished, and how it ended; each once, though several outcomes may contain it."""
     for each in dict.fromkeys(recovered):
         yield f"{escaped(each.domain)}: unfinished {each.operation} {each.state}: {escaped(each.detail)}"
+
+
+def left_behind(planned: Iterable[Abandonment]) -> Iterator[str]:
+    """What closing operations as they are leaves, and how to go on by hand."""
+    return (escaped(line) for each in planned for line in each.lines())
 
 
 def unfinished(operations: Iterable[OperationRecord], now: datetime) -> Iterator[str]:

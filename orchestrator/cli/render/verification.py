@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...errors import IntegrityError
-from ...model import VerifyReport
+from ...model import Acceptance, VerifyReport
 from .columns import Column, align
 from .units import duration, escaped, size
 
@@ -33,6 +33,17 @@ def report(report: VerifyReport) -> Iterator[str]:
         yield escaped(finding.problem)
         yield f"  unusable because of it: {escaped(', '.join(finding.lost))}"
     yield _summary(report)
+
+
+def acceptance(plan: Acceptance) -> Iterator[str]:
+    """What would be accepted, a file a line."""
+    yield from map(escaped, plan.lines() or ["nothing differs"])
+
+
+def question(plan: Acceptance) -> str:
+    lines = "".join(f"{line}\n" for line in acceptance(plan))
+    files = "this file is" if len(plan.files) == 1 else "these files are"
+    return f"{lines}Record that {files} as they are now? The content recorded before cannot be compared again."
 
 
 def _summary(report: VerifyReport) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from posixpath import isabs
 
 from ...errors import NotFound
 from ...formats import qcow2
 from ...formats.needs import needs
+from ...integrity.strangers import strangers
 from ...integrity.users import writers
-from ...model import Domain
+from ...model import Domain, FileInfo, Head, Layer
 from ..shared.guest import Guest, namesake
 from ..shared.host import inspect_host
 from ..shared.site import Site
+from .drift import DriftFacts
 from .plan import CheckpointFacts
 
 
@@ -27,13 +30,44 @@ def gather(site: Site, guest: Guest, name: str) -> CheckpointFacts:
         namesake=namesake(site, guest),
         free_bytes=site.hypervisor.storage.free_bytes(site.store),
         store=site.store,
+        drift=_drift(site, guest.domain, site.catalog.head(guest.uuid)),
         reserve_bytes=site.reserve_bytes,
         soft_limit=site.soft_limit,
         heads=_unknown_heads(site, guest.domain),
         needs=needed,
         found=inspect_host(site.hypervisor, needed, guest.domain, (*needed.boot_files, *needed.media)),
+        strangers=strangers(site.hypervisor.storage, site.catalog, site.owner, guest.domain),
         writers=writers(each for each in site.hypervisor.domains.disks() if each.uuid != guest.uuid),
     )
+
+
+def _drift(site: Site, domain: Domain, head: Head | None) -> DriftFacts:
+    """Little is asked while all is as the catalog says."""
+    known = {target: site.catalog.chain(path) for target, path in (head.overlays if head else {}).items()}
+    now = {disk.target: disk.chain for disk in domain.writable_disks}
+    same = [target for target, path in domain.sources().items() if path and head and head.overlays.get(target) == path]
+    rechained = [target for target in same if known[target].paths != now[target].paths]
+    if head is None or not (rechained or len(same) < len(known)):
+        return DriftFacts()
+    paths = {layer.path for chain in known.values() for layer in chain}
+    paths |= {source.path for chain in now.values() for source in chain}
+    layers = [layer for path in sorted(paths) if (layer := site.catalog.layer(path)) is not None]
+    found = site.hypervisor.storage.stat_all([layer.path for layer in layers if layer.is_frozen_file])
+    active = {path for path in domain.sources().values() if path not in head.overlays.values()}
+    suspects = [layer.path for layer in layers if layer.path in active or _is_changed(layer, found)]
+    lost = {path: tuple(each.name for each in site.catalog.relying_on(path)) for path in suspects}
+    return DriftFacts(
+        rechained=tuple(rechained),
+        lost={path: names for path, names in lost.items() if names},
+        parent=site.catalog.checkpoint_by_id(head.checkpoint_id) if head.checkpoint_id else None,
+    )
+
+
+def _is_changed(layer: Layer, found: Mapping[str, FileInfo | None]) -> bool:
+    if layer.path not in found:
+        return False
+    info = found[layer.path]
+    return info is None or (info.physical, info.mtime) != (layer.physical, layer.mtime)
 
 
 def _unknown_heads(site: Site, domain: Domain) -> dict[str, bytes]:

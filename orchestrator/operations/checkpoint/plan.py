@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from posixpath import isabs, normpath
+from posixpath import isabs
 
 from ...errors import Refused
 from ...formats.needs import Needs
@@ -25,22 +25,34 @@ from ...model import (
     Origin,
     Outcome,
     Ran,
+    Stranger,
     check_description,
     check_expiry,
     check_name,
+    same_device,
     what_becomes,
 )
 from ...store.layout import OVERLAY_SIZE, memory_path, operation_directory, overlay_path
 from ...units import MIB
 from ..shared.depth import SOFT_LIMIT, depth_after, depth_note, refuse_too_deep
-from ..shared.preflight import HostFacts, empty_drives, joined, media_obstacles, obstacles, refuse_obstacles
+from ..shared.preflight import (
+    HostFacts,
+    empty_drives,
+    joined,
+    media_obstacles,
+    not_part,
+    obstacles,
+    refuse_obstacles,
+    sampled_disks,
+)
 from ..shared.refusals import (
     refuse_busy,
-    refuse_drift,
     refuse_fixed_definition,
     refuse_fixed_disks,
     refuse_foreign_state,
+    refuse_strangers,
 )
+from .drift import DriftFacts, judged
 
 SNAPSHOTTABLE_SOURCES = ("file", "block")
 
@@ -54,6 +66,7 @@ class CheckpointRequest:
     after: After = After.AS_SAVED
     expires: datetime | None = None
     force: bool = False  # in spite of what would make the restore fail
+    adopt: bool = False  # with its present disks, though they are not those that the catalog knows
     flatten: bool = False  # its disks will have no backing file by then, however deep they are now
 
 
@@ -70,10 +83,12 @@ class CheckpointFacts:
     store: str
     needs: Needs  # of the guest's definition
     found: HostFacts
+    drift: DriftFacts = field(default_factory=DriftFacts)
     reserve_bytes: int = 0
     soft_limit: int = SOFT_LIMIT
     heads: Mapping[str, bytes] = field(default_factory=dict)  # first bytes of the user's own qcow2 layers
     writers: Mapping[str, str] = field(default_factory=dict)  # of files that another domain may write to
+    strangers: Sequence[Stranger] = ()  # of its layers, those of another catalog
 
 
 def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> CheckpointPlan:
@@ -91,16 +106,17 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
         )
     _refuse_namesake(domain, facts.namesake)
     _refuse_unsavable(domain)
+    refuse_strangers(domain, facts.strangers)
     _refuse_unfit_disks(domain)
     _refuse_unfit_chains(domain, facts.heads)
     _refuse_other_writers(domain, facts.writers)
-    refuse_drift(domain, facts.head)
+    drift = judged(domain, facts.head, facts.drift, adopt=request.adopt)
     if not request.flatten:
         refuse_too_deep(domain, facts.host.libvirt_version)
     directory = operation_directory(facts.store, domain.uuid, request.operation_id)
     overlays = tuple(_overlay_on_top(domain, disk, directory) for disk in domain.writable_disks)
     refuse_fixed_disks(domain.xml, overlays)
-    refuse_fixed_definition(domain, overlays)
+    refuse_fixed_definition(domain.persistent_xml, overlays, domain.name)
     notes = _restorable(domain.name, facts, force=request.force)
     overlay_bytes = len(overlays) * OVERLAY_SIZE
     needed = domain.memory_bytes + 64 * MIB + overlay_bytes
@@ -136,7 +152,9 @@ def plan_checkpoint(request: CheckpointRequest, facts: CheckpointFacts) -> Check
         depth=depth_after(domain),
         estimated_bytes=_estimate(domain, overlay_bytes),
         free_bytes=facts.free_bytes,
-        note=joined([*notes, _depth_note(facts)]),
+        note=joined([*notes, drift.note, _depth_note(facts)]),
+        differs=drift.differs,
+        is_root=drift.is_root,
     )
 
 
@@ -152,7 +170,13 @@ def _restorable(name: str, facts: CheckpointFacts, *, force: bool) -> list[str]:
     """What is to be known of the restore that follows the save; refused if it is certain to fail."""
     missing = facts.found.missing_files
     found = (*obstacles(name, facts.needs, facts.found), *media_obstacles(name, facts.needs, missing))
-    return [*refuse_obstacles(found, force=force), *empty_drives(facts.needs, missing)]
+    disks = facts.domain.disks
+    return [
+        *refuse_obstacles(found, force=force),
+        *empty_drives(facts.needs, missing),
+        *not_part(disks),
+        *sampled_disks(disks),
+    ]
 
 
 def _depth_note(facts: CheckpointFacts) -> str | None:
@@ -163,7 +187,7 @@ def _refuse_namesake(domain: Domain, namesake: str | None) -> None:
     if namesake is not None:
         raise Refused(
             f"the catalog has checkpoints of another domain named {domain.name}, {namesake}",
-            hint=f"rename this one: virsh domrename {domain.name} NAME",
+            hint=f"delete them: snapctl delete {domain.name} NAME…, or rename this one: virsh domrename",
         )
 
 
@@ -248,7 +272,7 @@ def _refuse_other_writers(domain: Domain, writers: Mapping[str, str]) -> None:
     """All layers of the chains are frozen from then on: no other domain may write to them."""
     for disk in domain.writable_disks:
         for layer in disk.chain:
-            if writer := writers.get(normpath(layer.path)):
+            if writer := writers.get(same_device(layer.path)):
                 raise Refused(
                     f"disk {disk.target} of {domain.name} is backed by {layer.path}, and {writer}",
                     hint="give that domain a different disk: virsh edit",
@@ -301,10 +325,12 @@ class CheckpointPlan:
     note: str | None = None  # what its user should know
     estimated_bytes: int | None = None  # rather than `needed_bytes`: what the guest's QEMU has resident
     free_bytes: int | None = None  # in the store, when this was planned
+    differs: tuple[str, ...] = ()  # how the disks differ from those that the catalog knows
+    is_root: bool = False  # its disks are not backed by those of the current checkpoint
 
     @property
     def parent_id(self) -> str | None:
-        return self.head.checkpoint_id if self.head else None
+        return self.head.checkpoint_id if self.head and not self.is_root else None
 
     @property
     def tops(self) -> dict[str, str]:
@@ -344,6 +370,7 @@ class CheckpointPlan:
             *(f"freeze {overlay.backing} ({overlay.target})" for overlay in self.overlays),
             f"record checkpoint {self.labels.name} in the catalog",
             what_becomes(self.domain_name, self.after, self.was_running),
+            *(f"note: {each}" for each in self.differs),
             *([f"note: {self.note}"] if self.note else []),
         ]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ...integrity.media import Medium
 from ...model import (
     Chain,
     Checkpoint,
@@ -19,14 +20,19 @@ from ...model import (
     LayerKind,
     MemoryImage,
     Source,
+    is_device,
 )
 from ...ports import Catalog, Hypervisor
 from .plan import CheckpointPlan
+
+NO_MEDIUM = Medium(size=None, mtime=None, fingerprint=None)
 
 
 def checkpoint(plan: CheckpointPlan, evidence: Mapping[str, Any], catalog: Catalog) -> Checkpoint:
     """`evidence` is that of the capture: time, memory image if any, and the file information of the frozen layers."""
     frozen = msgspec.convert(evidence["frozen"], dict[str, FileInfo | None])
+    devices = msgspec.convert(evidence.get("devices", {}), dict[str, str | None])
+    media = msgspec.convert(evidence.get("media", {}), dict[str, Medium])
     return Checkpoint(
         id=plan.checkpoint_id,
         operation_id=plan.operation_id,
@@ -41,20 +47,48 @@ def checkpoint(plan: CheckpointPlan, evidence: Mapping[str, Any], catalog: Catal
         labels=plan.labels,
         origin=plan.origin,
         memory=msgspec.convert(evidence.get("memory"), MemoryImage | None),
-        disks=tuple(_disk(plan, disk, frozen, catalog) for disk in plan.disks),
+        disks=tuple(_disk(plan, disk, frozen, devices, media, catalog) for disk in plan.disks),
     )
 
 
-def chains(plan: CheckpointPlan, checkpoint: Checkpoint, hypervisor: Hypervisor) -> list[Layer]:
-    """The frozen layers, and what is below those that are the user's own: the catalog sees it for the first time."""
+def chains(
+    plan: CheckpointPlan,
+    checkpoint: Checkpoint,
+    below: Mapping[str, FileInfo | None],
+    hypervisor: Hypervisor,
+    catalog: Catalog,
+) -> list[Layer]:
+    """The frozen layers, and what is `below` those whose chain the catalog does not have, or has otherwise."""
     layers = list(checkpoint.layers.values())
     for disk in plan.disks:
-        if disk.writable and checkpoint.layers[disk.target].operation_id is None:
-            layers += _below(disk, hypervisor)
+        if not disk.writable:
+            continue
+        layer = checkpoint.layers[disk.target]
+        known = catalog.chain(layer.path).paths
+        is_as_planned = not known or layer.backing == _planned_backing(disk)
+        if known != disk.chain.paths and is_as_planned:
+            layers += _below(disk, below, hypervisor, catalog)
     return layers
 
 
-def _disk(plan: CheckpointPlan, disk: Disk, frozen: Mapping[str, FileInfo | None], catalog: Catalog) -> CheckpointDisk:
+def _planned_backing(disk: Disk) -> str | None:
+    return disk.backing[0].path if disk.backing else None
+
+
+def _backing(disk: Disk, info: FileInfo | None, known: Layer | None) -> str | None:
+    """As it is: a layer that the catalog knows may have been flattened or pulled into since the plan was made."""
+    return info.backing if info is not None and known is not None else _planned_backing(disk)
+
+
+def _disk(
+    plan: CheckpointPlan,
+    disk: Disk,
+    frozen: Mapping[str, FileInfo | None],
+    devices: Mapping[str, str | None],
+    media: Mapping[str, Medium],
+    catalog: Catalog,
+) -> CheckpointDisk:
+    medium = media.get(disk.target, NO_MEDIUM)
     return CheckpointDisk(
         target=disk.target,
         device=disk.device,
@@ -62,39 +96,54 @@ def _disk(plan: CheckpointPlan, disk: Disk, frozen: Mapping[str, FileInfo | None
         path=disk.path,
         format=disk.source.format if disk.source else None,
         source_type=disk.source_type,
-        layer=_frozen_layer(plan, disk, disk.source, frozen[disk.target], catalog)
+        layer=_frozen_layer(plan, disk, disk.source, frozen[disk.target], devices.get(disk.target), catalog)
         if disk.writable and disk.source
         else None,
+        size=medium.size,
+        mtime=medium.mtime,
+        fingerprint=medium.fingerprint,
     )
 
 
-def _frozen_layer(plan: CheckpointPlan, disk: Disk, source: Source, info: FileInfo | None, catalog: Catalog) -> Layer:
+def _frozen_layer(
+    plan: CheckpointPlan,
+    disk: Disk,
+    source: Source,
+    info: FileInfo | None,
+    fingerprint: str | None,
+    catalog: Catalog,
+) -> Layer:
     known = catalog.layer(source.path)
     return _layer(
         disk.target,
         source,
-        disk.backing[0].path if disk.backing else None,
+        _backing(disk, info, known),
         info,
-        kind=LayerKind.BLOCK if disk.source_type == "block" else LayerKind.FILE,
+        kind=LayerKind.BLOCK if disk.source_type == "block" or is_device(source.path) else LayerKind.FILE,
         capacity={overlay.target: overlay.capacity for overlay in plan.overlays}[disk.target],
         operation_id=known.operation_id if known else None,
+        fingerprint=fingerprint,
     )
 
 
-def _below(disk: Disk, hypervisor: Hypervisor) -> list[Layer]:
+def _below(disk: Disk, found: Mapping[str, FileInfo | None], hypervisor: Hypervisor, catalog: Catalog) -> list[Layer]:
     """The layers below a disk's own, as the running guest had them open."""
     layers = []
+    devices = [source.path for source in disk.backing if is_device(source.path)]
+    prints = hypervisor.storage.fingerprints(devices) if devices else {}
     for source, below in Chain(disk.backing).pairs():
-        info = hypervisor.storage.stat(source.path)
+        info, known = found.get(source.path), catalog.layer(source.path)
+        is_block = info is None or is_device(source.path)
         layers.append(
             _layer(
                 disk.target,
                 source,
                 below.path if below else None,
-                info,
-                kind=LayerKind.FILE if info else LayerKind.BLOCK,
+                None if is_block else info,
+                kind=LayerKind.BLOCK if is_block else LayerKind.FILE,
                 capacity=info.capacity if info else 0,
-                operation_id=None,
+                operation_id=known.operation_id if known else None,
+                fingerprint=prints.get(source.path),
             )
         )
     return layers
@@ -109,6 +158,7 @@ def _layer(
     kind: LayerKind,
     capacity: int,
     operation_id: str | None,
+    fingerprint: str | None,
 ) -> Layer:
     return Layer(
         path=source.path,
@@ -121,4 +171,5 @@ def _layer(
         physical=info.physical if info else None,
         allocation=info.allocation if info else None,
         mtime=info.mtime if info else None,
+        fingerprint=fingerprint,
     )

@@ -21,13 +21,15 @@ from .plan import CheckpointPlan, CheckpointRequest, plan_checkpoint
 
 class CheckpointOptions(TypedDict, total=False):
     """What a checkpoint may be given beside its name. From `expires` on, a prune that is asked to removes it. With
-    `force` it is made although the host seems unable to restore the guest."""
+    `force` it is made although the host seems unable to restore the guest, with `adopt` of the disks that it has now,
+    although the catalog knows others."""
 
     description: str
     tags: Sequence[str]
     after: After
     expires: datetime | None
     force: bool
+    adopt: bool
 
 
 def request(name: str | None, options: CheckpointOptions) -> CheckpointRequest:
@@ -41,6 +43,7 @@ def request(name: str | None, options: CheckpointOptions) -> CheckpointRequest:
         after=options.get("after", After.AS_SAVED),
         expires=options.get("expires"),
         force=options.get("force", False),
+        adopt=options.get("adopt", False),
     )
 
 

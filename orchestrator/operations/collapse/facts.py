@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
 from ...errors import NotFound, Refused
-from ...integrity.users import holders
-from ...model import Collapsible
+from ...integrity.file_users import find_users
+from ...integrity.users import FileUser, holders
+from ...model import Collapsible, Layer
 from ..shared.guest import Guest, is_only_copy
 from ..shared.site import Site
 from .plan import CollapseFacts
 
 
-def gather(site: Site, guest: Guest, found: Collapsible) -> CollapseFacts:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InUse:
+    """Who stands on the layers of some collapses: looked for once, for all of them."""
+
+    holders: Mapping[str, str]
+    users: Mapping[str, FileUser]
+
+
+def in_use(site: Site, guest: Guest, candidates: Iterable[Collapsible]) -> InUse:
+    layers = {layer.path: layer for found in candidates for layer in (found.layer, *found.absorbed)}
+    ours = [path for path, layer in layers.items() if layer.operation_id is not None]
+    return InUse(
+        holders=holders(site.hypervisor.domains.disks()) if ours else {},
+        users=find_users(site.hypervisor, site.catalog, ours, besides=[guest.uuid]),
+    )
+
+
+def gather(site: Site, guest: Guest, found: Collapsible, used: InUse) -> CollapseFacts:
     layers = (found.layer, *found.absorbed, *([found.base] if found.base else []))
     return CollapseFacts(
         host=site.hypervisor.host,
@@ -20,11 +41,18 @@ def gather(site: Site, guest: Guest, found: Collapsible) -> CollapseFacts:
         like=_definition_like(site, guest),
         found=found,
         seen=site.hypervisor.storage.stat_all([layer.path for layer in layers]),
-        holders=holders(site.hypervisor.domains.disks()),
+        prints=_fingerprints(site, layers),
+        holders=used.holders,
+        users=used.users,
         free_bytes=site.hypervisor.storage.free_bytes(site.store),
         store=site.store,
         reserve_bytes=site.reserve_bytes,
     )
+
+
+def _fingerprints(site: Site, layers: Iterable[Layer]) -> dict[str, str | None]:
+    devices = [layer.path for layer in layers if layer.is_block]
+    return site.hypervisor.storage.fingerprints(devices) if devices else {}
 
 
 def stacks(site: Site, guest: Guest) -> list[Collapsible]:

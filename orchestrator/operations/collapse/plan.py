@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from posixpath import normpath
 
 from ...errors import IntegrityError, Refused
 from ...formats import domainxml
-from ...integrity.damage import Inspected, layer_damage
+from ...integrity.damage import layer_damage
+from ...integrity.differences import Inspected
+from ...integrity.users import FileUser
 from ...model import Chain, Collapsible, Domain, FileInfo, Host, Layer, OperationKind, Outcome, Ran, Source
 from ...units import MIB
+from ..shared.helper import HELPER_PREFIX, HELPER_TARGET
+from ..shared.preflight import joined
 from ..shared.refusals import refuse_busy
-from .helper import HELPER_PREFIX, HELPER_TARGET
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +27,9 @@ class CollapseFacts:
     like: str  # a domain XML of it
     found: Collapsible
     seen: Mapping[str, FileInfo | None]  # of the layers that are found
+    prints: Mapping[str, str | None]  # of those that are block devices
     holders: Mapping[str, str]  # of files below the disk of a running domain: its name
+    users: Mapping[str, FileUser] = field(default_factory=dict)  # by path: who else stands on a layer
     free_bytes: int
     store: str
     reserve_bytes: int = 0
@@ -43,8 +48,9 @@ def plan_collapse(
             f"{layer.path} is in the backing chain of {holder}, which is running",
             hint=f"run snapctl collapse when {holder} is shut off, or at once: snapctl flatten {holder}",
         )
+    _refuse_users(facts, kind)
     _refuse_damaged(facts)
-    moved = sum(each.allocation or each.physical or 0 for each in drops)
+    moved = sum(_data_in(each, facts.seen.get(each.path)) for each in drops)
     if facts.free_bytes < moved + facts.reserve_bytes:
         raise Refused(
             f"the store {facts.store} has {facts.free_bytes // MIB} MiB free, "
@@ -71,11 +77,30 @@ def plan_collapse(
     )
 
 
+def _data_in(layer: Layer, seen: FileInfo | None) -> int:
+    """At most. How much of a block device is in use is not known."""
+    if layer.is_block:
+        return max(layer.capacity, seen.physical if seen is not None else 0)
+    return layer.allocation or layer.physical or 0
+
+
+def _refuse_users(facts: CollapseFacts, kind: OperationKind) -> None:
+    """A layer that somebody else stands on is not rewritten. Nor would it free anything to copy up what he stands on:
+    only a flatten is to make its disks independent, whatever is kept by it."""
+    stays = [facts.found.layer] if kind is OperationKind.FLATTEN else [facts.found.layer, *facts.found.absorbed]
+    for layer in stays:
+        if user := facts.users.get(layer.path):
+            raise Refused(
+                f"{layer.path} cannot be collapsed: {user}",
+                hint="run snapctl collapse when that is no longer so",
+            )
+
+
 def _refuse_damaged(facts: CollapseFacts) -> None:
     """What is copied up cannot be checked later: so every layer must be what the catalog says."""
     below = (*facts.found.absorbed, *([facts.found.base] if facts.found.base else []))
     frozen = () if facts.found.layer.is_active else (facts.found.layer,)
-    for found in layer_damage(Chain((*frozen, *below)), Inspected(files=facts.seen, heads={})):
+    for found in layer_damage(Chain((*frozen, *below)), Inspected(files=facts.seen, heads={}, prints=facts.prints)):
         raise IntegrityError(found.problem, hint=f"see: snapctl verify {facts.domain_name}")
 
 
@@ -110,6 +135,7 @@ class CollapsePlan:
             duration_s=ran.seconds,
             steps=ran.steps,
             layer=self.layer.path,
+            note=joined(ran.kept_files(self.domain_uuid)),
         )
 
     @property

@@ -13,13 +13,14 @@ from dataclasses import replace
 
 from ...engine.story import Commit, Step
 from ...errors import HypervisorError, NotFound, Refused, Unfinished
+from ...integrity.file_users import find_users
 from ...model import Domain, Layer
 from ...ports import Evidence
 from ...store import manifest
 from ...store.layout import directory_of
-from ...store.workspace import changed_manifest, describe_as, is_described_as, nothing_discarded, remove_discarded
+from ...store.workspace import changed_manifest, describe_as, is_described_as
 from ..shared.base import PlannedStory
-from .helper import HELPER_TARGET
+from ..shared.helper import HELPER_TARGET
 from .plan import CollapsePlan
 
 
@@ -42,6 +43,9 @@ class CollapseStory(PlannedStory[CollapsePlan]):
     def check_preconditions(self) -> None:
         if self._catalog.layer(self.plan.layer.path) != self.plan.layer:
             raise Refused(f"{self.plan.layer.path} was changed after the plan was made", hint="try again")
+        besides = (self.plan.domain_uuid, self.plan.operation_id)
+        for path, user in find_users(self._hypervisor, self._catalog, [self.plan.layer.path], besides=besides).items():
+            raise Refused(f"{path} cannot be collapsed: {user}", hint="try again when that is no longer so")
 
     # ------------------------------------------------------------------ marked
 
@@ -152,10 +156,10 @@ class CollapseStory(PlannedStory[CollapsePlan]):
         return directory_of(self.plan.layer.path)
 
     def _remove(self) -> None:
-        remove_discarded(self._hypervisor, self._catalog, self._operation, self.plan.domain_uuid)
+        self._removal.remove()
 
     def _is_removed(self) -> Evidence | None:
-        return nothing_discarded(self._operation, self.plan.domain_uuid)
+        return self._removal.is_done()
 
     # ------------------------------------------------------------------ settling
 

@@ -14,7 +14,7 @@ from ..shared.guest import Guest, again, is_recent
 from ..shared.ids import new_id
 from ..shared.site import Site
 from ..shared.turns import Turns
-from .facts import gather, stacks
+from .facts import gather, in_use, stacks
 from .plan import CollapsePlan, plan_collapse
 
 
@@ -24,10 +24,12 @@ def plan(site: Site, guests: Iterable[Guest], paths: Sequence[str] | None = None
     postponed: list[Postponed] = []
     turns = Turns()
     for guest in guests:
-        for found in site.catalog.collapsible(guest.uuid, paths):
+        candidates = site.catalog.collapsible(guest.uuid, paths)
+        used = in_use(site, guest, candidates)
+        for found in candidates:
             with turns.turn():
                 try:
-                    planned.append(PlannedCollapse(guest, plan_collapse(new_id(), gather(site, guest, found))))
+                    planned.append(PlannedCollapse(guest, plan_collapse(new_id(), gather(site, guest, found, used))))
                 except Refused as refusal:
                     postponed.append(Postponed(layer=found.layer.path, reason=refusal.problem, advice=refusal.hint))
     return Collapsing(tuple(planned), tuple(postponed), turns.failure)
@@ -35,10 +37,12 @@ def plan(site: Site, guests: Iterable[Guest], paths: Sequence[str] | None = None
 
 def plan_flatten(site: Site, guest: Guest) -> Collapsing:
     """One plan a disk."""
+    candidates = stacks(site, guest)
+    used = in_use(site, guest, candidates)
     return Collapsing(
         tuple(
-            PlannedCollapse(guest, plan_collapse(new_id(), gather(site, guest, found), OperationKind.FLATTEN))
-            for found in stacks(site, guest)
+            PlannedCollapse(guest, plan_collapse(new_id(), gather(site, guest, found, used), OperationKind.FLATTEN))
+            for found in candidates
         )
     )
 
@@ -91,7 +95,8 @@ def _as_it_is_now(site: Site, agreed: PlannedCollapse) -> CollapsePlan | None:
         candidates = stacks(site, guest) if flattens else site.catalog.collapsible(guest.uuid, then.drops)
         for found in candidates:
             if _is_that_of(then, found):
-                return plan_collapse(then.operation_id, gather(site, guest, found), then.kind)
+                used = in_use(site, guest, [found])
+                return plan_collapse(then.operation_id, gather(site, guest, found, used), then.kind)
         raise Refused(f"the disks of {guest.name} changed after the plan was made", hint="try again")
     except Refused:
         if flattens:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
-from ...integrity.users import users
-from ...model import Checkpoint, DomainDisks, Layer, Source, walk
+from ...integrity.file_users import find_users
+from ...model import Checkpoint, Layer
 from ..shared.guest import Guest, is_only_copy
 from ..shared.site import Site
 from .plan import DeleteFacts
@@ -37,7 +36,7 @@ def gather(
         needed_by=_needed_by(site, guest, checkpoint, retained) if with_reasons else (),
         only_if_unneeded=only_if_unneeded,
         is_only_copy=head is not None and is_only_copy(site.hypervisor, guest.domain, checkpoint, head),
-        users=_users(site, guest),
+        users=find_users(site.hypervisor, site.catalog, [*checkpoint.own_files, *sorted(going)]),
     )
 
 
@@ -55,20 +54,3 @@ def _needed_by(site: Site, guest: Guest, checkpoint: Checkpoint, retained: Itera
     tops = head.overlays.values() if head else ()
     below = {layer.path for top in tops for layer in site.catalog.chain(top)}
     return list(dict.fromkeys([*names, *([f"the disks of {guest.name}"] if below & set(retained) else [])]))
-
-
-def _users(site: Site, guest: Guest) -> dict[str, str]:
-    """Who needs which file: of running domains with their chains, of others the domain's own only."""
-    found = users(site.hypervisor.domains.disks())
-    if guest.domain is not None and not guest.domain.active:
-        disks = tuple(replace(disk, backing=tuple(_chain(site, disk.path))) for disk in guest.domain.disks)
-        off = DomainDisks(uuid=guest.uuid, name=guest.name, active=False, disks=disks, persistent_disks=())
-        found |= users([off])
-    return found
-
-
-def _chain(site: Site, path: str | None) -> Iterator[Source]:
-    """The layer at `path` and those below it, as their headers say."""
-    stat = site.hypervisor.storage.stat
-    for image in walk(stat(path) if path else None, lambda image: stat(image.backing) if image.backing else None):
-        yield Source(path=image.path, format=image.format)

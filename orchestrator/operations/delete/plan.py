@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from posixpath import normpath
 
 from ...errors import Refused
+from ...integrity.users import FileUser
 from ...model import Checkpoint, CheckpointState, Head, Host, Layer, OperationKind, Outcome, Ran, some
 from ...units import MIB
+from ..shared.preflight import joined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +23,11 @@ class DeleteFacts:
     needed_by: Sequence[str] = ()
     only_if_unneeded: bool = False  # for a prune: refuse the current checkpoint and protected ones
     is_only_copy: bool = False  # the domain is shut off, and only this checkpoint has its memory
-    users: Mapping[str, str] = field(default_factory=dict)  # of files that a domain has for a disk, or below one
+    users: Mapping[str, FileUser] = field(default_factory=dict)  # of the files that would go
 
 
 def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
-    """Raises `Refused` when the guest itself would be lost, or a domain needs what is taken for unneeded."""
+    """Raises `Refused` when the guest itself would be lost. A layer that somebody stands on is kept."""
     checkpoint, domain = facts.checkpoint, facts.domain_name
     if checkpoint.state is not CheckpointState.READY:
         raise Refused(f"checkpoint {checkpoint.name} is already being deleted", hint="see: snapctl list")
@@ -36,12 +37,14 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
         raise Refused(f"checkpoint {checkpoint.name} is now current or protected", hint="run prune again")
     if facts.is_only_copy:
         raise only_copy(domain, checkpoint.name)
-    for path in (*checkpoint.own_files, *(layer.path for layer in facts.layers)):
-        if user := facts.users.get(normpath(path)):
+    for path in checkpoint.own_files:
+        if user := facts.users.get(path):
             raise Refused(
                 f"{path} would be removed with checkpoint {checkpoint.name}, and {user}",
                 hint="the catalog may be an old copy; see: snapctl doctor",
             )
+    kept = {path: str(user) for path, user in facts.users.items()}
+    going = [layer for layer in facts.layers if layer.path not in kept]
     return DeletePlan(
         operation_id=operation_id,
         host=facts.host,
@@ -53,12 +56,13 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
         directory=checkpoint.directory,
         memory_path=checkpoint.memory.path if checkpoint.memory is not None else None,
         sidecars=tuple(sidecar.path for sidecar in checkpoint.sidecars),
-        layers=tuple(layer.path for layer in facts.layers),
-        freed_bytes=checkpoint.own_bytes + sum(layer.allocation or 0 for layer in facts.layers),
+        layers=tuple(layer.path for layer in going),
+        freed_bytes=checkpoint.own_bytes + sum(layer.allocation or 0 for layer in going),
         head=facts.head,
         sparing=facts.only_if_unneeded,
         stays=tuple(facts.retained),
         needed_by=tuple(facts.needed_by),
+        kept=tuple(sorted(kept.items())),
     )
 
 
@@ -90,6 +94,7 @@ class DeletePlan:
     sparing: bool = False  # only if it is not protected; stored in the journal under this name
     stays: tuple[str, ...] = ()  # by disk: the nearest layer that something else needs, too; stored under this name
     needed_by: tuple[str, ...] = ()  # what that is
+    kept: tuple[tuple[str, str], ...] = ()  # layers that the catalog does not need, and who stands on each
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -109,6 +114,7 @@ class DeletePlan:
             duration_s=ran.seconds,
             steps=ran.steps,
             freed_bytes=self.freed_bytes,
+            note=joined(ran.kept_files(self.domain_uuid)),
         )
 
     @property
@@ -120,5 +126,6 @@ class DeletePlan:
         return [
             *(f"remove {path}" for path in (*self.files, *self.layers)),
             *(f"keep {path}: {reason}" for path in self.stays),
+            *(f"keep {path}: {user}" for path, user in self.kept),
             f"this frees {self.freed_bytes / MIB:.1f} MiB",
         ]

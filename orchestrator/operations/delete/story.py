@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from ...engine.story import Commit, Step
 from ...errors import Refused, Unfinished
-from ...model import CheckpointState
+from ...model import Checkpoint, CheckpointState, Head, Source
 from ...ports import Evidence
 from ...store import manifest
-from ...store.workspace import changed_manifest, describe_as, is_described_as, remove_directories, remove_files
+from ...store.workspace import changed_manifest, describe_as, is_described_as, remove_files
 from ..shared.base import PlannedStory
+from ..shared.elsewhere import refuse_elsewhere
 from ..shared.guest import is_only_copy
 from .plan import DeletePlan, only_copy
 
@@ -39,6 +40,20 @@ class DeleteStory(PlannedStory[DeletePlan]):
                 hint="try again",
             )
 
+        if checkpoint is not None and plan.head is not None:
+            self._refuse_elsewhere(checkpoint, plan.head)
+
+    def _refuse_elsewhere(self, checkpoint: Checkpoint, head: Head) -> None:
+        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
+        if domain is None or not domain.active:
+            refuse_elsewhere(
+                self._hypervisor,
+                self.plan.operation_id,
+                self.plan.domain_name,
+                checkpoint.origin.domain_xml,
+                [Source(path=path, format="qcow2") for path in head.overlays.values()],
+            )
+
     def _require_copy(self) -> None:
         """As late as can be: a guest that is paused may end at any time."""
         plan = self.plan
@@ -56,18 +71,18 @@ class DeleteStory(PlannedStory[DeletePlan]):
 
     def _remove(self) -> None:
         """The memory image first: it is most of the bytes. The names go after the files."""
-        layers = [layer.path for layer in self._operation.discarded_layers(self.plan.domain_uuid)]
-        files = [*self.plan.files, *layers]
-        remove_files(self._hypervisor, self.plan.domain_uuid, files)
-        remove_directories(self._hypervisor, self._catalog, files)
-        self._operation.forget_checkpoint(self.plan.checkpoint_id)
-        self._operation.forget_layers(layers)
+        plan = self.plan
+        remove_files(self._hypervisor, plan.domain_uuid, plan.files)
+        self._removal.remove(besides=plan.files, keeping=dict(plan.kept))
+        self._operation.forget_checkpoint(plan.checkpoint_id)
 
     def _is_removed(self) -> Evidence | None:
         gone = self._catalog.checkpoint_by_id(self.plan.checkpoint_id) is None
-        if not gone or self._operation.discarded_layers(self.plan.domain_uuid):
+        removed = self._removal.is_done()
+        if not gone or removed is None:
             return None
-        return changed_manifest(self._hypervisor, self.plan.directory, manifest.without_checkpoint)
+        changed = changed_manifest(self._hypervisor, self.plan.directory, manifest.without_checkpoint)
+        return {**removed, **changed}
 
     def _describe(self) -> None:
         """Where layers are kept, the manifest no longer describes a checkpoint: a rebuild would miss its image."""

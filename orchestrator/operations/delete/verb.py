@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ...engine.runner import Runner
 from ...errors import Refused, with_effect
@@ -39,6 +39,7 @@ def plan_of(
     collapsing: bool = True,
     only_if_unneeded: bool = False,
     with_reasons: bool = False,
+    may_go: Callable[[str], bool] = lambda _: True,
 ) -> Deletion:
     """The same of these checkpoints.
 
@@ -54,14 +55,17 @@ def plan_of(
         )
         for each in ordered
     )
-    return Deletion(guest, tuple(plans), collapsing)
+    return Deletion(guest, tuple(plans), collapsing, may_go)
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion(Compound[list[Outcome]]):
+    """`may_go` is asked before each of them, by its id: deleting those before it may take hours."""
+
     guest: Guest
     plans: tuple[DeletePlan, ...]
     collapsing: bool
+    may_go: Callable[[str], bool] = lambda _: True
 
     @property
     def shown(self) -> tuple[DeletePlan, ...]:
@@ -72,17 +76,21 @@ class Deletion(Compound[list[Outcome]]):
         delete less than was agreed, and is refused if it came to more."""
         outcomes: list[Outcome] = []
         kept: list[str] = []
+        deleted: list[DeletePlan] = []
         agreed = {path for each in self.plans for path in (*each.files, *each.layers)}
         for number, each in enumerate(self.plans):
-            with with_effect(_shares(self.plans[:number], self.plans[number + 1 :])):
+            if not self.may_go(each.checkpoint_id):
+                continue
+            with with_effect(_shares(deleted, self.plans[number + 1 :])):
                 guest = again(site, self.guest) if number else fresh(site, self.guest)
                 now = _as_it_is_now(site, guest, each)
                 if more := [path for path in (*now.files, *now.layers) if path not in agreed]:
                     raise Refused(f"{more[0]} would now be removed, too", hint="try again")
                 outcomes += runner.run(now)
                 kept += now.stays
+            deleted.append(each)
         if self.collapsing and kept:
-            with with_effect(_shares(self.plans, [])):
+            with with_effect(_shares(deleted, [])):
                 after = collapse.plan(site, [again(site, self.guest)], list(dict.fromkeys(kept)))
                 outcomes += after.execute(site, runner)
         return outcomes
@@ -90,7 +98,9 @@ class Deletion(Compound[list[Outcome]]):
 
 def _as_it_is_now(site: Site, guest: Guest, agreed: DeletePlan) -> DeletePlan:
     checkpoint = agreed_checkpoint(site, guest, agreed.checkpoint_id, agreed.checkpoint_name)
-    return plan_delete(agreed.operation_id, gather(site, guest, checkpoint, only_if_unneeded=agreed.sparing))
+    now = plan_delete(agreed.operation_id, gather(site, guest, checkpoint, only_if_unneeded=agreed.sparing))
+    kept = dict(now.kept) | {path: user for path, user in agreed.kept if path in now.layers}
+    return replace(now, layers=tuple(path for path in now.layers if path not in kept), kept=tuple(sorted(kept.items())))
 
 
 def _named(site: Site, guest: Guest, names: Sequence[str], *, recursive: bool) -> list[Checkpoint]:
@@ -115,7 +125,16 @@ def _freed(site: Site, checkpoints: Sequence[Checkpoint]) -> dict[str, list[Laye
         below = (site.catalog.chain(layer.path) for layer in each.layers.values())
         paths = [layer.path for chain in below for layer in chain if layer.path in free]
         freed[each.id] = [free.pop(path) for path in paths]
+    for layer in free.values():  # that the domain left: it goes with the checkpoint right below it
+        distances = {each.id: _distance(each, site.catalog.chain(layer.path)) for each in reversed(checkpoints)}
+        freed[min(distances, key=lambda id_: distances[id_])].append(layer)
     return freed
+
+
+def _distance(checkpoint: Checkpoint, chain: Sequence[Layer]) -> int:
+    """How far down a chain the first layer is that a checkpoint froze."""
+    frozen = {layer.path for layer in checkpoint.layers.values()}
+    return next((number for number, layer in enumerate(chain) if layer.path in frozen), len(chain))
 
 
 def _depth(checkpoint: Checkpoint, among: Mapping[str, Checkpoint]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import partial
 
 from ...engine.runner import Runner
 from ...model import CheckpointState, CheckpointSummary, Decision, Outcome, PruneReport, Recovered
@@ -67,7 +68,12 @@ class Pruning(Compound[PruneReport]):
                     now = again(site, guest) if settled else fresh(site, guest)
                     checkpoints = [agreed_checkpoint(site, now, each.id, each.name) for each in going]
                     deletion = delete.plan_of(
-                        site, now, checkpoints, collapsing=self.options.collapsing, only_if_unneeded=True
+                        site,
+                        now,
+                        checkpoints,
+                        collapsing=self.options.collapsing,
+                        only_if_unneeded=True,
+                        may_go=partial(_is_still_going, site, guest, self.options),
                     )
                     outcomes += deletion.execute(site, runner)
         turns.end(done="pruned", what=[f"{each.domain}/{each.checkpoint}" for each in outcomes])
@@ -78,6 +84,11 @@ def _decide(site: Site, guest: Guest, options: PruneOptions) -> tuple[Decision, 
     """A decision for each of the checkpoints of a domain that are not being deleted, newest first."""
     living = [each for each in site.catalog.summaries(guest.uuid) if each.state != CheckpointState.DELETING]
     return tuple(decide(living, options.policy, options.now, options.zone))
+
+
+def _is_still_going(site: Site, guest: Guest, options: PruneOptions, checkpoint_id: str) -> bool:
+    """Whether the policy still does not keep it: the one that was kept in its place may be gone or damaged by now."""
+    return all(each.checkpoint.id != checkpoint_id for each in _decide(site, guest, options) if each.kept)
 
 
 def _going(decided: Sequence[Decision], agreed: set[str]) -> list[CheckpointSummary]:

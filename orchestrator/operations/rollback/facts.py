@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from ...errors import NotFound
 from ...formats.needs import catalogued_needs
-from ...integrity.damage import Chains, Inspected, qcow2_layers
+from ...integrity.damage import qcow2_layers
+from ...integrity.differences import Chains, Inspected
 from ...integrity.inspection import Inspection
-from ...model import Checkpoint, FileInfo, Head
+from ...integrity.strangers import strangers
+from ...model import Checkpoint, FileInfo, Head, Stranger
 from ..shared.guest import Guest
 from ..shared.host import inspect_host
 from ..shared.site import Site
@@ -34,8 +36,21 @@ def gather(site: Site, guest: Guest, checkpoint: Checkpoint) -> RollbackFacts:
         free_bytes=site.hypervisor.storage.free_bytes(site.store),
         store=site.store,
         reserve_bytes=site.reserve_bytes,
+        strangers=_strangers(site, guest),
         tops=() if guest.active else _tops(site, guest, head),
+        namesake=None if guest.domain is not None else _namesake(site, checkpoint),
     )
+
+
+def _strangers(site: Site, guest: Guest) -> tuple[Stranger, ...]:
+    if guest.domain is None:
+        return ()
+    return strangers(site.hypervisor.storage, site.catalog, site.owner, guest.domain)
+
+
+def _namesake(site: Site, checkpoint: Checkpoint) -> str | None:
+    other = site.hypervisor.domains.find(checkpoint.domain_name)
+    return other.uuid if other is not None and other.uuid != checkpoint.domain_uuid else None
 
 
 def _tops(site: Site, guest: Guest, head: Head | None) -> list[FileInfo]:

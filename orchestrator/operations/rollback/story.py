@@ -1,4 +1,5 @@
-"""rollback: planned → prepared → stopped* → repointed → restored (paused) → committed → resumed → cleaned → done.
+"""rollback: planned → prepared → stopped* → repointed → restored (paused) → committed → resumed → cleaned → done; the
+managed-save image of a guest that has one is removed (unsaved) right after the commit.
 
 Everything is checked and made before the guest is stopped; up to then it never notices. Afterwards
 the story goes forward. Not one guest instruction runs on storage that the catalog does not know,
@@ -8,6 +9,9 @@ What may be discarded is the state of the time at which that was asked for. So a
 finished only where the stop is proved to be its own: it is recorded, or the guest was destroyed and its active layers
 have the times that "prepared" recorded. Nor may they have been written to, the guest been saved, or its definition been
 edited since. In all other cases it is undone.
+
+When the restore fails for good, the persistent XML goes back onto the disks of before, which are all there, and the
+new overlays go: the guest is off, and the rollback is undone.
 """
 
 from __future__ import annotations
@@ -19,22 +23,26 @@ import msgspec
 
 from ...engine.story import Commit, Step, no_undo
 from ...errors import IntegrityError, Refused, SnapctlError, Unfinished
-from ...model import CheckpointState, Domain, FileInfo, GuestState, Head, OffReason, runs_after
+from ...formats import domainxml
+from ...formats.fingerprint import is_comparable
+from ...formats.needs import catalogued_needs
+from ...model import Checkpoint, CheckpointState, Domain, FileInfo, Head, Layer, OffReason, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.workspace import (
     new_layers,
-    nothing_discarded,
     read_tops,
-    remove_discarded,
     written_after_stop,
     written_since,
 )
 from ..shared.base import PlannedStory
+from ..shared.elsewhere import lock_elsewhere, refuse_elsewhere
 from ..shared.manifests import begun_manifest
 from ..shared.prepared import prepared
-from ..shared.refusals import refuse_foreign_state
-from ..shared.rewind import Rewind, point_back, require_sources, suspended_outside
+from ..shared.refusals import refuse_foreign_marks
+from ..shared.rewind import Rewind, require_sources, suspended_outside
+from .definition import Definition
 from .plan import RollbackPlan
+from .renamed import RenamedImage
 
 HESITATION_SECONDS = 60.0
 """How much later than prepared a guest may be stopped: a slow catalog takes seconds, a laptop sleeps for hours."""
@@ -54,29 +62,39 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         progress: Progress,
     ) -> None:
         super().__init__(plan, hypervisor, catalog, operation, results, progress)
+        memory_path = plan.renamed_path or plan.memory_path
         self._rewind = Rewind(
             hypervisor,
             plan.domain_uuid,
-            plan.memory_path,
+            memory_path,
             plan.overlays,
             results,
             operation_id=plan.operation_id,
-            persistent=plan.persistent,
+            persistent=plan.persistent or plan.defines,
             definition=self._definition,
+            ejects=plan.ejects,
+            managed_save=plan.managed_save,
         )
+        self._renamed = RenamedImage(plan, plan.renamed_path, hypervisor) if plan.renamed_path else None
+        self._persistent = Definition(plan, hypervisor, self._rewind, memory_path)
         self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
         self._has_stopped = False  # by this very process
+        self._is_off_everywhere = False  # as this very process has seen
 
     @property
     def steps(self) -> tuple[Step, ...]:
         runs = runs_after(self.plan.after, self.plan.was_running)
-        resumed = (Step("resumed", self._rewind.resume, self._rewind.is_resumed),) if runs else ()
+        resumed = (Step("resumed", self._resume, self._rewind.is_resumed),) if runs else ()
+        saved = (Step("unsaved", self._remove_managed_save, self._is_unsaved),) if self.plan.managed_save else ()
+        copied = (self._renamed.step,) if self._renamed is not None else ()
         return (
+            *copied,
             prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
             Step("stopped", self._stop, self._is_stopped, no_undo),
-            Step("repointed", self._repoint, self._rewind.is_repointed, self._point_back),
-            Step("restored", self._restore, self._rewind.is_restored, self._unrestore),
+            Step("repointed", self._repoint, self._persistent.is_repointed, self._persistent.point_back),
+            Step("restored", self._restore, self._rewind.is_restored, self._rewind.unrestore),
             Commit("committed", self._commit, self._is_committed),
+            *saved,
             *resumed,
             Step("cleaned", self._clean, self._is_cleaned),
         )
@@ -85,7 +103,8 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         """As the catalog has it: no checkpoint that is being restored is deleted."""
         checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
         assert checkpoint is not None  # noqa: S101 - one open operation per domain
-        return checkpoint.origin.domain_xml
+        known = checkpoint.origin.domain_xml
+        return known if self.plan.renamed_path is None else domainxml.renamed(known, self.plan.domain_name)
 
     def check_preconditions(self) -> None:
         plan = self.plan
@@ -115,13 +134,21 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     def _stop(self) -> None:
         """End the run that the plan was made for, and no other."""
         if self.plan.run_id is None:
+            refuse_elsewhere(
+                self._hypervisor,
+                self.plan.operation_id,
+                self.plan.domain_name,
+                self._definition(),
+                self.plan.active_layers,
+            )
+            self._is_off_everywhere = True
             return
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if domain is not None and domain.active:
             require_sources(domain, self.plan.previous_sources, self.plan.run_id)
             self._require_state_of_then()
             self._hypervisor.domains.destroy(self.plan.domain_uuid)
-            self._has_stopped = True
+            self._has_stopped = self._is_off_everywhere = True
 
     def _is_stopped(self) -> Evidence | None:
         self._hypervisor.domains.wait_for_job(self.plan.domain_uuid)
@@ -129,7 +156,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         if domain is not None and domain.active:
             return None
         if domain is not None:
-            refuse_foreign_state(domain)
+            self._require_same_save(domain)
         self._require_state_of_then()
         return {"stopped_on": msgspec.to_builtins(self._read_tops())}
 
@@ -143,17 +170,31 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         now = {target: info for target, info in self._read_tops().items() if target in then}
         return not written_after_stop(then, now, within=HESITATION_SECONDS)
 
+    # ------------------------------------------------------------------ the managed-save image
+
+    def _require_same_save(self, domain: Domain) -> None:
+        """What libvirt keeps of a guest is that of the plan: it would mix up with ours, or be discarded unasked."""
+        if domain.managed_save != self.plan.managed_save:
+            what = "was suspended" if domain.managed_save else "was started"
+            raise Refused(f"{domain.name} {what} outside snapctl after the plan was made", hint="try again")
+        refuse_foreign_marks(domain)
+
+    def _remove_managed_save(self) -> None:
+        """Only now: until the new state is committed it may be the only copy of the guest's memory."""
+        if self._rewind.is_saved_before():
+            self._hypervisor.domains.remove_managed_save(self.plan.domain_uuid)
+
+    def _is_unsaved(self) -> Evidence | None:
+        """One of a run on the new overlays is its owner's, and stays."""
+        return None if self._rewind.is_saved_before() else {}
+
     # ------------------------------------------------------------------ repointed
 
     def _repoint(self) -> None:
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
         if (domain is not None and domain.active) or self._is_others(domain) or not self._is_our_stop(domain):
             raise Refused(f"{self.plan.domain_name} was changed outside snapctl after it was stopped", hint="try again")
-        self._rewind.repoint()
-
-    def _point_back(self) -> None:
-        previous = {disk.target: disk.source for disk in self.plan.defined if disk.source is not None}
-        point_back(self._hypervisor, self.plan.domain_uuid, previous, self.plan.overlays)
+        self._persistent.repoint()
 
     # ------------------------------------------------------------------ restored
 
@@ -163,28 +204,46 @@ class RollbackStory(PlannedStory[RollbackPlan]):
                 f"a layer of checkpoint {self.plan.checkpoint_name} was changed after the rollback was started",
                 hint=f"see: snapctl verify {self.plan.domain_name} {self.plan.checkpoint_name}",
             )
+        if not self._is_off_everywhere:
+            refuse_elsewhere(
+                self._hypervisor,
+                self.plan.operation_id,
+                self.plan.domain_name,
+                self._definition(),
+                self.plan.active_layers,
+            )
         self._rewind.restore()
 
+    def _resume(self) -> None:
+        self._rewind.resume(self._restore)
+
     def _is_intact(self) -> bool:
-        """Whether the layers right below the overlays are as catalogued: an owner who finds the guest off may restore
-        the very image by hand, and let the guest work on them."""
+        """Whether the layers below the overlays are as catalogued: an owner who finds the guest off may restore the
+        very image by hand, and let the guest work on them, or write to a base."""
         checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
         if checkpoint is None:
             return False
-        files = {layer.path: layer for layer in checkpoint.layers.values() if layer.is_frozen_file}
+        chains = [self._catalog.chain(layer.path) for layer in checkpoint.layers.values()]
+        files = {layer.path: layer for chain in chains for layer in chain if _is_to_be_as_catalogued(layer)}
         found = self._hypervisor.storage.stat_all(list(files))
-        return all(
+        return self._are_printed_intact(checkpoint) and all(
             info is not None and (info.physical, info.mtime) == (files[path].physical, files[path].mtime)
             for path, info in found.items()
         )
 
-    def _unrestore(self) -> None:
-        """End the run that was restored, paused: its memory is in the checkpoint still. Any other run is left alone."""
-        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
-        if domain is None or domain.state is not GuestState.PAUSED or domain.sources() != self.plan.new_sources:
-            return
-        if self._rewind.is_ours() and not self._rewind.has_run():
-            self._hypervisor.domains.destroy(self.plan.domain_uuid)
+    def _are_printed_intact(self, checkpoint: Checkpoint) -> bool:
+        """The same of block devices, and of the media that the guest is restored with."""
+        known = {
+            path: disk.layer.fingerprint if disk.layer is not None else disk.fingerprint
+            for disk in checkpoint.disks
+            if (path := disk.path) is not None and disk.target not in self.plan.ejects
+        }
+        known = {path: each for path, each in known.items() if is_comparable(each)}
+        if not known:
+            return True
+        optional = {file.path for file in catalogued_needs(checkpoint.origin.domain_xml).media if file.optional}
+        found = self._hypervisor.storage.fingerprints(list(known))
+        return all(found[path] == was or (found[path] is None and path in optional) for path, was in known.items())
 
     # ------------------------------------------------------------------ committed, cleaned
 
@@ -206,10 +265,19 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         return {} if head is not None and dict(head.overlays) == wanted else None
 
     def _clean(self) -> None:
-        remove_discarded(self._hypervisor, self._catalog, self._operation, self.plan.domain_uuid)
+        if self._renamed is not None:
+            self._renamed.remove()
+        keeping: dict[str, str] = {}
+        if not self._is_off_everywhere:
+            operation_id, layers = self.plan.operation_id, self.plan.active_layers
+            if locked := lock_elsewhere(self._hypervisor, operation_id, self._definition(), layers):
+                keeping = dict.fromkeys(self.plan.discards, locked)
+        self._removal.remove(keeping=keeping)
 
     def _is_cleaned(self) -> Evidence | None:
-        return nothing_discarded(self._operation, self.plan.domain_uuid)
+        if self._renamed is not None and not self._renamed.is_removed():
+            return None
+        return self._removal.is_done()
 
     # ------------------------------------------------------------------ settling
 
@@ -231,7 +299,9 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     def _is_our_stop(self, domain: Domain | None) -> bool:
         """Whether a guest that is off was stopped by this operation, and has not run since."""
         if "stopped_on" in self.results:
-            return not written_since(self.results["stopped_on"], self._read_tops())
+            tops = self._read_tops()
+            ran = domain is not None and domain.off_reason is OffReason.RAN and None in tops.values()
+            return not ran and not written_since(self.results["stopped_on"], tops)
         if self._has_stopped:
             return self._is_state_of_then()
         if self.plan.run_id is None or "stops_on" not in self.results:  # an older snapctl recorded no such evidence
@@ -248,11 +318,12 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         if domain is None:
             return False
         defined, new = domain.persistent_sources(), self.plan.new_sources
-        if domain.managed_save and any(defined.get(target) == path for target, path in new.items()):
+        saved = domain.managed_save and not (self.plan.managed_save and self._rewind.is_saved_before())
+        if saved and any(defined.get(target) == path for target, path in new.items()):
             raise suspended_outside(domain)
         before = {disk.target: disk.path for disk in self.plan.defined}
         edited = any(path not in (before.get(target), new.get(target)) for target, path in defined.items())
-        return edited or domain.managed_save or bool(domain.libvirt_snapshots or domain.libvirt_checkpoints)
+        return edited or saved or bool(domain.libvirt_snapshots or domain.libvirt_checkpoints)
 
     def may_advance(self) -> bool:
         """Whether the guest is the very run that was to be stopped, or is off as it was, and has not worked on."""
@@ -265,6 +336,33 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             return False
         return not written_after_stop(self.results["stops_on"], self._read_tops())
 
+    def may_give_up(self) -> bool:
+        """As long as no guest has run on the new overlays, and none is to be resumed on them: the disks of before are
+        all there. What ran on them is lost, as was agreed to."""
+        if self._is_committed() is not None or self._rewind.has_run():
+            return False
+        domain = self._hypervisor.domains.get(self.plan.domain_uuid)
+        if domain is not None and domain.active:
+            return self._rewind.is_held()
+        self._is_others(domain)  # raises when it relies on them
+        return True
+
+    def undone_error(self, cause: Exception) -> SnapctlError:
+        """The guest that was stopped does not run again: its memory was not kept. Nor is a transient one defined."""
+        error, plan = super().undone_error(cause), self.plan
+        domain = self._hypervisor.domains.get(plan.domain_uuid)
+        stopped = plan.run_id is not None and (self._has_stopped or "stopped_on" in self.results)
+        if not stopped or (domain is not None and domain.active):
+            return error
+        if domain is not None:
+            error.effect = f"undone: the disks of {plan.domain_name} are as it left them when it was stopped"
+            error.hint = error.hint or f"start it: virsh start {plan.domain_name}"
+        else:
+            disks = ", ".join(path for path in plan.previous_sources.values() if path)
+            error.effect = f"undone: the disks of {plan.domain_name} are as it left them: {disks}"
+            error.hint = f"create it on them, or: snapctl rollback {plan.domain_name} {plan.checkpoint_name}"
+        return error
+
     def caveat(self) -> SnapctlError | None:
         return self._rewind.caveat(self.plan.domain_name, self.plan.checkpoint_name)
 
@@ -274,3 +372,8 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             effect="the checkpoint is unchanged",
             hint=f"run: snapctl recover {self.plan.domain_name}",
         )
+
+
+def _is_to_be_as_catalogued(layer: Layer) -> bool:
+    """One that is being rewritten shows the same all the while, and is another file."""
+    return layer.is_frozen_file and layer.rewritten_by is None

@@ -28,11 +28,13 @@ def plan(
     operation_id: str | None = None,
     *,
     force: bool = False,
+    without_media: bool = False,
 ) -> RollbackPlan:
     if after is After.STOP:
         raise UsageError("a rollback ends with the guest running or paused, not stopped")
     try:
-        planned = plan_rollback(operation_id or new_id(), after, gather(site, guest, checkpoint), force=force)
+        facts = gather(site, guest, checkpoint)
+        planned = plan_rollback(operation_id or new_id(), after, facts, force=force, without_media=without_media)
     except IntegrityError:
         require_not_deleted(site, guest, checkpoint)
         raise
@@ -41,10 +43,17 @@ def plan(
 
 
 def plan_keeping(
-    site: Site, guest: Guest, checkpoint: Checkpoint, after: After, keep_name: str | None, *, force: bool = False
+    site: Site,
+    guest: Guest,
+    checkpoint: Checkpoint,
+    after: After,
+    keep_name: str | None,
+    *,
+    force: bool = False,
+    without_media: bool = False,
 ) -> KeepingRollback:
     """A rollback that checkpoints the present state first, as `keep_name` or a generated name."""
-    back = plan(site, guest, checkpoint, after, force=force)
+    back = plan(site, guest, checkpoint, after, force=force, without_media=without_media)
     if keep_name is not None and site.catalog.checkpoint(guest.uuid, keep_name) is not None:
         raise Refused(
             f"--keep-current {keep_name} names the new checkpoint, but {guest.name} already has one of that name",
@@ -67,15 +76,25 @@ def run(site: Site, runner: Runner, planned: RollbackPlan) -> list[Outcome]:
 def require_as_planned(site: Site, guest: Guest, planned: RollbackPlan) -> None:
     """Raise `Refused` unless all that the plan was made from is still so, or what a plan made now would."""
     checkpoint = site.catalog.checkpoint_by_id(planned.checkpoint_id)
-    now = (
-        plan(site, guest, checkpoint, planned.after, planned.operation_id, force=planned.force) if checkpoint else None
-    )
+    now = _planned_again(site, guest, checkpoint, planned) if checkpoint else None
     site.planned.pop(planned.operation_id, None)  # what was checked now is as old as it was
     if now != planned:
         raise Refused(
             f"{planned.domain_name} or checkpoint {planned.checkpoint_name} changed after the plan was made",
             hint="try again",
         )
+
+
+def _planned_again(site: Site, guest: Guest, checkpoint: Checkpoint, agreed: RollbackPlan) -> RollbackPlan:
+    return plan(
+        site,
+        guest,
+        checkpoint,
+        agreed.after,
+        agreed.operation_id,
+        force=agreed.force,
+        without_media=agreed.without_media,
+    )
 
 
 def _was_just_made(site: Site, planned: RollbackPlan) -> bool:
@@ -118,8 +137,7 @@ class KeepingRollback(Compound[Outcome]):
             guest = again(site, self.guest)
             self._require_kept(site)
             checkpoint = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, self.rollback.checkpoint_name)
-            agreed = self.rollback
-            back = plan(site, guest, checkpoint, agreed.after, agreed.operation_id, force=agreed.force)
+            back = _planned_again(site, guest, checkpoint, self.rollback)
             (outcome,) = runner.run(replace(back, kept_id=self.keep.checkpoint_id))
         return replace(outcome, kept=self.keep.labels.name)
 

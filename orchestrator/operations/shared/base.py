@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Generic, TypeVar
 
 from ...engine.story import Plan, Story, undone_error
 from ...errors import SnapctlError
 from ...ports import Catalog, Hypervisor, OpenOperation, Progress
+from .removal import KEPT, Removal
 
 P = TypeVar("P", bound=Plan)
 
@@ -28,6 +29,7 @@ class PlannedStory(Story, Generic[P]):
         self._catalog = catalog
         self._operation = operation
         self._progress = progress
+        self._removal = Removal(hypervisor, catalog, operation, plan.domain_uuid)
 
     @property
     def domain_uuid(self) -> str:
@@ -42,6 +44,9 @@ class PlannedStory(Story, Generic[P]):
     def fall_back(self) -> None:
         raise NotImplementedError
 
+    def may_give_up(self) -> bool:
+        return False
+
     def now(self) -> str:
         name = self.plan.domain_name
         try:
@@ -49,6 +54,10 @@ class PlannedStory(Story, Generic[P]):
         except SnapctlError:
             return f"cannot determine whether {name} is running"
         return f"{name} is {domain.state}" if domain is not None else f"{name} is not defined"
+
+    def kept(self) -> Mapping[str, str]:
+        kept: Mapping[str, str] = self.results.get(KEPT, {})
+        return kept
 
     def caveat(self) -> SnapctlError | None:
         return None

@@ -40,11 +40,21 @@ def find(site: Site, name: str) -> Guest:
         return Guest(domain.uuid, domain.name, domain)
     uuid = site.catalog.domain_uuid(name) or _uuid(name)
     if uuid is not None and _is_catalogued(site, uuid):
-        return Guest(uuid, name, None)
+        domain = site.hypervisor.domains.get(uuid)  # by another name than the catalog's: it was renamed
+        return Guest(uuid, domain.name if domain else name, domain)
     raise NotFound(
         f"there is no domain {name} on {site.hypervisor.host.name}",
         hint="see: virsh list --all",
     )
+
+
+def recorded(site: Site, guest: Guest) -> Guest:
+    """The domain whose checkpoints are known by that name: a domain that was created again under it has none, and the
+    one that had them before is gone, or has another name."""
+    other = namesake(site, guest)
+    if other is None or _has_checkpoints(site, guest.uuid):
+        return guest
+    return Guest(other, guest.name, site.hypervisor.domains.get(other))
 
 
 def again(site: Site, guest: Guest) -> Guest:

@@ -5,12 +5,12 @@ Pure. What is certain to fail is an obstacle, and refused unless the user insist
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from ...errors import Refused
 from ...formats.needs import NeededFile, Needs
-from ...model import Host, Origin
+from ...model import Checkpoint, Disk, Host, Layer, Origin, is_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +68,28 @@ def empty_drives(needs: Needs, missing: Collection[str]) -> Iterator[str]:
     for file in needs.media:
         if file.path in missing and file.optional:
             yield f"the {file.what} {file.path} is missing: the drive {file.target} will be empty"
+
+
+def sampled(checkpoint: Checkpoint, chains: Mapping[str, Iterable[Layer]]) -> Iterator[str]:
+    """Of what only samples were compared: neither its time of last change nor its SHA-256 is known."""
+    devices = [layer.path for chain in chains.values() for layer in chain if layer.is_block]
+    media = [path for disk in checkpoint.disks if (path := disk.medium) is not None and is_device(path)]
+    for path in dict.fromkeys([*devices, *media]):
+        yield f"only samples of {path} are compared"
+
+
+def not_part(disks: Iterable[Disk]) -> Iterator[str]:
+    """What a checkpoint neither holds nor compares."""
+    for disk in disks:
+        if disk.path is not None and not disk.is_part:
+            yield f"the {disk.device} {disk.target} ({disk.path}) is writable and no part of the checkpoint"
+
+
+def sampled_disks(disks: Iterable[Disk]) -> Iterator[str]:
+    """The block devices that a checkpoint will rely on."""
+    paths = [source.path for disk in disks for source in disk.chain if is_device(source.path)]
+    for path in dict.fromkeys(paths):
+        yield f"{path} is a block device: only samples of it will be compared"
 
 
 def older_versions(origin: Origin, host: Host) -> Iterator[str]:

@@ -7,12 +7,12 @@ first guest instruction may run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from ...errors import HypervisorError, IntegrityError, Refused, SnapctlError, StartedOutside, Unfinished
+from ...errors import HypervisorError, IntegrityError, NotFound, Refused, SnapctlError, StartedOutside, Unfinished
 from ...formats import domainxml, imagexml
 from ...model import Domain, GuestState, MemoryImage, NewOverlay, Source
 from ...ports import Evidence, Hypervisor
@@ -27,7 +27,8 @@ ATTEMPTS = 2
 
 class Rewind:
     """One domain, one memory image, and the disks to bring it back on; `results` have their lengths when created,
-    and `definition` gives the domain XML that the image was planned with.
+    and `definition` gives the domain XML that the image was planned with. The drives `ejects` are left empty.
+    `managed_save` says that libvirt has an image of the state that is given up.
 
     A run that it starts carries the operation's mark: what was started in any other way is never taken for it.
     """
@@ -43,6 +44,8 @@ class Rewind:
         operation_id: str,
         persistent: bool,
         definition: Callable[[], str],
+        ejects: Collection[str] = (),
+        managed_save: bool = False,
     ) -> None:
         self._hypervisor = hypervisor
         self._uuid = domain_uuid
@@ -52,6 +55,8 @@ class Rewind:
         self._operation_id = operation_id
         self._persistent = persistent
         self._definition = definition
+        self._ejects = ejects
+        self._managed_save = managed_save
         self._sources = {overlay.target: Source(path=overlay.path, format="qcow2") for overlay in overlays}
 
     # ------------------------------------------------------------------ the persistent XML
@@ -99,19 +104,15 @@ class Rewind:
         if domain is None or not domain.active:
             if self.has_run():
                 return {OUTSIDE: "started"}
-            if domain is not None and domain.managed_save:
+            if domain is not None and domain.managed_save and not (self._managed_save and self.is_saved_before()):
                 raise suspended_outside(domain)
             return None
         if all(domain.sources().get(overlay.target) == overlay.path for overlay in self._overlays):
             return {} if self._is_ours(domain) else {OUTSIDE: "started"}
-        raise Unfinished(
-            f"{domain.name} was started outside snapctl, on other disks",
-            effect="nothing more was changed",
-            hint=f"stop it: virsh destroy {domain.name}, then: snapctl recover {domain.name}",
-        )
+        raise on_other_disks(domain)
 
-    def resume(self) -> None:
-        """Resume the guest; one whose QEMU died before its first instruction is restored again.
+    def resume(self, restore: Callable[[], None]) -> None:
+        """Resume the guest; one whose QEMU died before its first instruction is restored again, as the story does it.
 
         One that was started outside snapctl is left as it is.
         """
@@ -119,14 +120,15 @@ class Rewind:
             return
         try:
             self._hypervisor.domains.resume(self._uuid)
-        except HypervisorError:
+        except (HypervisorError, NotFound):  # a transient domain is gone with its QEMU
             if self.is_restored() is not None:
                 raise
-            self.restore()
+            restore()
             self._hypervisor.domains.resume(self._uuid)
 
     def is_resumed(self) -> Evidence | None:
-        """Whether the guest runs, or ran and was shut down or paused since."""
+        """Whether the guest runs, or ran and was shut down or paused since. Raises `Unfinished` when it was started on
+        other disks."""
         if OUTSIDE in self._results:
             return {}
         domain = self._hypervisor.domains.get(self._uuid)
@@ -135,6 +137,8 @@ class Rewind:
         if domain is None or not domain.active:
             return {} if self.has_run() else None
         if not self._is_ours(domain):
+            if not self.is_used_by(domain):
+                raise on_other_disks(domain)
             return {OUTSIDE: "started"}
         return None if domain.state is GuestState.PAUSED and not self.has_run() else {}
 
@@ -144,7 +148,31 @@ class Rewind:
         For a checkpoint that cannot be finished; the caller has made sure that not a
         byte of them has changed and that no checkpoint relies on them.
         """
-        self._restore_onto(tops)
+        for attempt in range(ATTEMPTS):
+            try:
+                self._restore_onto(tops)
+            except HypervisorError:
+                self._hypervisor.domains.wait_for_job(self._uuid)
+                if self.is_ours():
+                    return  # it was only the answer that got lost
+                if attempt + 1 == ATTEMPTS:
+                    raise
+                self._repair_image()
+            else:
+                return
+
+    def is_held(self) -> bool:
+        """Whether the guest is paused on the overlays in the run that this operation restored, and has not run yet."""
+        domain = self._hypervisor.domains.get(self._uuid)
+        if domain is None or domain.state is not GuestState.PAUSED or not self._is_ours(domain):
+            return False
+        ours = {overlay.target: overlay.path for overlay in self._overlays}
+        return domain.sources() == ours and not self.has_run()
+
+    def unrestore(self) -> None:
+        """End the run that was restored, paused: its memory is in the image still. Any other run is left alone."""
+        if self.is_held():
+            self._hypervisor.domains.destroy(self._uuid)
 
     def is_ours(self) -> bool:
         """Whether the guest is active in a run that this operation started."""
@@ -166,7 +194,9 @@ class Rewind:
     def _restore_onto(self, sources: Mapping[str, Source]) -> None:
         xml = self._hypervisor.domains.saved_definition(self._memory_path)
         self._require_planned(xml)
-        marked = domainxml.with_run_mark(domainxml.on_disks(xml, sources), self._operation_id)
+        self._require_name(domainxml.definition(xml).name)
+        wanted = domainxml.without_media(domainxml.on_disks(xml, sources), self._ejects)
+        marked = domainxml.with_run_mark(wanted, self._operation_id)
         self._hypervisor.domains.restore(self._memory_path, marked)
 
     def _is_ours(self, domain: Domain) -> bool:
@@ -180,6 +210,16 @@ class Rewind:
             raise IntegrityError(
                 f"the memory image {self._memory_path} changed after this was planned: {differences[0]}",
                 effect="it was not restored",
+            )
+
+    def _require_name(self, name: str) -> None:
+        """libvirt restores a domain under no other name than its image has."""
+        domain = self._hypervisor.domains.get(self._uuid)
+        if domain is not None and domain.name != name:
+            raise Unfinished(
+                f"{name} was renamed to {domain.name} outside snapctl",
+                effect="its memory was not restored",
+                hint=f"rename it back: virsh domrename {domain.name} {name}, then: snapctl recover {name}",
             )
 
     def _repair_image(self) -> None:
@@ -198,9 +238,15 @@ class Rewind:
         ours = {overlay.path for overlay in self._overlays}
         return any(source.path in ours for disk in domain.disks for source in disk.chain)
 
+    def is_saved_before(self) -> bool:
+        """Whether libvirt has a managed-save image of the guest, and that is not of a run on the overlays."""
+        xml = self._hypervisor.domains.managed_save_xml(self._uuid)
+        ours = {overlay.path for overlay in self._overlays}
+        return xml is not None and not any(disk.path in ours for disk in domainxml.disks(xml))
+
     def has_run(self) -> bool:
         """Whether a guest wrote to the overlays."""
-        return not self._are_empty()
+        return "overlay_lengths" in self._results and not self._are_empty()
 
     def _are_empty(self) -> bool:
         return all(
@@ -229,6 +275,14 @@ def point_back(
     defined = domain.persistent_sources() if domain is not None and domain.persistent else {}
     ours = {overlay.target for overlay in overlays if defined.get(overlay.target) == overlay.path}
     define_sources(hypervisor, uuid, {target: source for target, source in previous.items() if target in ours})
+
+
+def on_other_disks(domain: Domain) -> Unfinished:
+    return Unfinished(
+        f"{domain.name} was started outside snapctl, on other disks",
+        effect="nothing more was changed",
+        hint=f"stop it: virsh destroy {domain.name}, then: snapctl recover {domain.name}",
+    )
 
 
 def suspended_outside(domain: Domain) -> Unfinished:

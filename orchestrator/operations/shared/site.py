@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 
 from ...ports import Catalog, Hypervisor
+from ...store.ownership import Ownership
 from .depth import SOFT_LIMIT
 
 
@@ -14,6 +15,7 @@ class Site:
     hypervisor: Hypervisor
     catalog: Catalog
     store: str  # the directory on the hypervisor
+    owner: Ownership  # of that store
     reserve_bytes: int = 0  # free space to leave there
     soft_limit: int = SOFT_LIMIT  # layers of a disk from which on a checkpoint warns
     planned: MutableMapping[str, float] = field(default_factory=dict)

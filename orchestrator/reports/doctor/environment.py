@@ -65,6 +65,23 @@ def store(facts: DoctorFacts) -> Iterator[Advice]:
         yield ok("store", f"{contents.path}: not accessible to other users")
 
 
+def owner(facts: DoctorFacts) -> Iterator[Advice]:
+    """Whose the store is, and what its host is known by."""
+    if facts.refused is not None:
+        yield warning("owner", facts.refused.problem, facts.refused.hint)
+    elif facts.owner is None:
+        yield ok("owner", f"{facts.store.path} belongs to no catalog yet: the first change makes it this one's")
+    else:
+        made = f"{facts.owner.user}@{facts.owner.client}, {facts.owner.since}"
+        yield ok("owner", f"{facts.store.path} belongs to this catalog ({made})")
+    if facts.was_reported is not None:
+        yield note(
+            "owner",
+            f"libvirt reports another UUID of {facts.host.name} than before, {facts.was_reported}: "
+            "the host is known by its store",
+        )
+
+
 def _too_open(may: str, paths: Sequence[str], command: str) -> Advice:
     return warning("store", f"other users may {may} {some(paths)}", f"on the hypervisor: {command} {paths[0]}")
 
@@ -88,6 +105,9 @@ def space(facts: DoctorFacts) -> Iterator[Advice]:
 
 def catalog(facts: DoctorFacts) -> Iterator[Advice]:
     health = facts.catalog_health
+    if not health.exists:
+        yield ok("catalog", f"{health.where} does not exist yet: the first checkpoint creates it")
+        return
     found = list(_catalog(health))
     yield from found or [
         ok("catalog", f"{health.where}: {count(len(facts.checkpoints), 'checkpoint')} of {facts.host.name}")
@@ -99,7 +119,7 @@ def _catalog(health: CatalogHealth) -> Iterator[Advice]:
         yield error(
             "catalog",
             f"the catalog {health.where} is damaged: {health.damage}",
-            "restore a backup of it, or create a new one: snapctl --catalog URL catalog rebuild",
+            "restore a backup of it, or create a new one: snapctl --catalog URL catalog adopt",
             DAMAGED,
         )
     if health.mode is not None and health.mode & BEYOND_FILE:

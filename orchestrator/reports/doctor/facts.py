@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from posixpath import normpath
 
-from ...integrity.damage import Chains, relied_on
-from ...model import CatalogHealth, Checkpoint, Domain, Head, Host, OperationRecord, walk
-from ...operations.collapse.helper import HELPER_PREFIX
+from ...errors import Refused
+from ...integrity.damage import relied_on
+from ...integrity.differences import Chains
+from ...integrity.file_users import backing_files
+from ...model import CatalogHealth, Checkpoint, Domain, Head, Host, Layer, OperationRecord, StoreOwner
+from ...operations.shared.helper import HELPER_PREFIX
 from ...ports import Catalog, Hypervisor
 from ...store import layout
 from ...store.contents import Directory, StoreContents, read_store
+from ...store.ownership import Ownership
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,14 @@ class DoctorFacts:
     standings: tuple[Standing, ...]
     missing: frozenset[str]  # files that checkpoints need
     helpers: tuple[Domain, ...]  # helper domains, or named like one, that no open operation has
-    outside: Mapping[str, str]  # path -> backing file, of what domains have for disks outside of the store
+    outside: Mapping[str, str]  # path -> backing file, of what domains have for disks
+    left_over: tuple[Layer, ...] = ()  # that an operation discarded, and that something stood on
+    abandoned: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Operations that were closed as they were, and the layers that they had yet to remove."""
+    owner: StoreOwner | None = None  # of the store
+    is_ours: bool = False  # the store is this catalog's
+    refused: Refused | None = None  # why this catalog may not change anything in the store
+    was_reported: str | None = None  # the UUID that libvirt reported before, if that was another one
 
     def knows(self, directory: Directory) -> bool:
         """Whether the catalog has anything in a directory, or an open operation is at work in it."""
@@ -83,18 +93,25 @@ class DoctorFacts:
         return frozenset(active.union(*(each.files for each in self.checkpoints)))
 
     @cached_property
+    def left_over_files(self) -> frozenset[str]:
+        return frozenset(layer.path for layer in self.left_over)
+
+    @cached_property
     def catalogued_directories(self) -> frozenset[str]:
-        return frozenset(map(layout.directory_of, self.catalogued_files))
+        return frozenset(map(layout.directory_of, self.catalogued_files | self.left_over_files))
 
 
-def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, reserve_bytes: int, now: datetime) -> DoctorFacts:
+def gather(
+    hypervisor: Hypervisor, catalog: Catalog, *, store: str, reserve_bytes: int, now: datetime, owner: Ownership
+) -> DoctorFacts:
     """Raises `HypervisorError` or `CatalogError`.
 
     The store is read before the catalog. An operation's journal row is older than its directory, so
     a directory that was seen, and that the catalog does not know then, is of no operation of its.
     """
     host = hypervisor.host
-    contents = read_store(hypervisor.storage, store, host.uuid)
+    former = owner.owner.former_hosts if owner.is_ours and owner.owner is not None else ()
+    contents = read_store(hypervisor.storage, store, host.uuid, former)
     operations = tuple(
         Open(operation=operation, abandoned=catalog.is_abandoned(operation)) for operation in catalog.unsettled()
     )
@@ -115,11 +132,27 @@ def gather(hypervisor: Hypervisor, catalog: Catalog, *, store: str, reserve_byte
         standings=tuple(_standings(catalog, host, sorted(uuids))),
         missing=frozenset(_missing(hypervisor, catalog, contents, checkpoints)),
         helpers=tuple(_helpers(hypervisor, catalog, domains)),
+        abandoned=catalog.abandoned(),
         outside={},
+        owner=owner.owner,
+        is_ours=owner.is_ours,
+        refused=_refused(owner),
+        was_reported=owner.was_reported,
+        left_over=tuple(catalog.left_over_layers()),
     )
-    if all(facts.knows(directory) for directory in contents.directories):
-        return facts  # only where there are others does it matter what else might be backed by them
-    return replace(facts, outside=_outside(hypervisor, facts))
+    if facts.left_over or not all(facts.knows(directory) for directory in contents.directories):
+        # only where there is something to remove does it matter what else might be backed by it
+        inside = [each.path for each in contents.files()]
+        facts = replace(facts, outside=backing_files(hypervisor, catalog, domains, inside))
+    return facts
+
+
+def _refused(owner: Ownership) -> Refused | None:
+    try:
+        owner.require()
+    except Refused as refused:
+        return refused
+    return None
 
 
 def _checkpoints(catalog: Catalog, host: Host) -> Iterator[Catalogued]:
@@ -164,21 +197,3 @@ def _helpers(hypervisor: Hypervisor, catalog: Catalog, domains: list[Domain]) ->
         for domain in found:
             if domain.uuid not in at_work and (still := hypervisor.domains.get(domain.uuid)) is not None:
                 yield still
-
-
-def _outside(hypervisor: Hypervisor, facts: DoctorFacts) -> dict[str, str]:
-    """The backing files of images outside the store: one may be an overlay on a layer of ours."""
-    inside = {each.path for each in facts.store.files()}
-    found: dict[str, str] = {}
-
-    def below(path: str) -> str | None:
-        seen = hypervisor.storage.stat(path)
-        if seen is None or not seen.backing:
-            return None
-        found[seen.path] = normpath(seen.backing)
-        return found[seen.path]
-
-    reached = set(inside)
-    for disk in facts.disks:
-        deque(walk(disk, below, reached), maxlen=0)
-    return found

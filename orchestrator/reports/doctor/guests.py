@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from ...integrity.users import writers
 from ...model import Advice, Domain, Head, some
-from ...operations.collapse.helper import is_helper
 from ...operations.shared.depth import LONGEST_CHAIN, has_short_chains
+from ...operations.shared.helper import is_helper
 from .advice import DAMAGED, UNFINISHED, count, error, note, ok, warning
 from .facts import Catalogued, DoctorFacts, Open
 
@@ -101,7 +101,13 @@ def _domain(uuid: str, name: str, facts: DoctorFacts) -> Iterator[Advice]:
     if domain is None:
         yield from _undefined(uuid, name, facts)
         return
-    if domain.managed_save:
+    if domain.managed_save and domain.active:
+        yield warning(
+            "domains",
+            f"{domain.name} is {domain.state}, and has a managed-save image of an earlier run",
+            f"virsh managedsave-dumpxml {domain.name}",
+        )
+    elif domain.managed_save:
         yield warning(
             "domains",
             f"{domain.name} has a managed-save image, which libvirt would resume at the next start",
@@ -119,7 +125,7 @@ def _undefined(uuid: str, name: str, facts: DoctorFacts) -> Iterator[Advice]:
         yield warning(
             "domains",
             f"{name} is no longer defined, and has {count(len(own), 'checkpoint')}",
-            f"define it again with UUID {uuid}, or delete them: snapctl list {uuid}",
+            f"a rollback defines it again; or delete them: snapctl list {uuid}",
         )
     else:
         yield note("domains", f"{name} is shut off and transient: a rollback starts it again")
@@ -135,7 +141,8 @@ def _drift(domain: Domain, head: Head) -> Iterator[Advice]:
 
 
 def _elsewhere(problem: str, path: str, domain: Domain) -> Advice:
-    return warning("domains", f"{problem}, the catalog says {path}", f"change it back: virsh edit {domain.name}")
+    on = f"roll back, or continue with its present disks: snapctl checkpoint {domain.name} --adopt"
+    return warning("domains", f"{problem}, the catalog says {path}", on)
 
 
 # --------------------------------------------------------------------------- chains

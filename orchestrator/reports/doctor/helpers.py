@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ...model import Advice, Domain, GuestState
-from ...operations.collapse.helper import is_helper
+from ...operations.shared.helper import is_helper
 from .advice import note, ok, warning
 from .facts import DoctorFacts
 

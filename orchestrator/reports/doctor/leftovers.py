@@ -7,15 +7,18 @@ from collections.abc import Iterator, Sequence
 from ...model import Advice, Checkpoint, some
 from ...store.contents import Directory
 from ...store.layout import domain_of_place
+from ...units import KIB, MIB
 from .advice import count, note, ok, warning
 from .facts import DoctorFacts
 from .orphans import Orphans
 
-KIB = 1024
-
 
 def leftovers(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator[Advice]:
-    found = [*_orphans(facts, orphans, cleaned=cleaned), *_empty(facts), *_unmarked(facts), *_extra_files(facts)]
+    found = [
+        *_orphans(facts, orphans, cleaned=cleaned),
+        *_layers(facts, orphans, cleaned=cleaned),
+        *(*_empty(facts), *_unmarked(facts), *_extra_files(facts)),
+    ]
     yield from found or [ok("directories", "every directory and file in the store is in the catalog")]
 
 
@@ -30,17 +33,40 @@ def _orphans(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator
                 "directories", f"{directory.path} is not in use ({_size(directory)})", "snapctl doctor --clean"
             )
     for directory, reason in orphans.kept:
-        yield note("directories", f"{directory.path} is not in the catalog; it was not touched: {reason}")
+        yield note(
+            "directories",
+            f"{directory.path} ({_size(directory)}) is not in the catalog; it was not touched: {reason}",
+            _to_inspect(directory.path),
+        )
+
+
+def _to_inspect(directory: str) -> str:
+    return f"to inspect it: virsh pool-create-as inspect dir --target {directory} && virsh vol-list inspect --details"
+
+
+def _layers(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator[Advice]:
+    """What an operation discarded and kept, as something else was backed by it."""
+    sizes = {info.path: f"{info.allocation // KIB} KiB" for info in facts.store.files()}
+    for path in orphans.layers:
+        if cleaned:
+            yield ok("layers", f"removed {path} with {sizes.get(path, 'nothing')}")
+        else:
+            what = f"{path} ({sizes.get(path, 'missing')}) was discarded, and is no longer in use"
+            yield warning("layers", what, "snapctl doctor --clean")
+    for path in orphans.layers_in_use:
+        what = f"{path} ({sizes.get(path, 'missing')}) was discarded, and is kept: another layer or a domain uses it"
+        yield note("layers", what)
 
 
 def _uncatalogued(checkpoints: Sequence[Checkpoint], facts: DoctorFacts) -> Advice:
     names = some([f"{each.domain_name}/{each.name}" for each in checkpoints])
     is_new = not facts.checkpoints and not facts.operations
     catalog = "" if is_new else "--catalog URL "  # a used one is not rebuilt into
+    mib = sum(each.own_bytes for each in checkpoints) // MIB
     return warning(
         "directories",
-        f"the store has {count(len(checkpoints), 'checkpoint')} that are not in the catalog: {names}",
-        f"if no other catalog has them: snapctl {catalog}catalog rebuild",
+        f"the store has {count(len(checkpoints), 'checkpoint')} that are not in the catalog: {names} ({mib} MiB)",
+        f"if no other catalog has them: snapctl {catalog}catalog adopt",
     )
 
 
@@ -81,7 +107,7 @@ def _unmarked(facts: DoctorFacts) -> Iterator[Advice]:
 
 def _extra_files(facts: DoctorFacts) -> Iterator[Advice]:
     for directory in _settled(facts):
-        for path in sorted(directory.paths - facts.catalogued_files):
+        for path in sorted(directory.paths - facts.catalogued_files - facts.left_over_files):
             yield note("directories", f"{path} is not in the catalog", "inspect it: snapctl does not remove it")
 
 

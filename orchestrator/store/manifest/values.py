@@ -79,6 +79,14 @@ def with_collapsed(before: Manifest, layer: Layer) -> Manifest:
     return replace(before, collapsed=(*others, layer))
 
 
+def on_host(before: Manifest, host_uuid: str) -> Manifest:
+    """The manifest as one of the host that is known under that UUID, whatever it was known under then."""
+    record = before.record
+    if record is not None:
+        record = replace(record, checkpoint=replace(record.checkpoint, host_uuid=host_uuid))
+    return replace(before, host_uuid=host_uuid, record=record)
+
+
 def digest(domain_xml: str) -> str:
     """SHA-256 of what a domain XML says that must be the same in the XML that libvirt put into the memory image.
 

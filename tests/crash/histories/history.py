@@ -41,8 +41,8 @@ from tests.crash.histories.verb_run import VerbRun
 from tests.twin import Guest, Machine
 
 CLIENTS = ("alice", "bob")
-MOVES = (Checkpoint, Rollback, Undo)
-"""The acts that a managed-save image forbids."""
+SAVES = (Checkpoint,)
+"""The acts that a managed-save image forbids; a rollback discards it."""
 
 
 class History:
@@ -274,8 +274,8 @@ class History:
             raise ValueError(f"{client} is frozen")
         expected = {domain: self._expected[domain] for domain in domains}
         unknown = any(domain not in self.known for domain in domains)
-        moves = isinstance(intent, InTurn) and any(isinstance(act, MOVES) for act in intent.acts)
-        barred = moves and any(self._is_barred(domain) for domain in domains)
+        saves = isinstance(intent, InTurn) and any(isinstance(act, SAVES) for act in intent.acts)
+        barred = saves and any(self._is_barred(domain) for domain in domains)
         run = VerbRun(self._clients[client], expected, intent, self.observer, barred=unknown or barred)
         outcome = run.begin(verb, fault)
         self._came_to(run, outcome)

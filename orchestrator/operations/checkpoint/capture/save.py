@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from ....engine.story import Step
-from ....errors import Refused, Unfinished
+from ....errors import HypervisorError, Refused, Unfinished
 from ....formats import domainxml, imagexml, saveimage
+from ....integrity.media import devices_differ, read_devices
 from ....model import Domain, FileInfo, GuestState, MemoryImage, OffReason
 from ....ports import Evidence, Hypervisor, Progress
 from ....store.workspace import read_tops, restore_final_mark, written_since
@@ -65,22 +66,33 @@ class SaveCapture:
         if domain is None and self._plan.origin.persistent:
             raise self._undefined()
         frozen = read_tops(self._hypervisor, self._plan.disks)
-        self._require_no_run_since(domain, image, frozen)
+        devices = read_devices(self._hypervisor.storage, self._plan.disks)
+        self._require_no_run_since(domain, image, frozen, devices)
         return {
             "created": self._results.get("created") or datetime.now(UTC).isoformat(),
             "memory": msgspec.to_builtins(_memory_image(image, header)),
             "frozen": msgspec.to_builtins(frozen),
+            "devices": devices,
         }
 
     def _require_no_run_since(
-        self, domain: Domain | None, image: FileInfo, frozen: Mapping[str, FileInfo | None]
+        self,
+        domain: Domain | None,
+        image: FileInfo,
+        frozen: Mapping[str, FileInfo | None],
+        devices: Mapping[str, str | None],
     ) -> None:
+        """A block device has no time of last change: there libvirt's reason decides, and the samples recorded of it."""
         reason = domain.off_reason if domain else OffReason.UNKNOWN
         ended = reason in (OffReason.RAN, OffReason.DESTROYED)  # which the save of this guest is not
         if "frozen" in self._results:
-            ran = written_since(self._results["frozen"], frozen) or (ended and None in frozen.values())
+            known = self._results.get("devices", {})
+            ran = written_since(self._results["frozen"], frozen) or devices_differ(known, devices)
+            unsampled = any(known.get(target) is None for target in devices)
+            ran = ran or (bool(devices) and (ended or (unsampled and reason is not OffReason.SAVED)))
         else:
-            ran = ended or any(_written_after(now, image) for now in frozen.values())
+            unproved = bool(devices) and domain is not None and reason is not OffReason.SAVED
+            ran = ended or unproved or any(_written_after(now, image) for now in frozen.values())
         if ran or (domain is not None and domain.managed_save):
             raise self._doubtful()
 
@@ -111,22 +123,40 @@ class SaveCapture:
         """Give the guest its run state back, then remove its memory image: a partial one, or a
         whole one that is stale because the guest kept running.
 
-        Raises `Unfinished` when the guest is off and the image is whole: it may be all that is left of it.
+        Raises `Unfinished` when the image may be all that is left of the guest: it is off, or was started on the
+        overlays, which leaves the disks that the image was saved with as they were.
         """
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is None or not domain.active:
             if self._whole_header(self._hypervisor.storage.stat(self._plan.memory_path)) is not None:
                 raise self._doubtful()
-        elif domain.state is GuestState.PAUSED and self._plan.was_running and self._is_restored_back(domain):
+        elif set(domain.sources().values()) & set(self._plan.new_sources.values()):
+            raise self._on_the_overlays()
+        elif domain.state is GuestState.PAUSED and self._was_running and self._is_restored_back(domain):
             self._hypervisor.domains.resume(self._plan.domain_uuid)
+            self._require_active()
         self._hypervisor.storage.remove(self._plan.memory_path)
+
+    @property
+    def _was_running(self) -> bool:
+        """When it was saved, which its owner may have seen to since the plan was made."""
+        was_running: bool = self._results.get("memory", {}).get("was_running", self._plan.was_running)
+        return was_running
+
+    def _require_active(self) -> None:
+        """The image goes only once the guest is seen to run from it."""
+        domain = self._hypervisor.domains.get(self._plan.domain_uuid)
+        if domain is None or not domain.active:
+            raise HypervisorError(f"{self._plan.domain_name} ended when it was resumed", effect="its image was kept")
 
     def _is_restored_back(self, domain: Domain) -> bool:
         """Whether it is this operation that left the guest paused, and not its owner."""
         return domainxml.run_mark(domain.xml) == self._plan.operation_id
 
     def require_unwritten(self) -> None:
-        if written_since(self._results["frozen"], read_tops(self._hypervisor, self._plan.disks)):
+        devices = read_devices(self._hypervisor.storage, self._plan.disks)
+        written = written_since(self._results["frozen"], read_tops(self._hypervisor, self._plan.disks))
+        if written or devices_differ(self._results.get("devices", {}), devices):
             raise self._doubtful()
 
     def require_pair(self) -> None:
@@ -166,6 +196,14 @@ class SaveCapture:
             hint=f"define it again with UUID {self._plan.domain_uuid}, then: snapctl recover",
         )
 
+    def _on_the_overlays(self) -> Unfinished:
+        name, path = self._plan.domain_name, self._plan.memory_path
+        return Unfinished(
+            f"{name} was started outside snapctl on its new overlays after its memory was saved to {path}",
+            effect="nothing more was changed",
+            hint=f"to leave all as it is: snapctl recover {name} --abandon",
+        )
+
     def _doubtful(self) -> Unfinished:
         name = self._plan.domain_name
         return Unfinished(
@@ -187,4 +225,5 @@ def _memory_image(info: FileInfo, header: saveimage.Header) -> MemoryImage:
         version=header.version,
         compression=header.compression,
         data_length=header.data_length,
+        mtime=info.mtime,
     )

@@ -1,4 +1,4 @@
-"""The helper domain of a collapse, and how one is recognised."""
+"""Helper domains, in whose QEMU a block job runs or which only try a lock, and how one is recognised."""
 
 from __future__ import annotations
 

@@ -1,0 +1,160 @@
+"""Who on this host stands on a file: asked before the file is deleted or rewritten (order rule 13).
+
+Asked of every domain (running or off, its live and its persistent definition, with the chains below their disks), and
+of every directory of the store that the catalog does not know: another, newer or lost catalog may have
+made it. What the catalog itself needs is not asked here: that is decided within its transactions.
+
+A chain is known from the live XML or from the catalog as far as they have it. Only what neither has is read from
+the image itself, and only through images that are declared as qcow2, by the domain XML or by the header above: what a
+guest wrote at the beginning of a raw disk is no header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
+from posixpath import join, normpath
+
+from ..errors import HypervisorError, NotFound, UsageError
+from ..formats import qcow2
+from ..model import Disk, Domain, DomainDisks
+from ..ports import Catalog, Hypervisor
+from ..store import layout
+from ..store.contents import Directory, read_directory
+from .headers import backing_name
+from .users import FileUser
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def find_users(
+    hypervisor: Hypervisor,
+    catalog: Catalog,
+    paths: Collection[str],
+    *,
+    besides: Collection[str] = (),
+    apart_from: Collection[str] = (),
+) -> dict[str, FileUser]:
+    """By path: one that stands on it. Not asked are the domains `besides`, by UUID, and directories `apart_from`.
+
+    Costs some calls for each domain, one or two for each image that neither a live XML nor the catalog knows, and two
+    for each domain that has a directory in the store; none when there are no `paths`.
+    """
+    at_risk = {normpath(path): path for path in paths}
+    if not at_risk:
+        return {}
+    search = _Search(hypervisor, catalog, at_risk)
+    for domain in hypervisor.domains.disks():
+        if domain.uuid not in besides:
+            search.ask(domain)
+    for store in sorted({layout.store_of(layout.directory_of(path)) for path in at_risk}):
+        for directory in _unknown_directories(hypervisor, catalog, store, apart_from):
+            search.ask_directory(directory)
+    return search.found
+
+
+def backing_files(
+    hypervisor: Hypervisor, catalog: Catalog, domains: Iterable[Domain], store: Collection[str]
+) -> dict[str, str]:
+    """The backing file of each image below a disk of these domains, by its path; `store` are the files there."""
+    search = _Search(hypervisor, catalog, {path: path for path in store})
+    found: dict[str, str] = {}
+    for domain in domains:
+        for running, disks in ((domain.active, domain.disks), (False, domain.persistent_disks)):
+            for disk in disks:
+                found.update(pairwise(map(normpath, search.chain(disk, running=running))))
+    return found
+
+
+class _Search:
+    def __init__(self, hypervisor: Hypervisor, catalog: Catalog, at_risk: dict[str, str]) -> None:
+        self._hypervisor = hypervisor
+        self._catalog = catalog
+        self._at_risk = at_risk
+        self._below: dict[tuple[str, bool], list[str]] = {}  # chains that were followed, by their top
+        self.found: dict[str, FileUser] = {}
+
+    def ask(self, domain: DomainDisks) -> None:
+        for later, disks in ((False, domain.disks), (True, domain.persistent_disks)):
+            for disk in disks:
+                user = FileUser(
+                    domain_uuid=domain.uuid, name=domain.name, target=disk.target, active=domain.active, later=later
+                )
+                self._note(self.chain(disk, running=domain.active and not later), user)
+
+    def ask_directory(self, directory: Directory) -> None:
+        user = FileUser(name=directory.path)
+        self._note((info.backing for info in directory.files if info.backing is not None), user)
+        if directory.manifest is None or directory.record is None:
+            return
+        checkpoint = directory.record.checkpoint
+        user = FileUser(name=directory.path, checkpoint=f"{checkpoint.domain_name}/{checkpoint.name}")
+        self._note(directory.record.files, user)
+
+    def _note(self, chain: Iterable[str], user: FileUser) -> None:
+        for path in chain:
+            risked = self._at_risk.get(normpath(path))
+            known = self.found.get(risked) if risked is not None else None
+            if risked is not None and (known is None or (user.checkpoint and not known.checkpoint)):
+                self.found[risked] = user  # a checkpoint is what says most
+
+    def chain(self, disk: Disk, *, running: bool) -> Iterator[str]:
+        """A disk and all that it stands on. What libvirt reports of a run in progress is whole; a persistent
+        definition may name less than there is."""
+        yield from disk.chain.paths
+        lowest = disk.chain.layers[-1] if disk.chain.layers else None
+        if lowest is not None and not (running and disk.backing) and disk.source_type == "file":
+            yield from self._followed(lowest.path, is_qcow2=lowest.format == "qcow2")
+
+    def _followed(self, path: str, *, is_qcow2: bool) -> list[str]:
+        key = (normpath(path), is_qcow2)
+        if key not in self._below:
+            self._below[key] = []  # a chain may go in a circle
+            self._below[key] = list(self._follow(*key))
+        return self._below[key]
+
+    def _follow(self, path: str, is_qcow2: bool) -> Iterator[str]:
+        if known := self._catalog.chain(path):
+            yield from known.paths[1:]
+            path, is_qcow2 = known.layers[-1].path, known.layers[-1].format == "qcow2"
+        if not is_qcow2 or (header := self._header(path)) is None or header.backing is None:
+            return
+        named = backing_name(header.backing, path)
+        if not named.startswith("/"):  # such as json:…: not a path, but it may contain one
+            yield from (path for path in self._at_risk if path in named)
+            return
+        yield named
+        yield from self._followed(named, is_qcow2=header.backing_format == "qcow2")
+
+    def _header(self, path: str) -> qcow2.Header | None:
+        """None for what cannot be read, or is no qcow2 image: no QEMU can start on it either."""
+        try:
+            return qcow2.parse_header(self._hypervisor.storage.read(path, 0, qcow2.HEAD_LENGTH))
+        except (NotFound, UsageError, qcow2.BadHeader):
+            return None
+        except HypervisorError:
+            return self._header_of_doubtful(path)
+
+    def _header_of_doubtful(self, path: str) -> qcow2.Header | None:
+        """Asked once more: an image of somebody else that the hypervisor cannot read keeps nobody from deleting."""
+        try:
+            return qcow2.parse_header(self._hypervisor.storage.read(path, 0, qcow2.HEAD_LENGTH))
+        except (NotFound, UsageError, HypervisorError, qcow2.BadHeader):
+            return None
+
+
+def _unknown_directories(
+    hypervisor: Hypervisor, catalog: Catalog, store: str, apart_from: Collection[str]
+) -> Iterator[Directory]:
+    """Those of operations that the catalog has no file of."""
+    storage = hypervisor.storage
+    known = catalog.known_directories()
+    for domain in filter(_UUID.fullmatch, storage.names(store) or ()):
+        place = layout.domain_directory(store, domain)
+        for operation in filter(_UUID.fullmatch, storage.names(place) or ()):
+            path = join(place, operation)
+            if path in known or path in apart_from:
+                continue
+            if (found := read_directory(storage, path, hypervisor.host.uuid)) is not None:
+                yield found
