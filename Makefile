@@ -5,6 +5,9 @@ PYTHON := .venv/bin/python
 # In the long run only: measured, it makes the tests on the in-memory hypervisor take nearly twice their time.
 COVERAGE := --cov=orchestrator --cov-report=term:skip-covered
 
+# One process for what needs a box, which waits most of the time, and one for the rest.
+PARALLEL := -n 2
+
 setup:  ## system packages and .venv; seconds when nothing is missing
 	@scripts/setup
 
@@ -12,10 +15,10 @@ demo: setup  ## the main job, on a real guest
 	@$(PYTHON) -m tests.demo
 
 test: setup
-	@$(PYTHON) -m pytest -m "not long"
+	@$(PYTHON) -m pytest -m "not long" $(PARALLEL)
 
 test-long: setup  ## slower and wider
-	@$(PYTHON) -m pytest $(COVERAGE)
+	@$(PYTHON) -m pytest $(COVERAGE) $(PARALLEL)
 
 bench: setup
 	@$(PYTHON) -m tools.bench

@@ -22,12 +22,13 @@ from .operations.delete import verb as delete
 from .operations.delete.verb import Deletion
 from .operations.edit import verb as edit
 from .operations.edit.plan import EditPlan, Edits
+from .operations.keeping import verb as keeping
+from .operations.keeping.plan import KeepingPlan
 from .operations.prune import verb as prune
 from .operations.prune.policy import Policy
 from .operations.prune.verb import PruneOptions, Pruning
 from .operations.rollback import verb as rollback
 from .operations.rollback.plan import RollbackPlan
-from .operations.rollback.verb import KeepingRollback
 from .operations.shared.guest import Guest, agreed_checkpoint, wanted_checkpoint
 from .operations.stack import verb as stack
 from .operations.stack.verb import Pop
@@ -119,7 +120,7 @@ class Coordinator(Executor):
         force: bool = ...,
         verify: bool = ...,
         without_media: bool = ...,
-    ) -> RollbackPlan | KeepingRollback: ...
+    ) -> RollbackPlan | KeepingPlan: ...
     def plan_rollback(
         self,
         domain: str | Guest,
@@ -131,9 +132,9 @@ class Coordinator(Executor):
         force: bool = False,
         verify: bool = False,
         without_media: bool = False,
-    ) -> RollbackPlan | KeepingRollback:
+    ) -> RollbackPlan | KeepingPlan:
         """Roll a domain back to a checkpoint, by default its current one. Its present state is discarded, unless
-        `keep_current` checkpoints it first (as `keep_name`, or a generated name).
+        `keep_current` keeps it as a checkpoint (`keep_name`, or a generated name): both are one operation.
 
         The checkpoint's files are checked, and whether the host can restore such a guest; with `force` it is tried
         although it seems that it cannot. `without_media` leaves drives empty whose media are missing or others. With
@@ -146,9 +147,7 @@ class Coordinator(Executor):
             self.verify(guest, wanted.name, deep=True)
             guest, wanted = self._owned(guest), agreed_checkpoint(self._site, guest, wanted.id, wanted.name)
         if keep_current:
-            return rollback.plan_keeping(
-                self._site, guest, wanted, after, keep_name, force=force, without_media=without_media
-            )
+            return keeping.plan(self._site, guest, wanted, after, keep_name, force=force, without_media=without_media)
         return rollback.plan(self._site, guest, wanted, after, force=force, without_media=without_media)
 
     def rollback(
@@ -181,10 +180,10 @@ class Coordinator(Executor):
     @overload
     def plan_undo(
         self, domain: str | Guest, *, keep_current: bool, keep_name: str | None = ...
-    ) -> RollbackPlan | KeepingRollback: ...
+    ) -> RollbackPlan | KeepingPlan: ...
     def plan_undo(
         self, domain: str | Guest, *, keep_current: bool = False, keep_name: str | None = None
-    ) -> RollbackPlan | KeepingRollback:
+    ) -> RollbackPlan | KeepingPlan:
         """Undo the last rollback, memory and disks: roll back to the state that it kept.
 
         With `keep_current` this can itself be undone. Raises `Refused` when the last rollback kept nothing, or that

@@ -17,10 +17,11 @@ from .model import Adoption, Outcome, PruneReport, Rebuilt, Recovered
 from .observer import Observer, Options, no_point
 from .operations.abandon import verb as abandon
 from .operations.abandon.plan import Abandonment
+from .operations.keeping import verb as keeping
+from .operations.keeping.plan import KeepingPlan
 from .operations.registry import Operations
 from .operations.rollback import verb as rollback
 from .operations.rollback.plan import RollbackPlan
-from .operations.rollback.verb import KeepingRollback
 from .operations.shared.compound import Compound
 from .operations.shared.guest import Guest, again, catalogued, find
 from .ports import Catalog, Hypervisor
@@ -148,12 +149,12 @@ class Executor(Observer):
 
     # ------------------------------------------------------------------ plans
 
-    def verify_whole(self, plan: RollbackPlan | KeepingRollback) -> None:
+    def verify_whole(self, plan: RollbackPlan | KeepingPlan) -> None:
         """Read the files of the checkpoint of a rollback whole: a deep `verify` of it, which marks what is damaged.
 
         As that may take hours, `execute` checks again all that the plan was made from, that mark included.
         """
-        back = plan.rollback if isinstance(plan, KeepingRollback) else plan
+        back = plan.back if isinstance(plan, KeepingPlan) else plan
         self.verify(back.domain_uuid, back.checkpoint_name, deep=True)
         self._site.planned.pop(back.operation_id, None)
 
@@ -169,7 +170,9 @@ class Executor(Observer):
         """
         if isinstance(plan, Compound):
             return self._with_recovered(plan.execute(self._site, self._runner))
-        if isinstance(plan, RollbackPlan):
+        if isinstance(plan, KeepingPlan):
+            (outcome,) = keeping.run(self._site, self._runner, plan)
+        elif isinstance(plan, RollbackPlan):
             (outcome,) = rollback.run(self._site, self._runner, plan)
         else:
             (outcome,) = self._runner.run(plan)

@@ -2,7 +2,7 @@
 
 import signal
 
-pytest_plugins = ["tests.box.fixtures", "tests.figures", "tests.timeouts"]
+pytest_plugins = ["tests.box.fixtures", "tests.figures", "tests.parallel", "tests.timeouts"]
 
 # A shell starts what is to run in the background with SIGINT ignored, and children inherit that: a test that sends a
 # command Ctrl-C would wait for ever.

@@ -14,6 +14,7 @@ import pytest
 TESTS = Path(__file__).parent
 TIME, FOREIGN, BETWEEN = "crash/test_time_passes.py", "crash/test_foreign_acts.py", "crash/test_between_steps.py"
 OUTSIDE, VERIFY, WIDE = "crash/test_started_outside.py", "crash/test_verify.py", "crash/test_wide_matrix.py"
+PRINTS, FAILED = "crash/test_prints.py", "crash/test_failed_restores.py"
 PREFLIGHT, RANDOM = "system/test_preflight.py", "kills/test_random.py"
 WHOLE_MATRIX = f"{WIDE}::test_recover_each_act_after_some_kill_loses_nothing"
 
@@ -80,45 +81,124 @@ COVERED: dict[str, tuple[str, ...]] = {
         "unit/test_signals.py::test_signal_interrupts_and_gives_its_exit_code",
     ),
     "C15": (f"{PREFLIGHT}::test_a_medium_that_may_be_missing", "contract/test_needs.py::test_a_medium_that_is_gone"),
+    "A2": (
+        "crash/test_linked_clones.py::test_rollback_clone_on_what_it_discards_keeps_that",
+        "crash/test_linked_clones.py::test_delete_clone_defined_after_the_plan_keeps_its_base",
+        "system/test_linked_clones.py::test_clone_keeps_its_base_from_delete_rollback_and_collapse",
+    ),
+    "A4": (
+        f"{PRINTS}::test_recover_device_written_to_after_the_stop_is_undone",
+        f"{PRINTS}::test_rollback_device_was_written_to_is_refused",
+        "system/test_prints.py::test_rollback_device_that_was_written_to_is_refused_until_accepted",
+    ),
+    "A5": (
+        "cli/test_owner.py::test_change_second_catalog_is_refused_and_changes_nothing",
+        "cli/test_owner.py::test_checkpoint_disk_of_another_catalog_is_refused",
+        "system/test_store_owner.py::test_overlay_of_another_catalog_is_not_frozen",
+    ),
+    "A6": (
+        "crash/test_linked_clones.py::test_doctor_clean_of_a_new_catalog_keeps_all_that_has_data",
+        "system/test_linked_clones.py::test_doctor_clean_keeps_the_present_disk_of_an_undefined_domain_of_a_lost_catalog",
+    ),
+    "A7": (
+        f"{PRINTS}::test_rollback_exchanged_medium_is_refused",
+        "system/test_prints.py::test_rollback_exchanged_medium_is_refused_until_it_is_accepted",
+    ),
+    "A8": (
+        "crash/test_keep_current.py::test_keep_current_working_guest_all_that_it_did_is_kept",
+        "crash/test_keep_current.py::test_keep_current_pays_one_save_and_one_restore",
+        "system/test_states.py::test_nothing_that_the_guest_does_is_missing_from_what_is_kept",
+    ),
+    "A9": (
+        "crash/test_running_elsewhere.py::test_domain_runs_elsewhere_is_refused_and_keeps_its_files",
+        "system/test_linked_clones.py::test_domain_that_runs_elsewhere_is_not_started_twice_and_keeps_its_files",
+    ),
+    "A10": ("crash/test_linked_clones.py::test_delete_checkpoint_that_only_the_store_knows_keeps_what_it_stands_on",),
+    "B1": (
+        f"{PREFLIGHT}::test_a_network_that_is_not_active",
+        f"{FAILED}::test_rollback_restore_fails_each_time_leaves_the_disks_of_before",
+        f"{FAILED}::test_checkpoint_restore_fails_each_time_guest_runs_on",
+        "system/test_failed_restores.py::test_restores_that_libvirt_refuses",
+    ),
+    "B3": ("unit/test_planning_rollback_refused.py::test_refused",),
+    "B4": (
+        "crash/test_catalog_outage.py::test_catalog_out_of_reach_for_seconds_operation_is_settled_by_itself",
+        f"{FAILED}::test_checkpoint_restore_fails_both_ways_keeps_the_image",
+    ),
+    "B6": (
+        "cli/test_host_identity.py::test_host_with_another_uuid_keeps_its_checkpoints",
+        "cli/test_host_identity.py::test_two_hosts_with_one_uuid_do_not_meet",
+        "system/test_store_owner.py::test_host_uuid_new_at_each_start_of_the_daemon_keeps_checkpoints",
+    ),
+    "B7": (
+        "crash/test_present_set.py::test_rollback_brings_back_the_domain_and_its_set_of_disks",
+        "crash/test_adopt.py::test_checkpoint_adopts_the_present_disks",
+        "system/test_present_state.py::test_rollback_disk_detached_for_good_comes_back",
+    ),
+    "B8": (
+        "crash/test_abandon.py::test_abandon_after_a_kill_at_each_effect_keeps_everything",
+        "system/test_failed_restores.py::test_abandon_changes_nothing_on_the_hypervisor",
+    ),
+    "C5": (
+        "unit/test_catalog_journal.py::test_steps_and_facts_only_grow",
+        "migrations/test_abandoned.py::test_domain_of_abandoned_operation_is_not_changed",
+    ),
+    "C6": ("crash/test_attacks.py::test_recover_flatten_layer_lost_its_header_keeps_what_is_below",),
+    "D3": (f"{PRINTS}::test_flatten_of_device_needs_the_space_of_its_capacity",),
+    "C03": (
+        "system/test_ownership.py::test_a_host_where_libvirt_changes_no_owner",
+        "system/test_ownership.py::test_a_disk_whose_owner_stays",
+    ),
+    "C04": (
+        "crash/test_adopt.py::test_checkpoint_after_blockpull_records_the_chain_as_it_is",
+        "system/test_present_state.py::test_checkpoint_after_blockpull_is_sound",
+    ),
+    "C05": ("contract/test_libvirt_only.py::test_a_file_with_a_name_that_is_not_utf_8_is_passed_over",),
+    "C08": (
+        "crash/test_adopt.py::test_checkpoint_frozen_base_was_written_names_the_lost_checkpoints",
+        "crash/test_adopt.py::test_adopted_checkpoint_leaves_nothing_that_cannot_be_deleted",
+    ),
+    "C09": (
+        "crash/test_adopt.py::test_checkpoint_adopts_the_present_disks",
+        "system/test_present_state.py::test_checkpoint_adopts_a_disk_moved_by_blockcopy_as_a_root",
+    ),
+    "C10": (
+        "cli/test_host_identity.py::test_host_with_another_uuid_and_name_is_taken_over_by_one_command",
+        "system/test_store_owner.py::test_host_uuid_new_at_each_start_of_the_daemon_keeps_checkpoints",
+    ),
+    "C11": (
+        "crash/test_linked_clones.py::test_rollback_clone_on_what_it_discards_keeps_that",
+        "system/test_linked_clones.py::test_clone_keeps_its_base_from_delete_rollback_and_collapse",
+    ),
+    "C13": ("system/test_store_owner.py::test_second_catalog_is_refused_until_it_adopts_the_store",),
+    "C14": (
+        f"{PRINTS}::test_accept_layer_with_another_time_records_time_and_sha256",
+        "system/test_prints.py::test_rollback_moved_store_is_sound_by_its_content",
+    ),
+    "C16": ("system/test_present_state.py::test_checkpoint_adopts_an_external_snapshot_of_libvirt",),
+    "C17": (
+        "contract/test_devices.py::test_device_is_read_and_no_other_node_is_opened",
+        "system/test_prints.py::test_rollback_device_as_it_was_is_done_and_no_other_node_is_opened",
+    ),
+    "C18": (
+        "contract/test_libvirt_only.py::test_files_of_hostile_directory_does_not_block",
+        "contract/test_libvirt_only.py::test_stat_and_read_file_in_any_directory",
+    ),
+    "C19": (
+        f"{PRINTS}::test_checkpoint_writable_floppy_is_named_and_not_compared",
+        f"{PRINTS}::test_rollback_exchanged_medium_is_refused",
+        "system/test_prints.py::test_checkpoint_writable_floppy_is_named_as_no_part_of_it",
+    ),
+    "C20": ("crash/test_present_set.py::test_domain_created_again_under_its_name_old_checkpoints_can_be_deleted",),
+    "C21": (
+        "crash/test_present_set.py::test_rollback_renamed_leaves_the_image_alone",
+        "system/test_present_state.py::test_rollback_renamed_domain_keeps_its_new_name",
+    ),
 }
 
-KNOWN = "an exception of the wide matrix (tests/crash/matrix/known.py)"
-NOT_LOOKED_THROUGH = "no test was matched with it yet"
 OPEN: dict[str, str] = {
-    "A2": f"{KNOWN}: a layer is removed under a linked clone",
-    "A4": "block devices have no fingerprint yet",
-    "A5": "a store does not say yet whose it is",
-    "A6": "doctor --clean goes by the domains that there are now",
-    "A7": "read-only disks and media have no fingerprint yet",
-    "A8": "--keep-current is two operations still",
-    "A9": "the lock of the image is not asked for yet",
-    "A10": "manifests are not asked before a deletion yet",
-    "B1": "what is certain to fail is refused (C06, C07), but a failed restore has no way back yet",
-    "B3": NOT_LOOKED_THROUGH,
-    "B4": "retries are being added",
-    "B6": f"{KNOWN}: a new host UUID hides all checkpoints",
-    "B7": f"{KNOWN}: a domain without one of its disks is not rolled back",
-    "B8": "there is no --abandon yet",
-    "C5": NOT_LOOKED_THROUGH,
-    "C6": NOT_LOOKED_THROUGH,
     "C8": "check and call are two things, as the finding says: there is nothing to mend",
-    "C9": NOT_LOOKED_THROUGH,
-    "D3": NOT_LOOKED_THROUGH,
-    "C03": "the overlays' owner and group are not those of the layer below yet",
-    "C04": NOT_LOOKED_THROUGH,
-    "C05": NOT_LOOKED_THROUGH,
-    "C08": "drift is refused still",
-    "C09": "drift is refused still",
-    "C10": f"{KNOWN}: a new host UUID hides all checkpoints",
-    "C11": f"{KNOWN}: a layer is removed under a linked clone",
-    "C13": "a store does not say yet whose it is",
-    "C14": "what has no SHA-256 cannot be accepted yet",
-    "C16": "libvirt's own snapshots are refused still",
-    "C17": NOT_LOOKED_THROUGH,
-    "C18": NOT_LOOKED_THROUGH,
-    "C19": "media have no fingerprint yet",
-    "C20": "the checkpoints of another UUID cannot be adopted yet",
-    "C21": f"{KNOWN}: a renamed domain is not rolled back",
+    "C9": "libvirt has no way to edit a definition at once: an edit in the same instant is lost",
 }
 
 ALL = (

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from ..coordinator import Coordinator
     from ..operations.checkpoint.plan import CheckpointPlan
     from ..operations.checkpoint.verb import FlattenedCheckpoint
+    from ..operations.keeping.plan import KeepingPlan
     from ..operations.rollback.plan import RollbackPlan
-    from ..operations.rollback.verb import KeepingRollback
     from ..operations.shared.guest import Guest
     from ..operations.stack.verb import Pop
 
 GENERATED = ""
 """What --keep-current without a name gives."""
-KEEPING = "add -y, or --keep-current to checkpoint the present state first"
+KEEPING = "add -y, or --keep-current to keep the present state as a checkpoint"
 
 
 def confirm_loss(
@@ -25,13 +25,16 @@ def confirm_loss(
     snapctl: Coordinator,
     guest: Guest | str,
     verb: str,
-    plan: RollbackPlan | KeepingRollback | Pop,
+    plan: RollbackPlan | KeepingPlan | Pop,
     besides: str = "",
 ) -> None:
     """Ask whether this very plan is to be carried out; `besides` is what the question adds. Raises unless it is."""
+    from ..operations.keeping.plan import KeepingPlan
     from ..operations.shared.compound import Compound
     from .render.outcome import loss
 
+    if isinstance(plan, KeepingPlan):
+        return  # nothing is lost
     back = plan.rollback if isinstance(plan, Compound) else plan
     current = back.head.checkpoint_id if back.head else None
     here = next((each for each in snapctl.list(guest) if each.id == current), None) if current else None

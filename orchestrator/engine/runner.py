@@ -104,6 +104,11 @@ class Runner:
         try:
             run = self._begun(operation)
             state = run.settle()
+        except Unfinished as error:
+            name = left.members[0].domain_name
+            if error.hint == f"run: snapctl recover {name}":  # which is what was tried
+                error.hint = f"try again, or close it as it is: snapctl recover {name} --abandon"
+            raise
         finally:
             operation.release()
         caveats = run.caveats() if state is OperationState.DONE else []

@@ -1,8 +1,8 @@
 """Who on this host stands on a file: asked before the file is deleted or rewritten (order rule 13).
 
-Asked of every domain (running or off, its live and its persistent definition, with the chains below their disks), and
-of every directory of the store that the catalog does not know: another, newer or lost catalog may have
-made it. What the catalog itself needs is not asked here: that is decided within its transactions.
+Asked of every domain (running or off, its live and its persistent definition, with the chains below their disks), of
+every operation that is open, and of every directory of the store that the catalog does not know: another, newer or lost
+catalog may have made it. What the catalog itself needs is not asked here: that is decided within its transactions.
 
 A chain is known from the live XML or from the catalog as far as they have it. Only what neither has is read from
 the image itself, and only through images that are declared as qcow2, by the domain XML or by the header above: what a
@@ -12,13 +12,13 @@ guest wrote at the beginning of a raw disk is no header.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from posixpath import join, normpath
 
 from ..errors import HypervisorError, NotFound, UsageError
 from ..formats import qcow2
-from ..model import Disk, Domain, DomainDisks
+from ..model import Disk, Domain, DomainDisks, OperationRecord, Source
 from ..ports import Catalog, Hypervisor
 from ..store import layout
 from ..store.contents import Directory, read_directory
@@ -36,7 +36,8 @@ def find_users(
     besides: Collection[str] = (),
     apart_from: Collection[str] = (),
 ) -> dict[str, FileUser]:
-    """By path: one that stands on it. Not asked are the domains `besides`, by UUID, and directories `apart_from`.
+    """By path: one that stands on it. Not asked are the domains and operations `besides`, by UUID, and directories
+    `apart_from`.
 
     Costs some calls for each domain, one or two for each image that neither a live XML nor the catalog knows, and two
     for each domain that has a directory in the store; none when there are no `paths`.
@@ -48,6 +49,9 @@ def find_users(
     for domain in hypervisor.domains.disks():
         if domain.uuid not in besides:
             search.ask(domain)
+    for record in catalog.unsettled():
+        if record.id not in besides:
+            search.ask_operation(record)
     for store in sorted({layout.store_of(layout.directory_of(path)) for path in at_risk}):
         for directory in _unknown_directories(hypervisor, catalog, store, apart_from):
             search.ask_directory(directory)
@@ -65,6 +69,11 @@ def backing_files(
             for disk in disks:
                 found.update(pairwise(map(normpath, search.chain(disk, running=running))))
     return found
+
+
+def files_below(hypervisor: Hypervisor, catalog: Catalog, layer: Source) -> list[str]:
+    """All that a layer is backed by, its backing file first."""
+    return _Search(hypervisor, catalog, {}).below(layer)
 
 
 class _Search:
@@ -85,12 +94,21 @@ class _Search:
 
     def ask_directory(self, directory: Directory) -> None:
         user = FileUser(name=directory.path)
-        self._note((info.backing for info in directory.files if info.backing is not None), user)
+        for info in directory.files:
+            if info.backing is not None:
+                self._note([info.backing, *self._followed(info.path, is_qcow2=info.format == "qcow2")], user)
         if directory.manifest is None or directory.record is None:
             return
         checkpoint = directory.record.checkpoint
         user = FileUser(name=directory.path, checkpoint=f"{checkpoint.domain_name}/{checkpoint.name}")
         self._note(directory.record.files, user)
+
+    def ask_operation(self, record: OperationRecord) -> None:
+        """A guest that it saved stands on disks that no definition may name."""
+        for member in record.members:
+            user = FileUser(name=member.domain_name, operation=str(record.kind))
+            for layer in _named_layers(member.plan):
+                self._note([layer.path, *self.below(layer)], user)
 
     def _note(self, chain: Iterable[str], user: FileUser) -> None:
         for path in chain:
@@ -105,7 +123,10 @@ class _Search:
         yield from disk.chain.paths
         lowest = disk.chain.layers[-1] if disk.chain.layers else None
         if lowest is not None and not (running and disk.backing) and disk.source_type == "file":
-            yield from self._followed(lowest.path, is_qcow2=lowest.format == "qcow2")
+            yield from self.below(lowest)
+
+    def below(self, layer: Source) -> list[str]:
+        return self._followed(layer.path, is_qcow2=layer.format == "qcow2")
 
     def _followed(self, path: str, *, is_qcow2: bool) -> list[str]:
         key = (normpath(path), is_qcow2)
@@ -142,6 +163,20 @@ class _Search:
             return qcow2.parse_header(self._hypervisor.storage.read(path, 0, qcow2.HEAD_LENGTH))
         except (NotFound, UsageError, HypervisorError, qcow2.BadHeader):
             return None
+
+
+def _named_layers(plan: object) -> Iterator[Source]:
+    """All files with their formats that a plan names, as disks, as layers or as what overlays are made on. It is taken
+    as the journal has it: another version of snapctl may have written it."""
+    if isinstance(plan, Mapping):
+        for path, its_format in (("path", "format"), ("backing", "backing_format")):
+            if isinstance(plan.get(path), str) and isinstance(plan.get(its_format), str):
+                yield Source(path=plan[path], format=plan[its_format])
+        for value in plan.values():
+            yield from _named_layers(value)
+    elif isinstance(plan, list | tuple):
+        for value in plan:
+            yield from _named_layers(value)
 
 
 def _unknown_directories(

@@ -28,6 +28,19 @@ def read_media(storage: Storage, disks: Iterable[Disk]) -> dict[str, Medium]:
     return {target: _medium(found.get(path), prints[path]) for target, path in paths.items()}
 
 
+def are_exchanged(storage: Storage, disks: Iterable[Disk], then: Mapping[str, Medium]) -> bool:
+    """Whether one of them is another than was recorded. What has the same length and time is not read."""
+    changed = {disk.path: then[disk.target] for disk in disks if disk.path is not None and disk.target in then}
+    found = storage.stat_all([path for path in changed if not is_device(path)])
+    for path, info in found.items():
+        if info is not None and (info.physical, info.mtime) == (changed[path].size, changed[path].mtime):
+            del changed[path]
+    prints = storage.fingerprints(list(changed)) if changed else {}
+    return any(
+        None not in (prints[path], was.fingerprint) and prints[path] != was.fingerprint for path, was in changed.items()
+    )
+
+
 def _is_compared(disk: Disk) -> bool:
     return disk.is_part and not disk.writable and disk.source_type in ("file", "block")
 

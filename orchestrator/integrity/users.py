@@ -11,7 +11,7 @@ from ..model import Domain, DomainDisks, same_device
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileUser:
     """Who stands on a file: a domain with one of its disks, or a directory of the store that the catalog does not
-    know (`domain_uuid` is None)."""
+    know (`domain_uuid` is None), or an operation that is open."""
 
     name: str  # of the domain; the path of the directory
     domain_uuid: str | None = None
@@ -19,9 +19,12 @@ class FileUser:
     active: bool = False
     later: bool = False  # only from its next start on
     checkpoint: str = ""  # that the directory has
+    operation: str = ""  # one that is open, and whose plan names the file
 
     def __str__(self) -> str:
         """What follows the name of the file in a sentence."""
+        if self.operation:
+            return f"the unfinished {self.operation} of {self.name} needs it"
         if self.domain_uuid is not None:
             later = " from its next start on" if self.active and self.later else ""
             return f"{self.name} uses it for its disk {self.target}{later}"

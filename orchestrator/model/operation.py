@@ -12,6 +12,7 @@ from typing import Any
 class OperationKind(StrEnum):
     CHECKPOINT = "checkpoint"
     ROLLBACK = "rollback"
+    KEEPING_ROLLBACK = "keeping-rollback"  # one that keeps the present state as a checkpoint
     DELETE = "delete"
     COLLAPSE = "collapse"
     FLATTEN = "flatten"
@@ -144,7 +145,7 @@ class Outcome:
     duration_s: float
     downtime_s: float | None = None
     steps: tuple[StepTime, ...] = ()
-    kept: str | None = None  # rollback: the checkpoint that `keep_current` made first
+    kept: str | None = None  # rollback: the checkpoint that `keep_current` made of the state before
     freed_bytes: int | None = None  # delete
     layer: str | None = None  # collapse, flatten: the layer that absorbed others
     note: str | None = None  # what its user should know

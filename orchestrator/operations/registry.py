@@ -20,6 +20,8 @@ from .delete.plan import DeletePlan
 from .delete.story import DeleteStory
 from .edit.plan import EditPlan
 from .edit.story import EditStory
+from .keeping.plan import KeepingPlan
+from .keeping.story import KeepingStory
 from .rollback.plan import RollbackPlan
 from .rollback.story import RollbackStory
 from .shared.base import PlannedStory
@@ -39,6 +41,7 @@ ABANDONED = 1
 OPERATIONS: dict[OperationKind, Kind] = {
     OperationKind.CHECKPOINT: Kind(CheckpointPlan, CheckpointStory),
     OperationKind.ROLLBACK: Kind(RollbackPlan, RollbackStory),
+    OperationKind.KEEPING_ROLLBACK: Kind(KeepingPlan, KeepingStory),
     OperationKind.DELETE: Kind(DeletePlan, DeleteStory),
     OperationKind.COLLAPSE: Kind(CollapsePlan, CollapseStory),
     OperationKind.FLATTEN: Kind(CollapsePlan, CollapseStory),

@@ -85,13 +85,20 @@ class Team:
         self._workers[worker] = None
 
     def _by_operation(self, worker: Worker, began: int) -> list[list[int]]:
-        """Before each, and never within one, its domain is looked for."""
+        """Before a verb its domain is looked for. A collapse that follows a delete in one verb is an operation of its
+        own: it begins with its helper, or in the guest itself."""
         effects: list[list[int]] = [[]]
+        before = ""
         for number, call in enumerate(self.served.calls[began:], began):
-            if call.pid == worker.pid and call.name == "find":
+            if call.pid != worker.pid:
+                continue
+            if call.name == "find":
                 effects.append([])
-            elif call.pid == worker.pid and call.name in HYPERVISOR_EFFECTS:
+            elif call.name in HYPERVISOR_EFFECTS:
+                if call.name == "create_paused" or (call.name == "stream" and before != "create_paused"):
+                    effects.append([])
                 effects[-1].append(number)
+                before = call.name
         return effects
 
     def _some_verb(self) -> tuple[Any, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 
@@ -183,3 +184,23 @@ def test_recover_checkpoint_older_backup_was_put_in_place_is_not_paired(host: Tw
     host.session().recover()
     assert host.session().unfinished() == []
     assert host.guest.agrees()
+
+
+# --------------------------------------------------------------------------- a layer that is no qcow2 file any more
+
+
+def test_recover_flatten_layer_lost_its_header_keeps_what_is_below(host: TwinHost) -> None:
+    """libvirt then takes it for a raw file, which has no backing file: as if all had been copied into it."""
+    host.checkpoint("b")
+    below = host.guest.machine.domain().disks[0].backing[0].path
+    host.session().delete("web01", ["a", "b"], collapse=False)
+    host.guest.shut_down()
+    top = host.guest.machine.domain().persistent_sources()["vda"]
+    kill(host, lambda session: session.flatten("web01"), after="begin_rewrite")
+    image = host.world.files.image(top or "")
+    image.format, image.backing = "raw", None
+
+    with suppress(SnapctlError):
+        host.session().recover()
+
+    assert below in host.world.files.files

@@ -97,8 +97,10 @@ def test_checkpoint_restore_fails_both_ways_keeps_the_image(host: TwinHost, monk
         assert any(path in failure.value.effect for path in images)
         assert "web01 is shut off" in failure.value.effect
         assert REASON in failure.value.problem
-        with pytest.raises(Unfinished):
+        with pytest.raises(Unfinished) as again:
             host.session().recover()
+        assert failure.value.hint == "run: snapctl recover web01"
+        assert again.value.hint == "try again, or close it as it is: snapctl recover web01 --abandon"
 
     (recovered,) = host.session().recover()
 

@@ -12,8 +12,8 @@ from orchestrator.cli.confirm import confirm_loss
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import IntegrityError, Refused
 from orchestrator.operations.edit.plan import Edits
+from orchestrator.operations.keeping.plan import KeepingPlan
 from orchestrator.operations.prune.policy import Policy
-from orchestrator.operations.rollback import verb as rollback
 from orchestrator.operations.shared import guest
 from tests.crash.faults import EFFECTS, Call, Fault, Killed, Kind
 from tests.crash.injectors import CallInjector
@@ -232,8 +232,8 @@ def test_execute_keep_current_name_given_to_another_since_planned_returns_to_the
 def test_execute_keep_current_file_changed_since_planned_makes_no_checkpoint(host: TwinHost) -> None:
     snapctl = host.session()
     plan = snapctl.plan_rollback("web01", "a", keep_current=True, keep_name="kept")
-    assert isinstance(plan, rollback.KeepingRollback)
-    image = host.world.files[plan.rollback.memory_path]
+    assert isinstance(plan, KeepingPlan)
+    image = host.world.files[plan.back.memory_path]
     image.content = image.content[:-1]
     there = ids(host)
 

@@ -9,10 +9,13 @@ import pytest
 
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import Refused
-from orchestrator.model import OperationState
+from orchestrator.formats import domainxml
+from orchestrator.model import OperationState, Source
 from tests.crash.test_foreign_acts import kill, rollback_a
 from tests.crash.twin_host import TwinHost
-from tests.twin import TwinHypervisor
+from tests.twin import Guest, TwinHypervisor
+from tests.twin.files import Image
+from tests.twin.world import CAPACITY
 
 
 @pytest.fixture
@@ -85,3 +88,19 @@ def test_recover_domain_was_started_elsewhere_since_keeps_its_files(host: TwinHo
     host.world.open_elsewhere = set()
     host.session().recover()
     assert not host.session().unfinished()
+
+
+def test_rollback_header_that_a_guest_wrote_explains_no_lock(host: TwinHost) -> None:
+    """Its raw disk says that it stands on the disk of a domain that runs here."""
+    other = host.world.add("db01").uuid
+    there = Guest(host.world, host.world.machine(other)).start().machine.tops()["vda"]
+    host.world.files.put("/images/own.raw", Image(capacity=CAPACITY, backing=there, backing_format="qcow2"))
+    machine = host.guest.machine
+    own = Source(path="/images/own.raw", format="raw")
+    machine.persistent_xml = domainxml.on_disks(machine.persistent_xml or "", {"vda": own})
+    host.world.open_elsewhere = {own.path}
+
+    with pytest.raises(Refused, match="web01 is shut off here, but a QEMU"):
+        rollback_a(host.session())
+
+    assert not machine.active

@@ -20,7 +20,6 @@ from orchestrator.operations.edit.plan import Edits
 from orchestrator.operations.prune.policy import Policy
 from orchestrator.operations.shared import guest as shared_guest
 from tests.checkpoints import memory_of
-from tests.crash.injectors import CallInjector
 from tests.crash.topologies import Scenario, Topology
 from tests.crash.twin_host import STORE, TwinHost
 from tests.recorder import Recorded
@@ -503,49 +502,7 @@ def test_plan_of_another_host_is_refused_before_anything(host: TwinHost) -> None
     assert changes == []
 
 
-# --------------------------------------------------------------------------- between the two halves of --keep-current
-
-
-class BetweenOperations(CallInjector):
-    """Acts once, when the first operation of a verb is closed and the domain is looked up for the second."""
-
-    def __init__(self, act: Callable[[], object]) -> None:
-        super().__init__()
-        self.act, self.done = act, False
-
-    def call(self, name: str, port_error: type[Exception], act: Any) -> Any:
-        if name == "get" and "close" in self.calls and not self.done:
-            self.done = True
-            self.act()
-        return super().call(name, port_error, act)
-
-
-def test_keep_current_kept_one_deleted_in_between_is_refused(host: TwinHost) -> None:
-    """Its commit would refer to a checkpoint that is gone, and could never succeed."""
-    host.checkpoint("a")
-    between = BetweenOperations(lambda: host.session().delete("web01", ["kept"]))
-
-    with pytest.raises(Refused):
-        host.session(between).rollback("web01", "a", keep_current=True, keep_name="kept")
-
-    assert between.done
-    assert (host.session().unfinished(), host.guest.machine.active) == ([], True)
-
-
-def test_keep_current_rolled_back_by_others_in_between_is_refused(host: TwinHost) -> None:
-    """Their state was neither shown nor kept."""
-    host.checkpoint("a")
-    host.checkpoint("c")
-    worked: list[int] = []
-
-    def act() -> None:
-        host.session().rollback("web01", "c")
-        worked.append(host.guest.tick(1000))
-
-    with pytest.raises(Refused, match="was rolled back or checkpointed in the meantime; checkpoint kept was created"):
-        host.session(BetweenOperations(act)).rollback("web01", "a", keep_current=True, keep_name="kept")
-
-    assert [host.counter] == worked
+# --------------------------------------------------------------------------- --keep-current, a moment or an hour later
 
 
 def test_keep_current_retried_after_busy_keeps_the_guest_as_it_is(host: TwinHost) -> None:

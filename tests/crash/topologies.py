@@ -56,6 +56,7 @@ class Scenario:
         acts: dict[str, Act] = {
             "checkpoint": lambda session: session.checkpoint("web01", "new"),
             "rollback": lambda session: session.rollback("web01", leaf),
+            "keeping-rollback": lambda session: session.rollback("web01", leaf, keep_current=True, keep_name="new"),
             "delete": lambda session: session.delete("web01", [leaf]),
             "collapse": lambda session: session.collapse("web01"),
             "flatten": lambda session: session.flatten("web01"),

@@ -74,6 +74,7 @@ class Attempt:
 
     verb: str  # "checkpoint", "rollback" or "delete"
     name: str  # of a checkpoint
+    kept: str = ""  # the checkpoint of the state before, of a rollback that keeps it
 
 
 class GuestUnderTest:
@@ -118,11 +119,14 @@ class GuestUnderTest:
         write_notes(self.guest, self.words)
 
     def attempt(self, verb: str) -> Attempt:
-        """A checkpoint of a new instant, or the rollback from there to the oldest one."""
+        """A checkpoint of a new instant, or the rollback from there to the oldest one, which may keep that instant
+        ("keep")."""
         if len(self.then) > MOST:
             self._thin_out()
         self.work()
-        return Attempt(verb, f"at-{self.words}" if verb == "checkpoint" else next(iter(self.then)))
+        if verb == "checkpoint":
+            return Attempt(verb, f"at-{self.words}")
+        return Attempt("rollback", next(iter(self.then)), f"kept-{self.words}" if verb == "keep" else "")
 
     def _thin_out(self) -> None:
         oldest, *others = self.then
@@ -143,7 +147,8 @@ class GuestUnderTest:
         return self._points[verb]
 
     def arguments(self, attempt: Attempt) -> Sequence[str]:
-        return (attempt.verb, self.guest.name, attempt.name, *(() if attempt.verb == "checkpoint" else ("-y",)))
+        last = [f"--keep-current={attempt.kept}"] if attempt.kept else ["-y"] * (attempt.verb != "checkpoint")
+        return (attempt.verb, self.guest.name, attempt.name, *last)
 
     def count(self, result: Result) -> Result:
         """Take note of a command that may have been killed."""
@@ -174,8 +179,10 @@ class GuestUnderTest:
 
     def require_checkpoints(self, said: Catalogued, attempt: Attempt, fate: str | None) -> None:
         """They are those there were, but for what the attempt adds or removes."""
-        name = {attempt.name}
-        after = {"checkpoint": set(self.then) | name, "delete": set(self.then) - name}.get(attempt.verb, set(self.then))
+        name, kept = {attempt.name}, {attempt.kept} - {""}
+        after = {"checkpoint": set(self.then) | name, "delete": set(self.then) - name}.get(
+            attempt.verb, set(self.then) | kept
+        )
         possible = {"done": [after], "undone": [set(self.then)], None: [set(self.then), after]}[fate]
         assert set(said.checkpoints) in possible
         self.then = {name: self.then.get(name, self.asked) for name in said.checkpoints}

@@ -180,10 +180,10 @@ class Owner:
             suspended = bool(domain.hasManagedSaveImage())
             domain.create()
         if suspended:
-            self._subject.guest.wait_for_shell()
             if self._state() == PAUSED:
                 with self._domain() as domain:
                     domain.resume()
+            self._subject.guest.wait_for_shell()
             self._subject.require_guest(possible)
         else:
             self._booted(possible)

@@ -1,4 +1,5 @@
-"""SIGKILL at the fault points of checkpoint and rollback, and of the recovery from that."""
+"""SIGKILL at the fault points of checkpoint and rollback (also one that keeps the present state: "keep"), and of the
+recovery from that."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from .guest_under_test import GuestUnderTest
 
 pytestmark = pytest.mark.system
 
-VERBS = ("checkpoint", "rollback")
+VERBS = ("checkpoint", "rollback", "keep")
 
 
 @pytest.mark.parametrize("verb", VERBS)

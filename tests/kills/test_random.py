@@ -33,7 +33,7 @@ class Killer:
 
     def kill(self, *arguments: str) -> Result:
         """The first command of each verb is left undisturbed: it shows how long they take."""
-        verb = arguments[0]
+        verb = "keep" if any(each.startswith("--keep-current") for each in arguments) else arguments[0]
         due = self.draw.uniform(self._idle, self._took[verb]) if verb in self._took else None
         began = time.monotonic()
         with self.subject.client.start(*arguments) as process:
@@ -53,11 +53,13 @@ class Killer:
 
     def attempt(self) -> Attempt:
         said = catalogued.read(self.subject.client.catalog)
-        verbs = ["rollback"] * 2 + ["checkpoint"] * 3 * (len(said.checkpoints) < MOST) + ["delete"] * bool(said.leaves)
-        verb = self.draw.choice(verbs)
+        adding = ["checkpoint", "checkpoint", "keep"] * (len(said.checkpoints) < MOST)
+        verb = self.draw.choice(["rollback", "rollback", *adding, *["delete"] * bool(said.leaves)])
         if verb == "checkpoint":
             return self.subject.attempt(verb)
         self.subject.work()
+        if verb == "keep":
+            return Attempt("rollback", self.draw.choice(said.checkpoints), f"kept-{self.subject.words}")
         return Attempt(verb, self.draw.choice(said.leaves if verb == "delete" else said.checkpoints))
 
 

@@ -36,6 +36,8 @@ TIME = "tests/crash/test_time_passes.py"
 PRESENT = "tests/crash/test_present_set.py"
 ADOPT = "tests/crash/test_adopt.py"
 ATTACKS = "tests/crash/test_attacks.py"
+KEEP = "tests/crash/test_keep_current.py"
+SAVED = "tests/crash/test_saved_guest.py"
 VERIFY = "tests/crash/test_verify.py"
 PRINTS = "tests/crash/test_prints.py"
 LEASE = "tests/unit/test_lease.py"
@@ -63,6 +65,10 @@ CLONES = "tests/crash/test_linked_clones.py"
 REWIND = "orchestrator/operations/shared/rewind.py"
 CHECKPOINT = "orchestrator/operations/checkpoint/story.py"
 CAPTURE = "orchestrator/operations/checkpoint/capture/save.py"
+MADE = "orchestrator/operations/checkpoint/made.py"
+RETREAT = "orchestrator/operations/checkpoint/retreat.py"
+AGREED = "orchestrator/operations/rollback/agreed.py"
+KEEPING = "orchestrator/operations/keeping/story.py"
 ROLLBACK = "orchestrator/operations/rollback/story.py"
 DELETE = "orchestrator/operations/delete/story.py"
 COLLAPSE = "orchestrator/operations/collapse/story.py"
@@ -106,12 +112,16 @@ BUGS = (
         "stop before the overlays are made",
         ROLLBACK,
         """\
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
+            prepared(
+                self._hypervisor, self._catalog, self.plan.directory, self._manifest, self.results, self._before_stop
+            ),
             Step("stopped", self._stop, self._is_stopped, no_undo),
 """,
         """\
             Step("stopped", self._stop, self._is_stopped, no_undo),
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
+            prepared(
+                self._hypervisor, self._catalog, self.plan.directory, self._manifest, self.results, self._before_stop
+            ),
 """,
         (KILLED_ROLLBACK,),
     ),
@@ -135,10 +145,10 @@ BUGS = (
         CHECKPOINT,
         """\
             *restored,
-            Commit("committed", self._commit, self._is_committed, prepare=self._gather),
+            Commit("committed", self._commit, self._made.is_committed, prepare=self._gather),
 """,
         """\
-            Commit("committed", self._commit, self._is_committed, prepare=self._gather),
+            Commit("committed", self._commit, self._made.is_committed, prepare=self._gather),
             *restored,
 """,
         (FAILED_RESTORES,),
@@ -159,7 +169,7 @@ BUGS = (
     Bug(
         "commit on a definition that names the frozen layers again",
         CHECKPOINT,
-        "        if not self._has_repointed:\n",
+        "        if not self._has_repointed and not self._rewind.is_going():\n",
         "        if False:\n",
         (FAILED_RESTORES,),
     ),
@@ -222,7 +232,7 @@ BUGS = (
     Bug(
         "take a disk's own file for all that its domain stands on",
         USERS,
-        '            yield from self._followed(lowest.path, is_qcow2=lowest.format == "qcow2")\n',
+        "            yield from self.below(lowest)\n",
         "            pass\n",
         (f"{CLONES}::test_rollback_clone_on_what_it_discards_keeps_that",),
     ),
@@ -257,7 +267,7 @@ BUGS = (
     Bug(
         "start a guest a second time that runs on another host",
         "orchestrator/operations/shared/elsewhere.py",
-        "    if problem := lock_elsewhere(hypervisor, operation_id, like, active_layers):\n",
+        "    if problem := lock_elsewhere(hypervisor, catalog, operation_id, like, active_layers):\n",
         "    if problem := None:\n",
         ("tests/crash/test_running_elsewhere.py",),
     ),
@@ -541,7 +551,7 @@ BUGS = (
     Bug(
         "delete an image that may be all that is left",
         CAPTURE,
-        "            if self._whole_header(self._hypervisor.storage.stat(self._plan.memory_path)) is not None:\n",
+        "            if self._is_whole():\n",
         "            if False:\n",
         (FOREIGN, KILLED_CHECKPOINT),
     ),
@@ -605,8 +615,8 @@ BUGS = (
     Bug(
         "take a boot for a restore",
         REWIND,
-        'return {} if self._is_ours(domain) else {OUTSIDE: "started"}',
-        "return {}",
+        '            return {OUTSIDE: "started"}\n        raise on_other_disks(domain)\n\n    def resume',
+        "            return {}\n        raise on_other_disks(domain)\n\n    def resume",
         (OUTSIDE,),
     ),
     Bug(
@@ -1052,9 +1062,9 @@ BUGS = (
     ),
     Bug(
         "restore onto a device that changed after the guest was stopped",
-        ROLLBACK,
-        "        return self._are_printed_intact(checkpoint) and all(\n",
-        "        return all(\n",
+        AGREED,
+        "    return _are_printed_intact(plan, checkpoint, hypervisor) and all(\n",
+        "    return all(\n",
         (f"{PRINTS}::test_recover_device_written_to_after_the_stop_is_undone",),
     ),
     Bug(
@@ -1159,7 +1169,7 @@ BUGS = (
     # ------------------------------------------------------------------ a base is written to meanwhile
     Bug(
         "look only at the layers right below before a rollback restores",
-        ROLLBACK,
+        AGREED,
         "for chain in chains for layer in chain if",
         "for chain in chains for layer in list(chain)[:1] if",
         (f"{FOREIGN}::test_recover_rollback_base_was_written_is_not_paired",),
@@ -1167,22 +1177,22 @@ BUGS = (
     Bug(
         "restore a checkpoint on a base that was written to",
         CHECKPOINT,
-        "        self._capture.require_unwritten()\n        self._require_its_disks()\n",
+        "        self._capture.require_unwritten()\n        self._made.require_its_disks()\n",
         "        self._capture.require_unwritten()\n",
         (f"{FOREIGN}::test_recover_checkpoint_base_was_written_is_not_paired",),
     ),
     Bug(
         "fall back onto a base that was written to",
-        CHECKPOINT,
-        " and self._is_on_its_disks()\n",
+        RETREAT,
+        " and self._made.is_on_its_disks()\n",
         "\n",
         (f"{FOREIGN}::test_recover_checkpoint_base_was_written_is_not_paired",),
     ),
     Bug(
         "catalog a base as it is at the commit",
-        CHECKPOINT,
-        'if (recorded := self.results.get("below")) is not None:',
-        'if (recorded := self.results.get("below")) is None and recorded:',
+        MADE,
+        'if (recorded := self._results.get("below")) is not None:',
+        'if (recorded := self._results.get("below")) is None and recorded:',
         (f"{FOREIGN}::test_recover_checkpoint_base_was_written_guest_was_started_is_damaged_from_birth",),
     ),
     # ------------------------------------------------------------------ what attackers found
@@ -1209,9 +1219,109 @@ BUGS = (
     ),
     Bug(
         "pair a memory with an older backup of its disks",
-        CHECKPOINT,
-        ' and not replaced_since(self.results["before_save"], self._read_tops())\n',
-        "\n",
+        MADE,
+        ' or replaced_since(self._results["before_save"], self._read_tops()):\n',
+        ":\n",
         (f"{ATTACKS}::test_recover_checkpoint_older_backup_was_put_in_place_is_not_paired",),
+    ),
+    # ------------------------------------------------------------------ --keep-current is one operation
+    Bug(
+        "restore the other checkpoint although one of its layers was written to",
+        KEEPING,
+        "        require_intact(self.plan.back, self._hypervisor, self._catalog)\n",
+        "",
+        (f"{KEEP}::test_keep_current_layer_of_the_other_alone_written_to_meanwhile_guest_runs_on",),
+    ),
+    Bug(
+        "pair what is kept with disks that were written to",
+        KEEPING,
+        "        self._capture.require_unwritten()\n        self._made.require_its_disks()\n        self._keep",
+        "        self._keep",
+        (KEEP,),
+    ),
+    Bug(
+        "forget what was kept",
+        KEEPING,
+        "            kept_id=self.plan.keep.checkpoint_id,\n",
+        "",
+        ("tests/crash/test_retention.py::test_undo_twice_returns_to_where_it_was",),
+    ),
+    Bug(
+        "discard what was kept",
+        "orchestrator/operations/keeping/story.py",
+        "        self._made.commit(head, back.overlays)\n",
+        "        self._operation.commit_rollback(head, new_layers(back.operation_id, back.overlays))\n",
+        (KEEP,),
+    ),
+    Bug(
+        "fall back onto the overlays of the other checkpoint",
+        RETREAT,
+        "        self._home.restore_back({o.target: Source(path=o.backing,",
+        "        self._onward.restore_back({o.target: Source(path=o.backing,",
+        (f"{KEEP}::test_keep_current_other_cannot_be_restored_guest_runs_on",),
+    ),
+    # ------------------------------------------------------------------ a guest that was saved
+    Bug(
+        "delete the image of a guest that runs on other disks",
+        CAPTURE,
+        "        elif self._is_whole() and set(domain.sources().values()).isdisjoint(self._plan.tops.values()):\n",
+        "        elif False:\n",
+        (f"{SAVED}::test_recover_owner_started_it_on_a_rescue_disk_keeps_the_image",),
+    ),
+    Bug(
+        "define a guest that its owner resumed on our overlays again",
+        REWIND,
+        "domain.active and not self.is_held()\n",
+        "False\n",
+        (f"{SAVED}::test_recover_owner_resumed_it_and_took_a_snapshot_leaves_the_definition",),
+    ),
+    Bug(
+        "define over what its owner defined meanwhile",
+        "orchestrator/operations/rollback/definition.py",
+        "            self._refuse_others()\n",
+        "",
+        (f"{SAVED}::test_keep_current_defined_by_its_owner_meanwhile_is_not_overwritten",),
+    ),
+    Bug(
+        "advise to restore what is committed by hand",
+        "orchestrator/operations/abandon/plan.py",
+        " and record.decision is not Direction.FORWARD:\n",
+        ":\n",
+        (f"{SAVED}::test_abandon_of_a_committed_one_does_not_advise_to_restore_it_by_hand",),
+    ),
+    Bug(
+        "forget the open operations when a file is to go",
+        USERS,
+        "            search.ask_operation(record)\n",
+        "            pass\n",
+        (f"{SAVED}::test_delete_saved_guest_stands_on_a_layer_that_no_definition_names_keeps_it",),
+    ),
+    Bug(
+        "undo an overlay that a clone stands on",
+        "orchestrator/operations/shared/prepared.py",
+        "        for path, user in find_users(hypervisor, catalog, paths, besides=besides).items():\n",
+        "        for path, user in dict[str, str]().items():\n",
+        (f"{SAVED}::test_recover_clone_stands_on_the_overlay_that_is_to_go_keeps_it",),
+    ),
+    Bug(
+        "restore a memory although a read-only disk was written to",
+        MADE,
+        "        return not are_exchanged(self._hypervisor.storage, self._plan.disks, media)\n",
+        "        return True\n",
+        (f"{SAVED}::test_recover_read_only_disk_was_written_to_restores_no_memory",),
+    ),
+    Bug(
+        "restore a memory although a device below was written to",
+        MADE,
+        'if self._results.get("prints_below", {}) != self._read_prints_below():',
+        "if False:",
+        (f"{SAVED}::test_recover_device_below_was_written_to_restores_no_memory",),
+    ),
+    Bug(
+        "leave the definition on the disks of the other checkpoint",
+        KEEPING,
+        "        self._retreat.take()\n        self._persistent.point_back()\n",
+        "        self._retreat.take()\n",
+        (f"{SAVED}::test_keep_current_guest_went_back_definition_went_back_at_once",),
     ),
 )

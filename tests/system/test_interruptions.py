@@ -88,6 +88,13 @@ def saving(box: Box, client: Client, guest: Witness, name: str) -> Iterator[Chil
             raise
 
 
+ABORTED_SAVES = """
+A daemon of libvirt 9.0 that aborts a save (virDomainAbortJob) while its compressor is held back crashes now and then,
+or has a domain without a name afterwards: seen twice in some thirty runs. So these run in the long suite only; the
+in-memory hypervisor has them in the short one.
+"""
+
+
 def wait_for_cancelling(box: Box, guest: Witness) -> None:
     """Until QEMU knows that its save is to be given up.
 
@@ -120,7 +127,7 @@ def goes_on(guest: Witness, boot: str) -> bool:
 @pytest.mark.parametrize(
     "number",
     [
-        pytest.param(signal.SIGINT, id="SIGINT"),
+        pytest.param(signal.SIGINT, id="SIGINT", marks=pytest.mark.long),  # libvirt 9.0, see ABORTED_SAVES
         pytest.param(signal.SIGTERM, id="SIGTERM", marks=pytest.mark.long),
         pytest.param(signal.SIGHUP, id="SIGHUP", marks=pytest.mark.long),
     ],
@@ -163,6 +170,7 @@ def test_a_killed_checkpoint_is_finished(slow: Box, client: Client, web: Witness
     assert client.do("recover") == []
 
 
+@pytest.mark.long  # see ABORTED_SAVES
 def test_a_killed_checkpoint_is_undone_if_the_save_was_aborted(slow: Box, client: Client, web: Witness) -> None:
     boot = web.report()["boot"]
     client.do("checkpoint", web.name, "whole")

@@ -143,6 +143,28 @@ def test_the_present_state_is_kept_if_asked(client: Client, web: Witness) -> Non
     assert client.do("show", web.name, kept)["parent"] == "first"
 
 
+def test_nothing_that_the_guest_does_is_missing_from_what_is_kept(box: Box, client: Client, web: Witness) -> None:
+    """It does not run between the instant that is kept and the rollback: QEMU is started once, for the other one."""
+    client.do("checkpoint", web.name, "once")
+    boot, before = web.report()["boot"], starts(box, web)
+    counter = int(web.report()["counter"])
+    done = client.do("rollback", web.name, "once", "--keep-current=all-of-it")
+    assert starts(box, web) == before + 1
+    assert [each["name"] for each in done["steps"]] == [
+        *("prepared", "saved", "repointed", "restored", "committed", "resumed", "hashed", "described")
+    ]
+    client.do("rollback", web.name, "all-of-it", "-y")
+    report = web.report()
+    assert int(report["counter"]) >= counter
+    assert (report["boot"], report["mismatches"]) == (boot, "0")
+
+
+def starts(box: Box, guest: Witness) -> int:
+    """How often its QEMU was started, as libvirt's log of the domain tells."""
+    log = box.run_inside("cat", f"/var/log/libvirt/qemu/{guest.name}.log").stdout
+    return log.count(": starting up libvirt version")
+
+
 def test_a_transient_domain(box: Box, client: Client, passing: Witness) -> None:
     write_notes(passing, "here")
     boot = passing.report()["boot"]

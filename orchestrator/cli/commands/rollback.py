@@ -33,7 +33,7 @@ from ..session import Session
     is_flag=False,
     flag_value=GENERATED,
     metavar="[NAME]",
-    help="Checkpoint the present state first. A word after it is taken as that checkpoint's name: put it last.",
+    help="Keep the present state as a checkpoint. A word after it is taken as that checkpoint's name: put it last.",
 )
 @click.option("--verify", is_flag=True, help="First verify the checkpoint, reading its files completely.")
 @click.option(

@@ -18,7 +18,7 @@ from ..session import Session
     is_flag=False,
     flag_value=GENERATED,
     metavar="[NAME]",
-    help="Checkpoint the present state first, so that this can be undone, too. A word after it is taken as that "
+    help="Keep the present state as a checkpoint, so that this can be undone, too. A word after it is taken as that "
     "checkpoint's name.",
 )
 @click.option("-y", "--yes", is_flag=True, help="Discard the present state without asking.")

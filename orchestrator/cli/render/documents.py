@@ -9,6 +9,7 @@ import msgspec
 
 from ...engine.story import Plan
 from ...model import CheckpointDetails
+from ...operations.keeping.plan import KeepingPlan
 from ...operations.shared.compound import Compound
 from .details import summary
 from .tree import DomainTree
@@ -33,7 +34,10 @@ def details(found: CheckpointDetails) -> dict[str, Any]:
 
 
 def plan(planned: Plan) -> dict[str, Any]:
-    """The object of a dry run. The fields of a checkpoint's labels and origin are repeated at the top level."""
+    """The object of a dry run. The fields of a checkpoint's labels and origin are repeated at the top level; the
+    checkpoint that a rollback makes of the present state is what comes before it."""
+    if isinstance(planned, KeepingPlan):
+        return plan(planned.back) | {"before": [plan(planned.keep)]}
     fields: dict[str, Any] = msgspec.to_builtins(planned)
     if "origin" not in fields:
         return fields

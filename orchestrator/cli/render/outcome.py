@@ -30,7 +30,7 @@ def _sentence(outcome: Outcome) -> str:
     match outcome.operation:
         case OperationKind.CHECKPOINT:
             said = f"checkpoint {name} created in {took}"
-        case OperationKind.ROLLBACK:
+        case OperationKind.ROLLBACK | OperationKind.KEEPING_ROLLBACK:
             said = f"rolled back to {name} in {took}"
         case OperationKind.DELETE:
             said = f"checkpoint {name} deleted in {took}"

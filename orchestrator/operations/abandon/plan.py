@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...model import MemberRecord, OperationKind, OperationRecord
+from ...model import Direction, OperationKind, OperationRecord
 from ...store.layout import is_plain, operation_directory
 
 
@@ -42,15 +42,23 @@ def left_files(record: OperationRecord, store: str) -> list[LeftFile]:
     """Whether they are there is for the hypervisor to say."""
     found: dict[str, str] = {}
     for member in record.members:
-        for path, what in _named(record.kind, member):
-            if is_plain(path):
-                found.setdefault(path, what)
+        for kind, plan in _parts(record.kind, member.plan):
+            for path, what in _named(kind, plan, member.domain_name):
+                if is_plain(path):
+                    found.setdefault(path, what)
         found.setdefault(operation_directory(store, member.domain_uuid, record.id), f"what this {record.kind} created")
     return [LeftFile(path, what) for path, what in found.items()]
 
 
-def _named(kind: OperationKind, member: MemberRecord) -> Iterator[tuple[str, str]]:
-    plan, name = member.plan, member.domain_name
+def _parts(kind: OperationKind, plan: Mapping[str, Any]) -> list[tuple[OperationKind, Mapping[str, Any]]]:
+    """Of an operation that is two. The overlays are those of the first."""
+    if kind is not OperationKind.KEEPING_ROLLBACK:
+        return [(kind, plan)]
+    both = ((OperationKind.ROLLBACK, plan.get("back")), (OperationKind.CHECKPOINT, plan.get("keep")))
+    return [(each, part) for each, part in both if isinstance(part, Mapping)]
+
+
+def _named(kind: OperationKind, plan: Mapping[str, Any], name: str) -> Iterator[tuple[str, str]]:
     if image := _text(plan, "memory_path"):
         what = f"the memory of {name}" if kind is OperationKind.CHECKPOINT else "the memory image of the checkpoint"
         yield image, what
@@ -77,11 +85,14 @@ def ways_on(record: OperationRecord, there: Sequence[str]) -> list[str]:
     """By hand, for files that are `there`."""
     ways = []
     for member in record.members:
-        name, image = member.domain_name, _text(member.plan, "memory_path")
-        match record.kind:
-            case OperationKind.CHECKPOINT if image in there and "committed" not in member.completed:
+        name, (kind, plan) = member.domain_name, (_parts(record.kind, member.plan) or [(record.kind, member.plan)])[-1]
+        image = _text(plan, "memory_path")
+        match kind:
+            case OperationKind.CHECKPOINT if image in there and record.decision is not Direction.FORWARD:
+                if record.kind is OperationKind.KEEPING_ROLLBACK:
+                    ways.append(f"to see which disks {name} is defined with now, and choose: virsh edit {name}")
                 ways.append(f"to restore {name} by hand, if it has not run on its disks since: virsh restore {image}")
-            case OperationKind.CHECKPOINT | OperationKind.ROLLBACK:
+            case OperationKind.CHECKPOINT | OperationKind.ROLLBACK | OperationKind.KEEPING_ROLLBACK:
                 ways.append(f"to choose the disks of {name} by hand: virsh edit {name}; virsh start {name}")
             case _:
                 ways.append(f"to compare what is left with the catalog: snapctl verify {name}")

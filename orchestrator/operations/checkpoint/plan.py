@@ -366,12 +366,17 @@ class CheckpointPlan:
         return [
             f"create directory {self.directory}",
             *(f"create overlay {overlay.path}, backed by {overlay.backing}" for overlay in self.overlays),
-            f"save the memory of {self.domain_name} to {self.memory_path} ({self._needs()})",
-            *(f"freeze {overlay.backing} ({overlay.target})" for overlay in self.overlays),
-            f"record checkpoint {self.labels.name} in the catalog",
+            *self.capture_lines(),
             what_becomes(self.domain_name, self.after, self.was_running),
             *(f"note: {each}" for each in self.differs),
             *([f"note: {self.note}"] if self.note else []),
+        ]
+
+    def capture_lines(self) -> list[str]:
+        return [
+            f"save the memory of {self.domain_name} to {self.memory_path} ({self._needs()})",
+            *(f"freeze {overlay.backing} ({overlay.target})" for overlay in self.overlays),
+            f"record checkpoint {self.labels.name} in the catalog",
         ]
 
     def _needs(self) -> str:

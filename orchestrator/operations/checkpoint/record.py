@@ -22,7 +22,7 @@ from ...model import (
     Source,
     is_device,
 )
-from ...ports import Catalog, Hypervisor
+from ...ports import Catalog
 from .plan import CheckpointPlan
 
 NO_MEDIUM = Medium(size=None, mtime=None, fingerprint=None)
@@ -55,10 +55,11 @@ def chains(
     plan: CheckpointPlan,
     checkpoint: Checkpoint,
     below: Mapping[str, FileInfo | None],
-    hypervisor: Hypervisor,
+    prints: Mapping[str, str | None],
     catalog: Catalog,
 ) -> list[Layer]:
-    """The frozen layers, and what is `below` those whose chain the catalog does not have, or has otherwise."""
+    """The frozen layers, and what is `below` those whose chain the catalog does not have, or has otherwise. `prints`
+    are the fingerprints of the block devices among that."""
     layers = list(checkpoint.layers.values())
     for disk in plan.disks:
         if not disk.writable:
@@ -67,7 +68,7 @@ def chains(
         known = catalog.chain(layer.path).paths
         is_as_planned = not known or layer.backing == _planned_backing(disk)
         if known != disk.chain.paths and is_as_planned:
-            layers += _below(disk, below, hypervisor, catalog)
+            layers += _below(disk, below, prints, catalog)
     return layers
 
 
@@ -126,11 +127,11 @@ def _frozen_layer(
     )
 
 
-def _below(disk: Disk, found: Mapping[str, FileInfo | None], hypervisor: Hypervisor, catalog: Catalog) -> list[Layer]:
+def _below(
+    disk: Disk, found: Mapping[str, FileInfo | None], prints: Mapping[str, str | None], catalog: Catalog
+) -> list[Layer]:
     """The layers below a disk's own, as the running guest had them open."""
     layers = []
-    devices = [source.path for source in disk.backing if is_device(source.path)]
-    prints = hypervisor.storage.fingerprints(devices) if devices else {}
     for source, below in Chain(disk.backing).pairs():
         info, known = found.get(source.path), catalog.layer(source.path)
         is_block = info is None or is_device(source.path)

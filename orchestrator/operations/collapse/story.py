@@ -107,7 +107,7 @@ class CollapseStory(PlannedStory[CollapsePlan]):
 
     def _stands_on_base(self) -> bool:
         found = self._hypervisor.storage.stat(self.plan.layer.path)
-        return found is not None and found.backing == self.plan.base_path
+        return found is not None and (found.format, found.backing) == ("qcow2", self.plan.base_path)
 
     # ------------------------------------------------------------------ committed
 

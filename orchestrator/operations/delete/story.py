@@ -48,6 +48,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
         if domain is None or not domain.active:
             refuse_elsewhere(
                 self._hypervisor,
+                self._catalog,
                 self.plan.operation_id,
                 self.plan.domain_name,
                 checkpoint.origin.domain_xml,

@@ -7,9 +7,10 @@ Undone, the definition has its former disks again, or is removed again.
 
 from __future__ import annotations
 
+from ...errors import Refused
 from ...formats import domainxml
 from ...model import Domain, Source
-from ...ports import Evidence, Hypervisor
+from ...ports import Catalog, Evidence, Hypervisor
 from ..shared.rewind import Rewind, point_back
 from .plan import RollbackPlan
 
@@ -26,12 +27,19 @@ class Definition:
 
     def repoint(self) -> None:
         if self._plan.defines:
+            self._refuse_others()
             saved = self._hypervisor.domains.saved_definition(self._memory_path)
             self._hypervisor.domains.define(domainxml.on_disks(domainxml.without_run_mark(saved), self._new))
             return
         if self._plan.changes_set:
             self._define_set()
         self._rewind.repoint()
+
+    def _refuse_others(self) -> None:
+        """It was not defined when this was planned: a definition of its owner's is not overwritten."""
+        domain = self._hypervisor.domains.get(self._plan.domain_uuid)
+        if domain is not None and domain.persistent and not self._is_ours(domain):
+            raise Refused(f"{domain.name} was defined outside snapctl after the plan was made", hint="try again")
 
     def is_repointed(self) -> Evidence | None:
         domain, plan = self._hypervisor.domains.get(self._plan.domain_uuid), self._plan
@@ -83,6 +91,17 @@ class Definition:
             self._hypervisor.domains.define(former)
 
     def _is_ours(self, domain: Domain) -> bool:
-        """Whether the definition is the one that this operation made, of a domain that is off, and not suspended."""
+        """Whether the definition is the one that this operation made, and neither a run nor a managed-save image is on
+        its disks."""
         made = {target: source.path for target, source in self._new.items()}
-        return not domain.active and not domain.managed_save and domain.persistent_sources() == made
+        runs_on_them = domain.active and not set(domain.sources().values()).isdisjoint(made.values())
+        return not runs_on_them and not domain.managed_save and domain.persistent_sources() == made
+
+
+def catalogued(plan: RollbackPlan, catalog: Catalog) -> str:
+    """The domain XML of the checkpoint under the name that the domain has now. No checkpoint that is being restored is
+    deleted."""
+    checkpoint = catalog.checkpoint_by_id(plan.checkpoint_id)
+    assert checkpoint is not None  # noqa: S101 - one open operation per domain
+    known = checkpoint.origin.domain_xml
+    return known if plan.renamed_path is None else domainxml.renamed(known, plan.domain_name)

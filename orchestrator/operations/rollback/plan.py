@@ -62,10 +62,17 @@ class RollbackFacts:
 
 
 def plan_rollback(
-    operation_id: str, after: After, facts: RollbackFacts, *, force: bool = False, without_media: bool = False
+    operation_id: str,
+    after: After,
+    facts: RollbackFacts,
+    *,
+    force: bool = False,
+    without_media: bool = False,
+    kept_id: str | None = None,
 ) -> RollbackPlan:
     """With `force` in spite of what would make the restore fail; `without_media` with those drives empty whose media
-    are missing or others. Raises `Busy`, `Refused` or `IntegrityError`."""
+    are missing or others. Nothing is discarded of what checkpoint `kept_id` keeps. Raises `Busy`, `Refused` or
+    `IntegrityError`."""
     checkpoint, domain = facts.checkpoint, facts.domain
     if checkpoint.state is not CheckpointState.READY:
         raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint="choose another one: snapctl list")
@@ -125,11 +132,12 @@ def plan_rollback(
         previous=_tops(domain.disks) if domain else (),
         defined=_tops(domain.persistent_disks) if domain else (),
         head=facts.head,
-        discards=facts.discards,
+        discards=facts.discards if kept_id is None else (),
         force=force,
         without_media=without_media,
         ejects=tuple(disk.target for disk in ejected),
         note=joined(notes),
+        kept_id=kept_id,
         off_on=tuple((info.path, info.physical, info.mtime) for info in facts.tops),
         managed_save=domain is not None and domain.managed_save,
         defines=checkpoint.origin.persistent and (domain is None or not domain.persistent),
@@ -228,7 +236,7 @@ class RollbackPlan:
     without_media: bool = False  # the drives of missing or other media are to be empty
     ejects: tuple[str, ...] = ()  # these, by target
     note: str | None = None  # what its user should know
-    kept_id: str | None = None  # the checkpoint in which the present state was kept
+    kept_id: str | None = None  # the checkpoint in which the present state is kept
     off_on: tuple[tuple[str, int, str], ...] = ()  # path, length and mtime of its active layers, while a guest is off
     managed_save: bool = False  # libvirt has an image of its memory, which is part of the state that is discarded
     defines: bool = False  # it was undefined: the definition in the memory image is defined again
@@ -289,16 +297,26 @@ class RollbackPlan:
         copies = [self.renamed_path] if self.renamed_path else []
         return self.operation_id, [*(overlay.path for overlay in self.overlays), *copies]
 
-    def lines(self) -> list[str]:
+    def prepare_lines(self) -> list[str]:
         return [
             f"create directory {self.directory}",
             *([f"copy {self.memory_path} to {self.renamed_path}, renamed"] if self.renamed_path else []),
             *(f"create overlay {overlay.path}, backed by {overlay.backing}" for overlay in self.overlays),
-            *([f"stop {self.domain_name}; its present memory is lost"] if self.run_id is not None else []),
+        ]
+
+    def restore_lines(self) -> list[str]:
+        return [
             *([f"define {self.domain_name} again"] if self.defines else []),
             f"restore the memory of {self.domain_name} from {self.renamed_path or self.memory_path}",
             *(f"leave the drive {target} of {self.domain_name} empty" for target in self.ejects),
             f"set {self.checkpoint_name} as the current checkpoint of {self.domain_name}",
+        ]
+
+    def lines(self) -> list[str]:
+        return [
+            *self.prepare_lines(),
+            *([f"stop {self.domain_name}; its present memory is lost"] if self.run_id is not None else []),
+            *self.restore_lines(),
             *([f"remove the managed-save image of {self.domain_name}"] if self.managed_save else []),
             what_becomes(self.domain_name, self.after, self.was_running),
             *(f"remove {path}, unless another domain uses it" for path in self.discards),

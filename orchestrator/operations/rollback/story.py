@@ -22,11 +22,8 @@ from typing import Any
 import msgspec
 
 from ...engine.story import Commit, Step, no_undo
-from ...errors import IntegrityError, Refused, SnapctlError, Unfinished
-from ...formats import domainxml
-from ...formats.fingerprint import is_comparable
-from ...formats.needs import catalogued_needs
-from ...model import Checkpoint, CheckpointState, Domain, FileInfo, Head, Layer, OffReason, runs_after
+from ...errors import Refused, SnapctlError, Unfinished
+from ...model import Domain, FileInfo, Head, OffReason, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
 from ...store.workspace import (
     new_layers,
@@ -40,7 +37,8 @@ from ..shared.manifests import begun_manifest
 from ..shared.prepared import prepared
 from ..shared.refusals import refuse_foreign_marks
 from ..shared.rewind import Rewind, require_sources, suspended_outside
-from .definition import Definition
+from .agreed import is_intact, require_agreed, require_intact
+from .definition import Definition, catalogued
 from .plan import RollbackPlan
 from .renamed import RenamedImage
 
@@ -71,7 +69,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             results,
             operation_id=plan.operation_id,
             persistent=plan.persistent or plan.defines,
-            definition=self._definition,
+            definition=lambda: catalogued(plan, catalog),
             ejects=plan.ejects,
             managed_save=plan.managed_save,
         )
@@ -89,7 +87,9 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         copied = (self._renamed.step,) if self._renamed is not None else ()
         return (
             *copied,
-            prepared(self._hypervisor, self.plan.directory, self._manifest, self.results, self._before_stop),
+            prepared(
+                self._hypervisor, self._catalog, self.plan.directory, self._manifest, self.results, self._before_stop
+            ),
             Step("stopped", self._stop, self._is_stopped, no_undo),
             Step("repointed", self._repoint, self._persistent.is_repointed, self._persistent.point_back),
             Step("restored", self._restore, self._rewind.is_restored, self._rewind.unrestore),
@@ -99,25 +99,9 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             Step("cleaned", self._clean, self._is_cleaned),
         )
 
-    def _definition(self) -> str:
-        """As the catalog has it: no checkpoint that is being restored is deleted."""
-        checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
-        assert checkpoint is not None  # noqa: S101 - one open operation per domain
-        known = checkpoint.origin.domain_xml
-        return known if self.plan.renamed_path is None else domainxml.renamed(known, self.plan.domain_name)
-
     def check_preconditions(self) -> None:
-        plan = self.plan
-        checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
-        if self._catalog.head(plan.domain_uuid) != plan.head:
-            raise Refused(
-                f"{plan.domain_name} was rolled back or checkpointed after the plan was made", hint="try again"
-            )
-        if checkpoint is None or checkpoint.state is not CheckpointState.READY:
-            raise Refused(
-                f"checkpoint {plan.checkpoint_name} was deleted after the plan was made", hint="choose another one"
-            )
-        if plan.kept_id is not None and self._catalog.checkpoint_by_id(plan.kept_id) is None:
+        require_agreed(self.plan, self._catalog)
+        if self.plan.kept_id is not None and self._catalog.checkpoint_by_id(self.plan.kept_id) is None:
             raise Refused("the checkpoint of the state before was deleted", hint="try again")
 
     # ------------------------------------------------------------------ stopped: the point of no return
@@ -136,9 +120,10 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         if self.plan.run_id is None:
             refuse_elsewhere(
                 self._hypervisor,
+                self._catalog,
                 self.plan.operation_id,
                 self.plan.domain_name,
-                self._definition(),
+                catalogued(self.plan, self._catalog),
                 self.plan.active_layers,
             )
             self._is_off_everywhere = True
@@ -199,51 +184,20 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     # ------------------------------------------------------------------ restored
 
     def _restore(self) -> None:
-        if not self._is_intact():
-            raise IntegrityError(
-                f"a layer of checkpoint {self.plan.checkpoint_name} was changed after the rollback was started",
-                hint=f"see: snapctl verify {self.plan.domain_name} {self.plan.checkpoint_name}",
-            )
+        require_intact(self.plan, self._hypervisor, self._catalog)
         if not self._is_off_everywhere:
             refuse_elsewhere(
                 self._hypervisor,
+                self._catalog,
                 self.plan.operation_id,
                 self.plan.domain_name,
-                self._definition(),
+                catalogued(self.plan, self._catalog),
                 self.plan.active_layers,
             )
         self._rewind.restore()
 
     def _resume(self) -> None:
         self._rewind.resume(self._restore)
-
-    def _is_intact(self) -> bool:
-        """Whether the layers below the overlays are as catalogued: an owner who finds the guest off may restore the
-        very image by hand, and let the guest work on them, or write to a base."""
-        checkpoint = self._catalog.checkpoint_by_id(self.plan.checkpoint_id)
-        if checkpoint is None:
-            return False
-        chains = [self._catalog.chain(layer.path) for layer in checkpoint.layers.values()]
-        files = {layer.path: layer for chain in chains for layer in chain if _is_to_be_as_catalogued(layer)}
-        found = self._hypervisor.storage.stat_all(list(files))
-        return self._are_printed_intact(checkpoint) and all(
-            info is not None and (info.physical, info.mtime) == (files[path].physical, files[path].mtime)
-            for path, info in found.items()
-        )
-
-    def _are_printed_intact(self, checkpoint: Checkpoint) -> bool:
-        """The same of block devices, and of the media that the guest is restored with."""
-        known = {
-            path: disk.layer.fingerprint if disk.layer is not None else disk.fingerprint
-            for disk in checkpoint.disks
-            if (path := disk.path) is not None and disk.target not in self.plan.ejects
-        }
-        known = {path: each for path, each in known.items() if is_comparable(each)}
-        if not known:
-            return True
-        optional = {file.path for file in catalogued_needs(checkpoint.origin.domain_xml).media if file.optional}
-        found = self._hypervisor.storage.fingerprints(list(known))
-        return all(found[path] == was or (found[path] is None and path in optional) for path, was in known.items())
 
     # ------------------------------------------------------------------ committed, cleaned
 
@@ -269,8 +223,9 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             self._renamed.remove()
         keeping: dict[str, str] = {}
         if not self._is_off_everywhere:
-            operation_id, layers = self.plan.operation_id, self.plan.active_layers
-            if locked := lock_elsewhere(self._hypervisor, operation_id, self._definition(), layers):
+            operation_id, like = self.plan.operation_id, catalogued(self.plan, self._catalog)
+            locked = lock_elsewhere(self._hypervisor, self._catalog, operation_id, like, self.plan.active_layers)
+            if locked is not None:
                 keeping = dict.fromkeys(self.plan.discards, locked)
         self._removal.remove(keeping=keeping)
 
@@ -294,7 +249,9 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             return True
         if domain is None and self.plan.persistent:
             return False  # it was undefined since
-        return not self._is_others(domain) and self._is_our_stop(domain) and self._is_intact()
+        if self._is_others(domain) or not self._is_our_stop(domain):
+            return False
+        return is_intact(self.plan, self._hypervisor, self._catalog)
 
     def _is_our_stop(self, domain: Domain | None) -> bool:
         """Whether a guest that is off was stopped by this operation, and has not run since."""
@@ -372,8 +329,3 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             effect="the checkpoint is unchanged",
             hint=f"run: snapctl recover {self.plan.domain_name}",
         )
-
-
-def _is_to_be_as_catalogued(layer: Layer) -> bool:
-    """One that is being rewritten shows the same all the while, and is another file."""
-    return layer.is_frozen_file and layer.rewritten_by is None

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from math import inf
 from time import monotonic
 
 from ...engine.runner import Runner
-from ...engine.story import Plan
-from ...errors import IntegrityError, Refused, UsageError, with_effect
+from ...errors import IntegrityError, Refused, UsageError
 from ...model import After, Checkpoint, Outcome
-from ..checkpoint import verb as checkpointing
-from ..checkpoint.plan import CheckpointPlan, CheckpointRequest
-from ..shared.compound import Compound
-from ..shared.guest import Guest, again, agreed_checkpoint, find, is_recent, require_not_deleted
+from ..shared.guest import Guest, find, is_recent, require_not_deleted
 from ..shared.ids import new_id
 from ..shared.site import Site
 from .facts import gather
@@ -29,12 +24,15 @@ def plan(
     *,
     force: bool = False,
     without_media: bool = False,
+    kept_id: str | None = None,
 ) -> RollbackPlan:
     if after is After.STOP:
         raise UsageError("a rollback ends with the guest running or paused, not stopped")
     try:
         facts = gather(site, guest, checkpoint)
-        planned = plan_rollback(operation_id or new_id(), after, facts, force=force, without_media=without_media)
+        planned = plan_rollback(
+            operation_id or new_id(), after, facts, force=force, without_media=without_media, kept_id=kept_id
+        )
     except IntegrityError:
         require_not_deleted(site, guest, checkpoint)
         raise
@@ -42,33 +40,9 @@ def plan(
     return planned
 
 
-def plan_keeping(
-    site: Site,
-    guest: Guest,
-    checkpoint: Checkpoint,
-    after: After,
-    keep_name: str | None,
-    *,
-    force: bool = False,
-    without_media: bool = False,
-) -> KeepingRollback:
-    """A rollback that checkpoints the present state first, as `keep_name` or a generated name."""
-    back = plan(site, guest, checkpoint, after, force=force, without_media=without_media)
-    if keep_name is not None and site.catalog.checkpoint(guest.uuid, keep_name) is not None:
-        raise Refused(
-            f"--keep-current {keep_name} names the new checkpoint, but {guest.name} already has one of that name",
-            hint=f"to roll back to it: snapctl rollback {guest.name} {keep_name} --keep-current",
-        )
-    with with_effect("the rollback was not started"):
-        asked = checkpointing.request(
-            keep_name, {"description": f"before rollback to {checkpoint.name}", "force": force}
-        )
-        return KeepingRollback(guest, asked, checkpointing.plan(site, guest, asked), back)
-
-
 def run(site: Site, runner: Runner, planned: RollbackPlan) -> list[Outcome]:
     """Execute a plan. Unless it was made here just now, all that it was made from is checked again first."""
-    if not _was_just_made(site, planned):
+    if not was_just_made(site, planned):
         require_as_planned(site, find(site, planned.domain_uuid), planned)
     return runner.run(planned)
 
@@ -94,10 +68,11 @@ def _planned_again(site: Site, guest: Guest, checkpoint: Checkpoint, agreed: Rol
         agreed.operation_id,
         force=agreed.force,
         without_media=agreed.without_media,
+        kept_id=agreed.kept_id,
     )
 
 
-def _was_just_made(site: Site, planned: RollbackPlan) -> bool:
+def was_just_made(site: Site, planned: RollbackPlan) -> bool:
     """Only once: whoever was refused may come back in an hour."""
     return is_recent(site.planned.pop(planned.operation_id, -inf))
 
@@ -112,37 +87,3 @@ def kept_checkpoint(site: Site, guest: Guest) -> Checkpoint:
             hint="only a rollback with --keep-current can be undone",
         )
     return kept
-
-
-@dataclass(frozen=True, slots=True)
-class KeepingRollback(Compound[Outcome]):
-    guest: Guest
-    asked: CheckpointRequest
-    keep: CheckpointPlan
-    rollback: RollbackPlan
-
-    @property
-    def shown(self) -> tuple[Plan, ...]:
-        return (self.keep, self.rollback)
-
-    def execute(self, site: Site, runner: Runner) -> Outcome:
-        with with_effect("the rollback was not started"):
-            keep = self.keep
-            if not _was_just_made(site, self.rollback):
-                guest = again(site, self.guest)
-                require_as_planned(site, guest, self.rollback)
-                keep = checkpointing.plan(site, guest, self.asked)  # of the guest as it is now
-            runner.run(keep)
-        with with_effect(f"checkpoint {self.keep.labels.name} was created"):
-            guest = again(site, self.guest)
-            self._require_kept(site)
-            checkpoint = agreed_checkpoint(site, guest, self.rollback.checkpoint_id, self.rollback.checkpoint_name)
-            back = _planned_again(site, guest, checkpoint, self.rollback)
-            (outcome,) = runner.run(replace(back, kept_id=self.keep.checkpoint_id))
-        return replace(outcome, kept=self.keep.labels.name)
-
-    def _require_kept(self, site: Site) -> None:
-        """Raise `Refused` unless the present state is the one that was kept: others may roll back in between."""
-        head = site.catalog.head(self.guest.uuid)
-        if head is None or head.checkpoint_id != self.keep.checkpoint_id:
-            raise Refused(f"{self.guest.name} was rolled back or checkpointed in the meantime", hint="try again")

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ...engine.story import Plan, Story, undone_error
-from ...errors import SnapctlError
+from ...errors import Refused, SnapctlError
+from ...model import Head
 from ...ports import Catalog, Hypervisor, OpenOperation, Progress
 from .removal import KEPT, Removal
 
 P = TypeVar("P", bound=Plan)
+
+
+class OfHead(Plan, Protocol):
+    """A plan that begins where the domain stands."""
+
+    @property
+    def head(self) -> Head | None: ...
+
+
+def require_head(plan: OfHead, catalog: Catalog) -> None:
+    if catalog.head(plan.domain_uuid) != plan.head:
+        raise Refused(f"{plan.domain_name} was rolled back or checkpointed after the plan was made", hint="try again")
 
 
 class PlannedStory(Story, Generic[P]):

@@ -27,7 +27,7 @@ def manifest_anew(catalog: Catalog, host: Host, checkpoint: Checkpoint) -> Manif
     Of the overlays that were made with the checkpoint it names those that are still there.
     """
     paths = catalog.known_paths(checkpoint.directory)
-    made = [layer for path in paths if (layer := catalog.layer(path)) and layer.target in checkpoint.layers]
+    made = [layer for path in paths if (layer := catalog.layer(path)) is not None]
     begun = Manifest(
         host_uuid=host.uuid,
         host_name=host.name,
@@ -37,21 +37,29 @@ def manifest_anew(catalog: Catalog, host: Host, checkpoint: Checkpoint) -> Manif
         kind=OperationKind.CHECKPOINT,
         created=checkpoint.created,
         stands_on=checkpoint.id,
-        overlays=tuple(_as_made(layer, checkpoint.layers[layer.target]) for layer in made),
-        collapsed=tuple(layer for layer in made if layer.backing != checkpoint.layers[layer.target].path),
+        overlays=tuple(overlay for layer in made if (overlay := _as_made(catalog, layer, checkpoint)) is not None),
+        collapsed=tuple(layer for layer in made if _is_on_other(layer, checkpoint)),
     )
     return whole_manifest(catalog, host, begun, checkpoint.id)
 
 
-def _as_made(layer: Layer, frozen: Layer) -> NewOverlay:
-    """A checkpoint's overlays are made on what it freezes."""
+def _as_made(catalog: Catalog, layer: Layer, checkpoint: Checkpoint) -> NewOverlay | None:
+    """A checkpoint's overlays are made on what it freezes, but for those of a rollback that kept it."""
+    below = checkpoint.layers.get(layer.target) or (catalog.layer(layer.backing) if layer.backing else None)
+    if below is None:
+        return None
     return NewOverlay(
         target=layer.target,
         path=layer.path,
-        backing=frozen.path,
-        backing_format=frozen.format,
+        backing=below.path,
+        backing_format=below.format,
         capacity=layer.capacity,
     )
+
+
+def _is_on_other(layer: Layer, checkpoint: Checkpoint) -> bool:
+    """Whether it absorbed layers since it was made, or is that of a rollback: its manifest has it as it is."""
+    return layer.target in checkpoint.layers and layer.backing != checkpoint.layers[layer.target].path
 
 
 class MakesOverlays(Plan, Protocol):

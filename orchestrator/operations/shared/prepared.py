@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...engine.story import Step
-from ...ports import Evidence, Hypervisor
+from ...errors import IntegrityError
+from ...integrity.file_users import find_users
+from ...ports import Catalog, Evidence, Hypervisor
 from ...store.manifest import Manifest
 from ...store.workspace import discard_overlays, make_overlays, see_overlays
 
 
 def prepared(
     hypervisor: Hypervisor,
+    catalog: Catalog,
     directory: str,
     manifest: Manifest,
     results: Mapping[str, Any],
@@ -29,6 +32,10 @@ def prepared(
         return None if seen is None else {**seen, **and_then()}
 
     def undo() -> None:
+        besides = (manifest.domain_uuid, manifest.operation_id)
+        paths = [overlay.path for overlay in manifest.overlays]
+        for path, user in find_users(hypervisor, catalog, paths, besides=besides).items():
+            raise IntegrityError(f"the new overlay {path} cannot be removed: {user}", effect="it was not changed")
         discard_overlays(hypervisor, manifest.domain_uuid, directory, manifest, results.get("overlay_lengths", {}))
 
     return Step("prepared", make, look, undo)

@@ -107,8 +107,10 @@ class Rewind:
             if domain is not None and domain.managed_save and not (self._managed_save and self.is_saved_before()):
                 raise suspended_outside(domain)
             return None
+        if self._is_ours(domain) and self.is_used_by(domain):
+            return {}  # its owner may have put other layers on them since
         if all(domain.sources().get(overlay.target) == overlay.path for overlay in self._overlays):
-            return {} if self._is_ours(domain) else {OUTSIDE: "started"}
+            return {OUTSIDE: "started"}
         raise on_other_disks(domain)
 
     def resume(self, restore: Callable[[], None]) -> None:
@@ -169,6 +171,11 @@ class Rewind:
         ours = {overlay.target: overlay.path for overlay in self._overlays}
         return domain.sources() == ours and not self.has_run()
 
+    def is_going(self) -> bool:
+        """Whether the guest is active, and not just held: then it is its owner's, and so is its definition."""
+        domain = self._hypervisor.domains.get(self._uuid)
+        return domain is not None and domain.active and not self.is_held()
+
     def unrestore(self) -> None:
         """End the run that was restored, paused: its memory is in the image still. Any other run is left alone."""
         if self.is_held():
@@ -194,7 +201,7 @@ class Rewind:
     def _restore_onto(self, sources: Mapping[str, Source]) -> None:
         xml = self._hypervisor.domains.saved_definition(self._memory_path)
         self._require_planned(xml)
-        self._require_name(domainxml.definition(xml).name)
+        self._require_name(xml)
         wanted = domainxml.without_media(domainxml.on_disks(xml, sources), self._ejects)
         marked = domainxml.with_run_mark(wanted, self._operation_id)
         self._hypervisor.domains.restore(self._memory_path, marked)
@@ -212,9 +219,12 @@ class Rewind:
                 effect="it was not restored",
             )
 
-    def _require_name(self, name: str) -> None:
-        """libvirt restores a domain under no other name than its image has."""
-        domain = self._hypervisor.domains.get(self._uuid)
+    def require_name(self) -> None:
+        """Raise `Unfinished` when the domain was renamed: libvirt restores it under the name that its image has."""
+        self._require_name(self._hypervisor.domains.saved_definition(self._memory_path))
+
+    def _require_name(self, xml: str) -> None:
+        name, domain = domainxml.definition(xml).name, self._hypervisor.domains.get(self._uuid)
         if domain is not None and domain.name != name:
             raise Unfinished(
                 f"{name} was renamed to {domain.name} outside snapctl",

@@ -22,6 +22,9 @@ from .values import LONGEST, SCHEMA, Manifest, Record
 
 T = TypeVar("T")
 
+MAKE_CHECKPOINTS = (OperationKind.CHECKPOINT, OperationKind.KEEPING_ROLLBACK)
+MAKE_OVERLAYS = (*MAKE_CHECKPOINTS, OperationKind.ROLLBACK)
+
 
 class BadManifest(ValueError):
     """The bytes are not the manifest of the directory that they were found in. Says "has …" or "is …"."""
@@ -91,15 +94,15 @@ def _check_place(manifest: Manifest, directory: str) -> None:
     for identifier in (manifest.host_uuid, manifest.domain_uuid, manifest.operation_id, manifest.stands_on):
         _require(is_uuid(identifier), "an id that is not a UUID")
     _require(manifest.created.tzinfo is not None, "a time without a time zone")
-    _require(manifest.kind in (OperationKind.CHECKPOINT, OperationKind.ROLLBACK), "the wrong kind of operation")
+    _require(manifest.kind in MAKE_OVERLAYS, "the wrong kind of operation")
     _require(_stands_right(manifest), "overlays that are backed by the wrong checkpoint")
 
 
 def _stands_right(manifest: Manifest) -> bool:
-    """A checkpoint's overlays are backed by its own layers; a rollback creates no layer for its own."""
-    if manifest.kind is OperationKind.ROLLBACK:
-        return manifest.stands_on != manifest.operation_id
-    return manifest.record is None or manifest.stands_on == manifest.record.checkpoint.id
+    """A checkpoint's overlays are backed by its own layers; those of a rollback by another one's."""
+    if manifest.kind is OperationKind.CHECKPOINT:
+        return manifest.record is None or manifest.stands_on == manifest.record.checkpoint.id
+    return manifest.stands_on != manifest.operation_id
 
 
 def _check_overlays(manifest: Manifest, directory: str) -> None:
@@ -126,7 +129,7 @@ def _check_record(manifest: Manifest, record: Record, directory: str) -> None:
     made = (checkpoint.operation_id, checkpoint.host_uuid, checkpoint.domain_uuid)
     _require(made == own and checkpoint.directory == directory, "the checkpoint of another directory")
     _require(is_uuid(checkpoint.id), "an id that is not a UUID")
-    _require(manifest.kind is OperationKind.CHECKPOINT, "a checkpoint that its operation did not create")
+    _require(manifest.kind in MAKE_CHECKPOINTS, "a checkpoint that its operation did not create")
     _require(checkpoint.created.tzinfo is not None, "a time without a time zone")
     _require(checkpoint.state is CheckpointState.READY, "a checkpoint that is not ready")
     has_xml = bool(checkpoint.origin.domain_xml)

@@ -276,6 +276,8 @@ def take_way_out(host: MatrixHost, made: Made, error: SnapctlError) -> None:
         host.guest.destroy()
     elif machine is not None and not machine.active and "virsh start" in error.hint:
         host.world.start(machine)
+    elif "--abandon" in error.hint:
+        host.session().abandon(host.session().plan_abandon(host.uuid))
     else:
         raise Violation("way out", f"the hint leads nowhere: {error.problem} ({error.hint})")
 

@@ -7,7 +7,7 @@ save    the guest is stopped and its memory saved
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any, Protocol
 
 from ....engine.story import Step
@@ -42,10 +42,16 @@ CAPTURES = {CaptureMode.SAVE: SaveCapture}
 
 
 def capture_of(
-    plan: CheckpointPlan, hypervisor: Hypervisor, results: MutableMapping[str, Any], progress: Progress
+    plan: CheckpointPlan,
+    successors: Mapping[str, str | None],
+    others: Collection[str],
+    hypervisor: Hypervisor,
+    results: MutableMapping[str, Any],
+    progress: Progress,
 ) -> Capture:
-    """`results` is the evidence of the steps so far, which grows."""
-    return CAPTURES[plan.mode](plan, hypervisor, results, progress)
+    """`successors` are the disks that the domain has afterwards, by target, and `others` those of them that do not
+    show what it has saved; `results` is the evidence of the steps so far, which grows."""
+    return CAPTURES[plan.mode](plan, successors, others, hypervisor, results, progress)
 
 
 __all__ = ["CAPTURES", "Capture", "SaveCapture", "capture_of"]

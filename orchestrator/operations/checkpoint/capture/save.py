@@ -6,7 +6,7 @@ guest runs on those disks.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,9 +32,17 @@ class SaveCapture:
     stops_guest = True
 
     def __init__(
-        self, plan: CheckpointPlan, hypervisor: Hypervisor, results: MutableMapping[str, Any], progress: Progress
+        self,
+        plan: CheckpointPlan,
+        successors: Mapping[str, str | None],
+        others: Collection[str],
+        hypervisor: Hypervisor,
+        results: MutableMapping[str, Any],
+        progress: Progress,
     ) -> None:
         self._plan = plan
+        self._successors = successors
+        self._others = others
         self._hypervisor = hypervisor
         self._results = results
         self._progress = progress
@@ -114,6 +122,9 @@ class SaveCapture:
         header = saveimage.parse_header(content)
         return header if image.physical > saveimage.HEADER_LENGTH + header.data_length else None
 
+    def _is_whole(self) -> bool:
+        return self._whole_header(self._hypervisor.storage.stat(self._plan.memory_path)) is not None
+
     def _is_repaired(self) -> bool:
         """Whether the image was whole when it was recorded, and is so again."""
         recorded = self._results.get("memory")
@@ -123,15 +134,17 @@ class SaveCapture:
         """Give the guest its run state back, then remove its memory image: a partial one, or a
         whole one that is stale because the guest kept running.
 
-        Raises `Unfinished` when the image may be all that is left of the guest: it is off, or was started on the
-        overlays, which leaves the disks that the image was saved with as they were.
+        Raises `Unfinished` when the image may be all that is left of the guest: it is off, or runs on the overlays or
+        on other disks, which leaves those that the image was saved with as they were.
         """
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         if domain is None or not domain.active:
-            if self._whole_header(self._hypervisor.storage.stat(self._plan.memory_path)) is not None:
+            if self._is_whole():
                 raise self._doubtful()
-        elif set(domain.sources().values()) & set(self._plan.new_sources.values()):
+        elif set(domain.sources().values()) & set(self._successors.values()):
             raise self._on_the_overlays()
+        elif self._is_whole() and set(domain.sources().values()).isdisjoint(self._plan.tops.values()):
+            raise self._on_other_disks(domain)
         elif domain.state is GuestState.PAUSED and self._was_running and self._is_restored_back(domain):
             self._hypervisor.domains.resume(self._plan.domain_uuid)
             self._require_active()
@@ -166,7 +179,7 @@ class SaveCapture:
         until the very moment of the save); `Unfinished` when it did and is off again.
         """
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
-        if domain is not None and domain.active and domain.sources() != self._plan.new_sources:
+        if domain is not None and domain.active and domain.sources() != self._successors:
             raise Refused(f"{domain.name} was started outside snapctl after its memory was saved", hint="try again")
         self.require_unwritten()
         self._require_same_definition(self._hypervisor.domains.saved_definition(self._plan.memory_path))
@@ -204,13 +217,30 @@ class SaveCapture:
             hint=f"to leave all as it is: snapctl recover {name} --abandon",
         )
 
-    def _doubtful(self) -> Unfinished:
-        name = self._plan.domain_name
+    def _on_other_disks(self, domain: Domain) -> Unfinished:
         return Unfinished(
-            f"{name} may have run after its memory was saved to {self._plan.memory_path}",
-            effect="nothing more was changed",
-            hint=f"to discard the saved memory: virsh start {name}, then: snapctl recover {name}",
+            f"{domain.name} runs on other disks than those that its memory {self._plan.memory_path} was saved with",
+            effect="the image was kept",
+            hint=f"to leave all as it is: snapctl recover {domain.name} --abandon",
         )
+
+    def _doubtful(self) -> Unfinished:
+        domain = self._hypervisor.domains.get(self._plan.domain_uuid)
+        return Unfinished(
+            f"{self._plan.domain_name} may have run after its memory was saved to {self._plan.memory_path}",
+            effect="nothing more was changed",
+            hint=way_to_discard(self._plan.domain_name, domain, self._others),
+        )
+
+
+def way_to_discard(name: str, domain: Domain | None, others: Collection[str]) -> str:
+    """By starting the guest, unless it is defined on `others` than what its memory was saved with; a managed-save image
+    is of a run that its owner ended."""
+    if domain is not None and domain.managed_save:
+        return f"start it (virsh start {name}), then: snapctl recover {name}"
+    if domain is not None and not set(domain.persistent_sources().values()).isdisjoint(others):
+        return f"to leave all as it is: snapctl recover {name} --abandon"
+    return f"to discard the saved memory: virsh start {name}, then: snapctl recover {name}"
 
 
 def _written_after(layer: FileInfo | None, image: FileInfo) -> bool:
