@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import Any
 
 import libvirt
 
+from orchestrator.store.workspace import STOPPING_SECONDS
 from tests.box.connection import connect
 from tests.system.client import Result
 from tests.waiting import wait_until
@@ -74,6 +76,7 @@ class Owner:
         self._write(possible)
         with self._domain() as domain:
             if self._draw.random() < 1 / 2:
+                time.sleep(STOPPING_SECONDS + 1)  # sooner it is taken for the stop of a rollback: docs/operations.md
                 domain.destroy()
             else:
                 domain.shutdown()
