@@ -141,8 +141,12 @@ class Run:
 
     def _with_states(self, error: SnapctlError) -> SnapctlError:
         """The error with what each guest is doing now."""
-        error.effect = "; ".join((error.effect, *dict.fromkeys(member.story.now() for member in self._members)))
+        error.effect = "; ".join((error.effect, *self.states()))
         return error
+
+    def states(self) -> list[str]:
+        """What each guest is doing now."""
+        return list(dict.fromkeys(member.story.now() for member in self._members))
 
     def ran(self) -> Ran:
         """How long it took, from the durable intent to the end of the last step."""

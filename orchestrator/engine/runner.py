@@ -112,7 +112,8 @@ class Runner:
         finally:
             operation.release()
         caveats = run.caveats() if state is OperationState.DONE else []
-        reasons = [run.given_up] if run.given_up and state is OperationState.UNDONE else []
+        undone = state is OperationState.UNDONE
+        reasons = [*([run.given_up] if run.given_up else []), *run.states()] if undone else []
         kept = [line for member in left.members for line in run.ran().kept_files(member.domain_uuid)]
         told = (*reasons, *(each.problem for each in caveats), *kept)
         detail = "; ".join((f"it was interrupted {left.progress}", *told))

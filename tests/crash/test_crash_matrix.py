@@ -112,7 +112,7 @@ def inject_and_recover(prepared: tuple[MatrixCase, TwinHost, list[str]], kind: K
         before = host.counter
         try:
             act_under(Fault(number, kind), host, case.act)
-            host.session().recover()
+            host.recover()
             host.check(state=case.state)
             assert host.counter in (before, *host.counters.values())
             assert host.session().recover() == []

@@ -296,7 +296,7 @@ def test_rollback_of_a_transient_guest_restore_fails_each_time_names_its_disks(
 
 def test_recover_rollback_restore_fails_each_time_is_undone(host: TwinHost, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = host.counter
-    kill(host, rollback_a, after="destroy")
+    kill(host, rollback_a, after="complete", times=2)
     with monkeypatch.context() as patch:
         fail_restores(host, patch)
         (recovered,) = host.session().recover()

@@ -75,6 +75,7 @@ class Prepared:
         before = self.host.counter
         try:
             injectors = [self._act_under(self.scenario.act, fault)]
+            stopped = bool(self.host.stopped_unrecorded())  # and nothing tells whether by us: so it stays
             if second is not None:
                 injectors.append(self._act_under(Coordinator.recover, second))
             if not all(each.injected for each in injectors):
@@ -83,7 +84,8 @@ class Prepared:
             injector = PointInjector(self.host.world)
             self.host.session(injector).recover()
             lost = any(each.qemu_killed is self.scenario.state for each in injectors)
-            self.require_sound(before, lost=lost or self._may_have_given_up(fault, second))
+            self.require_sound(before, lost=lost or stopped or self._may_have_given_up(fault, second))
+            assert not (stopped and self.host.guest.machine.active), "it was started, and nothing says why it was off"
         except BaseException as error:
             error.add_note(f"{self.scenario}: {fault}" + (f", then in the recovery {second}" if second else ""))
             raise
@@ -109,7 +111,7 @@ class Prepared:
 
     def require_sound(self, before: int, *, lost: bool) -> None:
         """`lost` says that the guest may be off: its QEMU died under it, when it was neither saved nor being brought
-        back, or a rollback was given up after the stop."""
+        back, or a rollback was given up after the stop, or undone as its stop was not recorded."""
         host = self.host
         active = host.guest.machine.active
         assert active or lost, "the guest is off"

@@ -353,7 +353,7 @@ def test_recover_image_that_lost_its_final_mark_is_repaired(host: TwinHost, afte
 def test_recover_image_changed_after_the_stop_is_not_restored(host: TwinHost) -> None:
     """It was checked when the rollback was planned; what libvirt would start is what the image says now."""
     kept = host.counter
-    kill(host, rollback_a, after="destroy")
+    kill(host, rollback_a, after="complete", times=2)
     image = host.world.files[memory_of(host.checkpoints()[0]).path]
     before = image.bytes()
     image.content = before.replace(b"/usr/bin/qemu-system-x86_64", b"/tmp/bin/qemu-system-x86_64")

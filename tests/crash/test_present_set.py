@@ -154,8 +154,9 @@ def test_rollback_killed_at_each_effect_is_settled(host: TwinHost, act: Act) -> 
             with suppress(Killed):
                 host.session(CallInjector(Fault(number, Kind.KILLED))).rollback(name, "a")
             host.expire_leases()
+            stopped = host.stopped_unrecorded() or (before is not None and not host.world.machines)
             host.session().recover()
-            if describe(host) != before:
+            if not stopped and describe(host) != before:
                 assert host.counter == host.counters["a"]
                 host.check()
             assert host.session().recover() == []

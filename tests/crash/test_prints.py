@@ -149,7 +149,7 @@ def test_recover_device_is_as_it_was_restores(device: TwinHost) -> None:
 
 def test_recover_device_written_to_after_the_stop_is_undone(device: TwinHost) -> None:
     device.checkpoint("a")
-    kill(device, rollback_a, after="destroy")
+    kill(device, rollback_a, after="complete", times=2)
     exchange(device, DEVICE)
 
     (recovered,) = device.session().recover()
@@ -201,7 +201,7 @@ def test_rollback_without_media_of_what_else_is_damaged_is_refused(laden: TwinHo
 
 
 def test_recover_medium_exchanged_after_the_stop_is_undone(laden: TwinHost) -> None:
-    kill(laden, rollback_a, after="destroy")
+    kill(laden, rollback_a, after="complete", times=2)
     exchange(laden, DISC)
 
     (recovered,) = laden.session().recover()

@@ -140,28 +140,30 @@ def test_rollback_of_guest_that_was_off_killed_before_stop_is_undone(host: TwinH
     host.check(state=GuestState.OFF)
 
 
-def test_rollback_killed_right_after_stop_is_finished(host: TwinHost) -> None:
-    """The stop is not recorded; but the guest was destroyed, and nobody has written to its disks since."""
+@pytest.mark.parametrize("restarted", [False, True], ids=["at once", "daemon restarted"])
+def test_rollback_killed_right_after_stop_is_undone(host: TwinHost, *, restarted: bool) -> None:
+    """The stop is not recorded: its owner may have destroyed it in that instant. It stays off, on its disks."""
+    kept = host.counter
     kill(host, rollback_a, after="destroy")
+    if restarted:
+        host.world.restart_daemon()
+
+    (recovered,) = host.session().recover()
+
+    assert recovered.state is OperationState.UNDONE
+    assert "web01 is shut off" in recovered.detail
+    host.check(state=GuestState.OFF)
+    assert host.guest.start().read("vda") == kept
+
+
+def test_rollback_killed_right_after_stop_is_recorded_is_finished(host: TwinHost) -> None:
+    kill(host, rollback_a, after="complete", times=2)
 
     (recovered,) = host.session().recover()
 
     assert recovered.state is OperationState.DONE
     assert host.counter == host.counters["a"]
     host.check()
-
-
-def test_rollback_killed_right_after_stop_daemon_restarted_is_undone(host: TwinHost) -> None:
-    """Why the guest is off cannot be known then: it stays so, on its disks."""
-    kept = host.counter
-    kill(host, rollback_a, after="destroy")
-    host.world.restart_daemon()
-
-    (recovered,) = host.session().recover()
-
-    assert recovered.state is OperationState.UNDONE
-    host.check(state=GuestState.OFF)
-    assert host.guest.start().read("vda") == kept
 
 
 def test_rollback_killed_after_stop_definition_edited_is_undone_around_it(host: TwinHost) -> None:

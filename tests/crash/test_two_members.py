@@ -154,7 +154,7 @@ def test_recover_two_members_are_in_one_state(pair: Pair, kind: Kind) -> None:
             with suppress(Killed, SnapctlError, KeyboardInterrupt):
                 pair.act(pair.host.session(CallInjector(Fault(number, kind))))
             pair.host.expire_leases()
-            pair.host.session().recover()
+            pair.host.recover()
             pair.check(before)
             assert pair.host.session().recover() == []
         except BaseException as error:

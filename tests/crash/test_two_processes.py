@@ -78,7 +78,7 @@ def contents(host: TwinHost) -> list[str]:
 KILLED_AFTER = [
     ("checkpoint", "save"),
     ("rollback", "create_overlay"),
-    ("rollback", "destroy"),
+    ("rollback", "define"),
     ("delete", "remove"),
 ]
 

@@ -16,7 +16,7 @@ from posixpath import dirname
 
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
-from orchestrator.model import Checkpoint, Disk, GuestState, Head
+from orchestrator.model import Checkpoint, Disk, GuestState, Head, OperationKind, OperationRecord, Recovered
 from tests.checkpoints import memory_of
 from tests.crash.faults import Injector
 from tests.crash.injectors import CallInjector, faulty_catalog, faulty_hypervisor
@@ -104,6 +104,27 @@ class TwinHost:
         _copy(self.file.with_suffix(".kept"), self.file)
 
     # ------------------------------------------------------------------ what happens, and is remembered
+
+    def recover(self) -> list[Recovered]:
+        """snapctl recover. Guests that it leaves off, as a stop was not recorded, are started by their owner."""
+        stopped = self.stopped_unrecorded()
+        recovered = self.session().recover()
+        for guest in stopped:
+            assert not guest.machine.active, f"{guest.name} was started, and nothing says why it was off"
+            guest.start()
+        return recovered
+
+    def stopped_unrecorded(self) -> list[Guest]:
+        """The guests that are off in a rollback of which one may have been stopped by its owner as well: the journal
+        does not tell."""
+        return [guest for each in self.session().unfinished() for guest in self._stopped_unrecorded(each)]
+
+    def _stopped_unrecorded(self, operation: OperationRecord) -> list[Guest]:
+        there = [each for each in operation.members if each.domain_uuid in self.world.machines]
+        off = [each for each in there if not self.world.machine(each.domain_uuid).active]
+        if operation.kind is not OperationKind.ROLLBACK or all("stopped" in each.completed for each in off):
+            return []
+        return [Guest(self.world, self.world.machine(each.domain_uuid)) for each in off]
 
     @property
     def counter(self) -> int:

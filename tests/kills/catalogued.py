@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ HEAD = "SELECT head_disk.target, path FROM head_disk JOIN layer ON layer.id = la
 CHECKPOINTS = "SELECT name FROM checkpoint ORDER BY created"
 LEAVES = """SELECT name FROM checkpoint WHERE id NOT IN (SELECT parent_id FROM checkpoint WHERE parent_id NOT NULL)
 AND id NOT IN (SELECT checkpoint_id FROM head WHERE checkpoint_id NOT NULL) ORDER BY created"""
+LAST = """SELECT kind, state, completed FROM operation JOIN operation_member ON operation.id = operation_id
+ORDER BY opened DESC LIMIT 1"""
 UNSETTLED = "SELECT kind FROM operation WHERE state = 'open'"
 
 
@@ -26,6 +29,7 @@ class Catalogued:
     checkpoints: list[str]  # names, oldest first
     leaves: list[str]  # those of them that nothing depends on
     unsettled: list[str]  # kinds of the operations that are open
+    stopped_unrecorded: bool  # a rollback was undone last, and whether it stopped the guest is not recorded
 
 
 def read(catalog: Path) -> Catalogued:
@@ -37,4 +41,9 @@ def read(catalog: Path) -> Catalogued:
             checkpoints=[name for (name,) in database.execute(CHECKPOINTS)],
             leaves=[name for (name,) in database.execute(LEAVES)],
             unsettled=[kind for (kind,) in database.execute(UNSETTLED)],
+            stopped_unrecorded=_is_stop_unrecorded(*(database.execute(LAST).fetchone() or ("", "", "[]"))),
         )
+
+
+def _is_stop_unrecorded(kind: str, state: str, completed: str) -> bool:
+    return (kind, state) == ("rollback", "undone") and "stopped" not in json.loads(completed)

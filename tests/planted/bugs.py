@@ -566,15 +566,15 @@ BUGS = (
     Bug(
         "take any end of a guest for a stop of ours",
         ROLLBACK,
-        "domain is not None and domain.off_reason is not OffReason.DESTROYED",
-        "False",
+        "return self._has_stopped and self._is_state_of_then()",
+        'return "stops_on" in self.results',
         (TIME,),
     ),
     Bug(
-        "discard what a guest wrote after it was to be rolled back",
+        "discard what a guest wrote after its stop",
         ROLLBACK,
-        '        return not written_after_stop(self.results["stops_on"], self._read_tops())\n\n    def _is_others',
-        "        return True\n\n    def _is_others",
+        'return not ran and not written_since(self.results["stopped_on"], tops)',
+        "return True",
         (TIME,),
     ),
     Bug(
@@ -650,7 +650,7 @@ BUGS = (
     Bug(
         "say nothing of a guest that was left off",
         JOURNAL,
-        "(error.effect, *dict.fromkeys(member.story.now() for member in self._members))",
+        "(error.effect, *self.states())",
         "(error.effect,)",
         (TIME,),
     ),

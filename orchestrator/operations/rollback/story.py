@@ -6,9 +6,9 @@ the story goes forward. Not one guest instruction runs on storage that the catal
 and the files that hold the discarded state go only after the commit.
 
 What may be discarded is the state of the time at which that was asked for. So a rollback that was interrupted is
-finished only where the stop is proved to be its own: it is recorded, or the guest was destroyed and its active layers
-have the times that "prepared" recorded. Nor may they have been written to, the guest been saved, or its definition been
-edited since. In all other cases it is undone.
+finished only where the stop is recorded, and only if nothing was written to the guest's disks, the guest was not saved
+and its definition was not edited since. In all other cases it is undone. One that was killed between its stop and the
+record of it has to be asked for again: the guest may have been stopped by its owner.
 
 When the restore fails for good, the persistent XML goes back onto the disks of before, which are all there, and the
 new overlays go: the guest is off, and the rollback is undone.
@@ -118,14 +118,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     def _stop(self) -> None:
         """End the run that the plan was made for, and no other."""
         if self.plan.run_id is None:
-            refuse_elsewhere(
-                self._hypervisor,
-                self._catalog,
-                self.plan.operation_id,
-                self.plan.domain_name,
-                catalogued(self.plan, self._catalog),
-                self.plan.active_layers,
-            )
+            self._refuse_elsewhere()
             self._is_off_everywhere = True
             return
         domain = self._hypervisor.domains.get(self.plan.domain_uuid)
@@ -173,6 +166,12 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         """One of a run on the new overlays is its owner's, and stays."""
         return None if self._rewind.is_saved_before() else {}
 
+    def _refuse_elsewhere(self) -> None:
+        """As long as this very process has not seen that nobody else runs it on shared storage."""
+        plan = self.plan
+        like = catalogued(plan, self._catalog)
+        refuse_elsewhere(self._hypervisor, self._catalog, plan.operation_id, plan.domain_name, like, plan.active_layers)
+
     # ------------------------------------------------------------------ repointed
 
     def _repoint(self) -> None:
@@ -186,14 +185,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     def _restore(self) -> None:
         require_intact(self.plan, self._hypervisor, self._catalog)
         if not self._is_off_everywhere:
-            refuse_elsewhere(
-                self._hypervisor,
-                self._catalog,
-                self.plan.operation_id,
-                self.plan.domain_name,
-                catalogued(self.plan, self._catalog),
-                self.plan.active_layers,
-            )
+            self._refuse_elsewhere()
         self._rewind.restore()
 
     def _resume(self) -> None:
@@ -259,13 +251,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             tops = self._read_tops()
             ran = domain is not None and domain.off_reason is OffReason.RAN and None in tops.values()
             return not ran and not written_since(self.results["stopped_on"], tops)
-        if self._has_stopped:
-            return self._is_state_of_then()
-        if self.plan.run_id is None or "stops_on" not in self.results:  # an older snapctl recorded no such evidence
-            return False
-        if domain is not None and domain.off_reason is not OffReason.DESTROYED:
-            return False
-        return not written_after_stop(self.results["stops_on"], self._read_tops())
+        return self._has_stopped and self._is_state_of_then()
 
     def _is_others(self, domain: Domain | None) -> bool:
         """Whether a domain that is off was given something since that a restore would mix up or discard.

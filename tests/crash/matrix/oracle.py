@@ -111,6 +111,7 @@ class Oracle:
     def acted(self, made: Made, quiet: bool, files: dict[str, str]) -> None:
         """`files` are the disks that the guest had before the act."""
         self.made, self.quiet, self.files = made, quiet, files
+        self.stopped = bool(self.host.stopped_unrecorded())  # by nobody knows whom: so nothing is given up
         self.word = present(self.host, files)
         self.detached = {t: p for t, p in files.items() if p not in self.word.paths.values()}
         self.detached_shown = self.host.world.shown(self.detached)
@@ -170,7 +171,7 @@ class Oracle:
         word, now = self.word, present(self.host, self.files)
         if discards:
             return
-        discarded = self.verb.discards and word.newest <= self.before
+        discarded = self.verb.discards and word.newest <= self.before and not self.stopped
         if not discarded:
             held = {shown.get("counter") for shown in now.disks.values()}
             on_disks = held == {word.newest}
@@ -183,7 +184,7 @@ class Oracle:
     def _require_memory(self) -> None:
         """Nobody else has ended the guest's run: its memory is there still, or is again."""
         now = present(self.host)
-        if self.off and now.memory is None:
+        if (self.off or self.stopped) and now.memory is None:
             return
         if self.verb.discards:
             restored = {each for name, each in self.host.counters.items() if name in self.names}
