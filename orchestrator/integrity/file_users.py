@@ -106,7 +106,7 @@ class _Search:
     def ask_operation(self, record: OperationRecord) -> None:
         """A guest that it saved stands on disks that no definition may name."""
         for member in record.members:
-            user = FileUser(name=member.domain_name, operation=str(record.kind))
+            user = FileUser(name=member.domain_name, operation=record.kind.label)
             for layer in _named_layers(member.plan):
                 self._note([layer.path, *self.below(layer)], user)
 

@@ -154,6 +154,9 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
     def fall_back(self) -> None:
         self._retreat.take()
 
+    def loss(self) -> str | None:
+        return self._capture.loss
+
     def undone_error(self, cause: Exception) -> SnapctlError:
         return self._made.undone_error(cause)
 

@@ -169,6 +169,9 @@ class KeepingStory(PlannedStory[KeepingPlan]):
         self._retreat.take()
         self._persistent.point_back()
 
+    def loss(self) -> str | None:
+        return self._capture.loss
+
     def undone_error(self, cause: Exception) -> SnapctlError:
         return self._made.undone_error(cause)
 
