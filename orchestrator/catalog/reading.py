@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, select
 from sqlalchemy.orm import Session, aliased
 
-from ..model import ArtifactKind, Checkpoint, CheckpointState, CheckpointSummary, Head
+from ..model import ArtifactKind, Checkpoint, CheckpointState, CheckpointSummary, Head, walk
 from . import exclusive_size, rows
 from .database import beginning_with
 from .layers import Backing
@@ -68,6 +68,15 @@ def ready_names(session: Session, host_uuid: str, domain_uuid: str, beginning: s
 def child_names(session: Session, checkpoint_id: str) -> list[str]:
     children = select(CheckpointRow.name).where(CheckpointRow.parent_id == checkpoint_id)
     return list(session.scalars(children.order_by(CheckpointRow.created, CheckpointRow.id)))
+
+
+def ancestors(session: Session, checkpoint_id: str) -> list[str]:
+    """The ids of those that a checkpoint descends from, its parent first. One query; ends on a circle, too."""
+    row = CheckpointRow
+    start = select(row.id, row.parent_id).where(row.id == checkpoint_id).cte("line", recursive=True)
+    above = start.union(select(row.id, row.parent_id).join(start, row.id == start.c.parent_id))
+    parents = dict(session.execute(select(above.c.id, above.c.parent_id)).all())
+    return [each for each in walk(checkpoint_id, parents.get) if each != checkpoint_id]
 
 
 def summaries(session: Session, *which: ColumnElement[bool]) -> list[CheckpointSummary]:

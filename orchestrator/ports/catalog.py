@@ -74,6 +74,9 @@ class Catalog(Protocol):
     def child_names(self, checkpoint_id: str) -> list[str]:
         """Names of the checkpoints whose parent it is, oldest first."""
 
+    def ancestors(self, checkpoint_id: str) -> list[str]:
+        """The ids of the checkpoints that one descends from, its parent first."""
+
     def head(self, domain_uuid: str) -> Head | None: ...
     def layer(self, path: str) -> Layer | None: ...
     def chain(self, path: str) -> Chain[Layer]:

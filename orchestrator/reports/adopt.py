@@ -48,7 +48,7 @@ def plan_adoption(hypervisor: Hypervisor, catalog: Catalog, owned: Ownership, at
         )
     return replace(
         now,
-        rebuilds=known != here,
+        rebuilds=known != here or not known,
         domains=tuple(domains),
         skipped=tuple(skipped),
         former_hosts=_former_hosts(owned, facts.store),
