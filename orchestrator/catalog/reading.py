@@ -14,7 +14,17 @@ from ..model import ArtifactKind, Checkpoint, CheckpointState, CheckpointSummary
 from . import exclusive_size, rows
 from .database import beginning_with
 from .layers import Backing
-from .tables import ArtifactRow, CheckpointRow, DocumentRow, DomainRow, HeadDiskRow, HeadRow, LayerRow, TagRow
+from .tables import (
+    ArtifactRow,
+    CheckpointRow,
+    DocumentRow,
+    DomainRow,
+    HeadDiskRow,
+    HeadRow,
+    LayerRow,
+    MixedDirectoryRow,
+    TagRow,
+)
 
 _Parent = aliased(CheckpointRow, name="parent")
 _Memory = aliased(ArtifactRow, name="memory")
@@ -164,7 +174,7 @@ def known_paths(session: Session, host_uuid: str, directory: str) -> list[str]:
 
 
 def known_directories(session: Session, host_uuid: str) -> frozenset[str]:
-    """Where the layers that snapctl made, and the files that checkpoints alone have, are."""
+    """Where the layers that snapctl made, and the files that checkpoints alone have, are: and no other files."""
     layers = select(LayerRow.path).where(LayerRow.host_uuid == host_uuid, LayerRow.operation_id.is_not(None))
     row = ArtifactRow
     own = (
@@ -173,4 +183,5 @@ def known_directories(session: Session, host_uuid: str) -> frozenset[str]:
         .where(CheckpointRow.host_uuid == host_uuid, row.kind != ArtifactKind.DISK)
     )
     paths = (*session.scalars(layers), *session.scalars(own))
-    return frozenset(dirname(path) for path in paths if path is not None)
+    mixed = session.scalars(select(MixedDirectoryRow.path).where(MixedDirectoryRow.host_uuid == host_uuid))
+    return frozenset(dirname(path) for path in paths if path is not None) - frozenset(mixed)

@@ -94,10 +94,11 @@ class _Search:
 
     def ask_directory(self, directory: Directory) -> None:
         user = FileUser(name=directory.path)
+        known = set(self._catalog.known_paths(directory.path))
         for info in directory.files:
-            if info.backing is not None:
+            if info.backing is not None and info.path not in known:
                 self._note([info.backing, *self._followed(info.path, is_qcow2=info.format == "qcow2")], user)
-        if directory.manifest is None or directory.record is None:
+        if directory.record is None or self._catalog.checkpoint_by_id(directory.record.checkpoint.id) is not None:
             return
         checkpoint = directory.record.checkpoint
         user = FileUser(name=directory.path, checkpoint=f"{checkpoint.domain_name}/{checkpoint.name}")
@@ -182,7 +183,7 @@ def _named_layers(plan: object) -> Iterator[Source]:
 def _unknown_directories(
     hypervisor: Hypervisor, catalog: Catalog, store: str, apart_from: Collection[str]
 ) -> Iterator[Directory]:
-    """Those of operations that the catalog has no file of."""
+    """Those of operations that have files of which the catalog may know nothing."""
     storage = hypervisor.storage
     known = catalog.known_directories()
     for domain in filter(_UUID.fullmatch, storage.names(store) or ()):

@@ -91,8 +91,9 @@ class PruneReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuiltDomain:
-    """What the manifests of the store say of one domain. `unparented` are names of checkpoints whose parent was deleted
-    and of which they do not say what is above it."""
+    """What the manifests of the store say of one domain. `mixed_directories` have other files, too, than those that are
+    catalogued, of an operation that was open when the catalog was lost. `unparented` are names of checkpoints whose
+    parent was deleted and of which they do not say what is above it."""
 
     host_uuid: str
     domain_uuid: str
@@ -103,6 +104,7 @@ class RebuiltDomain:
     head: Head | None
     overlays: tuple[Layer, ...] = ()  # those of the head
     unparented: tuple[str, ...] = ()
+    mixed_directories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -96,7 +96,7 @@ class Catalog(Protocol):
         """Every catalogued file (memory images, sidecars and layers) in that directory."""
 
     def known_directories(self) -> frozenset[str]:
-        """The directories of operations of which it has any file."""
+        """The directories of operations of which it has every file."""
 
     def unsettled(self, domain_uuid: str | None = None) -> list[OperationRecord]:
         """The operations that are open, oldest first."""

@@ -232,7 +232,7 @@ def _domain(uuid: str, records: Sequence[Record], facts: RebuildFacts, collapsed
     overlays = [collapsed.get(layer.path, layer) for layer in overlays]
     below = _between(overlays, layers, {**facts.bases, **_made_here(own, facts.store)})
     head = _head(standing, overlays, layers | below, checkpoints) if standing else None
-    return RebuiltDomain(
+    rebuilt = RebuiltDomain(
         host_uuid=last.host_uuid,
         domain_uuid=uuid,
         name=last.domain_name,
@@ -243,6 +243,17 @@ def _domain(uuid: str, records: Sequence[Record], facts: RebuildFacts, collapsed
         overlays=tuple(overlays) if head else (),
         unparented=tuple(unparented),
     )
+    return replace(rebuilt, mixed_directories=tuple(_mixed_directories(rebuilt, facts.store)))
+
+
+def _mixed_directories(domain: RebuiltDomain, store: StoreContents) -> Iterator[str]:
+    """Those that have files of which nothing comes into the catalog beside others: a guest that was saved in an
+    operation that was open may stand on them, and be off since."""
+    known = {layer.path for layer in (*domain.layers, *domain.overlays)}
+    known |= {path for each in domain.checkpoints for path in each.own_files}
+    for directory in store.directories:
+        if directory.domain_uuid == domain.domain_uuid and directory.paths & known and directory.paths - known:
+            yield directory.path
 
 
 def _adopted(records: Sequence[Record], layers: Mapping[str, Layer]) -> tuple[list[Checkpoint], list[str]]:

@@ -13,6 +13,7 @@ from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import NotFound, Refused
 from orchestrator.operations.edit.plan import Edits
+from tests.crash.test_foreign_acts import kill
 from tests.crash.test_store_tells_all import everything
 from tests.crash.twin_host import STORE, TwinHost
 from tests.twin import TwinHypervisor
@@ -140,3 +141,23 @@ def do(host: TwinHost, act: str, number: int, draw: Random) -> None:
             session.delete("web01", [name], collapse=draw.random() < 0.7)
         elif act == "edit":
             session.edit("web01", name, Edits(description=f"d{number}", tags=(f"t{number}",)))
+
+
+# --------------------------------------------------------------------------- an open operation is lost, too
+
+
+@pytest.mark.parametrize("after", ["save", "define", "restore"])
+def test_delete_catalog_lost_in_a_keep_spares_what_the_guest_was_saved_on(host: TwinHost, after: str) -> None:
+    """The guest's former overlay is beside the memory image of `b`, which the rebuilt catalog knows, and is backed by
+    what `b` froze. Nothing else refers to it: the guest is off, or on the overlays of the rollback."""
+    play(host, "+a +b")
+    saved, tops = host.counter, host.guest.machine.tops()
+    kill(host, lambda session: session.rollback("web01", "a", keep_current=True, keep_name="k"), after=after)
+    host.file = host.file.with_suffix(".rebuilt")
+    catalog = open_catalog(f"sqlite:///{host.file}", host.world.host)
+    with Coordinator(TwinHypervisor(host.world), catalog, store=STORE) as rebuilt:
+        rebuilt.adopt_store()
+        rebuilt.delete("web01", ["b"])
+    for top in tops.values():
+        assert all(path in host.world.files.files for path in host.world.files.chain(top))
+        assert host.world.files.read(top, "counter") == saved

@@ -639,8 +639,8 @@ BUGS = (
     Bug(
         "resume what its owner has paused",
         CAPTURE,
-        " and self._is_restored_back(domain):",
-        ":",
+        "        elif not self._is_restored_back(domain):",
+        "        elif False:",
         (OUTSIDE,),
     ),
     Bug(
@@ -1369,5 +1369,12 @@ BUGS = (
         "        line=line_of(catalog, head.checkpoint_id if head is not None and is_here else checkpoint.id),\n",
         "        line=line_of(catalog, checkpoint.id),\n",
         (f"{REBUILT_HEAD}[kept, edited and flattened]",),
+    ),
+    Bug(
+        "ask nothing of a directory of which one file is known",
+        "orchestrator/catalog/reading.py",
+        " - frozenset(mixed)\n",
+        "\n",
+        (f"{REBUILT}::test_delete_catalog_lost_in_a_keep_spares_what_the_guest_was_saved_on",),
     ),
 )
