@@ -23,7 +23,7 @@ from .operations.registry import Operations
 from .operations.rollback import verb as rollback
 from .operations.rollback.plan import RollbackPlan
 from .operations.shared.compound import Compound
-from .operations.shared.guest import Guest, again, catalogued, find
+from .operations.shared.guest import Guest, again, all_of_its_name, catalogued, find, recorded
 from .ports import Catalog, Hypervisor
 from .reports.adopt import adopt, plan_adoption
 from .reports.rebuild import rebuild
@@ -67,7 +67,9 @@ class Executor(Observer):
         return self._guests(domain)
 
     def _settled(self, guest: Guest) -> Guest:
-        if recovered := self._runner.recover(guest.uuid):
+        """With what is open of its checkpoints, should they be those of a domain that had its name before."""
+        about = {guest.uuid, recorded(self._site, guest).uuid}
+        if recovered := [each for uuid in about for each in self._runner.recover(uuid)]:
             self._recovered += recovered
             return again(self._site, guest)
         return guest
@@ -79,7 +81,7 @@ class Executor(Observer):
         Raises `NotFound`; `Unfinished` when an operation of the domain, other than an edit, was left open.
         """
         guest = self._owned(domain)
-        self._runner.require_settled(guest.uuid)
+        self._runner.require_settled(recorded(self._site, guest).uuid)
         return self._settled(guest)
 
     def settle_all(self, domain: str | None = None) -> list[Guest]:
@@ -102,9 +104,11 @@ class Executor(Observer):
         Raises `Busy` when another process is at one of them, `Unfinished` when one can neither be
         done nor undone now; all others have been settled all the same.
         """
-        uuid = None if domain is None else find(self._site, domain).uuid
+        guests = all_of_its_name(self._site, find(self._site, domain)) if domain is not None else []
         self._site.owner.require()
-        return self._runner.recover(uuid)
+        if domain is None:
+            return self._runner.recover()
+        return [each for guest in guests for each in self._runner.recover(guest.uuid)]
 
     # ------------------------------------------------------------------ whose the store is
 
@@ -139,7 +143,8 @@ class Executor(Observer):
 
         Raises `NotFound`; `Busy` while a process is at work on one of them.
         """
-        return abandon.plan(self._site, self._guest(domain))
+        guests = all_of_its_name(self._site, self._guest(domain))
+        return [each for guest in guests for each in abandon.plan(self._site, guest)]
 
     def abandon(self, planned: Sequence[Abandonment]) -> list[Recovered]:
         """Close them, with everything kept and nothing changed on the hypervisor. Raises `Busy` as `recover` does, and

@@ -22,7 +22,16 @@ from .model import (
     VerifyReport,
 )
 from .operations.shared.depth import SOFT_LIMIT
-from .operations.shared.guest import Guest, catalogued, checkpoint_of, find, fresh, recorded, wanted_checkpoint
+from .operations.shared.guest import (
+    Guest,
+    all_of_its_name,
+    catalogued,
+    checkpoint_of,
+    find,
+    fresh,
+    recorded,
+    wanted_checkpoint,
+)
 from .operations.shared.site import Site
 from .ports import Catalog, Hypervisor, Progress, silent
 from .reports.accept import Accepting
@@ -151,7 +160,10 @@ class Observer:
 
     def unfinished(self, domain: str | Guest | None = None) -> builtins.list[OperationRecord]:
         """The operations that are open now: in progress, or left behind by a crash."""
-        return self._catalog.unsettled(self._uuid(domain))
+        if domain is None:
+            return self._catalog.unsettled()
+        guests = all_of_its_name(self._site, self._guest(domain))
+        return [each for guest in guests for each in self._catalog.unsettled(guest.uuid)]
 
     def unsettled(self, domain: str | Guest | None = None) -> builtins.list[Unsettled]:
         """The same, with what their guests are doing now."""

@@ -57,6 +57,14 @@ def recorded(site: Site, guest: Guest) -> Guest:
     return Guest(other, guest.name, site.hypervisor.domains.get(other))
 
 
+def all_of_its_name(site: Site, guest: Guest) -> list[Guest]:
+    """The domain; and the one that the catalog knows by its name, if it was created again and is another one now."""
+    other = site.catalog.domain_uuid(guest.name)
+    if other is None or other == guest.uuid:
+        return [guest]
+    return [guest, Guest(other, guest.name, site.hypervisor.domains.get(other))]
+
+
 def again(site: Site, guest: Guest) -> Guest:
     """The same domain as it is now."""
     return Guest(guest.uuid, guest.name, site.hypervisor.domains.get(guest.uuid))

@@ -47,11 +47,13 @@ class Made:
     """What an act leaves, beside the state of the guest.
 
     `ends_run` says that the guest's memory was given up by its owner, or that its QEMU died. `damages` says that
-    checkpoints may be damaged by it. `put_back` is how its owner takes it back, when a message asks for that.
+    checkpoints may be damaged by it, `takes_name` that another domain has the name now. `put_back` is how its owner
+    takes it back, when a message asks for that.
     """
 
     ends_run: bool = False
     damages: bool = False
+    takes_name: bool = False
     put_back: Callable[[], None] | None = None
     clone: str = ""  # the path of its disk
     shift: timedelta = timedelta()
@@ -185,6 +187,21 @@ def undefine(host: MatrixHost, draw: Random) -> Made:
     return Made(put_back=define_again)
 
 
+def created_anew(host: MatrixHost, draw: Random) -> Made:
+    """terraform: undefined, and another domain made under its name, with another UUID and disks of its own."""
+    machine, kept = _machine(host), _machine(host).persistent_xml
+    del host.world.machines[machine.uuid]
+    disk = Disk(target="vda", source=Source(path=_new_file(host, f"{IMAGES}/anew.qcow2", None), format="qcow2"))
+    other = host.world.define(domain_xml("web01", str(uuid4()), [disk]))
+
+    def take_back() -> None:
+        host.world.machines.pop(other.uuid, None)
+        if host.machine is None:
+            host.world.define(kept or "")
+
+    return Made(put_back=take_back, takes_name=True)
+
+
 def rename(host: MatrixHost, draw: Random) -> Made:
     """virsh domrename, which needs one that is off."""
     _rename(host, "web02")
@@ -265,11 +282,17 @@ def _stand_on(machine: Machine, paths: Mapping[str, str]) -> None:
 
 
 def rescue(host: MatrixHost, draw: Random) -> Made:
-    """virsh edit to a rescue disk, and a boot from it; its owner changes it back in the end."""
+    """virsh edit to disks of a rescue system, which is booted; its owner changes it back in the end."""
     machine = _machine(host)
     before = machine.persistent_xml or ""
-    disk = {"vda": Source(path=_new_file(host, f"{IMAGES}/rescue.qcow2", None), format="qcow2")}
-    machine.persistent_xml = domainxml.on_disks(before, disk)
+    disks = {target: f"{IMAGES}/rescue-{target}.qcow2" for target in host.sources()}
+    for path in disks.values():
+        host.world.files.put(path, Image(capacity=CAPACITY, data={"counter": WORK}))
+    sources = {target: Source(path=path, format="qcow2") for target, path in disks.items()}
+    machine.persistent_xml = domainxml.on_disks(before, sources)
+    machine.managed_save = False  # virsh start --force-boot
+    host.world.start(machine)
+    _work(host)
 
     def change_back() -> None:
         present = _machine(host)
@@ -277,7 +300,7 @@ def rescue(host: MatrixHost, draw: Random) -> Made:
             host.guest.shut_down()
         present.persistent_xml = before
 
-    return Made(put_back=change_back)
+    return Made(ends_run=True, put_back=change_back)
 
 
 # --------------------------------------------------------------------------- files
@@ -324,6 +347,14 @@ def _new_file(host: MatrixHost, path: str, backing: str | None) -> str:
     image = Image(capacity=CAPACITY, backing=backing, backing_format="qcow2" if backing else None)
     host.world.files.put(path, image)
     return path
+
+
+def put_backup(host: MatrixHost, draw: Random) -> Made:
+    """cp -p of a backup over the disks of a guest that is off: older than what was there, and of another instant."""
+    for path in host.sources().values():
+        image = host.world.files.image(path)
+        image.data, image.mtime = {"counter": 1}, image.mtime - 60 * 60
+    return Made(damages=True)
 
 
 def write_base(host: MatrixHost, draw: Random) -> Made:
@@ -406,6 +437,7 @@ ACTS = (
     Act("paused", running, pause),
     Act("resumed", paused, resume),
     Act("undefined", lambda host: active(host) or off(host), undefine),
+    Act("created anew", off, created_anew),
     Act("renamed", off, rename),
     Act("a disk detached", lambda host: active(host) or off(host), lose_disk),
     Act("snapshot by a backup", running, snapshot),
@@ -413,6 +445,7 @@ ACTS = (
     Act("on a rescue disk", off, rescue),
     Act("linked clone", has_frozen_layers, linked_clone, quiet=True),
     Act("running linked clone", has_frozen_layers, running_linked_clone, quiet=True),
+    Act("disks out of a backup", off, put_backup),
     Act("base written", always, write_base),
     Act("another catalog", store_has_owner, another_catalog, quiet=True),
     Act("new host UUID", always, new_host_uuid),

@@ -113,7 +113,8 @@ class Oracle:
         self.made, self.quiet, self.files = made, quiet, files
         self.stopped = bool(self.host.stopped_unrecorded())  # by nobody knows whom: so nothing is given up
         self.word = present(self.host, files)
-        self.detached = {t: p for t, p in files.items() if p not in self.word.paths.values()}
+        gone = {target: path for target, path in files.items() if path not in self.word.paths.values()}
+        self.detached = {target: path for target, path in gone.items() if self.host.world.files.image(path).data}
         self.detached_shown = self.host.world.shown(self.detached)
         self.clone = self.host.world.view(made.clone) if made.clone else {}
 
@@ -234,7 +235,7 @@ class Oracle:
             self._require_restores(draw.choice(checkpoints))
         self.require_paired()
         self._require_clone()
-        require(not self._refused_as_it_is, "as it is", self._refused_as_it_is)
+        require(self.made.takes_name or not self._refused_as_it_is, "as it is", self._refused_as_it_is)
 
     def _expected(self, checkpoint: Checkpoint) -> int:
         """What it counted up to; one that was being pushed when its client was killed has a name of its own."""
