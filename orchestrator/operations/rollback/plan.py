@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ...errors import IntegrityError, Refused
 from ...formats import domainxml
 from ...formats.needs import Needs
-from ...integrity.damage import check_files, media_damage
+from ...integrity.damage import check_files, is_acceptable, media_damage
 from ...integrity.differences import Chains, Inspected
 from ...model import (
     After,
@@ -84,7 +84,7 @@ def plan_rollback(
     memory = _memory(checkpoint)
     ejected = _ejected(facts) if without_media else ()
     if not ejected or not _is_media_alone(facts, checkpoint.damage):
-        _refuse_damaged(checkpoint)
+        _refuse_damaged(checkpoint, facts)
     check_files(checkpoint, facts.chains, facts.seen, [disk.path or "" for disk in ejected])
     if domain is not None:
         _refuse_frozen_disks(domain, checkpoint, facts.chains)
@@ -175,12 +175,15 @@ def _tops(disks: Iterable[Disk]) -> tuple[Disk, ...]:
     return tuple(replace(disk, backing=()) for disk in disks if disk.writable)
 
 
-def _refuse_damaged(checkpoint: Checkpoint) -> None:
-    if checkpoint.damage is not None:
-        raise IntegrityError(
-            f"checkpoint {checkpoint.name} is marked as damaged: {checkpoint.damage}",
-            hint=f"repair it, then: snapctl verify {checkpoint.domain_name} {checkpoint.name}",
-        )
+def _refuse_damaged(checkpoint: Checkpoint, facts: RollbackFacts) -> None:
+    if checkpoint.damage is None:
+        return
+    verify = f"snapctl verify {checkpoint.domain_name} {checkpoint.name}"
+    is_for_its_user = is_acceptable(checkpoint, facts.chains, facts.seen)
+    raise IntegrityError(
+        f"checkpoint {checkpoint.name} is marked as damaged: {checkpoint.damage}",
+        hint=f"if its files are right: {verify} --accept" if is_for_its_user else f"repair it, then: {verify}",
+    )
 
 
 def _memory(checkpoint: Checkpoint) -> MemoryImage:
