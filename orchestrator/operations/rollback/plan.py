@@ -75,7 +75,7 @@ def plan_rollback(
     `IntegrityError`."""
     checkpoint, domain = facts.checkpoint, facts.domain
     if checkpoint.state is not CheckpointState.READY:
-        raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint="choose another one: snapctl list")
+        raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint=_another(checkpoint))
     if domain is not None:
         refuse_busy(domain)
         refuse_foreign_marks(domain)
@@ -190,16 +190,20 @@ def _memory(checkpoint: Checkpoint) -> MemoryImage:
     if checkpoint.memory is None:
         raise Refused(
             f"checkpoint {checkpoint.name} has no memory image, which a rollback needs",
-            hint="choose another one: snapctl list",
+            hint=_another(checkpoint),
         )
     return checkpoint.memory
+
+
+def _another(checkpoint: Checkpoint) -> str:
+    return f"choose another one: snapctl list {checkpoint.domain_name}"
 
 
 def _refuse_namesake(checkpoint: Checkpoint, other: str | None) -> None:
     if other is not None:
         raise Refused(
             f"another domain is named {checkpoint.domain_name} now, {other}",
-            hint=f"rename that one: virsh domrename {checkpoint.domain_name} NAME",
+            hint=f"rename that one: virsh domrename {checkpoint.domain_name} NEW-NAME",
         )
 
 
