@@ -63,6 +63,15 @@ def test_doctor_prints_findings_and_advice(run: Run, station: Workstation) -> No
     assert "1 error; nothing was changed; follow the advice" in result.err
 
 
+def test_doctor_store_that_is_not_mounted_is_one_error(run: Run, station: Workstation) -> None:
+    station.unmount()
+    result = run("doctor")
+    assert result.code == 5
+    (line,) = [line for line in result.out.splitlines() if line.startswith("error")]
+    assert f"the store {STORE} is not there, or is empty, and the catalog has 6 checkpoints of twin" in line
+    assert "delete" not in result.out
+
+
 def test_doctor_json_is_an_array_of_advice(run: Run, station: Workstation) -> None:
     no_space(station)
     result = run("doctor", "-o", "json")
