@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 import pytest
 
+from orchestrator.formats import domainxml
+from orchestrator.model import Source
 from tests.crash.faults import Killed
 from tests.twin import Machine
 from tests.twin.files import File
@@ -41,6 +43,17 @@ def a_lost_file(station: Workstation) -> None:
 def unfinished(station: Workstation) -> None:
     """An error, exit code 7."""
     station.killed("stopped.before", "rollback", "web01", "-y")
+
+
+def a_left_over_layer(station: Workstation) -> str:
+    """What a rollback discarded while a linked clone used it; by now the clone is gone."""
+    path = station.guest().machine.tops()["vda"]
+    clone = station.world.add("clone")
+    xml = domainxml.on_disks(clone.machine.persistent_xml or "", {"vda": Source(path=path, format="qcow2")})
+    station.world.define(xml)
+    assert station.main("-q", "rollback", "web01", "base", "-y") == 0
+    del station.world.machines[clone.uuid]
+    return path
 
 
 def test_doctor_prints_findings_and_advice(run: Run, station: Workstation) -> None:
@@ -135,10 +148,22 @@ def test_doctor_clean_dry_run_lists_and_removes_nothing(run: Run, station: Works
     assert station.seen() == before
 
 
-def test_doctor_clean_without_terminal_is_refused(run: Run) -> None:
+def test_doctor_clean_dry_run_says_that_nothing_or_what_would_be_removed(run: Run, station: Workstation) -> None:
+    assert run("doctor", "--clean", "--dry-run").out == "nothing is to be removed\n"
+    path = a_left_over_layer(station)
+    result = run("doctor", "--clean", "--dry-run")
+    assert (result.code, result.out) == (0, f"remove {path}, which was discarded\n")
+
+
+def test_doctor_clean_without_terminal_is_refused_if_there_is_something_to_remove(
+    run: Run, station: Workstation
+) -> None:
+    assert run("doctor", "--clean").code == 0
+    path = a_left_over_layer(station)
     result = run("doctor", "--clean")
-    assert result.code == 2
+    assert (result.code, result.out) == (2, "")
     assert "add -y, or --dry-run" in result.err
+    assert path in station.world.files.files
 
 
 @pytest.mark.parametrize("option", ["-y", "--dry-run"])
