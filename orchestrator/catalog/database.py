@@ -224,7 +224,7 @@ def _engine(url: URL) -> Engine:
             return create_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
         return create_engine(url, pool_pre_ping=True)
     except ImportError as error:
-        hint = "install it, e.g.: pip install 'snapctl[postgresql]'"
+        hint = "install it, e.g., in the clone of snapctl: pip install '.[postgresql]'"
         raise EnvironmentLacks(f"the database driver for {url.drivername} is not installed", hint=hint) from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise UsageError(f"the catalog URL names an unknown driver: {url.drivername}") from error

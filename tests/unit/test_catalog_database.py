@@ -205,8 +205,9 @@ def test_a_url_is_shown_without_what_may_be_secret() -> None:
 
 
 def test_a_driver_that_is_not_installed_is_named() -> None:
-    with pytest.raises(EnvironmentLacks, match=r"driver for postgresql\+pg8000 is not installed"):
+    with pytest.raises(EnvironmentLacks, match=r"driver for postgresql\+pg8000 is not installed") as lacks:
         open_catalog("postgresql+pg8000://me:secret@db/x", HOST)
+    assert lacks.value.hint.endswith("in the clone of snapctl: pip install '.[postgresql]'")
 
 
 def test_errors_show_neither_sql_nor_values(tmp_path: Path) -> None:
