@@ -144,8 +144,12 @@ def _unversioned(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (_text_file, "file is not a database; nothing was recorded; restore it from a backup, or: "),
-        (Path.mkdir, "unable to open database file"),
+        (
+            _text_file,
+            "file is not a database; nothing was recorded; it is no SQLite database, so check the URL; "
+            "restore it from a backup, or: snapctl --catalog NEW-URL catalog adopt",
+        ),
+        (Path.mkdir, r"unable to open database file \(it is a directory\); .*; check the permissions of the file"),
         (_foreign_database, "not a snapctl catalog"),
         (_foreign_alembic, "not a snapctl catalog"),
         (_unversioned, "not a snapctl catalog"),
