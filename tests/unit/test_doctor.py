@@ -228,6 +228,11 @@ def test_judge_unfinished_operation_recommends_recover() -> None:
     assert "at step stopped" in advice.what
 
 
+def test_judge_operation_that_a_recover_failed_at_says_who_tried_last() -> None:
+    advice = only(operations=(Open(operation=operation(token=2), abandoned=True),))
+    assert "is unfinished, since 2026-01-02 03:04:05 UTC, last tried by ann@desk, process 4711" in advice.what
+
+
 def test_an_operation_under_way_is_only_noted() -> None:
     advice = only(operations=(Open(operation=operation(), abandoned=False),))
     assert (advice.level, advice.exit_code) == (Level.NOTE, 0)

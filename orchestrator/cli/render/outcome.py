@@ -106,6 +106,6 @@ def unfinished(operations: Iterable[OperationRecord], now: datetime) -> Iterator
     for each in operations:
         domain, owner = escaped(each.domains), escaped(f"{each.owner.user}@{each.owner.host}")
         yield (
-            f"{domain}: unfinished {each.kind} ({each.progress}, begun {age(each.opened, now)} by {owner}, "
+            f"{domain}: unfinished {each.kind} ({each.progress}, begun {age(each.opened, now)}{each.by} {owner}, "
             f"pid {each.owner.pid}); to finish or undo it: snapctl recover {domain}"
         )

@@ -25,7 +25,7 @@ def operations(facts: DoctorFacts) -> Iterator[Advice]:
 def _operation(each: Open) -> Advice:
     operation, owner = each.operation, each.operation.owner
     since = operation.opened.strftime("%Y-%m-%d %H:%M:%S UTC")
-    by = f"since {since} by {owner.user}@{owner.host}, process {owner.pid}, {operation.progress}"
+    by = f"since {since}{operation.by} {owner.user}@{owner.host}, process {owner.pid}, {operation.progress}"
     if not each.abandoned:
         return note("operations", f"a {operation.kind} of {operation.domains} is in progress {by}")
     return error(
