@@ -93,9 +93,13 @@ def damage(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> Iterator[
 
 
 def is_acceptable(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> bool:
-    """Whether something is wrong with it, and nothing but what its user may accept."""
+    """Whether something is wrong with it, and nothing but what its user may accept; nor is it marked with more, which
+    a look at its files alone does not show."""
     found = [*damage(checkpoint, chains, seen), *dangers(chains, seen)]
-    return bool(found) and all(each.acceptable for each in found)
+    marked = checkpoint.damage or ""
+    for each in found:
+        marked = marked.replace(each.problem, "")
+    return bool(found) and all(each.acceptable for each in found) and not marked.strip("; ")
 
 
 def _damage(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> Iterator[Finding]:

@@ -169,6 +169,14 @@ def test_verify_and_rollback_name_accept_where_only_a_time_differs(run: Run, sta
     assert (refused.code, refused.err.endswith(f"if its files are right: {accept}\n")) == (5, True)
 
 
+def test_rollback_does_not_name_accept_where_the_mark_says_more(run: Run, station: Workstation) -> None:
+    image = station.memory("patched")
+    station.forge(image, station.content(image)[:-1] + b"?")
+    station.world.files.touch(station.layer("patched"))
+    assert "its SHA-256 is" in run("verify", "web01", "patched", "--deep").out
+    assert run("rollback", "web01", "patched", "-y").err.endswith("repair it, then: snapctl verify web01 patched\n")
+
+
 def test_verify_names_a_way_for_what_can_be_accepted_and_for_what_cannot(run: Run, station: Workstation) -> None:
     station.world.files.touch(station.layer("patched"))
     station.world.files.remove(station.memory("empty"))
