@@ -17,6 +17,7 @@ from .model import (
     CheckpointSummary,
     Cleaning,
     OperationRecord,
+    Unsettled,
     Usage,
     VerifyReport,
 )
@@ -27,6 +28,7 @@ from .ports import Catalog, Hypervisor, Progress, silent
 from .reports.accept import Accepting
 from .reports.doctor import examine, plan_cleaning
 from .reports.listing import details
+from .reports.unsettled import report_open
 from .reports.usage import gather, sum_up
 from .reports.verify import Verification
 from .settings import Settings
@@ -150,6 +152,10 @@ class Observer:
     def unfinished(self, domain: str | Guest | None = None) -> builtins.list[OperationRecord]:
         """The operations that are open now: in progress, or left behind by a crash."""
         return self._catalog.unsettled(self._uuid(domain))
+
+    def unsettled(self, domain: str | Guest | None = None) -> builtins.list[Unsettled]:
+        """The same, with what their guests are doing now."""
+        return [report_open(self._hypervisor, self._catalog, each) for each in self.unfinished(domain)]
 
     # ------------------------------------------------------------------ checking
 

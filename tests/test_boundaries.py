@@ -43,6 +43,7 @@ KNOWS_ONLY: dict[str, tuple[str, ...]] = {
         *(
             "operations.shared.helper",
             "operations.shared.depth",
+            "operations.shared.now",
             "integrity",
             "store",
             "formats",

@@ -257,7 +257,11 @@ def upsert(session: Session, table: type[Base], values: dict[str, Any], *, key: 
     else:
         from sqlalchemy.dialects.sqlite import insert  # type: ignore[assignment]
     others = {name: value for name, value in values.items() if name not in key}
-    session.execute(insert(table).values(values).on_conflict_do_update(index_elements=key, set_=others))
+    row = insert(table).values(values)
+    if others:
+        session.execute(row.on_conflict_do_update(index_elements=key, set_=others))
+    else:
+        session.execute(row.on_conflict_do_nothing(index_elements=key))
 
 
 def beginning_with(

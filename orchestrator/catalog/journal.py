@@ -271,9 +271,9 @@ def busy(session: Session, operation: OperationRecord, effect: str = UNCHANGED) 
     owner, name = operation.owner, operation.domains
     since = operation.opened.strftime("%Y-%m-%d %H:%M:%S UTC")
     holder = f"{owner.user}@{owner.host}, process {owner.pid}"
-    problem = f"a {operation.kind} of {name} is in progress since {since} ({holder}, {operation.progress})"
+    problem = f"a {operation.kind.label} of {name} is in progress since {since} ({holder}, {operation.progress})"
     recover = f"run: snapctl recover {operation.members[0].domain_name}"
-    hint = recover if is_abandoned(session, operation) else "wait until it ends"
+    hint = recover if is_abandoned(session, operation) else operation.way_to_wait
     return Busy(problem, effect=effect, hint=hint)
 
 
@@ -285,5 +285,5 @@ def lost(session: Session, current: OperationRecord, ours: OperationRecord) -> B
 
 
 def not_ours(operation: OperationRecord) -> Busy:
-    problem = f"this {operation.kind} of {operation.domains} was taken over by another process"
+    problem = f"this {operation.kind.label} of {operation.domains} was taken over by another process"
     return Busy(problem, effect=NO_MORE, hint=f"see: snapctl list {operation.members[0].domain_name}")

@@ -75,7 +75,9 @@ def at_work(url: str) -> list[str]:
             if revision(session.connection()) != NEWEST:
                 return []
             found = journal.unsettled_anywhere(session)
-            return [f"a {each.kind} of {each.domains}" for each in found if not journal.is_abandoned(session, each)]
+            return [
+                f"a {each.kind.label} of {each.domains}" for each in found if not journal.is_abandoned(session, each)
+            ]
     except (SnapctlError, OSError):
         return []
     finally:

@@ -10,11 +10,21 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, cast, func, select
 from sqlalchemy.orm import Session, aliased
 
-from ..model import ArtifactKind, Checkpoint, CheckpointState, CheckpointSummary, Head
+from ..model import ArtifactKind, Checkpoint, CheckpointState, CheckpointSummary, Head, walk
 from . import exclusive_size, rows
 from .database import beginning_with
 from .layers import Backing
-from .tables import ArtifactRow, CheckpointRow, DocumentRow, DomainRow, HeadDiskRow, HeadRow, LayerRow, TagRow
+from .tables import (
+    ArtifactRow,
+    CheckpointRow,
+    DocumentRow,
+    DomainRow,
+    HeadDiskRow,
+    HeadRow,
+    LayerRow,
+    MixedDirectoryRow,
+    TagRow,
+)
 
 _Parent = aliased(CheckpointRow, name="parent")
 _Memory = aliased(ArtifactRow, name="memory")
@@ -68,6 +78,15 @@ def ready_names(session: Session, host_uuid: str, domain_uuid: str, beginning: s
 def child_names(session: Session, checkpoint_id: str) -> list[str]:
     children = select(CheckpointRow.name).where(CheckpointRow.parent_id == checkpoint_id)
     return list(session.scalars(children.order_by(CheckpointRow.created, CheckpointRow.id)))
+
+
+def ancestors(session: Session, checkpoint_id: str) -> list[str]:
+    """The ids of those that a checkpoint descends from, its parent first. One query; ends on a circle, too."""
+    row = CheckpointRow
+    start = select(row.id, row.parent_id).where(row.id == checkpoint_id).cte("line", recursive=True)
+    above = start.union(select(row.id, row.parent_id).join(start, row.id == start.c.parent_id))
+    parents = dict(session.execute(select(above.c.id, above.c.parent_id)).all())
+    return [each for each in walk(checkpoint_id, parents.get) if each != checkpoint_id]
 
 
 def summaries(session: Session, *which: ColumnElement[bool]) -> list[CheckpointSummary]:
@@ -155,7 +174,7 @@ def known_paths(session: Session, host_uuid: str, directory: str) -> list[str]:
 
 
 def known_directories(session: Session, host_uuid: str) -> frozenset[str]:
-    """Where the layers that snapctl made, and the files that checkpoints alone have, are."""
+    """Where the layers that snapctl made, and the files that checkpoints alone have, are: and no other files."""
     layers = select(LayerRow.path).where(LayerRow.host_uuid == host_uuid, LayerRow.operation_id.is_not(None))
     row = ArtifactRow
     own = (
@@ -164,4 +183,5 @@ def known_directories(session: Session, host_uuid: str) -> frozenset[str]:
         .where(CheckpointRow.host_uuid == host_uuid, row.kind != ArtifactKind.DISK)
     )
     paths = (*session.scalars(layers), *session.scalars(own))
-    return frozenset(dirname(path) for path in paths if path is not None)
+    mixed = session.scalars(select(MixedDirectoryRow.path).where(MixedDirectoryRow.host_uuid == host_uuid))
+    return frozenset(dirname(path) for path in paths if path is not None) - frozenset(mixed)

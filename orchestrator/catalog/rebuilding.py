@@ -11,7 +11,7 @@ from ..errors import Refused
 from ..model import Host, OperationState, RebuiltDomain
 from . import commits, layers, rows
 from .database import upsert
-from .tables import CheckpointRow, DomainRow, HostRow, OperationRow
+from .tables import CheckpointRow, DomainRow, HostRow, MixedDirectoryRow, OperationRow
 
 
 def rebuild(session: Session, host: Host, domains: Sequence[RebuiltDomain]) -> None:
@@ -44,6 +44,8 @@ def _add(session: Session, domain: RebuiltDomain) -> None:
         },
         key=["host_uuid", "uuid"],
     )
+    for path in domain.mixed_directories:
+        upsert(session, MixedDirectoryRow, {"host_uuid": domain.host_uuid, "path": path}, key=["host_uuid", "path"])
     layers.put(session, domain, domain.layers)
     for checkpoint in domain.checkpoints:
         commits.add_checkpoint(session, checkpoint)

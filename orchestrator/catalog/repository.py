@@ -142,6 +142,10 @@ class SqlCatalog:
         with self._database.read() as session:
             return reading.child_names(session, checkpoint_id)
 
+    def ancestors(self, checkpoint_id: str) -> list[str]:
+        with self._database.read() as session:
+            return reading.ancestors(session, checkpoint_id)
+
     def head(self, domain_uuid: str) -> Head | None:
         with self._database.read() as session:
             return reading.head(session, self._host.uuid, domain_uuid)

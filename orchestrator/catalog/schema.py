@@ -24,7 +24,7 @@ from .sqlite_backup import copy
 from .tables import Base, CatalogRow
 from .unfinished import UnfinishedOperation
 
-NEWEST = "0008"
+NEWEST = "0009"
 """The revision that `tables` describes. Revisions are numbered, so that older and newer can be told apart."""
 
 JOURNALED = "0002"

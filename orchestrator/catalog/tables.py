@@ -79,6 +79,16 @@ class StoreRow(Base):
     path: Mapped[str]
 
 
+class MixedDirectoryRow(Base):
+    """A directory of an operation in which a rebuild found files that it could not catalogue, beside others: who stands
+    on what they are backed by is not in the catalog."""
+
+    __tablename__ = "mixed_directory"
+
+    host_uuid: Mapped[Id] = mapped_column(ForeignKey("host.uuid"), primary_key=True)
+    path: Mapped[str] = mapped_column(primary_key=True)
+
+
 class DomainRow(Base):
     """A domain, by its UUID; name as last seen. Two may share a name: one was undefined and created again."""
 

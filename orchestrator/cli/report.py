@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..engine.story import Plan
-from ..model import OperationRecord, Outcome
+from ..model import Outcome, Unsettled
 from ..operations.shared.compound import Compound
 from .render import outcome as render
 from .session import Session
@@ -46,6 +46,6 @@ def report_plans(session: Session, planned: Plan | Compound[Any] | Sequence[Plan
     session.note("this was a dry run: nothing was changed")
 
 
-def report_unfinished(session: Session, operations: Sequence[OperationRecord]) -> None:
-    for line in render.unfinished(operations, session.now):
+def report_unsettled(session: Session, operations: Sequence[Unsettled]) -> None:
+    for line in render.unsettled(operations, session.now):
         session.note(line)

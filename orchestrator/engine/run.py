@@ -108,6 +108,10 @@ class Run:
         """What was not done, of an operation that is done: what others did in between was left alone."""
         return [caveat for member in self._members if (caveat := member.story.caveat()) is not None]
 
+    def losses(self) -> list[str]:
+        """What was given up by undoing it, for people: others acted in between."""
+        return [loss for member in self._members if (loss := member.story.loss()) is not None]
+
     def settle(self, cause: Exception | None = None, *, interrupted: bool = False) -> OperationState:
         """Leave the operation done or undone. Raises `Unfinished` when neither is possible now.
 
@@ -137,7 +141,9 @@ class Run:
 
     def _became(self, state: OperationState) -> str:
         """Names the operation: it may be one of several of a verb."""
-        return f"the {self._operation.record.kind} was {'completed' if state is OperationState.DONE else 'undone'}"
+        return (
+            f"the {self._operation.record.kind.label} was {'completed' if state is OperationState.DONE else 'undone'}"
+        )
 
     def _with_states(self, error: SnapctlError) -> SnapctlError:
         """The error with what each guest is doing now."""

@@ -76,7 +76,7 @@ class Runner:
             if left.kind is not OperationKind.EDIT and self._catalog.is_abandoned(left):
                 self._registry.plans(left)  # raises for one of another version, which `recover` refuses
                 raise Unfinished(
-                    f"a {left.kind} of {left.domains} is not finished ({left.progress})",
+                    f"a {left.kind.label} of {left.domains} is not finished ({left.progress})",
                     effect=UNCHANGED,
                     hint=f"run: snapctl recover {left.members[0].domain_name}",
                 )
@@ -112,12 +112,17 @@ class Runner:
         finally:
             operation.release()
         caveats = run.caveats() if state is OperationState.DONE else []
-        undone = state is OperationState.UNDONE
-        reasons = [*([run.given_up] if run.given_up else []), *run.states()] if undone else []
+        reasons = [run.given_up] if run.given_up and state is OperationState.UNDONE else []
         kept = [line for member in left.members for line in run.ran().kept_files(member.domain_uuid)]
-        told = (*reasons, *(each.problem for each in caveats), *kept)
-        detail = "; ".join((f"it was interrupted {left.progress}", *told))
-        return Recovered(operation=left.kind, domain=left.domains, id=left.id, state=state, detail=detail)
+        told = (*reasons, *run.losses(), *(each.problem for each in caveats), *kept, *run.states())
+        return Recovered(
+            operation=left.kind,
+            domain=left.domains,
+            id=left.id,
+            state=state,
+            detail="; ".join((f"it was interrupted {left.progress}", *told)),
+            title=", ".join(dict.fromkeys(plan.title for plan in self._registry.plans(left))),
+        )
 
     def _begun(self, operation: OpenOperation) -> Run:
         hypervisor = Fenced(self._hypervisor, operation)

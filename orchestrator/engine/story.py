@@ -52,6 +52,10 @@ class Plan(Protocol):
 
     @property
     def kind(self) -> OperationKind: ...
+    @property
+    def title(self) -> str:
+        """The operation, for people: "checkpoint clean", "rollback to clean"."""
+
     def lines(self) -> list[str]:
         """What `--dry-run` prints: one effect a line, in order."""
 
@@ -101,6 +105,9 @@ class Story(Protocol):
 
     def caveat(self) -> SnapctlError | None:
         """The error to raise when the operation is done, and yet not all that was asked for."""
+
+    def loss(self) -> str | None:
+        """What was given up when it was undone, as others had acted in between."""
 
     def undone_error(self, cause: Exception) -> SnapctlError:
         """The error to raise after `cause` led to an undo of everything."""

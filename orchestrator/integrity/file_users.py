@@ -94,10 +94,11 @@ class _Search:
 
     def ask_directory(self, directory: Directory) -> None:
         user = FileUser(name=directory.path)
+        known = set(self._catalog.known_paths(directory.path))
         for info in directory.files:
-            if info.backing is not None:
+            if info.backing is not None and info.path not in known:
                 self._note([info.backing, *self._followed(info.path, is_qcow2=info.format == "qcow2")], user)
-        if directory.manifest is None or directory.record is None:
+        if directory.record is None or self._catalog.checkpoint_by_id(directory.record.checkpoint.id) is not None:
             return
         checkpoint = directory.record.checkpoint
         user = FileUser(name=directory.path, checkpoint=f"{checkpoint.domain_name}/{checkpoint.name}")
@@ -106,7 +107,7 @@ class _Search:
     def ask_operation(self, record: OperationRecord) -> None:
         """A guest that it saved stands on disks that no definition may name."""
         for member in record.members:
-            user = FileUser(name=member.domain_name, operation=str(record.kind))
+            user = FileUser(name=member.domain_name, operation=record.kind.label)
             for layer in _named_layers(member.plan):
                 self._note([layer.path, *self.below(layer)], user)
 
@@ -182,7 +183,7 @@ def _named_layers(plan: object) -> Iterator[Source]:
 def _unknown_directories(
     hypervisor: Hypervisor, catalog: Catalog, store: str, apart_from: Collection[str]
 ) -> Iterator[Directory]:
-    """Those of operations that the catalog has no file of."""
+    """Those of operations that have files of which the catalog may know nothing."""
     storage = hypervisor.storage
     known = catalog.known_directories()
     for domain in filter(_UUID.fullmatch, storage.names(store) or ()):

@@ -55,6 +55,7 @@ from .operation import (
     Ran,
     Recovered,
     StepTime,
+    Unsettled,
     runs_after,
     what_becomes,
 )
@@ -146,6 +147,7 @@ __all__ = [
     "StepTime",
     "StoreOwner",
     "Stranger",
+    "Unsettled",
     "Usage",
     "Verdict",
     "VerifyReport",

@@ -18,6 +18,11 @@ class OperationKind(StrEnum):
     FLATTEN = "flatten"
     EDIT = "edit"
 
+    @property
+    def label(self) -> str:
+        """For people: as its user typed it."""
+        return "rollback --keep-current" if self is OperationKind.KEEPING_ROLLBACK else self.value
+
 
 class OperationState(StrEnum):
     OPEN = "open"
@@ -89,8 +94,8 @@ class OperationRecord:
 
     @property
     def by(self) -> str:
-        """What its owner is to it: who began it, or, once it was taken over, who tried last to settle it."""
-        return " by" if self.token == FIRST_TOKEN else ", last tried by"
+        """What its owner is to it: who began it, or who took it over last, to settle it."""
+        return " by" if self.token == FIRST_TOKEN else ", last taken over by"
 
     @property
     def progress(self) -> str:
@@ -99,6 +104,11 @@ class OperationRecord:
             return "being undone"
         steps = list(dict.fromkeys(member.step for member in self.members if member.step))
         return f"at step {', '.join(steps)}" if steps else "in its first step"
+
+    @property
+    def way_to_wait(self) -> str:
+        """What to do as long as its owner lives, or may."""
+        return f"wait until it ends, or end process {self.owner.pid} on {self.owner.host} if it hangs"
 
     def member(self, domain_uuid: str) -> MemberRecord:
         """The member that is this domain. Raises `KeyError` when there is none."""
@@ -172,13 +182,27 @@ class Postponed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovered:
-    """An unfinished operation that was settled: `state` is done or undone."""
+    """An unfinished operation that was settled: `state` is done or undone; abandoned if its user said so.
+
+    `title` is for people, "checkpoint clean"; `detail` says how far it had come, and what each guest is doing now.
+    """
 
     operation: OperationKind
     domain: str
     id: str
     state: OperationState
     detail: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """An operation that is open, and what its guests are doing now."""
+
+    record: OperationRecord
+    in_progress: bool  # a process is at it, or nobody can tell
+    guests: tuple[str, ...]  # for people: "web01 is shut off"
+    memory_in_image: tuple[str, ...] = ()  # the names of the guests that are off, and lose their memory when started
 
 
 def what_becomes(domain: str, after: After, was_running: bool) -> str:

@@ -97,7 +97,9 @@ class PruneReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuiltDomain:
-    """What the manifests of the store say of one domain."""
+    """What the manifests of the store say of one domain. `mixed_directories` have other files, too, than those that are
+    catalogued, of an operation that was open when the catalog was lost. `unparented` are names of checkpoints whose
+    parent was deleted and of which they do not say what is above it."""
 
     host_uuid: str
     domain_uuid: str
@@ -107,6 +109,8 @@ class RebuiltDomain:
     layers: tuple[Layer, ...]  # all that the checkpoints rely on
     head: Head | None
     overlays: tuple[Layer, ...] = ()  # those of the head
+    unparented: tuple[str, ...] = ()
+    mixed_directories: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +127,9 @@ class Rebuilt:
     """What a catalog was rebuilt with."""
 
     checkpoints: tuple[CheckpointSummary, ...]
-    headless: tuple[str, ...]  # names of domains without a current checkpoint
+    headless: tuple[str, ...]  # names of domains of which it cannot be determined where they are
     skipped: tuple[Skipped, ...]
+    unparented: tuple[str, ...] = ()  # checkpoints whose parent cannot be determined, as DOMAIN/NAME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ class Operations:
     def plans(self, operation: OperationRecord) -> list[Plan]:
         if operation.version != (known := self.version(operation.kind)):
             raise CatalogError(
-                f"the {operation.kind} of {operation.domains} was started by another version of snapctl "
+                f"the {operation.kind.label} of {operation.domains} was started by another version of snapctl "
                 f"(version {operation.version} of that operation; this one has {known})",
                 hint="finish it with that version: snapctl recover"
                 if operation.version > ABANDONED

@@ -74,6 +74,9 @@ class Catalog(Protocol):
     def child_names(self, checkpoint_id: str) -> list[str]:
         """Names of the checkpoints whose parent it is, oldest first."""
 
+    def ancestors(self, checkpoint_id: str) -> list[str]:
+        """The ids of the checkpoints that one descends from, its parent first."""
+
     def head(self, domain_uuid: str) -> Head | None: ...
     def layer(self, path: str) -> Layer | None: ...
     def chain(self, path: str) -> Chain[Layer]:
@@ -93,7 +96,7 @@ class Catalog(Protocol):
         """Every catalogued file (memory images, sidecars and layers) in that directory."""
 
     def known_directories(self) -> frozenset[str]:
-        """The directories of operations of which it has any file."""
+        """The directories of operations of which it has every file."""
 
     def unsettled(self, domain_uuid: str | None = None) -> list[OperationRecord]:
         """The operations that are open, oldest first."""

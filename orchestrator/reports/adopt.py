@@ -52,7 +52,7 @@ def plan_adoption(hypervisor: Hypervisor, catalog: Catalog, owned: Ownership, at
         )
     return replace(
         now,
-        rebuilds=known != here,
+        rebuilds=known != here or not known,
         domains=tuple(domains),
         skipped=tuple(skipped),
         missing=tuple(missing),

@@ -8,10 +8,21 @@ of which a file is missing, or whose memory image is not that of the domain in t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ..errors import HypervisorError
-from ..model import Checkpoint, Domain, Head, Layer, Rebuilt, RebuiltDomain, Skipped, chain_of
+from ..model import (
+    Checkpoint,
+    Domain,
+    Head,
+    Layer,
+    LayerKind,
+    Rebuilt,
+    RebuiltDomain,
+    Skipped,
+    chain_of,
+    is_device,
+)
 from ..ports import Catalog, Hypervisor
 from ..store import manifest
 from ..store.contents import Directory, StoreContents, read_store
@@ -27,6 +38,7 @@ class RebuildFacts:
     domains: Mapping[str, Domain]  # by UUID
     missing: frozenset[str]  # of the files that checkpoints rely on
     saved_xml: Mapping[str, str | None]  # the domain XML in a memory image, by path; None: it cannot be read
+    bases: Mapping[str, Layer] = field(default_factory=dict)  # by path: see `_bases`
 
 
 def rebuild(hypervisor: Hypervisor, catalog: Catalog, store: str, former_hosts: Collection[str] | None = ()) -> Rebuilt:
@@ -42,6 +54,7 @@ def as_rebuilt(catalog: Catalog, domains: Sequence[RebuiltDomain], skipped: Sequ
         checkpoints=tuple(catalog.summaries()),
         headless=tuple(domain.name for domain in domains if domain.head is None),
         skipped=tuple(skipped),
+        unparented=tuple(f"{domain.name}/{name}" for domain in domains for name in domain.unparented),
     )
 
 
@@ -56,6 +69,7 @@ def gather(hypervisor: Hypervisor, store: str, former_hosts: Collection[str] | N
         domains={domain.uuid: domain for domain in hypervisor.domains.all()},
         missing=frozenset(_missing(hypervisor, contents)),
         saved_xml={path: _saved_xml(hypervisor, path) for path in images},
+        bases={layer.path: layer for layer in _bases(hypervisor, contents)},
     )
 
 
@@ -65,6 +79,34 @@ def _missing(hypervisor: Hypervisor, contents: StoreContents) -> Iterator[str]:
     for path in {path for record in records for path in record.files} - there:
         if hypervisor.storage.stat(path) is None:
             yield path
+
+
+def _bases(hypervisor: Hypervisor, contents: StoreContents) -> Iterator[Layer]:
+    """The user's own files that overlays were made on and that no checkpoint describes any more, as they are now: those
+    that are the last of their chain."""
+    found = [each.manifest for each in contents.directories if each.manifest]
+    described = {layer.path for each in found if each.record for layer in each.record.layers}
+    made = {overlay.path for each in found for overlay in each.overlays}
+    below = {overlay.backing: overlay for each in found for overlay in each.overlays}
+    wanted = sorted(below.keys() - described - made)
+    seen = hypervisor.storage.stat_all(wanted)
+    prints = hypervisor.storage.fingerprints([path for path in wanted if is_device(path)])
+    for path in wanted:
+        info, overlay = seen[path], below[path]
+        if info is None or (overlay.backing_format != "raw" and info.backing is not None):
+            continue
+        is_block = is_device(path)
+        yield Layer(
+            path=path,
+            target=overlay.target,
+            format=overlay.backing_format,
+            capacity=overlay.capacity,
+            kind=LayerKind.BLOCK if is_block else LayerKind.FILE,
+            physical=None if is_block else info.physical,
+            allocation=None if is_block else info.allocation,
+            mtime=None if is_block else info.mtime,
+            fingerprint=prints.get(path),
+        )
 
 
 def _saved_xml(hypervisor: Hypervisor, path: str) -> str | None:
@@ -79,7 +121,7 @@ def _saved_xml(hypervisor: Hypervisor, path: str) -> str | None:
 
 
 def assemble(facts: RebuildFacts) -> tuple[list[RebuiltDomain], list[Skipped]]:
-    """The domains that have whole checkpoints, and what is left out."""
+    """The domains that have whole checkpoints, or their disks in the store, and what is left out."""
     collapsed = _collapsed(facts.store)
     whole: list[Record] = []
     skipped: list[Skipped] = []
@@ -92,14 +134,24 @@ def assemble(facts: RebuildFacts) -> tuple[list[RebuiltDomain], list[Skipped]]:
             whole.append(directory.record)
     whole.sort(key=lambda record: record.checkpoint.created)
     by_name = {(record.checkpoint.domain_uuid, record.checkpoint.name): record for record in whole}
-    by_domain: dict[str, list[Record]] = {}
+    by_domain: dict[str, list[Record]] = {uuid: [] for uuid in _on_the_store(facts)}
     for record in whole:
         checkpoint = record.checkpoint
         if by_name[checkpoint.domain_uuid, checkpoint.name] is record:
             by_domain.setdefault(checkpoint.domain_uuid, []).append(record)
         else:
             skipped.append(_skipped(checkpoint.directory, record, "a newer checkpoint has the same name"))
-    return [_domain(records, facts, collapsed) for records in by_domain.values()], skipped
+    return [_domain(uuid, records, facts, collapsed) for uuid, records in by_domain.items()], skipped
+
+
+def _on_the_store(facts: RebuildFacts) -> list[str]:
+    """The domains that have overlays of the store for disks, by UUID: a head may outlive all checkpoints."""
+    return [uuid for uuid, domain in facts.domains.items() if _standing(domain, _manifests(uuid, facts.store))]
+
+
+def _manifests(domain_uuid: str, store: StoreContents) -> list[Manifest]:
+    found = (each.manifest for each in store.directories if each.manifest)
+    return [each for each in found if each.domain_uuid == domain_uuid]
 
 
 def _collapsed(store: StoreContents) -> dict[str, Layer]:
@@ -161,55 +213,76 @@ def _domain_xml(checkpoint: Checkpoint, facts: RebuildFacts) -> str | None:
     return facts.saved_xml[checkpoint.memory.path]
 
 
-def _with_domain_xml(checkpoint: Checkpoint, facts: RebuildFacts) -> Checkpoint:
-    return replace(checkpoint, origin=replace(checkpoint.origin, domain_xml=_domain_xml(checkpoint, facts) or ""))
+def _with_domain_xml(record: Record, facts: RebuildFacts) -> Record:
+    checkpoint = record.checkpoint
+    origin = replace(checkpoint.origin, domain_xml=_domain_xml(checkpoint, facts) or "")
+    return replace(record, checkpoint=replace(checkpoint, origin=origin))
 
 
-def _domain(records: Sequence[Record], facts: RebuildFacts, collapsed: Mapping[str, Layer]) -> RebuiltDomain:
+def _domain(uuid: str, records: Sequence[Record], facts: RebuildFacts, collapsed: Mapping[str, Layer]) -> RebuiltDomain:
     """One domain from its whole checkpoints, oldest first."""
-    uuid, host_uuid = records[0].checkpoint.domain_uuid, records[0].checkpoint.host_uuid
     layers: dict[str, Layer] = {}
     for record in records:
         layers = {layer.path: layer for layer in record.layers} | layers
-    checkpoints = _parents_first(
-        _adopted(
-            [_with_domain_xml(record.checkpoint, facts) for record in records],
-            layers,
-        )
-    )
-    own = [found for each in facts.store.directories if (found := each.manifest) and found.domain_uuid == uuid]
+    checkpoints, unparented = _adopted([_with_domain_xml(record, facts) for record in records], layers)
+    own = _manifests(uuid, facts.store)
     last = max(own, key=lambda each: each.created)
     standing = _standing(facts.domains.get(uuid), own)
     overlays = new_layers(standing.operation_id, standing.overlays) if standing else []
     overlays = [collapsed.get(layer.path, layer) for layer in overlays]
-    below = _between(overlays, layers, _made_here(own, facts.store))
-    stands_on = _stood_on(overlays, layers | below, checkpoints)
-    if standing is not None and stands_on is not None:
-        layers |= below
-    else:
-        standing, overlays = None, []
-    return RebuiltDomain(
-        host_uuid=host_uuid,
+    below = _between(overlays, layers, {**facts.bases, **_made_here(own, facts.store)})
+    head = _head(standing, overlays, layers | below, checkpoints) if standing else None
+    rebuilt = RebuiltDomain(
+        host_uuid=last.host_uuid,
         domain_uuid=uuid,
         name=last.domain_name,
         seen=last.created,
-        checkpoints=tuple(checkpoints),
-        layers=tuple(layers.values()),
-        head=_head(standing, stands_on) if standing else None,
-        overlays=tuple(overlays),
+        checkpoints=tuple(_parents_first(checkpoints)),
+        layers=tuple((layers | below if head else layers).values()),
+        head=head,
+        overlays=tuple(overlays) if head else (),
+        unparented=tuple(unparented),
     )
+    return replace(rebuilt, mixed_directories=tuple(_mixed_directories(rebuilt, facts.store)))
 
 
-def _adopted(checkpoints: Sequence[Checkpoint], layers: Mapping[str, Layer]) -> Iterator[Checkpoint]:
-    """Where the parent was deleted: with the nearest checkpoint that froze a layer of their chain."""
-    known = {checkpoint.id for checkpoint in checkpoints}
-    frozen_by = {layer.path: each.id for each in checkpoints for layer in each.layers.values()}
-    for each in checkpoints:
-        if each.parent_id is None or each.parent_id in known:
-            yield each
-            continue
-        below = (layer for top in each.layers.values() for layer in chain_of(top.backing, layers))
-        yield replace(each, parent_id=next((frozen_by[x.path] for x in below if x.path in frozen_by), None))
+def _mixed_directories(domain: RebuiltDomain, store: StoreContents) -> Iterator[str]:
+    """Those that have files of which nothing comes into the catalog beside others: a guest that was saved in an
+    operation that was open may stand on them, and be off since."""
+    known = {layer.path for layer in (*domain.layers, *domain.overlays)}
+    known |= {path for each in domain.checkpoints for path in each.own_files}
+    for directory in store.directories:
+        if directory.domain_uuid == domain.domain_uuid and directory.paths & known and directory.paths - known:
+            yield directory.path
+
+
+def _adopted(records: Sequence[Record], layers: Mapping[str, Layer]) -> tuple[list[Checkpoint], list[str]]:
+    """The checkpoints, those of deleted parents with the nearest ancestor that is left; and which have one that cannot
+    be determined, by name.
+
+    Where the ancestors are not recorded, that is the nearest checkpoint that froze a layer of their chain: that says
+    nothing of what is below a layer that was flattened.
+    """
+    known = {record.checkpoint.id for record in records}
+    frozen_by = {layer.path: each.checkpoint.id for each in records for layer in each.checkpoint.layers.values()}
+    found: list[Checkpoint] = []
+    unparented: list[str] = []
+    for record in records:
+        each, parent = record.checkpoint, record.checkpoint.parent_id
+        if record.ancestors is not None:
+            parent = next((above for above in record.ancestors if above in known), None)
+        elif parent is not None and parent not in known:
+            chains = [chain_of(top.backing, layers) for top in each.layers.values()]
+            parent = next((frozen_by[x.path] for chain in chains for x in chain if x.path in frozen_by), None)
+            if parent is None and any(_is_flattened(top, layers) for top in each.layers.values()):
+                unparented.append(each.name)
+        found.append(replace(each, parent_id=parent))
+    return found, unparented
+
+
+def _is_flattened(top: Layer, layers: Mapping[str, Layer]) -> bool:
+    """Whether the chain of a layer ends in one that snapctl made, which was made on another one."""
+    return [top, *chain_of(top.backing, layers)][-1].operation_id is not None
 
 
 def _made_here(manifests: Iterable[Manifest], store: StoreContents) -> dict[str, Layer]:
@@ -237,19 +310,6 @@ def _between(
     return {layer.path: layer for chain in chains for layer in chain if layer.path not in recorded}
 
 
-def _stood_on(
-    overlays: Sequence[Layer], layers: Mapping[str, Layer], checkpoints: Iterable[Checkpoint]
-) -> Checkpoint | None:
-    """The nearest checkpoint below the overlays: that froze, of each disk, a layer in its chain."""
-    chains = {layer.target: chain_of(layer.backing, layers).paths for layer in overlays}
-    depths: dict[int, Checkpoint] = {}
-    for each in checkpoints:
-        frozen = {target: layer.path for target, layer in each.layers.items()}
-        if frozen.keys() == chains.keys() and all(path in chains[target] for target, path in frozen.items()):
-            depths[max(chains[target].index(path) for target, path in frozen.items())] = each
-    return depths[min(depths)] if depths else None
-
-
 def _parents_first(checkpoints: Iterable[Checkpoint]) -> list[Checkpoint]:
     """Each after its parent. A parent that is not among them is forgotten, and so is one that would close a circle."""
     known = {checkpoint.id: checkpoint for checkpoint in checkpoints}
@@ -274,10 +334,46 @@ def _standing(domain: Domain | None, manifests: Iterable[Manifest]) -> Manifest 
     return None
 
 
-def _head(standing: Manifest, stands_on: Checkpoint | None) -> Head:
+def _head(
+    standing: Manifest, overlays: Sequence[Layer], layers: Mapping[str, Layer], checkpoints: Sequence[Checkpoint]
+) -> Head | None:
+    """None where it is not known what is below the overlays, or which checkpoint was the current one."""
+    chains = {layer.target: [layer, *chain_of(layer.backing, layers)] for layer in overlays}
+    if any(chain[-1].backing is not None for chain in chains.values()):
+        return None
+    known = {each.id for each in checkpoints}
+    line = standing.line if standing.line is not None else _line(standing, chains, checkpoints)
+    if line is None:
+        return None
     return Head(
         host_uuid=standing.host_uuid,
         domain_uuid=standing.domain_uuid,
-        checkpoint_id=stands_on.id if stands_on else None,
+        checkpoint_id=next((each for each in line if each in known), None),
         overlays={overlay.target: overlay.path for overlay in standing.overlays},
+        kept_id=standing.kept_id if standing.kept_id in known else None,
     )
+
+
+def _line(
+    standing: Manifest, chains: Mapping[str, Sequence[Layer]], checkpoints: Sequence[Checkpoint]
+) -> list[str] | None:
+    """Where a manifest does not say it: the nearest checkpoint below the overlays, or the one that they were made for.
+
+    None if that was deleted, and what was below it was flattened.
+    """
+    if (nearest := _nearest(chains, checkpoints)) is not None:
+        return [nearest.id]
+    is_left = any(each.id == standing.stands_on for each in checkpoints)
+    is_flattened = any(chain[-1].operation_id is not None for chain in chains.values())
+    return [standing.stands_on] if is_left or not is_flattened else None
+
+
+def _nearest(chains: Mapping[str, Sequence[Layer]], checkpoints: Iterable[Checkpoint]) -> Checkpoint | None:
+    """The checkpoint that froze, of each disk, a layer in its chain, and the nearest one of those."""
+    below = {target: [layer.path for layer in chain[1:]] for target, chain in chains.items()}
+    depths: dict[int, Checkpoint] = {}
+    for each in checkpoints:
+        frozen = {target: layer.path for target, layer in each.layers.items()}
+        if frozen.keys() == below.keys() and all(path in below[target] for target, path in frozen.items()):
+            depths[max(below[target].index(path) for target, path in frozen.items())] = each
+    return depths[min(depths)] if depths else None

@@ -176,5 +176,10 @@ def test_rebuild_empty_store_tells_so(run: Run, station: Workstation) -> None:
     station.catalog.unlink()
     result = run("catalog", "rebuild")
     assert (result.out, result.err) == ("catalog rebuilt: the store has no checkpoints\n", "")
-    assert run("catalog", "rebuild", "-o", "json").json == {"checkpoints": [], "headless": [], "skipped": []}
+    assert run("catalog", "rebuild", "-o", "json").json == {
+        "checkpoints": [],
+        "headless": [],
+        "skipped": [],
+        "unparented": [],
+    }
     assert STORE not in station.world.files.directories

@@ -67,7 +67,9 @@ def test_checkpoint_unfinished_operation_is_settled_and_noted(run: Run, station:
     station.killed("repointed.before", "rollback", "web01", "patched", "-y")
     result = run("checkpoint", "web01", "clean")
     assert result.timeless == MADE
-    assert result.err == "web01: unfinished rollback done: it was interrupted at step repointed\n"
+    assert result.err == (
+        "web01: rollback to patched completed: it was interrupted at step repointed; web01 is running\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ def test_flatten_dry_run_shows_the_steps(run: Run, station: Workstation) -> None
 
 def test_recover_prints_what_was_settled(run: Run, station: Workstation) -> None:
     station.killed("saved.before", "checkpoint", "web01", "x")
-    assert run("recover").out == "web01: unfinished checkpoint undone: it was interrupted at step saved\n"
+    assert run("recover").out == "web01: checkpoint x undone: it was interrupted at step saved; web01 is running\n"
     again = run("recover")
     assert (again.code, again.out, again.err) == (0, "", "there was no interrupted operation\n")
     assert run("recover", "-o", "json").json == []
@@ -241,7 +243,7 @@ def test_recover_abandon_names_what_is_left_and_closes_it(run: Run, station: Wor
     closed = run("recover", "web01", "--abandon", "-y")
 
     assert closed.code == 0
-    assert "web01: unfinished checkpoint abandoned: it was interrupted at step" in closed.out
+    assert "web01: checkpoint closed as it was: it was interrupted at step" in closed.out
     assert image in station.world.files.files
     assert run("recover").err == "there was no interrupted operation\n"
     assert run("recover", "web01", "--abandon", "-y", "-o", "json").json == []

@@ -117,16 +117,31 @@ def test_reading_verb_unfinished_operation_is_noted_with_next_step(
     result = run(*verb)
     assert result.err == (
         "web01: unfinished rollback (at step stopped, begun 2 min ago by ann@desk, pid 4711); "
-        "to finish or undo it: snapctl recover web01\n"
+        "web01 is running; to finish or undo it: snapctl recover web01\n"
     )
     assert "pid" not in result.out
     assert result.out.startswith("web01 (unfinished rollback: stopped)\n") == (verb == ["tree"])
 
 
-def test_list_unfinished_operation_that_was_taken_over_names_who_tried_last(run: Run, station: Workstation) -> None:
+def test_list_unfinished_operation_that_was_taken_over_says_by_whom(run: Run, station: Workstation) -> None:
     leave_unfinished(station)
     station.sql("UPDATE operation SET token = 2 WHERE state = 'open'")
-    assert "(at step stopped, begun 2 min ago, last tried by ann@desk, pid 4711)" in run("list").err
+    assert "(at step stopped, begun 2 min ago, last taken over by ann@desk, pid 4711)" in run("list").err
+
+
+def test_list_unfinished_checkpoint_of_a_guest_that_is_off_warns_of_its_start(run: Run, station: Workstation) -> None:
+    station.killed("repointed.before", "checkpoint", "web01", "x")
+    said = run("list").err
+    assert "web01 is shut off; do not start web01: its memory is in the image that was saved; to finish" in said
+    assert "web01 is shut off" in run("doctor").out
+
+
+def test_list_operation_of_a_living_process_is_in_progress(run: Run, station: Workstation) -> None:
+    station.killed("stopped.before", "rollback", "web01", "patched", "-y")
+    station.sql("UPDATE operation SET owner_host = 'elsewhere', lease_until = '2999-01-01T00:00:00.000000+00:00'")
+    said = run("list").err
+    assert said.startswith("web01: in progress: rollback (at step stopped, begun just now by ")
+    assert "snapctl recover" not in said
 
 
 def test_tree_domain_with_only_an_unfinished_operation_is_drawn(run: Run, station: Workstation) -> None:

@@ -14,8 +14,8 @@ import pytest
 
 from orchestrator.catalog import leases
 from orchestrator.coordinator import Coordinator
-from orchestrator.errors import Interrupted, Refused, SnapctlError, StartedOutside, Unfinished
-from orchestrator.model import After, GuestState
+from orchestrator.errors import IntegrityError, Interrupted, Refused, SnapctlError, StartedOutside, Unfinished
+from orchestrator.model import After, GuestState, OperationState
 from orchestrator.operations.prune.policy import Policy
 from orchestrator.operations.shared import guest
 from tests.checkpoints import memory_of
@@ -565,3 +565,40 @@ def test_delete_after_a_restore_tried_again_keeps_the_only_copy(
 
     with pytest.raises(Refused, match="only copy"):
         host.session().delete("web01", ["cur"])
+
+
+def test_delete_guest_that_ran_and_was_suspended_since_is_done(host: TwinHost) -> None:
+    """Its memory is in libvirt's managed-save image, though it wrote nothing to its disks before."""
+    host.session().checkpoint("web01", "cur")
+    host.guest.managed_save()
+
+    host.session().delete("web01", ["cur"])
+
+    assert host.guest.machine.managed_save
+
+
+def test_delete_only_copy_that_cannot_be_restored_any_more_is_done(host: TwinHost) -> None:
+    """A layer of it is gone: to refuse that would leave no way out, as a rollback to it is refused, too."""
+    host.session().checkpoint("web01", "cur", after=After.PAUSE)
+    frozen = {layer.path for layer in host.checkpoints()[-1].layers.values()}
+    host.world.kill_qemu("web01")
+    for path in frozen:
+        host.world.files.remove(path)
+    with pytest.raises(IntegrityError):
+        host.session().rollback("web01", "cur")
+
+    host.session().delete("web01", ["cur"], collapse=False)
+
+    assert [each.name for each in host.session().list("web01")] == ["a"]
+
+
+def test_recover_guest_was_booted_after_its_save_says_that_its_memory_was_discarded(host: TwinHost) -> None:
+    kill(host, checkpoint_b, after="save")
+    host.guest.start()
+    host.guest.tick()
+
+    (recovered,) = host.session().recover()
+
+    assert recovered.state is OperationState.UNDONE
+    assert "web01 was started outside snapctl, so the memory that was saved was discarded" in recovered.detail
+    assert recovered.title == "checkpoint b"

@@ -137,7 +137,7 @@ def test_delete_saved_guest_stands_on_a_layer_that_no_definition_names_keeps_it(
     (outcome,) = host.session().delete("web01", ["b"], collapse=False)
 
     assert leaf in host.world.files.files
-    assert "the unfinished keeping-rollback of clone needs it" in (outcome.note or "")
+    assert "the unfinished rollback --keep-current of clone needs it" in (outcome.note or "")
     if fails:
         fail_restores(host, monkeypatch, onto=lambda xml: source.path not in xml)
     host.session().recover()

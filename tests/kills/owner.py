@@ -130,7 +130,8 @@ class Owner:
         """Recover; then he finds everything as he left it."""
         subject = self._subject
         with subject.kill_count.watching():
-            fate = fate_of(result, self._recovered(left))
+            possible = {subject.words} if left.worked else subject.possible_words(attempt, None)
+            fate = fate_of(result, self._recovered(left, possible))
             said = catalogued.read(subject.client.catalog)
             assert said.unsettled == []
             subject.require_checkpoints(said, attempt, fate)
@@ -139,25 +140,28 @@ class Owner:
             self._require_as_left(left, possible)
             subject.require_head(said)
 
-    def _recovered(self, left: Left) -> list[dict[str, Any]]:
+    def _recovered(self, left: Left, possible: set[str]) -> list[dict[str, Any]]:
         """What was, when at last nothing is left to recover."""
         for _ in range(WAYS_OUT):
             done = self._subject.client.run("-o", "json", "recover")
             if done.code == 0:
                 recovered: list[dict[str, Any]] = done.json
                 return recovered
-            self._take_way_out(json.loads(done.stderr), left)
+            self._take_way_out(json.loads(done.stderr), left, possible)
         raise AssertionError(f"{left}: nothing leads out: {done}")
 
-    def _take_way_out(self, error: dict[str, Any], left: Left) -> None:
-        """Do what the message says. Other ways out than starting or stopping the guest go here."""
+    def _take_way_out(self, error: dict[str, Any], left: Left, possible: set[str]) -> None:
+        """Do what the message says. Other ways out than starting or stopping the guest go here.
+
+        What it is started from may be a managed-save image, of a guest that was rolled back by then.
+        """
         assert error["exit_code"] in (6, 7), error
         with self._domain() as domain:
             if re.search(r"virsh( -c \S+)? destroy", error["hint"]):
                 domain.destroy()
                 return
         assert re.search(r"virsh( -c \S+)? start", error["hint"]) and self._state() == OFF, (error, left)
-        self._bring_up({self._subject.words})
+        self._bring_up(possible | {self._subject.words})
 
     def _require_as_left(self, left: Left, possible: set[str]) -> None:
         state = self._state()

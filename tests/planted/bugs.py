@@ -78,6 +78,9 @@ FILES = "orchestrator/integrity/damage.py"
 DIFFERENCES = "orchestrator/integrity/differences.py"
 OWNERSHIP = "orchestrator/store/ownership.py"
 IDENTITY = "orchestrator/store/identity.py"
+REBUILD = "orchestrator/reports/rebuild.py"
+REBUILT = "tests/crash/test_rebuilt_trees.py"
+REBUILT_HEAD = f"{REBUILT}::test_rebuild_head_is_that_of_the_lost_catalog"
 
 BUGS = (
     # ------------------------------------------------------------------ order of things
@@ -636,8 +639,8 @@ BUGS = (
     Bug(
         "resume what its owner has paused",
         CAPTURE,
-        " and self._is_restored_back(domain):",
-        ":",
+        "        elif not self._is_restored_back(domain):",
+        "        elif False:",
         (OUTSIDE,),
     ),
     Bug(
@@ -1323,5 +1326,55 @@ BUGS = (
         "        self._retreat.take()\n        self._persistent.point_back()\n",
         "        self._retreat.take()\n",
         (f"{SAVED}::test_keep_current_guest_went_back_definition_went_back_at_once",),
+    ),
+    # ------------------------------------------------------------------ the catalog is lost
+    Bug(
+        "look for the lost head below the disks only",
+        REBUILD,
+        "    line = standing.line if standing.line is not None else _line(standing, chains, checkpoints)\n",
+        "    line = _line(standing, chains, checkpoints)\n",
+        (f"{REBUILT_HEAD}[deleted above a flattened layer]",),
+    ),
+    Bug(
+        "look for lost parents below the layers only",
+        REBUILD,
+        "        if record.ancestors is not None:\n",
+        "        if not known:\n",
+        (f"{REBUILT}::test_rebuild_parents_are_those_of_the_lost_catalog[deleted above a flattened layer]",),
+    ),
+    Bug(
+        "forget the disks of a domain that has no checkpoint left",
+        REBUILD,
+        "{uuid: [] for uuid in _on_the_store(facts)}",
+        "{}",
+        (f"{REBUILT_HEAD}[no checkpoint is left]",),
+    ),
+    Bug(
+        "forget what no checkpoint describes below a disk",
+        REBUILD,
+        "    below = _between(overlays, layers, {**facts.bases, **_made_here(own, facts.store)})\n",
+        "    below = _between(overlays, layers, _made_here(own, facts.store))\n",
+        (f"{REBUILT_HEAD}[no checkpoint is left]",),
+    ),
+    Bug(
+        "forget what was kept when the catalog is lost",
+        REBUILD,
+        "        kept_id=standing.kept_id if standing.kept_id in known else None,\n",
+        "",
+        (f"{REBUILT}::test_rebuild_undo_takes_back_the_last_rollback",),
+    ),
+    Bug(
+        "take the overlays beside an edited checkpoint for its own",
+        "orchestrator/operations/shared/manifests.py",
+        "        line=line_of(catalog, head.checkpoint_id if head is not None and is_here else checkpoint.id),\n",
+        "        line=line_of(catalog, checkpoint.id),\n",
+        (f"{REBUILT_HEAD}[kept, edited and flattened]",),
+    ),
+    Bug(
+        "ask nothing of a directory of which one file is known",
+        "orchestrator/catalog/reading.py",
+        " - frozenset(mixed)\n",
+        "\n",
+        (f"{REBUILT}::test_delete_catalog_lost_in_a_keep_spares_what_the_guest_was_saved_on",),
     ),
 )

@@ -89,6 +89,9 @@ class FourSteps:
     def is_past_no_return(self) -> bool:
         return PIVOT in self.outside.effects
 
+    def loss(self) -> str | None:
+        return None
+
     def may_advance(self) -> bool:
         return True
 

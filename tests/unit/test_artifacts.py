@@ -135,7 +135,7 @@ def _directory(made: manifest.Manifest, *names: str) -> Directory:
 
 def _begun(stands_on: str) -> manifest.Manifest:
     plan = plan_checkpoint(checkpoint_request(operation_id=CLEAN), checkpoint_facts())
-    return begun_manifest(plan, stands_on, CREATED)
+    return begun_manifest(plan, stands_on, CREATED, (stands_on,))
 
 
 @pytest.mark.parametrize("made", [WITH_SIDECAR, OF_DISKS, checkpoint(id=NEXT, operation_id=CLEAN)])

@@ -36,6 +36,7 @@ QUESTIONS: dict[str, Question] = {
     "summaries": lambda catalog, its: catalog.summaries(its.domain_uuid),
     "summaries of one": lambda catalog, its: catalog.summaries(its.domain_uuid, its.name),
     "some_checkpoint": lambda catalog, its: catalog.some_checkpoint(its.domain_uuid),
+    "ancestors": lambda catalog, its: catalog.ancestors(its.id),
     "child_names": lambda catalog, its: catalog.child_names(its.id),
     "head": lambda catalog, its: catalog.head(its.domain_uuid),
     "layer": lambda catalog, its: catalog.layer(its.layers["vda"].path),

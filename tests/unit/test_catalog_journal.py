@@ -112,8 +112,8 @@ def test_open_operation_refusal_names_the_holder(catalog: SqlCatalog, web: Sampl
     owner = lease.record.owner
     assert f"{owner.user}@{owner.host}, process {owner.pid}, at step saved" in refusal.value.problem
     assert "a checkpoint of web is in progress since 20" in refusal.value.problem
-    assert refusal.value.hint == "wait until it ends"
-    assert len(str(refusal.value)) <= 200
+    assert refusal.value.hint == f"wait until it ends, or end process {owner.pid} on {owner.host} if it hangs"
+    assert len(str(refusal.value)) <= 220
     assert catalog.unsettled() == [lease.record]
 
 

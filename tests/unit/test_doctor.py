@@ -28,10 +28,11 @@ from orchestrator.model import (
     OperationState,
     Owner,
     Source,
+    Unsettled,
 )
 from orchestrator.operations.shared.helper import HELPER_PREFIX
 from orchestrator.reports.doctor import judge
-from orchestrator.reports.doctor.facts import Catalogued, DoctorFacts, Open, Standing
+from orchestrator.reports.doctor.facts import Catalogued, DoctorFacts, Standing
 from orchestrator.reports.doctor.helpers import find_helpers, helpers
 from orchestrator.store.contents import Directory, StoreContents
 from tests.unit.builders import (
@@ -222,19 +223,19 @@ def test_judge_catalog_on_a_server_has_no_findings() -> None:
 
 
 def test_judge_unfinished_operation_recommends_recover() -> None:
-    advice = only(operations=(Open(operation=operation(), abandoned=True),))
+    advice = only(operations=(Unsettled(record=operation(), in_progress=False, guests=("web01 is running",)),))
     assert (advice.level, advice.exit_code, advice.advice) == (Level.ERROR, 7, "snapctl recover web01")
     assert "a rollback of web01 is unfinished, since 2026-01-02 03:04:05 UTC by ann@desk" in advice.what
     assert "at step stopped" in advice.what
 
 
-def test_judge_operation_that_a_recover_failed_at_says_who_tried_last() -> None:
-    advice = only(operations=(Open(operation=operation(token=2), abandoned=True),))
-    assert "is unfinished, since 2026-01-02 03:04:05 UTC, last tried by ann@desk, process 4711" in advice.what
+def test_judge_operation_that_was_taken_over_says_by_whom() -> None:
+    advice = only(operations=(Unsettled(record=operation(token=2), in_progress=False, guests=()),))
+    assert "is unfinished, since 2026-01-02 03:04:05 UTC, last taken over by ann@desk, process 4711" in advice.what
 
 
 def test_an_operation_under_way_is_only_noted() -> None:
-    advice = only(operations=(Open(operation=operation(), abandoned=False),))
+    advice = only(operations=(Unsettled(record=operation(), in_progress=True, guests=("web01 is running",)),))
     assert (advice.level, advice.exit_code) == (Level.NOTE, 0)
 
 
@@ -242,7 +243,7 @@ def test_between_two_steps_nothing_is_judged() -> None:
     moved = {DOMAIN: domain(disk(path=in_store(NEXT, "vda.qcow2")))}
     lost = {"missing": frozenset({MEMORY}), "domains": moved}
     assert {each.about for each in found(**lost)} == {"domains", "files"}
-    during = found(**lost, operations=(Open(operation=operation(), abandoned=True),))
+    during = found(**lost, operations=(Unsettled(record=operation(), in_progress=False, guests=("web01 is running",)),))
     assert {each.about for each in during} == {"operations"}
 
 

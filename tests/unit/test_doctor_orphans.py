@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model import Layer, Level, NewOverlay, OperationKind
-from orchestrator.reports.doctor.facts import DoctorFacts, Open
+from orchestrator.model import Layer, Level, NewOverlay, OperationKind, Unsettled
+from orchestrator.reports.doctor.facts import DoctorFacts
 from orchestrator.reports.doctor.leftovers import leftovers
 from orchestrator.reports.doctor.orphans import SETTLED_AFTER, Orphans, find_orphans
 from orchestrator.store import manifest
@@ -200,7 +200,7 @@ def test_find_orphans_young_directory_is_kept() -> None:
 
 
 def test_an_open_operation_keeps_its_directory() -> None:
-    is_open = Open(operation=operation(id=OLD), abandoned=True)
+    is_open = Unsettled(record=operation(id=OLD), in_progress=False, guests=("web01 is running",))
     assert find_orphans(world(directory(OLD, "vda.qcow2"), operations=(is_open,))) == Orphans(
         checkpoints=(), removable=(), kept=()
     )
@@ -287,7 +287,7 @@ def test_leftovers_extra_files_are_noted_if_no_operation_is_open() -> None:
     seen = replace(world(), store=replace(world().store, directories=(crowded,)))
     (one,) = leftovers(seen, find_orphans(seen), cleaned=False)
     assert (one.level, extra.path in one.what) == (Level.NOTE, True)
-    busy = replace(seen, operations=(Open(operation=operation(), abandoned=False),))
+    busy = replace(seen, operations=(Unsettled(record=operation(), in_progress=True, guests=("web01 is running",)),))
     (one,) = leftovers(busy, find_orphans(busy), cleaned=False)
     assert one.level is Level.OK
 
@@ -317,7 +317,7 @@ def test_the_empty_directory_of_a_domain_waits_for_its_next_checkpoint(known_by:
     known: dict[str, Any] = {
         "hypervisor": {"domains": {DOMAIN: domain()}},
         "catalog": {"checkpoints": (catalogued(),)},
-        "operation": {"operations": (Open(operation=operation(), abandoned=False),)},
+        "operation": {"operations": (Unsettled(record=operation(), in_progress=True, guests=("web01 is running",)),)},
     }
     for changes, levels in ((unknown, [Level.NOTE]), (unknown | known[known_by], [Level.OK])):
         seen = facts(**changes)

@@ -94,6 +94,24 @@ def test_decode_encoded_manifest_is_the_same() -> None:
         assert manifest.decode(manifest.encode(written), DIRECTORY) == written
 
 
+def test_decode_manifest_without_a_line_is_of_an_earlier_version() -> None:
+    def forget(document: dict[str, Any]) -> None:
+        del document["line"], document["kept_id"], document["record"]["ancestors"]
+
+    read = manifest.decode(told(forget), DIRECTORY)
+    assert read.record is not None
+    assert (read.line, read.kept_id, read.record.ancestors) == (None, None, None)
+
+
+@pytest.mark.parametrize("key", ["line", "kept_id", "ancestors"])
+def test_decode_line_of_something_else_is_refused(key: str) -> None:
+    def lie(document: dict[str, Any]) -> None:
+        place = document["record"] if key == "ancestors" else document
+        place[key] = "../a" if key == "kept_id" else [NEXT, "../a"]
+
+    assert refusal(told(lie)) == "has an id that is not a UUID"
+
+
 def test_the_same_manifest_is_the_same_bytes() -> None:
     assert manifest.encode(whole()) == manifest.encode(whole())
     assert manifest.encode(whole()) != manifest.encode(begun())
@@ -101,7 +119,7 @@ def test_the_same_manifest_is_the_same_bytes() -> None:
 
 def test_a_checkpoint_marks_its_directory() -> None:
     plan = plan_checkpoint(checkpoint_request(), checkpoint_facts())
-    marked = begun_manifest(plan, plan.operation_id, CREATED)
+    marked = begun_manifest(plan, plan.operation_id, CREATED, (NEXT, CLEAN))
     assert (marked.kind, marked.operation_id, marked.stands_on) == (OperationKind.CHECKPOINT, NEXT, NEXT)
     assert (marked.overlays, marked.created, marked.record) == (plan.overlays, CREATED, None)
     assert manifest.decode(manifest.encode(marked), plan.directory) == marked
@@ -109,8 +127,9 @@ def test_a_checkpoint_marks_its_directory() -> None:
 
 def test_begun_manifest_of_rollback_names_its_checkpoint() -> None:
     plan = plan_rollback(NEXT, After.AS_SAVED, rollback_facts())
-    marked = begun_manifest(plan, plan.checkpoint_id, CREATED)
+    marked = begun_manifest(plan, plan.checkpoint_id, CREATED, (CLEAN,), NEXT)
     assert (marked.kind, marked.operation_id, marked.stands_on) == (OperationKind.ROLLBACK, NEXT, CLEAN)
+    assert (marked.line, marked.kept_id) == ((CLEAN,), NEXT)
     assert manifest.decode(manifest.encode(marked), plan.directory) == marked
 
 

@@ -69,9 +69,15 @@ def directory(found: Manifest | None, *names: str, operation_id: str = "", **cha
 
 
 def made(
-    operation_id: str, *chain: Layer, name: str = "", parent: str | None = None, minute: int = 0, xml: str = XML
+    operation_id: str,
+    *chain: Layer,
+    name: str = "",
+    parent: str | None = None,
+    ancestors: tuple[str, ...] | None = None,
+    minute: int = 0,
+    xml: str = XML,
 ) -> Directory:
-    """The directory of a checkpoint that froze the first layer of `chain`."""
+    """The directory of a checkpoint that froze the first layer of `chain`. `ancestors` None: of an earlier version."""
     chain = chain or (BASE_LAYER,)
     recorded = checkpoint(
         chain[0],
@@ -83,11 +89,21 @@ def made(
         domain_xml=xml,
     )
     start = begun(operation_id, OperationKind.CHECKPOINT, operation_id, chain[0].path, minute)
-    return directory(manifest.with_checkpoint(start, recorded, None, [chain]), "memory.save", "vda.qcow2")
+    return directory(manifest.with_checkpoint(start, recorded, None, [chain], ancestors), "memory.save", "vda.qcow2")
 
 
-def rolled_back(to: str, backing: str, minute: int = 9) -> Directory:
-    return directory(begun(R, OperationKind.ROLLBACK, to, backing, minute), "vda.qcow2")
+def rolled_back(
+    to: str, backing: str, minute: int = 9, line: tuple[str, ...] | None = None, kept_id: str | None = None
+) -> Directory:
+    start = begun(R, OperationKind.ROLLBACK, to, backing, minute)
+    return directory(replace(start, line=line, kept_id=kept_id), "vda.qcow2")
+
+
+def flattened(found: Directory) -> Directory:
+    """The directory since its overlay was flattened, which was active then and is still."""
+    assert found.manifest is not None
+    alone = replace(frozen(found.operation_id), backing=None, physical=None, allocation=None, mtime=None)
+    return replace(found, manifest=manifest.with_collapsed(found.manifest, alone))
 
 
 def facts(*directories: Directory, on: str | None = None, **changes: Any) -> RebuildFacts:
@@ -169,6 +185,54 @@ def test_a_head_needs_all_disks() -> None:
     assert rebuilt(replace(seen, domains={DOMAIN: both})).head is not None
     other = domain(disk("vdb", overlay_of(A)))
     assert rebuilt(replace(seen, domains={DOMAIN: other})).head is None
+
+
+# --------------------------------------------------------------------------- what backing files do not tell
+
+
+def where(seen: RebuildFacts) -> tuple[str | None, str | None]:
+    """The current checkpoint of web01, and the one that was kept."""
+    head = rebuilt(seen).head
+    assert head is not None
+    return head.checkpoint_id, head.kept_id
+
+
+def test_assemble_flattened_head_is_the_first_of_its_line_that_is_left() -> None:
+    tree = (made(A, ancestors=()), made(B, frozen(A), BASE_LAYER, parent=A, ancestors=(A,), minute=1))
+    assert where(facts(*tree, flattened(rolled_back(B, BASE, line=(B, A), kept_id=B)), on=overlay_of(R))) == (B, B)
+    assert where(facts(*tree, flattened(rolled_back(C, BASE, line=(C, A), kept_id=C)), on=overlay_of(R))) == (A, None)
+    assert where(facts(*tree, flattened(rolled_back(C, BASE, line=(C,))), on=overlay_of(R))) == (None, None)
+
+
+def test_assemble_parent_is_the_first_ancestor_that_is_left() -> None:
+    alone = replace(frozen(R), backing=None)
+    one = rebuilt(facts(made(A, ancestors=()), made(C, alone, parent=B, ancestors=(B, A), minute=2)))
+    assert [(each.id, each.parent_id) for each in one.checkpoints] == [(A, None), (C, A)]
+    assert one.unparented == ()
+
+
+def test_assemble_earlier_version_says_what_cannot_be_determined() -> None:
+    """Where the parent was deleted, and nothing is below the layer any more."""
+    alone = replace(frozen(R), backing=None)
+    assert rebuilt(facts(made(A), made(C, alone, parent=B))).unparented == ("c",)
+    assert rebuilt(facts(made(A), made(C, parent=B))).unparented == ()  # nothing but the base was ever below it
+    assert rebuilt(facts(made(A), flattened(rolled_back(B, BASE)), on=overlay_of(R))).head is None
+    assert where(facts(made(A), flattened(rolled_back(A, BASE)), on=overlay_of(R))) == (A, None)
+
+
+def test_assemble_domain_without_checkpoints_has_its_head() -> None:
+    deleted = directory(replace(begun(A, OperationKind.CHECKPOINT, A, BASE, 0), line=(A,)), "vda.qcow2")
+    one = rebuilt(facts(deleted, on=overlay_of(A), bases={BASE: BASE_LAYER}))
+    assert (one.checkpoints, one.layers) == ((), (BASE_LAYER,))
+    assert one.head is not None
+    assert (one.head.checkpoint_id, one.head.overlays) == (None, {"vda": overlay_of(A)})
+
+
+def test_assemble_base_that_nothing_describes_gives_no_head() -> None:
+    deleted = directory(replace(begun(A, OperationKind.CHECKPOINT, A, BASE, 0), line=(A,)), "vda.qcow2")
+    one = rebuilt(facts(deleted, on=overlay_of(A)))
+    assert (one.name, one.head, one.layers) == ("web01 at 0", None, ())
+    assert assemble(facts(deleted)) == ([], [])
 
 
 # --------------------------------------------------------------------------- what is left out

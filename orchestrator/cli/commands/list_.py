@@ -20,11 +20,11 @@ def list_(session: Session, domain: str | None) -> None:
     Those of DOMAIN, or of all domains. A * marks the current checkpoint of a domain.
     """
     from ..render.table import table
-    from ..report import report_unfinished
+    from ..report import report_unsettled
 
     with session.coordinator() as coordinator:
         checkpoints = coordinator.list(domain)
-        operations = coordinator.unfinished(domain)
+        operations = coordinator.unsettled(domain)
         notes = coordinator.notes()
     session.data(
         checkpoints,
@@ -34,4 +34,4 @@ def list_(session: Session, domain: str | None) -> None:
         session.note("no checkpoints yet; create one: snapctl checkpoint DOMAIN NAME")
     for line in notes:
         session.note(line)
-    report_unfinished(session, operations)
+    report_unsettled(session, operations)

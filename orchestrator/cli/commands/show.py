@@ -18,10 +18,10 @@ def show(session: Session, domain: str, name: str) -> None:
     """Show everything about the checkpoint NAME of DOMAIN."""
     from ..render import documents
     from ..render.details import details
-    from ..report import report_unfinished
+    from ..report import report_unsettled
 
     with session.coordinator() as coordinator:
         found = coordinator.show(domain, name)
-        operations = coordinator.unfinished(domain)
+        operations = coordinator.unsettled(domain)
     session.data(documents.details(found), lambda: details(found, session.now))
-    report_unfinished(session, operations)
+    report_unsettled(session, operations)

@@ -22,17 +22,17 @@ def tree(session: Session, domain: str | None) -> None:
     """
     from ..render import tree as render
     from ..render.documents import forest
-    from ..report import report_unfinished
+    from ..report import report_unsettled
 
     with session.coordinator() as coordinator:
         checkpoints = coordinator.list(domain)
-        operations = coordinator.unfinished(domain)
+        operations = coordinator.unsettled(domain)
         notes = coordinator.notes()
-    trees = render.trees(checkpoints, operations)
+    trees = render.trees(checkpoints, [each.record for each in operations])
     glyphs = render.UNICODE if streams.can_draw("".join(render.UNICODE)) else render.ASCII
     session.data(forest(trees), lambda: render.tree(trees, session.now, terminal=streams.output_width(), glyphs=glyphs))
     if not trees:
         session.note("no checkpoints yet; create one: snapctl checkpoint DOMAIN NAME")
     for line in notes:
         session.note(line)
-    report_unfinished(session, operations)
+    report_unsettled(session, operations)

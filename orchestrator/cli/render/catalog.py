@@ -116,7 +116,13 @@ def left_out(done: Rebuilt) -> Iterator[str]:
     for each in done.skipped:
         name = f" ({escaped(each.checkpoint)})" if each.checkpoint else ""
         yield f"left out: {escaped(each.directory)}{name}: {escaped(each.reason)}"
+    known = {each.domain for each in done.checkpoints}
     for domain in done.headless:
-        yield f"{escaped(domain)} has no current checkpoint: roll it back to one"
+        if domain in known:
+            yield f"{escaped(domain)} has no current checkpoint: roll it back to one"
+        else:
+            yield f"{escaped(domain)}: what its disks in the store are backed by is unknown: copy them out of it"
+    for checkpoint in done.unparented:
+        yield f"{escaped(checkpoint)}: its parent was deleted, and the one above cannot be determined"
     if done.checkpoints:
         yield "check the files of the checkpoints: snapctl verify"

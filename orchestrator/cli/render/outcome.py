@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import assert_never
 
 from ...engine.story import Plan
-from ...model import CheckpointSummary, OperationKind, OperationRecord, Outcome, Postponed, Recovered
+from ...model import CheckpointSummary, OperationKind, OperationState, Outcome, Postponed, Recovered, Unsettled
 from ...operations.abandon.plan import Abandonment
 from ...operations.checkpoint.plan import CheckpointPlan
 from ...operations.delete.plan import DeletePlan
@@ -93,7 +93,11 @@ def postponed(waiting: Iterable[Postponed]) -> Iterator[str]:
 def settled(recovered: Iterable[Recovered]) -> Iterator[str]:
     """What was left unfinished, and how it ended; each once, though several outcomes may contain it."""
     for each in dict.fromkeys(recovered):
-        yield f"{escaped(each.domain)}: unfinished {each.operation} {each.state}: {escaped(each.detail)}"
+        became = {OperationState.DONE: "completed", OperationState.ABANDONED: "closed as it was"}.get(
+            each.state, each.state
+        )
+        what = each.title or each.operation.label
+        yield f"{escaped(each.domain)}: {escaped(what)} {became}: {escaped(each.detail)}"
 
 
 def left_behind(planned: Iterable[Abandonment]) -> Iterator[str]:
@@ -101,11 +105,15 @@ def left_behind(planned: Iterable[Abandonment]) -> Iterator[str]:
     return (escaped(line) for each in planned for line in each.lines())
 
 
-def unfinished(operations: Iterable[OperationRecord], now: datetime) -> Iterator[str]:
+def unsettled(operations: Iterable[Unsettled], now: datetime) -> Iterator[str]:
     """Operations that are open: in progress, or left behind."""
     for each in operations:
-        domain, owner = escaped(each.domains), escaped(f"{each.owner.user}@{each.owner.host}")
-        yield (
-            f"{domain}: unfinished {each.kind} ({each.progress}, begun {age(each.opened, now)}{each.by} {owner}, "
-            f"pid {each.owner.pid}); to finish or undo it: snapctl recover {domain}"
-        )
+        record = each.record
+        by = f"{record.owner.user}@{record.owner.host}, pid {record.owner.pid}"
+        about = f"{record.kind.label} ({record.progress}, begun {age(record.opened, now)}{record.by} {by})"
+        if each.in_progress:
+            yield escaped(f"{record.domains}: in progress: {about}; {'; '.join(each.guests)}")
+            continue
+        risks = (f"do not start {name}: its memory is in the image that was saved" for name in each.memory_in_image)
+        way = f"to finish or undo it: snapctl recover {record.members[0].domain_name}"
+        yield escaped(f"{record.domains}: unfinished {'; '.join((about, *each.guests, *risks, way))}")

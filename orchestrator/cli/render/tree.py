@@ -161,7 +161,7 @@ def tree(
     for number, domain in enumerate(drawn):
         if number:
             yield ""
-        unfinished = (f" (unfinished {each.kind}: {_how_far(each, domain.uuid)})" for each in domain.unfinished)
+        unfinished = (f" (unfinished {each.kind.label}: {_how_far(each, domain.uuid)})" for each in domain.unfinished)
         yield _short(escaped(domain.name), "".join(unfinished), terminal)
         if domain.nodes:
             yield from align(COLUMNS, _rows(domain.nodes, now, terminal, glyphs), terminal)

@@ -32,7 +32,7 @@ class Abandonment:
     def lines(self) -> list[str]:
         record = self.record
         return [
-            f"close the {record.kind} of {record.domains} as it is ({record.progress}): {'; '.join(self.guests)}",
+            f"close the {record.kind.label} of {record.domains} as it is ({record.progress}): {'; '.join(self.guests)}",
             *(f"keep {file.path}: {file.what}" for file in self.files),
             *self.ways,
         ]
@@ -46,7 +46,9 @@ def left_files(record: OperationRecord, store: str) -> list[LeftFile]:
             for path, what in _named(kind, plan, member.domain_name):
                 if is_plain(path):
                     found.setdefault(path, what)
-        found.setdefault(operation_directory(store, member.domain_uuid, record.id), f"what this {record.kind} created")
+        found.setdefault(
+            operation_directory(store, member.domain_uuid, record.id), f"what this {record.kind.label} created"
+        )
     return [LeftFile(path, what) for path, what in found.items()]
 
 

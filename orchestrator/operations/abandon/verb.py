@@ -8,6 +8,7 @@ from posixpath import dirname
 from ...errors import Busy, SnapctlError
 from ...model import OperationRecord, OperationState, Recovered
 from ..shared.guest import Guest
+from ..shared.now import doing_now
 from ..shared.site import Site
 from .plan import Abandonment, LeftFile, left_files, ways_on
 
@@ -19,11 +20,13 @@ def plan(site: Site, guest: Guest) -> list[Abandonment]:
 
 def _plan(site: Site, record: OperationRecord) -> Abandonment:
     if not site.catalog.is_abandoned(record):
-        raise Busy(f"a {record.kind} of {record.domains} is in progress ({record.progress})", hint="wait until it ends")
+        raise Busy(
+            f"a {record.kind.label} of {record.domains} is in progress ({record.progress})", hint=record.way_to_wait
+        )
     files = _that_are_there(site, left_files(record, site.store))
     return Abandonment(
         record=record,
-        guests=tuple(_state(site, member.domain_uuid, member.domain_name) for member in record.members),
+        guests=tuple(doing_now(site.hypervisor, member.domain_uuid, member.domain_name) for member in record.members),
         files=tuple(files),
         ways=tuple(ways_on(record, [file.path for file in files])),
     )
@@ -41,6 +44,7 @@ def execute(site: Site, planned: Sequence[Abandonment]) -> list[Recovered]:
         closed.append(
             Recovered(
                 operation=each.record.kind,
+                title=each.record.kind.label,
                 domain=each.record.domains,
                 id=each.record.id,
                 state=OperationState.ABANDONED,
@@ -63,11 +67,3 @@ def _that_are_there(site: Site, files: Sequence[LeftFile]) -> list[LeftFile]:
         ]
     except SnapctlError:
         return list(files)
-
-
-def _state(site: Site, uuid: str, name: str) -> str:
-    try:
-        domain = site.hypervisor.domains.get(uuid)
-    except SnapctlError:
-        return f"cannot determine whether {name} is running"
-    return f"{name} is {domain.state}" if domain is not None else f"{name} is not defined"

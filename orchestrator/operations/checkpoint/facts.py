@@ -20,7 +20,10 @@ from .plan import CheckpointFacts
 
 def gather(site: Site, guest: Guest, name: str) -> CheckpointFacts:
     if guest.domain is None:
-        raise NotFound(f"{guest.name} is not running on {site.hypervisor.host.name}", hint="start it")
+        raise NotFound(
+            f"{guest.name} is not defined on {site.hypervisor.host.name}",
+            hint=f"a rollback to one of its checkpoints defines it again: snapctl list {guest.name}",
+        )
     needed = needs(guest.domain.xml)
     return CheckpointFacts(
         host=site.hypervisor.host,

@@ -3,7 +3,7 @@ the catalog with all layers, its hash, its manifest, and what to say when it did
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +22,7 @@ from .plan import CheckpointPlan
 
 
 class MadeCheckpoint:
-    """`results` is the evidence of the steps so far, which grows; `begun` is the manifest of the directory as its
+    """`results` is the evidence of the steps so far, which grows; `begun` gives the manifest of the directory as its
     operation made it, and `others` are disks that the domain may be defined with by then and that do not show what it
     has saved."""
 
@@ -34,7 +34,7 @@ class MadeCheckpoint:
         operation: OpenOperation,
         results: MutableMapping[str, Any],
         progress: Progress,
-        begun: Manifest,
+        begun: Callable[[], Manifest],
         others: Collection[str],
     ) -> None:
         self._plan = plan
@@ -149,7 +149,7 @@ class MadeCheckpoint:
         return {} if is_described(self._hypervisor, self._plan.directory, self._whole_manifest()) else None
 
     def _whole_manifest(self) -> Manifest:
-        return whole_manifest(self._catalog, self._plan.host, self._begun, self._plan.checkpoint_id)
+        return whole_manifest(self._catalog, self._plan.host, self._begun(), self._plan.checkpoint_id)
 
     # ------------------------------------------------------------------ when it did not come to be
 

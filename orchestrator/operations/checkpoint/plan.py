@@ -195,6 +195,11 @@ def _refuse_unsavable(domain: Domain) -> None:
     name = domain.name
     refuse_busy(domain)
     match domain.state:
+        case GuestState.OFF if domain.managed_save:
+            raise Refused(
+                f"{name} is shut off, and libvirt keeps its memory in a managed-save image",
+                hint=f"resume it: virsh start {name}",
+            )
         case GuestState.OFF:
             raise Refused(f"{name} is not running: it has no memory to save", hint=f"start it: virsh start {name}")
         case GuestState.CRASHED:
@@ -345,6 +350,10 @@ class CheckpointPlan:
     @property
     def kind(self) -> OperationKind:
         return OperationKind.CHECKPOINT
+
+    @property
+    def title(self) -> str:
+        return f"checkpoint {self.labels.name}"
 
     def outcome(self, ran: Ran) -> Outcome:
         return Outcome(

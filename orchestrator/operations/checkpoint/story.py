@@ -18,8 +18,9 @@ from ...engine.story import Commit, Step
 from ...errors import SnapctlError, Unfinished
 from ...model import After, Head, Source, runs_after
 from ...ports import Catalog, Hypervisor, OpenOperation, Progress
+from ...store.manifest import Manifest
 from ..shared.base import PlannedStory, require_head
-from ..shared.manifests import begun_manifest
+from ..shared.manifests import begun_manifest, line_of
 from ..shared.prepared import prepared
 from ..shared.rewind import Rewind, point_back
 from .capture import capture_of
@@ -54,7 +55,6 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
             persistent=plan.origin.persistent,
             definition=lambda: definition,
         )
-        self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
         self._capture = capture_of(plan, plan.new_sources, (), hypervisor, results, progress)
         self._made = MadeCheckpoint(plan, hypervisor, catalog, operation, results, progress, self._manifest, ())
         self._retreat = Retreat(plan, hypervisor, self._capture, self._made, self._rewind, self._rewind, results)
@@ -83,6 +83,12 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
             *resumed,
             *self._made.last_steps,
         )
+
+    def _manifest(self) -> Manifest:
+        plan = self.plan
+        line = (plan.checkpoint_id, *line_of(self._catalog, plan.parent_id))
+        kept_id = plan.head.kept_id if plan.head else None
+        return begun_manifest(plan, plan.checkpoint_id, self._operation.record.opened, line, kept_id)
 
     @property
     def _runs_after(self) -> bool:
@@ -153,6 +159,9 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
 
     def fall_back(self) -> None:
         self._retreat.take()
+
+    def loss(self) -> str | None:
+        return self._capture.loss
 
     def undone_error(self, cause: Exception) -> SnapctlError:
         return self._made.undone_error(cause)

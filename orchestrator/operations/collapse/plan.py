@@ -123,6 +123,10 @@ class CollapsePlan:
     kind: OperationKind = OperationKind.COLLAPSE
 
     @property
+    def title(self) -> str:
+        return self.kind.label
+
+    @property
     def base_path(self) -> str | None:
         return self.base.path if self.base else None
 

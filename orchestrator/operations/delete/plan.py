@@ -105,6 +105,10 @@ class DeletePlan:
     def kind(self) -> OperationKind:
         return OperationKind.DELETE
 
+    @property
+    def title(self) -> str:
+        return f"delete of {self.checkpoint_name}"
+
     def outcome(self, ran: Ran) -> Outcome:
         return Outcome(
             operation=self.kind,

@@ -116,6 +116,10 @@ class EditPlan:
     def kind(self) -> OperationKind:
         return OperationKind.EDIT
 
+    @property
+    def title(self) -> str:
+        return f"edit of {self.previous.name}"
+
     def outcome(self, ran: Ran) -> Outcome:
         return Outcome(
             operation=self.kind,

@@ -50,6 +50,10 @@ class KeepingPlan:
         return OperationKind.KEEPING_ROLLBACK
 
     @property
+    def title(self) -> str:
+        return f"rollback to {self.back.checkpoint_name} --keep-current={self.keep.labels.name}"
+
+    @property
     def made(self) -> tuple[str, list[str]]:
         maker, files = self.back.made
         return maker, [self.keep.memory_path, *files]

@@ -18,6 +18,7 @@ from ...engine.story import Commit, Step
 from ...errors import SnapctlError, Unfinished
 from ...model import Head, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
+from ...store.manifest import Manifest
 from ..checkpoint.capture import capture_of
 from ..checkpoint.made import MadeCheckpoint
 from ..checkpoint.retreat import Retreat
@@ -25,7 +26,7 @@ from ..rollback.agreed import require_agreed, require_intact
 from ..rollback.definition import Definition, catalogued
 from ..rollback.renamed import RenamedImage
 from ..shared.base import PlannedStory
-from ..shared.manifests import begun_manifest
+from ..shared.manifests import begun_manifest, line_of
 from ..shared.prepared import prepared
 from ..shared.rewind import Rewind
 from .plan import KeepingPlan
@@ -70,7 +71,6 @@ class KeepingStory(PlannedStory[KeepingPlan]):
             definition=lambda: keep.origin.domain_xml,
         )
         others = tuple(overlay.path for overlay in back.overlays)
-        self._manifest = begun_manifest(plan, back.checkpoint_id, operation.record.opened)
         self._capture = capture_of(keep, back.new_sources, others, hypervisor, results, progress)
         self._made = MadeCheckpoint(keep, hypervisor, catalog, operation, results, progress, self._manifest, others)
         self._renamed = RenamedImage(back, back.renamed_path, hypervisor) if back.renamed_path else None
@@ -96,6 +96,11 @@ class KeepingStory(PlannedStory[KeepingPlan]):
             *self._made.last_steps,
             *cleaned,
         )
+
+    def _manifest(self) -> Manifest:
+        plan, to = self.plan, self.plan.back.checkpoint_id
+        line = line_of(self._catalog, to)
+        return begun_manifest(plan, to, self._operation.record.opened, line, plan.keep.checkpoint_id)
 
     def check_preconditions(self) -> None:
         require_agreed(self.plan.back, self._catalog)
@@ -168,6 +173,9 @@ class KeepingStory(PlannedStory[KeepingPlan]):
         """The definition at once, too: until then the next start would be on the disks of the other checkpoint."""
         self._retreat.take()
         self._persistent.point_back()
+
+    def loss(self) -> str | None:
+        return self._capture.loss
 
     def undone_error(self, cause: Exception) -> SnapctlError:
         return self._made.undone_error(cause)

@@ -273,6 +273,10 @@ class RollbackPlan:
     def kind(self) -> OperationKind:
         return OperationKind.ROLLBACK
 
+    @property
+    def title(self) -> str:
+        return f"rollback to {self.checkpoint_name}"
+
     def outcome(self, ran: Ran) -> Outcome:
         return Outcome(
             operation=self.kind,

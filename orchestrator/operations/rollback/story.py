@@ -25,6 +25,7 @@ from ...engine.story import Commit, Step, no_undo
 from ...errors import Refused, SnapctlError, Unfinished
 from ...model import Domain, FileInfo, Head, OffReason, runs_after
 from ...ports import Catalog, Evidence, Hypervisor, OpenOperation, Progress
+from ...store.manifest import Manifest
 from ...store.workspace import (
     new_layers,
     read_tops,
@@ -33,7 +34,7 @@ from ...store.workspace import (
 )
 from ..shared.base import PlannedStory
 from ..shared.elsewhere import lock_elsewhere, refuse_elsewhere
-from ..shared.manifests import begun_manifest
+from ..shared.manifests import begun_manifest, line_of
 from ..shared.prepared import prepared
 from ..shared.refusals import refuse_foreign_marks
 from ..shared.rewind import Rewind, require_sources, suspended_outside
@@ -75,7 +76,6 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         )
         self._renamed = RenamedImage(plan, plan.renamed_path, hypervisor) if plan.renamed_path else None
         self._persistent = Definition(plan, hypervisor, self._rewind, memory_path)
-        self._manifest = begun_manifest(plan, plan.checkpoint_id, operation.record.opened)
         self._has_stopped = False  # by this very process
         self._is_off_everywhere = False  # as this very process has seen
 
@@ -98,6 +98,11 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             *resumed,
             Step("cleaned", self._clean, self._is_cleaned),
         )
+
+    def _manifest(self) -> Manifest:
+        plan = self.plan
+        line = line_of(self._catalog, plan.checkpoint_id)
+        return begun_manifest(plan, plan.checkpoint_id, self._operation.record.opened, line, plan.kept_id)
 
     def check_preconditions(self) -> None:
         require_agreed(self.plan, self._catalog)

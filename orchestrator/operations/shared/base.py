@@ -9,6 +9,7 @@ from ...engine.story import Plan, Story, undone_error
 from ...errors import Refused, SnapctlError
 from ...model import Head
 from ...ports import Catalog, Hypervisor, OpenOperation, Progress
+from .now import doing_now
 from .removal import KEPT, Removal
 
 P = TypeVar("P", bound=Plan)
@@ -61,18 +62,16 @@ class PlannedStory(Story, Generic[P]):
         return False
 
     def now(self) -> str:
-        name = self.plan.domain_name
-        try:
-            domain = self._hypervisor.domains.get(self.plan.domain_uuid)
-        except SnapctlError:
-            return f"cannot determine whether {name} is running"
-        return f"{name} is {domain.state}" if domain is not None else f"{name} is not defined"
+        return doing_now(self._hypervisor, self.plan.domain_uuid, self.plan.domain_name)
 
     def kept(self) -> Mapping[str, str]:
         kept: Mapping[str, str] = self.results.get(KEPT, {})
         return kept
 
     def caveat(self) -> SnapctlError | None:
+        return None
+
+    def loss(self) -> str | None:
         return None
 
     def undone_error(self, cause: Exception) -> SnapctlError:

@@ -127,10 +127,16 @@ def require_not_deleted(site: Site, guest: Guest, checkpoint: Checkpoint) -> Non
 
 
 def is_only_copy(hypervisor: Hypervisor, domain: Domain | None, checkpoint: Checkpoint, head: Head) -> bool:
-    """Whether the domain was saved in it and has not run since: its overlays are older than the image, or empty."""
-    if head.checkpoint_id != checkpoint.id or (domain is not None and domain.active):
+    """Whether the domain was saved in it and has not run since: its overlays are older than the image, or empty.
+
+    Not if it ran and was suspended by libvirt since, nor if the checkpoint cannot be restored any more.
+    """
+    if head.checkpoint_id != checkpoint.id or (domain is not None and (domain.active or domain.managed_save)):
         return False
-    if checkpoint.memory is None:
+    if checkpoint.memory is None or checkpoint.damage is not None:
+        return False
+    frozen = hypervisor.storage.stat_all([layer.path for layer in checkpoint.layers.values()])
+    if None in frozen.values():
         return False
     image = hypervisor.storage.stat(checkpoint.memory.path)
     overlays = [hypervisor.storage.stat(path) for path in head.overlays.values()]

@@ -18,7 +18,13 @@ def whole_manifest(catalog: Catalog, host: Host, begun: Manifest, checkpoint_id:
     assert checkpoint is not None  # noqa: S101 - it is not deleted while we have the domain
     chains = [catalog.chain(layer.path) for layer in checkpoint.layers.values()]
     parent = catalog.checkpoint_by_id(checkpoint.parent_id) if checkpoint.parent_id else None
-    return manifest.with_checkpoint(begun, checkpoint, parent.name if parent else None, chains)
+    ancestors = catalog.ancestors(checkpoint_id)
+    return manifest.with_checkpoint(begun, checkpoint, parent.name if parent else None, chains, ancestors)
+
+
+def line_of(catalog: Catalog, checkpoint_id: str | None) -> tuple[str, ...]:
+    """A checkpoint and its ancestors, nearest first: see `Manifest.line`."""
+    return (checkpoint_id, *catalog.ancestors(checkpoint_id)) if checkpoint_id is not None else ()
 
 
 def manifest_anew(catalog: Catalog, host: Host, checkpoint: Checkpoint) -> Manifest:
@@ -28,6 +34,8 @@ def manifest_anew(catalog: Catalog, host: Host, checkpoint: Checkpoint) -> Manif
     """
     paths = catalog.known_paths(checkpoint.directory)
     made = [layer for path in paths if (layer := catalog.layer(path)) is not None]
+    head = catalog.head(checkpoint.domain_uuid)
+    is_here = head is not None and not set(head.overlays.values()).isdisjoint(paths)  # else no head will be again
     begun = Manifest(
         host_uuid=host.uuid,
         host_name=host.name,
@@ -39,6 +47,8 @@ def manifest_anew(catalog: Catalog, host: Host, checkpoint: Checkpoint) -> Manif
         stands_on=checkpoint.id,
         overlays=tuple(overlay for layer in made if (overlay := _as_made(catalog, layer, checkpoint)) is not None),
         collapsed=tuple(layer for layer in made if _is_on_other(layer, checkpoint)),
+        line=line_of(catalog, head.checkpoint_id if head is not None and is_here else checkpoint.id),
+        kept_id=head.kept_id if head is not None and is_here else None,
     )
     return whole_manifest(catalog, host, begun, checkpoint.id)
 
@@ -69,8 +79,17 @@ class MakesOverlays(Plan, Protocol):
     def overlays(self) -> tuple[NewOverlay, ...]: ...
 
 
-def begun_manifest(plan: MakesOverlays, stands_on: str, opened: datetime) -> Manifest:
-    """The manifest with which an operation marks its directory; `opened` is when its journal row was."""
+def begun_manifest(
+    plan: MakesOverlays,
+    stands_on: str,
+    opened: datetime,
+    line: tuple[str, ...],
+    kept_id: str | None = None,
+) -> Manifest:
+    """The manifest with which an operation marks its directory; `opened` is when its journal row was.
+
+    No checkpoint of the domain comes or goes while the operation is open, so `line` is the same each time.
+    """
     return Manifest(
         host_uuid=plan.host.uuid,
         host_name=plan.host.name,
@@ -81,4 +100,6 @@ def begun_manifest(plan: MakesOverlays, stands_on: str, opened: datetime) -> Man
         created=opened,
         stands_on=stands_on,
         overlays=plan.overlays,
+        line=line,
+        kept_id=kept_id,
     )

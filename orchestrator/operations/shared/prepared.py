@@ -17,21 +17,23 @@ def prepared(
     hypervisor: Hypervisor,
     catalog: Catalog,
     directory: str,
-    manifest: Manifest,
+    described: Callable[[], Manifest],
     results: Mapping[str, Any],
     and_then: Callable[[], Evidence] = dict,
 ) -> Step:
     """The guest does not notice it. Its evidence, `overlay_lengths`, later shows whether a guest wrote to them;
-    `and_then` is asked last for what else is to be recorded."""
+    `described` gives the manifest, for which it asks the catalog, and `and_then` is asked last for what else is to be
+    recorded."""
 
     def make() -> None:
-        make_overlays(hypervisor, directory, manifest)
+        make_overlays(hypervisor, directory, described())
 
     def look() -> Evidence | None:
-        seen = see_overlays(hypervisor, directory, manifest)
+        seen = see_overlays(hypervisor, directory, described())
         return None if seen is None else {**seen, **and_then()}
 
     def undo() -> None:
+        manifest = described()
         besides = (manifest.domain_uuid, manifest.operation_id)
         paths = [overlay.path for overlay in manifest.overlays]
         for path, user in find_users(hypervisor, catalog, paths, besides=besides).items():

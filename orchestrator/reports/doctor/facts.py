@@ -12,12 +12,13 @@ from ...errors import Refused
 from ...integrity.damage import relied_on
 from ...integrity.differences import Chains
 from ...integrity.file_users import backing_files
-from ...model import CatalogHealth, Checkpoint, Domain, Head, Host, Layer, OperationRecord, StoreOwner
+from ...model import CatalogHealth, Checkpoint, Domain, Head, Host, Layer, StoreOwner, Unsettled
 from ...operations.shared.helper import HELPER_PREFIX
 from ...ports import Catalog, Hypervisor
 from ...store import layout
 from ...store.contents import Directory, StoreContents, read_store
 from ...store.ownership import Ownership
+from ..unsettled import report_open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +43,6 @@ class Standing:
     chains: Chains
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Open:
-    operation: OperationRecord
-    abandoned: bool
-
-
 @dataclass(frozen=True, kw_only=True)
 class DoctorFacts:
     now: datetime
@@ -57,7 +52,7 @@ class DoctorFacts:
     free_bytes: int
     reserve_bytes: int
     catalog_health: CatalogHealth
-    operations: tuple[Open, ...]
+    operations: tuple[Unsettled, ...]
     checkpoints: tuple[Catalogued, ...]
     standings: tuple[Standing, ...]
     missing: frozenset[str]  # files that checkpoints need
@@ -73,7 +68,7 @@ class DoctorFacts:
 
     def knows(self, directory: Directory) -> bool:
         """Whether the catalog has anything in a directory, or an open operation is at work in it."""
-        is_open = directory.operation_id in {each.operation.id for each in self.operations}
+        is_open = directory.operation_id in {each.record.id for each in self.operations}
         return is_open or directory.path in self.catalogued_directories
 
     @property
@@ -94,7 +89,7 @@ class DoctorFacts:
     @cached_property
     def busy(self) -> frozenset[str]:
         """The UUIDs of domains with an open operation: between two steps nothing is as the catalog says."""
-        return frozenset(member.domain_uuid for each in self.operations for member in each.operation.members)
+        return frozenset(member.domain_uuid for each in self.operations for member in each.record.members)
 
     @cached_property
     def catalogued_files(self) -> frozenset[str]:
@@ -121,9 +116,7 @@ def gather(
     host = hypervisor.host
     former = owner.owner.former_hosts if owner.is_ours and owner.owner is not None else ()
     contents = read_store(hypervisor.storage, store, host.uuid, former)
-    operations = tuple(
-        Open(operation=operation, abandoned=catalog.is_abandoned(operation)) for operation in catalog.unsettled()
-    )
+    operations = tuple(report_open(hypervisor, catalog, record) for record in catalog.unsettled())
     checkpoints = tuple(_checkpoints(catalog, host))
     domains = hypervisor.domains.all()
     uuids = {each.checkpoint.domain_uuid for each in checkpoints}

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...integrity.users import writers
-from ...model import Advice, Domain, Head, some
+from ...model import Advice, Domain, Head, Unsettled, some
 from ...operations.shared.depth import LONGEST_CHAIN, has_short_chains
 from ...operations.shared.helper import is_helper
 from .advice import DAMAGED, UNFINISHED, count, error, note, ok, warning
-from .facts import Catalogued, DoctorFacts, Open
+from .facts import Catalogued, DoctorFacts
 
 LONG_CHAIN = 32
 LONG_SHORT_CHAIN = 20
@@ -22,15 +22,16 @@ def operations(facts: DoctorFacts) -> Iterator[Advice]:
         yield ok("operations", "no operation is unfinished")
 
 
-def _operation(each: Open) -> Advice:
-    operation, owner = each.operation, each.operation.owner
+def _operation(each: Unsettled) -> Advice:
+    operation, owner = each.record, each.record.owner
     since = operation.opened.strftime("%Y-%m-%d %H:%M:%S UTC")
     by = f"since {since}{operation.by} {owner.user}@{owner.host}, process {owner.pid}, {operation.progress}"
-    if not each.abandoned:
-        return note("operations", f"a {operation.kind} of {operation.domains} is in progress {by}")
+    by = "; ".join((by, *each.guests))
+    if each.in_progress:
+        return note("operations", f"a {operation.kind.label} of {operation.domains} is in progress {by}")
     return error(
         "operations",
-        f"a {operation.kind} of {operation.domains} is unfinished, {by}",
+        f"a {operation.kind.label} of {operation.domains} is unfinished, {by}",
         f"snapctl recover {operation.members[0].domain_name}",
         UNFINISHED,
     )

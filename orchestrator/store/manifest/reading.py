@@ -91,7 +91,8 @@ def _leaves(value: object) -> Iterator[object]:
 def _check_place(manifest: Manifest, directory: str) -> None:
     place = (layout.domain_of(directory), layout.operation_of(directory))
     _require((manifest.domain_uuid, manifest.operation_id) == place, "the ids of another directory")
-    for identifier in (manifest.host_uuid, manifest.domain_uuid, manifest.operation_id, manifest.stands_on):
+    named = (*(manifest.line or ()), *([manifest.kept_id] if manifest.kept_id is not None else []))
+    for identifier in (manifest.host_uuid, manifest.domain_uuid, manifest.operation_id, manifest.stands_on, *named):
         _require(is_uuid(identifier), "an id that is not a UUID")
     _require(manifest.created.tzinfo is not None, "a time without a time zone")
     _require(manifest.kind in MAKE_OVERLAYS, "the wrong kind of operation")
@@ -128,7 +129,7 @@ def _check_record(manifest: Manifest, record: Record, directory: str) -> None:
     own = (manifest.operation_id, manifest.host_uuid, manifest.domain_uuid)
     made = (checkpoint.operation_id, checkpoint.host_uuid, checkpoint.domain_uuid)
     _require(made == own and checkpoint.directory == directory, "the checkpoint of another directory")
-    _require(is_uuid(checkpoint.id), "an id that is not a UUID")
+    _require(all(map(is_uuid, (checkpoint.id, *(record.ancestors or ())))), "an id that is not a UUID")
     _require(manifest.kind in MAKE_CHECKPOINTS, "a checkpoint that its operation did not create")
     _require(checkpoint.created.tzinfo is not None, "a time without a time zone")
     _require(checkpoint.state is CheckpointState.READY, "a checkpoint that is not ready")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -27,6 +27,7 @@ class Record:
     parent: str | None  # the parent's name
     layers: tuple[Layer, ...]  # the frozen layers and all below them, the user's own included
     definition_sha256: str  # `digest` of its domain XML
+    ancestors: tuple[str, ...] | None = None  # its parent first; None: not recorded, by earlier versions
 
     @property
     def files(self) -> frozenset[str]:
@@ -36,7 +37,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """`stands_on` is the checkpoint that the overlays are on top of."""
+    """`stands_on` is the checkpoint that the overlays are on top of.
+
+    `line` is what the head of a domain on them needs: its current checkpoint and the ancestors of that, nearest first,
+    as they were when this was written. Checkpoints are only ever taken out of such a line, when they are deleted: the
+    first of it that is left is the current one. Nor do the backing files tell, once a layer was flattened.
+    None is what earlier versions wrote. `kept_id` is the checkpoint that an undo of the last rollback leads to.
+    """
 
     schema: int = SCHEMA
     host_uuid: str
@@ -50,10 +57,16 @@ class Manifest:
     overlays: tuple[NewOverlay, ...]
     record: Record | None = None
     collapsed: tuple[Layer, ...] = ()  # overlays here that absorbed others, as they are since
+    line: tuple[str, ...] | None = None
+    kept_id: str | None = None
 
 
 def with_checkpoint(
-    begun: Manifest, checkpoint: Checkpoint, parent: str | None, chains: Iterable[Iterable[Layer]]
+    begun: Manifest,
+    checkpoint: Checkpoint,
+    parent: str | None,
+    chains: Iterable[Iterable[Layer]],
+    ancestors: Sequence[str] | None = None,
 ) -> Manifest:
     """The manifest once its checkpoint is whole; `chains` are its frozen layers, each with all below it."""
     origin = replace(checkpoint.origin, domain_xml="") if checkpoint.memory is not None else checkpoint.origin
@@ -64,6 +77,7 @@ def with_checkpoint(
             parent=parent,
             layers=tuple({layer.path: layer for chain in chains for layer in chain}.values()),
             definition_sha256=digest(checkpoint.origin.domain_xml),
+            ancestors=tuple(ancestors) if ancestors is not None else None,
         ),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, tzinfo
@@ -19,6 +19,7 @@ import orchestrator.operations.shared.ids
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import SnapctlError
+from orchestrator.formats import domainxml
 from orchestrator.formats.xmltree import parse, serialize
 from orchestrator.model import Disk, GuestState, Source
 from tests.crash.matrix.watched import MatrixHost
@@ -234,6 +235,51 @@ def _without_disk(xml: str, target: str) -> str:
     return serialize(domain)
 
 
+def snapshot(host: MatrixHost, draw: Random) -> Made:
+    """virsh snapshot-create-as --disk-only --no-metadata, by a backup: live and in the definition."""
+    machine = _machine(host)
+    _work(host)
+    tops = {t: _new_file(host, f"{IMAGES}/backup-{t}.qcow2", path) for t, path in machine.tops().items()}
+    _stand_on(machine, tops)
+    _work(host)
+    return Made()
+
+
+def move(host: MatrixHost, draw: Random) -> Made:
+    """virsh blockcopy --pivot to other storage, live and in the definition."""
+    machine = _machine(host)
+    _work(host)
+    copies = {target: f"{IMAGES}/moved-{target}.qcow2" for target in machine.tops()}
+    for target, path in machine.tops().items():
+        host.world.files.put(copies[target], Image(capacity=CAPACITY, data=dict(host.world.view(path))))
+    _stand_on(machine, copies)
+    _work(host)
+    return Made()
+
+
+def _stand_on(machine: Machine, paths: Mapping[str, str]) -> None:
+    sources = {target: Source(path=path, format="qcow2") for target, path in paths.items()}
+    machine.running_xml = domainxml.on_disks(machine.running_xml or "", sources)
+    if machine.persistent_xml is not None:
+        machine.persistent_xml = domainxml.on_disks(machine.persistent_xml, sources)
+
+
+def rescue(host: MatrixHost, draw: Random) -> Made:
+    """virsh edit to a rescue disk, and a boot from it; its owner changes it back in the end."""
+    machine = _machine(host)
+    before = machine.persistent_xml or ""
+    disk = {"vda": Source(path=_new_file(host, f"{IMAGES}/rescue.qcow2", None), format="qcow2")}
+    machine.persistent_xml = domainxml.on_disks(before, disk)
+
+    def change_back() -> None:
+        present = _machine(host)
+        if present.active:
+            host.guest.shut_down()
+        present.persistent_xml = before
+
+    return Made(put_back=change_back)
+
+
 # --------------------------------------------------------------------------- files
 
 
@@ -362,6 +408,9 @@ ACTS = (
     Act("undefined", lambda host: active(host) or off(host), undefine),
     Act("renamed", off, rename),
     Act("a disk detached", lambda host: active(host) or off(host), lose_disk),
+    Act("snapshot by a backup", running, snapshot),
+    Act("moved", running, move),
+    Act("on a rescue disk", off, rescue),
     Act("linked clone", has_frozen_layers, linked_clone, quiet=True),
     Act("running linked clone", has_frozen_layers, running_linked_clone, quiet=True),
     Act("base written", always, write_base),

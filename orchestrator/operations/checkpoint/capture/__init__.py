@@ -28,6 +28,10 @@ class Capture(Protocol):
     def stops_guest(self) -> bool:
         """Whether the guest is off afterwards, so that it must be repointed, and may be restored and resumed."""
 
+    @property
+    def loss(self) -> str | None:
+        """What was given up when it was undone, for people."""
+
     def is_captured(self) -> Evidence | None:
         """Whether the artifacts are whole and of one instant. Raises `Unfinished` when they may not be of one."""
 

@@ -46,6 +46,11 @@ class SaveCapture:
         self._hypervisor = hypervisor
         self._results = results
         self._progress = progress
+        self._loss: str | None = None
+
+    @property
+    def loss(self) -> str | None:
+        return self._loss
 
     @property
     def step(self) -> Step:
@@ -145,7 +150,10 @@ class SaveCapture:
             raise self._on_the_overlays()
         elif self._is_whole() and set(domain.sources().values()).isdisjoint(self._plan.tops.values()):
             raise self._on_other_disks(domain)
-        elif domain.state is GuestState.PAUSED and self._was_running and self._is_restored_back(domain):
+        elif not self._is_restored_back(domain):
+            if domain.run_id != self._plan.run_id and self._is_whole():
+                self._loss = f"{domain.name} was started outside snapctl, so the memory that was saved was discarded"
+        elif domain.state is GuestState.PAUSED and self._was_running:
             self._hypervisor.domains.resume(self._plan.domain_uuid)
             self._require_active()
         self._hypervisor.storage.remove(self._plan.memory_path)
@@ -206,7 +214,8 @@ class SaveCapture:
         return Unfinished(
             f"{name} was undefined after its memory was saved to {self._plan.memory_path}",
             effect="nothing more was changed",
-            hint=f"define it again with UUID {self._plan.domain_uuid}, then: snapctl recover",
+            hint=f"define it again: virsh save-image-dumpxml --security-info {self._plan.memory_path} > {name}.xml; "
+            f"virsh define {name}.xml; then: snapctl recover {name}",
         )
 
     def _on_the_overlays(self) -> Unfinished:

@@ -1,0 +1,163 @@
+"""A catalog that is rebuilt has the checkpoints of the lost one, with their parents, and the head: whatever was deleted
+and flattened before, so that the backing files no longer tell what descends from what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from orchestrator.catalog import open_catalog
+from orchestrator.coordinator import Coordinator
+from orchestrator.errors import NotFound, Refused
+from orchestrator.operations.edit.plan import Edits
+from tests.crash.test_foreign_acts import kill
+from tests.crash.test_store_tells_all import everything
+from tests.crash.twin_host import STORE, TwinHost
+from tests.twin import TwinHypervisor
+
+HEADS = {
+    "flattened": "+a flat",
+    "deleted above a flattened layer": "+a +b flat -b",
+    "rolled back, flattened and deleted": "+a flat +b >b flat -b",
+    "kept, edited and flattened": "+a +b ~a !k flat",
+    "nothing is left of its line": "+a +b >a -a",
+    "no checkpoint is left": "+a -a",
+    "no checkpoint is left, and it was flattened": "+a flat -a",
+    "its last rollback can be undone": "+a ~a +b",
+}
+PARENTS = {
+    "deleted above a flattened layer": "+a +b flat +c -b",
+    "several deleted": "+a +b flat +c flat +d -b -c",
+    "nothing is left above": "+a flat +b -a",
+}
+
+
+@pytest.fixture
+def host(quick_directory: Path, request: pytest.FixtureRequest) -> Iterator[TwinHost]:
+    host = TwinHost(quick_directory / f"{abs(hash(request.node.name))}.sqlite")
+    yield host
+    host.close()
+
+
+def play(host: TwinHost, moves: str) -> None:
+    """`+a` checkpoint, `-a` delete, `>a` roll back, `~a` roll back and keep as k, `!a` edit, `flat` flatten."""
+    acts: dict[str, Callable[[str], object]] = {
+        "+": host.checkpoint,
+        "-": lambda name: host.session().delete("web01", [name]),
+        ">": host.rollback,
+        "~": lambda name: keep(host, name, "k"),
+        "!": lambda name: host.session().edit("web01", name, Edits(description="edited", tags=("t",))),
+        "f": lambda _: host.session().flatten("web01"),
+    }
+    for move in moves.split():
+        acts[move[0]](move[1:])
+        host.guest.tick()
+
+
+def keep(host: TwinHost, to: str, name: str) -> None:
+    host.counters[name] = host.counter
+    host.session().rollback("web01", to, keep_current=True, keep_name=name)
+
+
+def lose_the_catalog(host: TwinHost) -> None:
+    """The host continues with one that is rebuilt, which says the same."""
+    lost, head = everything(host.session()), host.head()
+    host.file = host.file.with_suffix(".rebuilt")
+    catalog = open_catalog(f"sqlite:///{host.file}", host.world.host)
+    with Coordinator(TwinHypervisor(host.world), catalog, store=STORE) as rebuilt:
+        done = rebuilt.adopt_store()
+    host._catalog = catalog
+    assert (done.skipped, done.headless, done.unparented) == ((), (), ())
+    assert everything(host.session()) == lost
+    assert host.head() == head
+
+
+@pytest.mark.parametrize("moves", HEADS.values(), ids=HEADS)
+def test_rebuild_head_is_that_of_the_lost_catalog(host: TwinHost, moves: str) -> None:
+    play(host, moves)
+    lose_the_catalog(host)
+    host.check()
+    host.checkpoint("new")
+    host.check()
+    host.check_rollbacks()
+
+
+@pytest.mark.parametrize("moves", PARENTS.values(), ids=PARENTS)
+def test_rebuild_parents_are_those_of_the_lost_catalog(host: TwinHost, moves: str) -> None:
+    play(host, moves)
+    lose_the_catalog(host)
+    host.check()
+    host.check_rollbacks()
+
+
+def test_rebuild_undo_takes_back_the_last_rollback(host: TwinHost) -> None:
+    play(host, "+a ~a")
+    lose_the_catalog(host)
+    host.session().undo("web01")
+    assert host.counter == host.counters["k"]
+
+
+VERBS = ("checkpoint", "keep", "rollback", "delete", "delete", "edit", "flatten", "collapse", "undo", "lose")
+some_seeds = [pytest.param(seed, marks=[pytest.mark.long] if seed > 7 else []) for seed in range(60)]
+
+
+@pytest.mark.parametrize("seed", some_seeds)
+def test_rebuild_any_tree_is_that_of_the_lost_catalog(host: TwinHost, seed: int) -> None:
+    draw = Random(seed)
+    for number in range(16):
+        act = draw.choice(VERBS)
+        try:
+            do(host, act, number, draw)
+        except (Refused, NotFound):  # such as to undo when nothing was rolled back
+            continue
+        host.check()
+    lose_the_catalog(host)
+    host.check_rollbacks()
+
+
+def do(host: TwinHost, act: str, number: int, draw: Random) -> None:
+    session = host.session()
+    names = [each.name for each in session.list("web01")]
+    if act == "checkpoint":
+        host.checkpoint(f"c{number}")
+    elif act == "flatten":
+        session.flatten("web01")
+    elif act == "collapse":
+        session.collapse("web01")
+    elif act == "undo":
+        session.undo("web01")
+    elif act == "lose":
+        lose_the_catalog(host)
+    elif names:
+        name = draw.choice(names)
+        if act == "keep":
+            keep(host, name, f"k{number}")
+        elif act == "rollback":
+            host.rollback(name)
+        elif act == "delete":
+            session.delete("web01", [name], collapse=draw.random() < 0.7)
+        elif act == "edit":
+            session.edit("web01", name, Edits(description=f"d{number}", tags=(f"t{number}",)))
+
+
+# --------------------------------------------------------------------------- an open operation is lost, too
+
+
+@pytest.mark.parametrize("after", ["save", "define", "restore"])
+def test_delete_catalog_lost_in_a_keep_spares_what_the_guest_was_saved_on(host: TwinHost, after: str) -> None:
+    """The guest's former overlay is beside the memory image of `b`, which the rebuilt catalog knows, and is backed by
+    what `b` froze. Nothing else refers to it: the guest is off, or on the overlays of the rollback."""
+    play(host, "+a +b")
+    saved, tops = host.counter, host.guest.machine.tops()
+    kill(host, lambda session: session.rollback("web01", "a", keep_current=True, keep_name="k"), after=after)
+    host.file = host.file.with_suffix(".rebuilt")
+    catalog = open_catalog(f"sqlite:///{host.file}", host.world.host)
+    with Coordinator(TwinHypervisor(host.world), catalog, store=STORE) as rebuilt:
+        rebuilt.adopt_store()
+        rebuilt.delete("web01", ["b"])
+    for top in tops.values():
+        assert all(path in host.world.files.files for path in host.world.files.chain(top))
+        assert host.world.files.read(top, "counter") == saved
