@@ -13,7 +13,7 @@
       Refused                    6   not found, exists already, or not possible as things are
         NotFound                 6
       Unfinished                 7   an operation is neither done nor undone: run `snapctl recover`
-      Interrupted              130   by the user; settled (the command exits with 143 after SIGTERM, 129 after SIGHUP)
+      Interrupted              130   by the user; settled (the command exits with 143 if it was SIGTERM, 129 if SIGHUP)
 
 An error says what is wrong, what was left unchanged, and what to do next. All three are parts of
 the error, so that a program can read them (`-o json`) and a person reads one line.

@@ -1,6 +1,6 @@
 """make demo: the main job on a real guest, step by step.
 
-It stays up afterwards, to be played with by hand; a second run starts again from the beginning.
+It stays up afterwards, to be played with by hand; a second run removes it, says so, and begins again.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ ASK = 'echo "memory: $(cat /tmp/note)   first disk: $(cat /mnt/note)   second di
 def main() -> int:
     say("Starting a private libvirtd in its own namespaces (the machine's own libvirt is not touched) ...")
     box = Box(BOX)
+    if box.pid() is not None:
+        say("The box of an earlier demo is removed, with all that was done in it: each demo starts afresh.")
     box.down()
     box.up()
     catalog = State.of(BOX).directory / "catalog.sqlite"  # goes with the box

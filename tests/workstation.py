@@ -168,6 +168,13 @@ class Workstation:
     def content(self, path: str) -> bytes:
         return self.world.files[path].bytes()
 
+    def unmount(self) -> None:
+        """The file system that the store is on is not there."""
+        files = self.world.files
+        for path in [path for path in files.files if path.startswith(f"{STORE}/")]:
+            del files.files[path]
+        files.directories = {path for path in files.directories if not f"{path}/".startswith(f"{STORE}/")}
+
     def forge(self, path: str, content: bytes) -> None:
         """Give a file other bytes, and set its time of last change back."""
         file = self.world.files[path]

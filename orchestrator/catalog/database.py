@@ -47,6 +47,7 @@ _OF_THE_FILE = frozenset(
         *(sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL),
     }
 )
+_RIGHTS = "check the permissions of the file and its directory, or name another catalog: --catalog URL"
 _PLAIN_PATH = re.compile(r"[\w./~+ -]+")
 """What was meant as the path of a file. A URL, or a password, has other characters."""
 
@@ -92,11 +93,14 @@ class Database:
         return Path(self._url.database or "") if self._url.get_backend_name() == "sqlite" else None
 
     def exists(self) -> bool:
-        """Whether there is something to connect to; a server is asked only when connecting."""
+        """Whether there is something to connect to; a server is asked only when connecting. Raises `CatalogError` where
+        that cannot be seen."""
         try:
-            return self.file is None or self.file.exists()
+            return self.file is None or bool(self.file.stat())
+        except PermissionError as error:
+            raise CatalogError(f"the catalog {self} is out of reach: {error.strerror}", hint=_RIGHTS) from error
         except OSError:
-            return False  # it cannot be seen: making it says why
+            return False  # making it says why it cannot be there
 
     def make_file(self) -> None:
         """Make an empty database file, 0600, unless it is there, and its directory, 0700."""
@@ -106,7 +110,7 @@ class Database:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self.file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
         except OSError as error:
-            raise CatalogError(f"cannot create the catalog {self}: {error.strerror}") from error
+            raise CatalogError(f"cannot create the catalog {self}: {error.strerror}", hint=_RIGHTS) from error
 
     def require(self) -> None:
         """Raise `CatalogError` when there is nothing to connect to."""
@@ -153,7 +157,10 @@ class Database:
     def _hint(self, error: Exception) -> str:
         code = getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            return "restore it from a backup, or: snapctl --catalog URL catalog rebuild"
+            doubt = "it is no SQLite database, so check the URL; " if code == sqlite3.SQLITE_NOTADB else ""
+            return f"{doubt}restore it from a backup, or: snapctl --catalog NEW-URL catalog adopt"
+        if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            return _RIGHTS
         if self.file is None and isinstance(error, OperationalError):
             return "check that the database server is running and accepts this user"
         return ""
@@ -163,7 +170,17 @@ class Database:
         if isinstance(error, DBAPIError) and error.orig is not None:
             cause = error.orig  # the driver's own words, without the statement
         reason = (str(cause).splitlines() or [""])[0] or type(cause).__name__
-        return f"the catalog {self} cannot be read or written: {reason}"
+        denied = self._denied() if getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN else ""
+        return f"the catalog {self} cannot be read or written: {reason}{denied and f' ({denied})'}"
+
+    def _denied(self) -> str:
+        """Why SQLite cannot open the file, which it does not say. Not by opening it: to close it again would end the
+        locks that SQLite has on it in this process."""
+        if self.file is None or self.file.is_dir():
+            return "it is a directory"
+        if not os.access(self.file, os.R_OK | os.W_OK):
+            return "permission denied"
+        return "" if os.access(self.file.parent, os.W_OK) else "permission denied for its directory"
 
 
 def parse(url: str | URL) -> URL:
@@ -224,7 +241,7 @@ def _engine(url: URL) -> Engine:
             return create_engine(url, connect_args={"timeout": BUSY_TIMEOUT})
         return create_engine(url, pool_pre_ping=True)
     except ImportError as error:
-        hint = "install it, e.g.: pip install 'snapctl[postgresql]'"
+        hint = "install it, e.g., in the clone of snapctl: pip install '.[postgresql]'"
         raise EnvironmentLacks(f"the database driver for {url.drivername} is not installed", hint=hint) from error
     except (ArgumentError, NoSuchModuleError) as error:
         raise UsageError(f"the catalog URL names an unknown driver: {url.drivername}") from error

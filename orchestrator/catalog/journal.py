@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 
 from ..errors import UNCHANGED, Busy, CatalogError
 from ..model import Direction, Host, MemberRecord, OperationKind, OperationRecord, OperationState, Owner
+from ..model.operation import FIRST_TOKEN
 from . import owner_process, rows
 from .database import upsert
 from .tables import DomainRow, HostRow, LayerRow, MemberRow, OperationRow
@@ -105,7 +106,7 @@ def start(
         host_uuid=host.uuid,
         state=OperationState.OPEN,
         version=version,
-        token=1,
+        token=FIRST_TOKEN,
         opened=time,
         lease_until=_later(session, ttl),
         **rows.owner_columns(owner_process.this_process()),

@@ -24,8 +24,8 @@ def rebuild(session: Session, host: Host, domains: Sequence[RebuiltDomain]) -> N
 def _refuse_used(session: Session, host: Host) -> None:
     if session.scalar(select(exists().where(CheckpointRow.host_uuid == host.uuid))):
         raise Refused(
-            f"the catalog already has checkpoints of {host.name}",
-            hint="name a new catalog: snapctl --catalog URL catalog adopt",
+            f"the catalog already has checkpoints of {host.name}: it is in use, and needs no rebuild",
+            hint="to check it: snapctl doctor",
         )
     is_open = (OperationRow.host_uuid == host.uuid, OperationRow.state == OperationState.OPEN)
     if session.scalar(select(exists().where(*is_open))):

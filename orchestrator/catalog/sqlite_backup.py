@@ -25,14 +25,16 @@ def copy(source: Path, target: Path) -> None:
     except FileExistsError as error:
         raise Refused(f"{target} already exists", hint="choose another file name") from error
     except OSError as error:
-        raise _failed(target, error.strerror or str(error)) from error
+        hint = "choose a file in a directory that is there, and that you may write to"
+        raise _failed(target, error.strerror or str(error), hint) from error
     try:
         _copy(source, partial)
         partial.replace(target)
         _sync(target.parent)
     except (OSError, sqlite3.Error) as error:
         target.unlink()
-        raise _failed(target, str(error)) from error
+        hint = "check the free space there, and the catalog itself: snapctl doctor"
+        raise _failed(target, str(error), hint) from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -57,5 +59,5 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _failed(target: Path, reason: str) -> CatalogError:
-    return CatalogError(f"cannot copy the catalog to {target}: {reason}")
+def _failed(target: Path, reason: str, hint: str) -> CatalogError:
+    return CatalogError(f"cannot copy the catalog to {target}: {reason}", hint=hint)

@@ -50,7 +50,7 @@ def _version(context: click.Context, parameter: click.Parameter, wanted: bool) -
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="The options can also be given after the verb. Exit codes: 0 done, 1 failed and nothing changed, 2 usage or "
     "configuration, 3 hypervisor or catalog not reachable, 4 busy, 5 damaged files, 6 not found, exists or refused, "
-    "7 unfinished (run: snapctl recover), 130 interrupted (143 by SIGTERM, 129 by SIGHUP).",
+    "7 unfinished (run: snapctl recover), 130 if Ctrl-C interrupted something (143: SIGTERM, 129: SIGHUP).",
 )
 @global_options(hidden=False)
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version, help="Show the version.")

@@ -1,10 +1,11 @@
-"""What rollback, undo and pop ask before the present state of a domain is lost."""
+"""What rollback, undo, pop and prune ask before anything is lost."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from .session import Session
+from .streams import somebody_answers
 
 if TYPE_CHECKING:
     from ..coordinator import Coordinator
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 GENERATED = ""
 """What --keep-current without a name gives."""
 KEEPING = "add -y, or --keep-current to keep the present state as a checkpoint"
+
+
+def require_terminal(session: Session, snapctl: Coordinator, domain: str | None, verb: str, *, otherwise: str) -> None:
+    """Raise `UsageError` if there is no terminal to ask on; `NotFound` if there is nothing to ask about either."""
+    if not somebody_answers():
+        snapctl.list(domain)
+    session.require_terminal(verb, otherwise=otherwise)
 
 
 def confirm_loss(

@@ -51,10 +51,13 @@ def _failure(error: Failure) -> SnapctlError:
 
 
 def _usage(error: click.ClickException) -> UsageError:
-    problem = error.format_message().rstrip(".")
+    problem, _, suggestion = error.format_message().partition("Did you mean ")
+    problem = problem.rstrip(" (.")
     context = error.ctx if isinstance(error, click.UsageError) else None
     command = context.command_path if context else "snapctl"
-    return UsageError(problem[:1].lower() + problem[1:], hint=f"see: {command} --help")
+    see = f"see: {command} --help"
+    hint = f"did you mean {suggestion.rstrip('?)')}? S{see[1:]}" if suggestion else see
+    return UsageError(problem[:1].lower() + problem[1:], hint=hint)
 
 
 def _document(error: SnapctlError, exit_code: int) -> str:

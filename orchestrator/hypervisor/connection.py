@@ -43,7 +43,7 @@ class Connection:
         try:
             self._handle = self._opened()
         except libvirt.libvirtError as error:
-            raise unreachable(self.uri, error) from error
+            raise unreachable(uris.shown(self._uri), error) from error
 
     @property
     def uri(self) -> str:
@@ -79,7 +79,7 @@ class Connection:
         try:
             handle = opening.result(self._timeout)
         except TimeoutError:
-            raise silent(self.uri, self._timeout) from None
+            raise silent(uris.shown(self._uri), self._timeout) from None
         handle.setKeepAlive(KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)
         return handle
 
@@ -91,7 +91,7 @@ class Connection:
                 return self._opened()
             except libvirt.libvirtError as error:
                 if monotonic() + pause > deadline:
-                    raise unreachable(self.uri, error) from error
+                    raise unreachable(uris.shown(self._uri), error) from error
             sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

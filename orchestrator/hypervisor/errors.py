@@ -26,6 +26,8 @@ _FORBIDDEN = frozenset(
         libvirt.VIR_ERR_AUTH_UNAVAILABLE,
     }
 )
+_UNRESOLVED = re.compile(r"resolve (host|address)|name resolution|(Name|Domain).* not known", re.IGNORECASE)
+"""What ssh and the resolver say of a host name that leads nowhere."""
 _RIGHTS = "this user must be in the libvirt group, or have polkit action org.libvirt.unix.manage"
 
 
@@ -61,6 +63,8 @@ def unreachable(uri: str, error: libvirt.libvirtError) -> HypervisorError:
     """What to raise when a connection cannot be opened."""
     if code(error) in _FORBIDDEN or _errno(error) == EACCES:
         hint = _RIGHTS
+    elif _UNRESOLVED.search(message(error)):
+        hint = "check the host name in the URI"
     else:
         hint = "check the URI, and that the libvirt daemon (libvirtd or virtqemud) is running"
     return HypervisorError(f"cannot connect to {uri}: {message(error)}", hint=hint)

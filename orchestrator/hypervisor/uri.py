@@ -23,9 +23,11 @@ _HINT = "as in qemu:///system or qemu+ssh://user@host/system"
 def check(uri: str) -> None:
     """Raise `UsageError` for a URI that is not a plain way to a QEMU hypervisor. Never shows a password."""
     parts = _split(uri)
+    if not parts.scheme:
+        raise UsageError("the URI has no scheme", hint=_HINT)
     driver, _, transport = parts.scheme.partition("+")
     if driver != "qemu" or transport not in TRANSPORTS:
-        raise UsageError(f"the URI's {parts.scheme or 'missing scheme'}:// is not a QEMU connection", hint=_HINT)
+        raise UsageError(f"the URI's {parts.scheme}:// is not a QEMU connection", hint=_HINT)
     if parts.password is not None:
         raise UsageError("the URI contains a password", hint="libvirt reads passwords from its auth.conf")
     if parts.path not in INSTANCES:
@@ -42,6 +44,14 @@ def public(uri: str) -> str:
     """The URI without user, password and parameters: fit for catalog and messages."""
     parts = _split(uri)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def shown(uri: str) -> str:
+    """The URI for an error of connecting, where its parameters say what was tried. Without password."""
+    parts = _split(uri)
+    user, at, place = parts.netloc.rpartition("@")
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{user.partition(':')[0]}{at}{place}{parts.path}{query}"
 
 
 def _split(uri: str) -> SplitResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from ..errors import HypervisorError, IntegrityError
 from ..formats import imagexml, qcow2, saveimage
@@ -33,6 +34,7 @@ from .differences import (
     touched,
 )
 from .headers import header_problem
+from .times import dates
 
 
 def relied_on(checkpoint: Checkpoint, chains: Chains) -> list[str]:
@@ -72,7 +74,7 @@ def _way_on(checkpoint: Checkpoint, chains: Chains, seen: Inspected, path: str) 
     if path in {each.path for each in touched(checkpoint, chains, seen)}:
         return f"have its content compared: snapctl verify {name}"
     ejectable = path in {medium.path for medium, _ in media_damage(checkpoint, seen) if medium.ejectable}
-    if path in {each.path for each in acceptable(checkpoint, chains, seen)}:
+    if path in {each.path for each in damage(checkpoint, chains, seen) if each.acceptable}:
         besides = ", or: rollback --without-media" if ejectable else ""
         return f"restore it, or: snapctl verify {name} --accept{besides}"
     if ejectable:
@@ -85,6 +87,22 @@ def _way_on(checkpoint: Checkpoint, chains: Chains, seen: Inspected, path: str) 
 
 def damage(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> Iterator[Finding]:
     """The files of a checkpoint that are not what the catalog says: one finding for each."""
+    accepted = {each.path for each in acceptable(checkpoint, chains, seen)}
+    for found in _damage(checkpoint, chains, seen):
+        yield replace(found, acceptable=found.path in accepted)
+
+
+def is_acceptable(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> bool:
+    """Whether something is wrong with it, and nothing but what its user may accept; nor is it marked with more, which
+    a look at its files alone does not show."""
+    found = [*damage(checkpoint, chains, seen), *dangers(chains, seen)]
+    marked = checkpoint.damage or ""
+    for each in found:
+        marked = marked.replace(each.problem, "")
+    return bool(found) and all(each.acceptable for each in found) and not marked.strip("; ")
+
+
+def _damage(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> Iterator[Finding]:
     memory = checkpoint.memory
     if memory is not None and (problem := _memory_problem(checkpoint, memory, seen)):
         yield Finding(path=memory.path, problem=f"the memory image {memory.path} {problem}")
@@ -162,7 +180,8 @@ def _memory_problem(checkpoint: Checkpoint, memory: MemoryImage, seen: Inspected
 def _time_problem(memory: MemoryImage, found: FileInfo, seen: Inspected) -> str | None:
     if memory.mtime in (None, found.mtime) or is_proved(memory, seen):
         return None
-    return f"was changed: its {TIME} is {found.mtime}, not {memory.mtime}"
+    is_now, was = dates(found.mtime, memory.mtime)
+    return f"was changed: its {TIME} is {is_now}, not {was}"
 
 
 def _header_problem(memory: MemoryImage, header: saveimage.Header) -> str | None:
@@ -202,7 +221,7 @@ def _layer_problem(layer: Layer, below: Layer | None, seen: Inspected) -> str | 
     if found is None:
         return "is missing"
     changes = [
-        f"its {what} is {is_now}, not {was}"
+        _change(what, is_now, was)
         for what, is_now, was in compared(layer, found)
         if is_now != was and not (what == TIME and is_proved(layer, seen))
     ]
@@ -213,6 +232,11 @@ def _layer_problem(layer: Layer, below: Layer | None, seen: Inspected) -> str | 
     if layer.path in seen.heads and (problem := _head_problem(layer, below, seen.heads[layer.path])):
         return problem
     return _hash_problem(layer.sha256, seen.hashes.get(layer.path))
+
+
+def _change(what: str, is_now: object, was: object) -> str:
+    shown = dates(str(is_now), str(was)) if what == TIME else [is_now, was]
+    return f"its {what} is {shown[0]}, not {shown[1]}"
 
 
 def _device_problem(layer: Layer, seen: Inspected) -> str | None:

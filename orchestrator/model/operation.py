@@ -62,6 +62,10 @@ class MemberRecord:
     results: Mapping[str, Any] = field(default_factory=dict)  # what these steps left, by key
 
 
+FIRST_TOKEN = 1
+"""That of who began an operation; each that takes it over has the next one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationRecord:
     """A journal row: what one run of a verb is to do to one domain or to several, and how far it came.
@@ -87,6 +91,11 @@ class OperationRecord:
     def domains(self) -> str:
         """The names of its domains, for people."""
         return ", ".join(member.domain_name for member in self.members)
+
+    @property
+    def by(self) -> str:
+        """What its owner is to it: who began it, or who took it over last, to settle it."""
+        return " by" if self.token == FIRST_TOKEN else ", last taken over by"
 
     @property
     def progress(self) -> str:

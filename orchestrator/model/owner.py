@@ -63,6 +63,7 @@ class Adoption:
     rebuilds: bool = False
     domains: tuple[RebuiltDomain, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    missing: tuple[str, ...] = ()  # checkpoints of the host that the catalog has and the store has not: DOMAIN/NAME
     former_hosts: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[str]:
@@ -77,6 +78,8 @@ class Adoption:
         for each in self.skipped:
             name = f" ({each.checkpoint})" if each.checkpoint else ""
             yield f"leave out {each.directory}{name}: {each.reason}"
+        if self.missing:
+            yield f"no longer list what is not in that store: {', '.join(self.missing)}"
         yield f"record {self.catalog} as the owner of {self.store}"
         if self.owner and not self.is_renamed:
             yield f"from then on {self.owner} can change nothing in that store"

@@ -18,6 +18,7 @@ class Finding:
     path: str
     problem: str  # one line; it names the file, and what differs
     lost: tuple[str, ...] = ()  # the checkpoints that rely on the file, as DOMAIN/NAME
+    acceptable: bool = False  # nothing proves that its content is not what it was: its user may say that it is right
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,11 @@ class Verdict:
     @property
     def sound(self) -> bool:
         return not self.findings
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether `verify --accept` can make it sound again."""
+        return not self.sound and all(finding.acceptable for finding in self.findings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ from ..integrity.differences import (
     unknown,
 )
 from ..integrity.inspection import Inspection
+from ..integrity.times import dates
 from ..model import Acceptance, Accepted, Checkpoint, CheckpointDisk, CheckpointState, CheckpointSummary, is_device
 from ..ports import Catalog, Hypervisor, Progress
 from .verify import keep
@@ -116,10 +117,11 @@ def _difference(each: Recorded, seen: Inspected) -> str:
     if not changes:
         return "nothing is recorded of its content yet"
     said = []
+    is_now, was = dates(found.mtime if found is not None else None, each.mtime)
     if found is not None and not is_device(path) and not isinstance(each, CheckpointDisk):
-        said.append(f"last changed at {found.mtime}, not at {each.mtime}")
+        said.append(f"last changed at {is_now}, not at {was}")
     elif found is not None and isinstance(each, CheckpointDisk) and (each.size, each.mtime) != (None, None):
-        said.append(f"{found.physical} bytes, last changed at {found.mtime}; it had {each.size}, of {each.mtime}")
+        said.append(f"{found.physical} bytes, last changed at {is_now}; it had {each.size}, of {was}")
     if CONTENT in changes:
         said.append(f"its content differs: {_printed(seen.prints.get(path))}, not {_printed(_recorded(each))}")
     return "; ".join(said)

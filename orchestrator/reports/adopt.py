@@ -23,8 +23,8 @@ AtWork = Callable[[str], Sequence[str]]
 
 
 def plan_adoption(hypervisor: Hypervisor, catalog: Catalog, owned: Ownership, at_work: AtWork) -> Adoption:
-    """Only reads. Raises `Busy` while the owner is seen to have something in progress, `Refused` when the catalog has
-    checkpoints of this host that are not those in the store."""
+    """Only reads. Raises `Busy` while the owner is seen to have something in progress; `Refused` when there is no
+    store, or when the catalog has checkpoints of this host that are not those in the store."""
     now = Adoption(
         store=owned.store, catalog=owned.us.where, owner=owned.owner.shown if owned.owner is not None else ""
     )
@@ -34,16 +34,20 @@ def plan_adoption(hypervisor: Hypervisor, catalog: Catalog, owned: Ownership, at
         return replace(now, is_renamed=True, former_hosts=owned.owner.former_hosts)
     if owned.is_ours:
         return replace(now, is_ours=True)
+    _refuse_not_there(hypervisor, owned)
     _refuse_at_work(hypervisor, owned, at_work)
+    catalogued = catalog.summaries()
     if owned.file.missing and owned.registered_id is not None and not owned.knows_files():
         owned.become(str(uuid4()))  # nothing here says that it is the host of that name and UUID
     facts = gather(owned.hypervisor, owned.store, None)
     domains, skipped = assemble(facts)
     here = {each.id for domain in domains for each in domain.checkpoints}
     known = {each.id for each in catalog.summaries()}
+    missing = [f"{each.domain}/{each.name}" for each in catalogued if each.id not in here]
     if known and known != here:
+        apart = f", {len(missing)} of them not in the store {owned.store}" if missing else ""
         raise Refused(
-            f"the catalog {owned.us.where} already has other checkpoints of {hypervisor.host.name}",
+            f"the catalog {owned.us.where} already has other checkpoints of {hypervisor.host.name}{apart}",
             hint="name a new catalog: snapctl --catalog URL catalog adopt",
         )
     return replace(
@@ -51,6 +55,7 @@ def plan_adoption(hypervisor: Hypervisor, catalog: Catalog, owned: Ownership, at
         rebuilds=known != here or not known,
         domains=tuple(domains),
         skipped=tuple(skipped),
+        missing=tuple(missing),
         former_hosts=_former_hosts(owned, facts.store),
     )
 
@@ -62,6 +67,14 @@ def adopt(catalog: Catalog, owned: Ownership, agreed: Adoption) -> Rebuilt:
             catalog.rebuild(agreed.domains)
         owned.take(agreed.former_hosts)
     return as_rebuilt(catalog, agreed.domains, agreed.skipped)
+
+
+def _refuse_not_there(hypervisor: Hypervisor, owned: Ownership) -> None:
+    if hypervisor.storage.directories(owned.store) is None:
+        raise Refused(
+            f"the store {owned.store} is not there on {hypervisor.host.name}",
+            hint="mount it; if it is lost, first create an empty directory there",
+        )
 
 
 def _refuse_at_work(hypervisor: Hypervisor, owned: Ownership, at_work: AtWork) -> None:

@@ -136,7 +136,7 @@ class Ownership:
         elif self.registered_id is not None:
             raise Refused(
                 f"the store {self.store} of {self._hypervisor.host.name} is not there, or has lost its store.json",
-                hint=f"mount it; if it is lost, or this is another host: {ADOPT}",
+                hint=f"mount it; if it is lost, or this is another host: {ADOPT}, once that directory is there",
             )
         elif not self._is_empty() and not self.knows_files():
             raise Refused(

@@ -19,7 +19,7 @@ PATIENCE = 1
 
 REFUSED: tuple[tuple[int, str, str, str], ...] = (
     (40, "a file", "file:///etc/passwd", "file:// is not a QEMU connection"),
-    (40, "no URI", "web01", "missing scheme:// is not a QEMU connection"),
+    (40, "no URI", "web01", "the URI has no scheme"),
     (40, "an ordinary URL", "https://example.org/system", "https:// is not a QEMU connection"),
     (41, "command=", "qemu+ssh://h/system?command=/x", "has the parameter command"),
     (41, "command= in disguise", "qemu+ssh://h/system?no_tty=1&c%6fmmand=/x", "has the parameter command"),

@@ -27,6 +27,24 @@ def test_forbidden_socket_is_refused_with_the_rights_needed() -> None:
         assert not client.catalog.exists()
 
 
+@pytest.mark.parametrize("closed", ["directory", "file"])
+def test_forbidden_catalog_says_so_and_what_to_check(closed: str) -> None:
+    with new_client("") as client:
+        there = Path(client.home, "others")
+        there.mkdir()
+        file = there / "catalog.sqlite"
+        file.touch()
+        (there if closed == "directory" else file).chmod(0)
+
+        line = client.refusal(3, "--catalog", f"sqlite:///{file}", "catalog", "info")
+
+        there.chmod(0o700)
+        assert "permission denied" in line.lower() and "there is no catalog" not in line
+        assert line.endswith(
+            "check the permissions of the file and its directory, or name another catalog: --catalog URL"
+        )
+
+
 @pytest.mark.parametrize(
     "code",
     [libvirt.VIR_ERR_AUTH_UNAVAILABLE, libvirt.VIR_ERR_AUTH_CANCELLED, libvirt.VIR_ERR_ACCESS_DENIED],

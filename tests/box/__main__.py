@@ -93,11 +93,18 @@ def _down(options: argparse.Namespace) -> int:
     return 0
 
 
+def _state(pid: int | None, *, runs: bool) -> str:
+    if pid is None:
+        return "dead"
+    return f"up, pid {pid}" if runs else f"up, pid {pid}, but its libvirtd is dead (`up` starts it again)"
+
+
 def _list(_options: argparse.Namespace) -> int:
     for box in Box.all():
         pid = box.pid()
-        print(f"{box.name}  {f'up, pid {pid}' if pid else 'dead'}  {box.uri}")
-        for domain, active in box.domains() if pid and box.libvirtd_runs() else []:
+        runs = pid is not None and box.libvirtd_runs()
+        print(f"{box.name}  {_state(pid, runs=runs)}  {box.uri}")
+        for domain, active in box.domains() if runs else []:
             print(f"    {domain}  {'active' if active else 'off'}")
     return 0
 

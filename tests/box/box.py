@@ -123,8 +123,9 @@ class Box:
         return done
 
     def libvirtd_runs(self) -> bool:
-        """Whether there is a libvirtd in the box (it may be stopped by a signal)."""
-        return self._shell(f'kill -0 "$(cat {layout.LIBVIRTD_PID})"', check=False).returncode == 0
+        """Whether there is a libvirtd in the box (it may be stopped by a signal). Its number alone may be another's."""
+        is_libvirtd = f'[ "$(cat /proc/"$(cat {layout.LIBVIRTD_PID})"/comm)" = libvirtd ]'
+        return self._shell(is_libvirtd, check=False).returncode == 0
 
     def start_libvirtd(self) -> None:
         """Start libvirtd, and return when it answers."""

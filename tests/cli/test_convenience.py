@@ -67,8 +67,6 @@ def test_expires_is_reckoned_from_now(run: Run, verb: list[str]) -> None:
         (["edit", "web01", "base", "--expires", "soon"], "--expires: 'soon' is not a length of time"),
         (["checkpoint", "web01", "--expires", "0d"], "--expires: '0d' is not a length of time"),
         (["protect", "web01"], "NAME"),
-        (["pop", "web01"], "no terminal to ask on"),
-        (["undo", "web01"], "no terminal to ask on"),
     ],
 )
 def test_usage_error_is_found_before_it_connects_exit_2(
@@ -77,6 +75,15 @@ def test_usage_error_is_found_before_it_connects_exit_2(
     result = run(*arguments)
     assert (result.code, result.out, station.settings) == (2, "", [])
     assert said in result.err
+
+
+@pytest.mark.parametrize("verb", [["pop"], ["undo"], ["prune", "--keep-last", "1"]], ids=lambda verb: verb[0])
+def test_unknown_domain_is_named_before_a_terminal_is_missed(run: Run, station: Workstation, verb: list[str]) -> None:
+    before = station.seen()
+    unknown, known = run(*verb, "nobody"), run(*verb, "web01")
+    assert (unknown.code, known.code, station.seen()) == (6, 2, before)
+    assert "there is no domain nobody on twin" in unknown.err
+    assert "no terminal to ask on" in known.err and "-y" in known.err
 
 
 def test_protect_and_unprotect_print_the_new_state(run: Run) -> None:

@@ -8,6 +8,8 @@ from typing import TypeAlias
 
 import pytest
 
+from orchestrator.formats import domainxml
+from orchestrator.model import Source
 from tests.crash.faults import Killed
 from tests.twin import Machine
 from tests.twin.files import File
@@ -43,6 +45,17 @@ def unfinished(station: Workstation) -> None:
     station.killed("stopped.before", "rollback", "web01", "-y")
 
 
+def a_left_over_layer(station: Workstation) -> str:
+    """What a rollback discarded while a linked clone used it; by now the clone is gone."""
+    path = station.guest().machine.tops()["vda"]
+    clone = station.world.add("clone")
+    xml = domainxml.on_disks(clone.machine.persistent_xml or "", {"vda": Source(path=path, format="qcow2")})
+    station.world.define(xml)
+    assert station.main("-q", "rollback", "web01", "base", "-y") == 0
+    del station.world.machines[clone.uuid]
+    return path
+
+
 def test_doctor_prints_findings_and_advice(run: Run, station: Workstation) -> None:
     a_lost_file(station)
     result = run("doctor")
@@ -61,6 +74,15 @@ def test_doctor_prints_findings_and_advice(run: Run, station: Workstation) -> No
         "ok     directories  every directory and file in the store is in the catalog\n"
     )
     assert "1 error; nothing was changed; follow the advice" in result.err
+
+
+def test_doctor_store_that_is_not_mounted_is_one_error(run: Run, station: Workstation) -> None:
+    station.unmount()
+    result = run("doctor")
+    assert result.code == 5
+    (line,) = [line for line in result.out.splitlines() if line.startswith("error")]
+    assert f"the store {STORE} is not there, or is empty, and the catalog has 6 checkpoints of twin" in line
+    assert "delete" not in result.out
 
 
 def test_doctor_json_is_an_array_of_advice(run: Run, station: Workstation) -> None:
@@ -126,10 +148,22 @@ def test_doctor_clean_dry_run_lists_and_removes_nothing(run: Run, station: Works
     assert station.seen() == before
 
 
-def test_doctor_clean_without_terminal_is_refused(run: Run) -> None:
+def test_doctor_clean_dry_run_says_that_nothing_or_what_would_be_removed(run: Run, station: Workstation) -> None:
+    assert run("doctor", "--clean", "--dry-run").out == "nothing is to be removed\n"
+    path = a_left_over_layer(station)
+    result = run("doctor", "--clean", "--dry-run")
+    assert (result.code, result.out) == (0, f"remove {path}, which was discarded\n")
+
+
+def test_doctor_clean_without_terminal_is_refused_if_there_is_something_to_remove(
+    run: Run, station: Workstation
+) -> None:
+    assert run("doctor", "--clean").code == 0
+    path = a_left_over_layer(station)
     result = run("doctor", "--clean")
-    assert result.code == 2
+    assert (result.code, result.out) == (2, "")
     assert "add -y, or --dry-run" in result.err
+    assert path in station.world.files.files
 
 
 @pytest.mark.parametrize("option", ["-y", "--dry-run"])

@@ -107,6 +107,22 @@ USAGE = {
 }
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["lst"], "no such command 'lst'; nothing was changed; did you mean 'list'? See: snapctl --help\n"),
+        (
+            ["rollback", "a", "--afer"],
+            "no such option '--afer'; nothing was changed; "
+            "did you mean one of: '--after', '--force'? See: snapctl rollback --help\n",
+        ),
+        (["zzz"], "no such command 'zzz'; nothing was changed; see: snapctl --help\n"),
+    ],
+)
+def test_usage_error_with_a_suggestion_is_a_sentence_for_each(run: Run, arguments: list[str], said: str) -> None:
+    assert run(*arguments).err == said
+
+
 @pytest.mark.parametrize("arguments", USAGE.values(), ids=USAGE.keys())
 def test_usage_error_is_one_short_line(run: Run, station: Workstation, arguments: list[str]) -> None:
     result = run(*arguments)

@@ -93,6 +93,10 @@ def test_two_hosts_with_one_uuid_do_not_meet(run: Run, station: Workstation, nam
         result = run("-o", "json", "checkpoint", "other", "mine")
         assert result.code == 6
         assert "or this is another host" in result.error["hint"]
+        assert run("catalog", "adopt", "-y").code == 6
+        second.files.make_directory(STORE)
+        planned = run("catalog", "adopt", "--dry-run", "-o", "json").json
+        assert sorted(planned["missing"])[0] == "db/empty" and len(planned["missing"]) == 6
         assert run("catalog", "adopt", "-y").code == 0
     assert run("checkpoint", "other", "mine").code == 0
     assert names(run, "other") == ["mine"]

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from orchestrator.cli.render import catalog as render
 from orchestrator.store import owner
 from tests.twin.files import File, Image
 from tests.workstation import STORE, Workstation
@@ -152,10 +153,7 @@ def test_change_damaged_owner_file_is_refused_until_adopted(run: Run, station: W
 
 def test_change_store_not_mounted_is_refused(run: Run, station: Workstation) -> None:
     """Else it would be made the owner of an empty mount point."""
-    hidden = {path: file for path, file in station.world.files.files.items() if path.startswith(STORE)}
-    for path in hidden:
-        station.world.files.files.pop(path)
-    station.world.files.directories -= {each for each in station.world.files.directories if each.startswith(STORE)}
+    station.unmount()
     result = run("checkpoint", "db", "another")
     assert result.code == 6
     assert "mount it" in result.err
@@ -183,6 +181,44 @@ def test_adopt_dry_run_says_what_it_means_and_changes_nothing(run: Run, station:
     assert "record checkpoints of web01" in result.out
     assert f"from then on the catalog sqlite:///{station.catalog}" in result.out
     assert station.seen() == before
+
+
+@pytest.mark.parametrize("url", ["its own", "another"])
+def test_adopt_store_that_is_not_there_is_refused(run: Run, station: Workstation, url: str) -> None:
+    station.unmount()
+    before = station.seen()
+    catalog = another(station) if url == "another" else f"sqlite:///{station.catalog}"
+    result = run("--catalog", catalog, "catalog", "adopt", "-y")
+    assert (result.code, station.seen()) == (6, before)
+    assert result.err == (
+        f"the store {STORE} is not there on twin; nothing was changed; "
+        "mount it; if it is lost, first create an empty directory there\n"
+    )
+    assert not (station.home / "another.sqlite").exists()
+
+
+def test_adopt_question_says_what_is_lost_in_plain_sentences(station: Workstation) -> None:
+    station.world.files.remove(station.memory("experiment").replace("memory.save", "manifest.json"))
+    with station._coordinator(another(station), STORE) as new:
+        question = render.question(new.plan_adoption())
+    assert question == (
+        f"The store {STORE} has 5 checkpoints. 1 directory in it cannot be used. "
+        f"The store belongs to the catalog sqlite:///{station.catalog} of {owned(station)['user']}@"
+        f"{owned(station)['client']}: that catalog can change nothing in it afterwards, "
+        f"and what only that catalog knows is lost. Adopt the store for the catalog {another(station)}?"
+    )
+
+
+def test_adopt_empty_mount_point_says_how_many_checkpoints_vanish(run: Run, station: Workstation) -> None:
+    station.unmount()
+    station.world.files.make_directory(STORE)
+    assert "no longer list what is not in that store: " in run("catalog", "adopt", "--dry-run").out
+    with station.session() as ours:
+        question = render.question(ours.plan_adoption())
+    assert question == (
+        f"The store {STORE} has 0 checkpoints. 6 checkpoints of this host that this catalog has, but the store has "
+        f"not, will no longer be listed. Adopt the store for the catalog sqlite:///{station.catalog}?"
+    )
 
 
 def test_adopt_without_terminal_needs_yes(run: Run, station: Workstation) -> None:

@@ -117,7 +117,6 @@ def test_prune_option_overrides_the_configured_rule_of_its_name_only(run: Run, s
         ),
         (["web01", "--keep-last", "-1", "-y"], "--keep-last"),
         (["web01", "--keep-within", "3 days", "-y"], "--keep-within: '3 days' is not a length of time"),
-        (["web01", "--keep-last", "1"], "no terminal to ask on"),
     ],
 )
 def test_prune_usage_error_is_found_before_it_connects_exit_2(

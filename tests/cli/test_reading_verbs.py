@@ -123,6 +123,12 @@ def test_reading_verb_unfinished_operation_is_noted_with_next_step(
     assert result.out.startswith("web01 (unfinished rollback: stopped)\n") == (verb == ["tree"])
 
 
+def test_list_unfinished_operation_that_was_taken_over_says_by_whom(run: Run, station: Workstation) -> None:
+    leave_unfinished(station)
+    station.sql("UPDATE operation SET token = 2 WHERE state = 'open'")
+    assert "(at step stopped, begun 2 min ago, last taken over by ann@desk, pid 4711)" in run("list").err
+
+
 def test_list_unfinished_checkpoint_of_a_guest_that_is_off_warns_of_its_start(run: Run, station: Workstation) -> None:
     station.killed("repointed.before", "checkpoint", "web01", "x")
     said = run("list").err

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from orchestrator.integrity.times import dates
 from tests.workstation import Workstation
 
 from .conftest import Run
@@ -37,9 +38,10 @@ def problem(station: Workstation) -> str:
     before = files[path].stat(path)
     files.write(path, "more", 1)
     after = files[path].stat(path)
+    is_now, was = dates(after.mtime, before.mtime)
     return (
         f"the layer {path} was changed: its length is {after.physical}, not {before.physical}; "
-        f"its time of last change is {after.mtime}, not {before.mtime}"
+        f"its time of last change is {is_now}, not {was}"
     )
 
 
@@ -64,7 +66,8 @@ def test_verify_damaged_names_each_file_once_exit_5(run: Run, problem: str) -> N
     assert (result.code, result.timeless) == (5, DAMAGED.format(problem=problem) + "\n")
     assert result.err == (
         "2 of 5 checkpoints damaged: web01/patched, web01/before-test; "
-        "each is marked as damaged, and rollback refuses it; repair the files and verify again, or: snapctl delete\n"
+        "each is marked as damaged, and rollback refuses it; "
+        "repair the files and verify again, or: snapctl delete web01 patched before-test\n"
     )
     assert run("verify", "web01", "-q").timeless.startswith(DAMAGED.format(problem=problem))
 
@@ -77,6 +80,7 @@ def test_verify_json_damaged_has_the_findings_exit_5(run: Run, station: Workstat
         "path": station.layer("patched"),
         "problem": problem,
         "lost": ["web01/patched", "web01/before-test"],
+        "acceptable": False,
     }
     seconds = result.json["seconds"]
     assert result.json == {
@@ -153,6 +157,32 @@ def test_verify_accept_shows_what_differs_and_records_it(run: Run, station: Work
     assert run("verify", "web01", "patched", "--accept", "-y").code == 0
     assert run("verify", "web01").code == 0
     assert run("verify", "web01", "patched", "--accept", "--dry-run").out == "nothing differs\n"
+
+
+def test_verify_and_rollback_name_accept_where_only_a_time_differs(run: Run, station: Workstation) -> None:
+    station.world.files.touch(station.layer("patched"))
+    result = run("verify", "web01", "patched")
+    accept = "snapctl verify web01 patched --accept"
+    assert (result.code, accept in result.err, "delete" in result.err) == (5, True, False)
+    assert re.search(r"its time of last change is \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]* UTC, not \d{4}-", result.out)
+    refused = run("rollback", "web01", "patched", "-y")
+    assert (refused.code, refused.err.endswith(f"if its files are right: {accept}\n")) == (5, True)
+
+
+def test_rollback_does_not_name_accept_where_the_mark_says_more(run: Run, station: Workstation) -> None:
+    image = station.memory("patched")
+    station.forge(image, station.content(image)[:-1] + b"?")
+    station.world.files.touch(station.layer("patched"))
+    assert "its SHA-256 is" in run("verify", "web01", "patched", "--deep").out
+    assert run("rollback", "web01", "patched", "-y").err.endswith("repair it, then: snapctl verify web01 patched\n")
+
+
+def test_verify_names_a_way_for_what_can_be_accepted_and_for_what_cannot(run: Run, station: Workstation) -> None:
+    station.world.files.touch(station.layer("patched"))
+    station.world.files.remove(station.memory("empty"))
+    err = run("verify").err
+    assert "if the files are right: snapctl verify web01 patched --accept; " in err
+    assert err.endswith("repair the files and verify again, or: snapctl delete db empty\n")
 
 
 def test_verify_accept_asks(run: Run, station: Workstation) -> None:

@@ -317,7 +317,7 @@ def test_recover_image_that_snapctl_cannot_read_is_kept(host: TwinHost) -> None:
     before = image.bytes()
     image.content = before[:16] + b"\3" + before[17:]  # the header's version
 
-    with pytest.raises(Unfinished, match=r"cannot read its memory image .*; restore it with virsh restore"):
+    with pytest.raises(Unfinished, match=r"cannot read its memory image .*; restore it: virsh restore "):
         host.session().recover()
     assert image.bytes()[17:] == before[17:]
 

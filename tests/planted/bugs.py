@@ -724,7 +724,7 @@ BUGS = (
     Bug(
         "roll back to what is marked as damaged",
         "orchestrator/operations/rollback/plan.py",
-        "    _refuse_damaged(checkpoint)\n",
+        "    _refuse_damaged(checkpoint, facts)\n",
         "",
         ("tests/unit/test_planning_rollback_refused.py", VERIFY),
     ),

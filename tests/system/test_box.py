@@ -17,7 +17,7 @@ import pytest
 from lxml import etree
 
 from tests import children
-from tests.box import cache
+from tests.box import cache, layout
 from tests.box.box import REPOSITORY, Box
 from tests.box.connection import connect
 from tests.box.errors import BoxError
@@ -125,6 +125,17 @@ class TestBox:
             wait_until(lambda: box.pid() is None)
             assert f"{box.name}  dead" in by_hand("list").stdout
             assert box.up().require_up() != first
+
+    def test_up_starts_a_libvirtd_that_died_and_list_says_that_it_did(self) -> None:
+        with another_box("headless") as box:
+            pid = box.require_up()
+            box.kill_libvirtd()
+            box.run_inside("sh", "-c", f"echo 1 > {layout.LIBVIRTD_PID}")  # the number is another process's by now
+            assert f"{box.name}  up, pid {pid}, but its libvirtd is dead" in by_hand("list").stdout
+            assert by_hand("up", box.name).returncode == 0
+            assert box.require_up() == pid
+            assert f"{box.name}  up, pid {pid}  {box.uri}" in by_hand("list").stdout
+            assert box.domains() == []
 
     def test_a_small_file_system_fills_up(self, box: Box, shared: Witness) -> None:
         box.mount_tmpfs("/small", "1m")

@@ -144,8 +144,12 @@ def _unversioned(path: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (_text_file, "file is not a database; nothing was recorded; restore it from a backup, or: "),
-        (Path.mkdir, "unable to open database file"),
+        (
+            _text_file,
+            "file is not a database; nothing was recorded; it is no SQLite database, so check the URL; "
+            "restore it from a backup, or: snapctl --catalog NEW-URL catalog adopt",
+        ),
+        (Path.mkdir, r"unable to open database file \(it is a directory\); .*; check the permissions of the file"),
         (_foreign_database, "not a snapctl catalog"),
         (_foreign_alembic, "not a snapctl catalog"),
         (_unversioned, "not a snapctl catalog"),
@@ -205,8 +209,9 @@ def test_a_url_is_shown_without_what_may_be_secret() -> None:
 
 
 def test_a_driver_that_is_not_installed_is_named() -> None:
-    with pytest.raises(EnvironmentLacks, match=r"driver for postgresql\+pg8000 is not installed"):
+    with pytest.raises(EnvironmentLacks, match=r"driver for postgresql\+pg8000 is not installed") as lacks:
         open_catalog("postgresql+pg8000://me:secret@db/x", HOST)
+    assert lacks.value.hint.endswith("in the clone of snapctl: pip install '.[postgresql]'")
 
 
 def test_errors_show_neither_sql_nor_values(tmp_path: Path) -> None:

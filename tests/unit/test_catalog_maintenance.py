@@ -67,8 +67,9 @@ def test_a_backup_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("place", ["/proc/copy.db", "/nowhere/copy.db"])
 def test_a_backup_to_where_nothing_can_be_made_is_one_line(catalog: SqlCatalog, url: str, place: str) -> None:
-    with pytest.raises(CatalogError, match=f"cannot copy the catalog to {place}"):
+    with pytest.raises(CatalogError, match=f"cannot copy the catalog to {place}") as refused:
         backup(url, Path(place))
+    assert refused.value.hint == "choose a file in a directory that is there, and that you may write to"
 
 
 def test_backup_missing_catalog_is_refused_and_creates_nothing(url: str, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.errors import Refused
 from orchestrator.formats import domainxml
 from orchestrator.model import (
     Advice,
@@ -228,6 +229,11 @@ def test_judge_unfinished_operation_recommends_recover() -> None:
     assert "at step stopped" in advice.what
 
 
+def test_judge_operation_that_was_taken_over_says_by_whom() -> None:
+    advice = only(operations=(Unsettled(record=operation(token=2), in_progress=False, guests=()),))
+    assert "is unfinished, since 2026-01-02 03:04:05 UTC, last taken over by ann@desk, process 4711" in advice.what
+
+
 def test_an_operation_under_way_is_only_noted() -> None:
     advice = only(operations=(Unsettled(record=operation(), in_progress=True, guests=("web01 is running",)),))
     assert (advice.level, advice.exit_code) == (Level.NOTE, 0)
@@ -259,6 +265,33 @@ def test_judge_damaged_checkpoint_recommends_verify() -> None:
     advice = only(checkpoints=(catalogued(damage="the layer x is missing"),))
     assert (advice.level, advice.exit_code) == (Level.ERROR, 5)
     assert "snapctl verify web01 clean" in advice.advice
+
+
+def test_judge_missing_file_of_a_damaged_checkpoint_is_named_once() -> None:
+    missing = f"the memory image {MEMORY} is missing"
+    advice = only(checkpoints=(catalogued(damage=missing),), missing=frozenset({MEMORY}))
+    assert advice.what == f"{MEMORY} is missing: web01/clean cannot be restored"
+    touched = f"the layer {BASE} was changed: its length is 2, not 1; its time of last change is x, not y"
+    both = found(checkpoints=(catalogued(damage=f"{missing}; {touched}"),), missing=frozenset({MEMORY}))
+    assert [each.what for each in both] == [advice.what, f"web01/clean is damaged: {touched}"]
+    assert only(checkpoints=(catalogued(damage=missing),)).what == f"web01/clean is damaged: {missing}"
+
+
+@pytest.mark.parametrize("itself", [None, place(STORE)], ids=["not there", "an empty mount point"])
+def test_judge_store_that_is_not_mounted_is_one_error_without_advice_to_delete(itself: FileInfo | None) -> None:
+    missing = frozenset({MEMORY, ACTIVE})
+    refused = Refused("the store is not there, or has lost its store.json", hint="snapctl catalog adopt")
+    said = found(
+        store=StoreContents(path=STORE, itself=itself),
+        missing=missing,
+        checkpoints=(catalogued(damage=f"the memory image {MEMORY} is missing"),),
+        refused=refused,
+    )
+    (advice,) = [each for each in said if each.level is not Level.NOTE]
+    assert (advice.level, advice.about, advice.exit_code) == (Level.ERROR, "store", 5)
+    assert advice.what.startswith(f"the store {STORE} is not there, or is empty, and the catalog has 1 checkpoint of")
+    assert advice.advice == "mount it, then run doctor again"
+    assert not any("delete" in each.advice or "adopt" in each.advice for each in said)
 
 
 @pytest.mark.parametrize("where", ["disks", "persistent_disks"])

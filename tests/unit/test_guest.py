@@ -117,7 +117,10 @@ def test_a_rollback_names_the_domain_that_has_the_checkpoint(snapctl: Coordinato
         snapctl.rollback("web01", "clean")
 
     assert refused.value.problem == f"the checkpoints under the name web01 belong to another domain, {web01.uuid}"
-    assert refused.value.hint == f"see: snapctl list {web01.uuid}"
+    assert refused.value.hint == (
+        "first rename the new one, while it is shut off: virsh domrename web01 NEW-NAME; "
+        f"see: snapctl list {web01.uuid}"
+    )
     assert [each.name for each in snapctl.list(web01.uuid)] == ["clean"]
 
 

@@ -53,6 +53,17 @@ def test_check_accepts_plain_qemu_uris(good: str) -> None:
     uri.check(good)
 
 
+@pytest.mark.parametrize("good", GOOD)
+def test_shown_is_the_whole_uri(good: str) -> None:
+    assert uri.shown(good) == good.rstrip("?")
+
+
+def test_shown_and_public_have_no_password() -> None:
+    there = "qemu+ssh://ann:hunter2@host:22/system?socket=/s"
+    assert uri.shown(there) == "qemu+ssh://ann@host:22/system?socket=/s"
+    assert uri.public(there) == "qemu+ssh://host:22/system"
+
+
 @pytest.mark.parametrize("bad", BAD)
 def test_check_refuses_other_uris_in_one_line_without_secrets(bad: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -90,7 +90,7 @@ def test_a_plan_survives_the_journal() -> None:
         (
             {"checkpoint": checkpoint(state=CheckpointState.DELETING)},
             "checkpoint clean is already being deleted",
-            "see: snapctl list",
+            "see: snapctl list web01",
         ),
     ],
     ids=["the only copy of a guest", "already being deleted"],

@@ -50,5 +50,5 @@ def test_depth_note_from_the_soft_limit_on(depth: int, told: bool) -> None:
 def test_depth_note_low_limit_warns_before_it() -> None:
     assert depth_note("web01", 19, "11.3.0", 50) is None
     assert depth_note("web01", 20, "11.3.0", 50) == (
-        "web01 has a chain of 20 of at most 24 layers; shorten it: snapctl prune, or snapctl flatten"
+        "web01 has a chain of 20 of at most 24 layers; shorten it: snapctl prune web01, or snapctl flatten web01"
     )

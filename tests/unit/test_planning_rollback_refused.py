@@ -39,13 +39,13 @@ REFUSALS: dict[str, tuple[dict[str, Any], type[SnapctlError], int, list[str]]] =
         {"checkpoint": checkpoint(state=CheckpointState.DELETING)},
         Refused,
         6,
-        ["checkpoint clean is being deleted", "snapctl list"],
+        ["checkpoint clean is being deleted", "choose another one: snapctl list web01"],
     ),
     "not defined any more, and its name taken": (
         {"domain": None, "namesake": NEXT},
         Refused,
         6,
-        [f"another domain is named web01 now, {NEXT}", "virsh domrename web01 NAME"],
+        [f"another domain is named web01 now, {NEXT}", "virsh domrename web01 NEW-NAME"],
     ),
     "being started by somebody": (
         {"domain": domain(state=GuestState.BUSY)},

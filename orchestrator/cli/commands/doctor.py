@@ -31,15 +31,14 @@ def doctor(session: Session, clean: bool, yes: bool, dry_run: bool) -> None:
     if (yes or dry_run) and not clean:
         raise UsageError("--yes and --dry-run are for --clean", hint="add --clean")
     asks = clean and not (yes or dry_run)
-    if asks:
-        session.require_terminal("doctor --clean", otherwise="add -y, or --dry-run")
     with session.coordinator() as coordinator:
         planned = coordinator.plan_cleaning() if asks or dry_run else None
         if dry_run:
-            session.data(planned, planned.lines if planned else list)
+            session.data(planned, lambda: render.planned(planned))
             session.note("this was a dry run: nothing was changed")
             return
         if planned is not None and planned.lines():
+            session.require_terminal("doctor --clean", otherwise="add -y, or --dry-run to see what it would remove")
             session.agree("doctor --clean", render.cleaning(planned))
         done = coordinator.doctor(clean=clean, agreed=planned)
     found = [replace(each, advice=session.pasteable(each.advice)) for each in done]

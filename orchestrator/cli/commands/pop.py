@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..completion import domains
-from ..confirm import confirm_loss
+from ..confirm import confirm_loss, require_terminal
 from ..options import dry_run_option, examples, global_options
 from ..session import Session
 
@@ -26,9 +26,9 @@ def pop(session: Session, domain: str, keep: bool, yes: bool, dry_run: bool) -> 
     from ..report import report, report_plans
 
     asks = not (yes or dry_run)
-    if asks:
-        session.require_terminal("pop", otherwise="add -y")
     with session.coordinator() as snapctl:
+        if asks:
+            require_terminal(session, snapctl, domain, "pop", otherwise="add -y")
         guest = domain if dry_run else snapctl.settle(domain)
         plan = snapctl.plan_pop(guest, keep=keep)
         if dry_run:

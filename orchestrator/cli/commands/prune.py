@@ -11,6 +11,7 @@ from ...errors import UsageError
 from ...model import PruneReport
 from ...timespan import parse
 from ..completion import domains
+from ..confirm import require_terminal
 from ..options import examples, global_options
 from ..session import Session
 
@@ -114,9 +115,10 @@ def prune(
     policy = _policy(session.settings.prune, given)
     check_policy(policy)
     asks = not (yes or dry_run)
-    if asks:
-        session.require_terminal("prune", otherwise="add -y, or --dry-run to see what it would remove")
     with session.coordinator() as snapctl:
+        if asks:
+            otherwise = "add -y, or --dry-run to see what it would remove"
+            require_terminal(session, snapctl, domain, "prune", otherwise=otherwise)
         domains = domain if dry_run else snapctl.settle_all(domain)
         plan = snapctl.plan_prune(domains, policy, now=session.now, collapse=not no_collapse)
         if dry_run:

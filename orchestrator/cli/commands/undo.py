@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from ..completion import domains
-from ..confirm import GENERATED, KEEPING, confirm_loss
+from ..confirm import GENERATED, KEEPING, confirm_loss, require_terminal
 from ..options import dry_run_option, examples, global_options
 from ..session import Session
 
@@ -34,9 +34,9 @@ def undo(session: Session, domain: str, keep: str | None, yes: bool, dry_run: bo
     from ..report import report, report_plans
 
     asks = not (yes or dry_run or keep is not None)
-    if asks:
-        session.require_terminal("undo", otherwise=KEEPING)
     with session.coordinator() as snapctl:
+        if asks:
+            require_terminal(session, snapctl, domain, "undo", otherwise=KEEPING)
         guest = domain if dry_run else snapctl.settle(domain)
         plan = snapctl.plan_undo(guest, keep_current=keep is not None, keep_name=keep or None)
         if dry_run:

@@ -71,6 +71,7 @@ def adoption(planned: Adoption) -> dict[str, object]:
         "lines": list(planned.lines()),
         "checkpoints": [f"{each.domain_name}/{each.name}" for domain in planned.domains for each in domain.checkpoints],
         "skipped": [each.directory for each in planned.skipped],
+        "missing": list(planned.missing),
     }
 
 
@@ -78,12 +79,25 @@ def question(planned: Adoption) -> str:
     """What is asked before a store gets another owner."""
     if planned.is_renamed:
         return f"Is this the host that the store {escaped(planned.store)} is recorded with?"
+    return " ".join((*_consequences(planned), f"Adopt the store for the catalog {escaped(planned.catalog)}?"))
+
+
+def _consequences(planned: Adoption) -> Iterator[str]:
+    """A sentence each."""
     checkpoints = counted(sum(len(each.checkpoints) for each in planned.domains), "checkpoint")
-    left = f", without what cannot be used in {counted(len(planned.skipped), 'place')}" if planned.skipped else ""
-    question = f"Adopt the store {escaped(planned.store)} with {checkpoints}{left}?"
+    yield f"The store {escaped(planned.store)} has {checkpoints}."
+    if left := len(planned.skipped):
+        yield "1 directory in it cannot be used." if left == 1 else f"{left} directories in it cannot be used."
+    if lost := len(planned.missing):
+        yield (
+            f"{counted(lost, 'checkpoint')} of this host that this catalog has, but the store has not, "
+            "will no longer be listed."
+        )
     if planned.owner:
-        question += f" {escaped(planned.owner)} can then change nothing in it, and what only it knows is lost."
-    return question
+        yield (
+            f"The store belongs to {escaped(planned.owner)}: that catalog can change nothing in it afterwards, "
+            "and what only that catalog knows is lost."
+        )
 
 
 def adopted(planned: Adoption, done: Rebuilt) -> Iterator[str]:

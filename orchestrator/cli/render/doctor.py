@@ -23,6 +23,12 @@ def advice(found: Sequence[Advice]) -> Iterator[str]:
     return align((Column(), Column(), Column()), rows, None)
 
 
+def planned(cleaning: Cleaning | None) -> list[str]:
+    """What a dry run of --clean would do."""
+    lines = cleaning.lines() if cleaning is not None else []
+    return [escaped(line) for line in lines] or ["nothing is to be removed"]
+
+
 def cleaning(planned: Cleaning) -> str:
     """The question before anything is removed."""
     return "\n".join((*map(escaped, planned.lines()), "Do this? It cannot be undone."))

@@ -110,7 +110,7 @@ def unsettled(operations: Iterable[Unsettled], now: datetime) -> Iterator[str]:
     for each in operations:
         record = each.record
         by = f"{record.owner.user}@{record.owner.host}, pid {record.owner.pid}"
-        about = f"{record.kind.label} ({record.progress}, begun {age(record.opened, now)} by {by})"
+        about = f"{record.kind.label} ({record.progress}, begun {age(record.opened, now)}{record.by} {by})"
         if each.in_progress:
             yield escaped(f"{record.domains}: in progress: {about}; {'; '.join(each.guests)}")
             continue

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...errors import IntegrityError
-from ...model import Acceptance, VerifyReport
+from ...model import Acceptance, Verdict, VerifyReport
 from .columns import Column, align
 from .units import duration, escaped, size
 
@@ -57,11 +57,26 @@ def _summary(report: VerifyReport) -> str:
 def failure(report: VerifyReport) -> IntegrityError:
     """The error that a verify with findings ends with."""
     names = ", ".join(f"{verdict.domain}/{verdict.name}" for verdict in report.damaged)
+    ways = [way(report.damaged) for way in (_to_accept, _to_repair)]
     return IntegrityError(
         f"{len(report.damaged)} of {_checkpoints(len(report.checkpoints))} damaged: {names}",
         effect="each is marked as damaged, and rollback refuses it",
-        hint="repair the files and verify again, or: snapctl delete",
+        hint="; ".join(way for way in ways if way),
     )
+
+
+def _to_accept(damaged: Sequence[Verdict]) -> str:
+    first = next((verdict for verdict in damaged if verdict.acceptable), None)
+    return f"if the files are right: snapctl verify {first.domain} {first.name} --accept" if first else ""
+
+
+def _to_repair(damaged: Sequence[Verdict]) -> str:
+    """Of the first domain that has any, as the command is for one domain, and as many as a line has room for."""
+    lost = [verdict for verdict in damaged if not verdict.acceptable]
+    if not lost:
+        return ""
+    domain, names = lost[0].domain, [verdict.name for verdict in lost if verdict.domain == lost[0].domain]
+    return f"repair the files and verify again, or: snapctl delete {domain} {' '.join(names[:5])}"
 
 
 def _checkpoints(count: int) -> str:

@@ -30,7 +30,7 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
     """Raises `Refused` when the guest itself would be lost. A layer that somebody stands on is kept."""
     checkpoint, domain = facts.checkpoint, facts.domain_name
     if checkpoint.state is not CheckpointState.READY:
-        raise Refused(f"checkpoint {checkpoint.name} is already being deleted", hint="see: snapctl list")
+        raise Refused(f"checkpoint {checkpoint.name} is already being deleted", hint=f"see: snapctl list {domain}")
     if facts.only_if_unneeded and (
         checkpoint.labels.protected or (facts.head and facts.head.checkpoint_id == checkpoint.id)
     ):

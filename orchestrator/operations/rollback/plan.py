@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ...errors import IntegrityError, Refused
 from ...formats import domainxml
 from ...formats.needs import Needs
-from ...integrity.damage import check_files, media_damage
+from ...integrity.damage import check_files, is_acceptable, media_damage
 from ...integrity.differences import Chains, Inspected
 from ...model import (
     After,
@@ -75,7 +75,7 @@ def plan_rollback(
     `IntegrityError`."""
     checkpoint, domain = facts.checkpoint, facts.domain
     if checkpoint.state is not CheckpointState.READY:
-        raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint="choose another one: snapctl list")
+        raise Refused(f"checkpoint {checkpoint.name} is being deleted", hint=_another(checkpoint))
     if domain is not None:
         refuse_busy(domain)
         refuse_foreign_marks(domain)
@@ -84,7 +84,7 @@ def plan_rollback(
     memory = _memory(checkpoint)
     ejected = _ejected(facts) if without_media else ()
     if not ejected or not _is_media_alone(facts, checkpoint.damage):
-        _refuse_damaged(checkpoint)
+        _refuse_damaged(checkpoint, facts)
     check_files(checkpoint, facts.chains, facts.seen, [disk.path or "" for disk in ejected])
     if domain is not None:
         _refuse_frozen_disks(domain, checkpoint, facts.chains)
@@ -175,28 +175,35 @@ def _tops(disks: Iterable[Disk]) -> tuple[Disk, ...]:
     return tuple(replace(disk, backing=()) for disk in disks if disk.writable)
 
 
-def _refuse_damaged(checkpoint: Checkpoint) -> None:
-    if checkpoint.damage is not None:
-        raise IntegrityError(
-            f"checkpoint {checkpoint.name} is marked as damaged: {checkpoint.damage}",
-            hint=f"repair it, then: snapctl verify {checkpoint.domain_name} {checkpoint.name}",
-        )
+def _refuse_damaged(checkpoint: Checkpoint, facts: RollbackFacts) -> None:
+    if checkpoint.damage is None:
+        return
+    verify = f"snapctl verify {checkpoint.domain_name} {checkpoint.name}"
+    is_for_its_user = is_acceptable(checkpoint, facts.chains, facts.seen)
+    raise IntegrityError(
+        f"checkpoint {checkpoint.name} is marked as damaged: {checkpoint.damage}",
+        hint=f"if its files are right: {verify} --accept" if is_for_its_user else f"repair it, then: {verify}",
+    )
 
 
 def _memory(checkpoint: Checkpoint) -> MemoryImage:
     if checkpoint.memory is None:
         raise Refused(
             f"checkpoint {checkpoint.name} has no memory image, which a rollback needs",
-            hint="choose another one: snapctl list",
+            hint=_another(checkpoint),
         )
     return checkpoint.memory
+
+
+def _another(checkpoint: Checkpoint) -> str:
+    return f"choose another one: snapctl list {checkpoint.domain_name}"
 
 
 def _refuse_namesake(checkpoint: Checkpoint, other: str | None) -> None:
     if other is not None:
         raise Refused(
             f"another domain is named {checkpoint.domain_name} now, {other}",
-            hint=f"rename that one: virsh domrename {checkpoint.domain_name} NAME",
+            hint=f"rename that one: virsh domrename {checkpoint.domain_name} NEW-NAME",
         )
 
 

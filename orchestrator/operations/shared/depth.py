@@ -48,4 +48,5 @@ def depth_note(name: str, depth: int, libvirt_version: str, soft_limit: int) -> 
     limit = longest_chain(libvirt_version)
     if depth <= min(soft_limit, limit * 4 // 5):
         return None
-    return f"{name} has a chain of {depth} of at most {limit} layers; shorten it: snapctl prune, or snapctl flatten"
+    shorten = f"snapctl prune {name}, or snapctl flatten {name}"
+    return f"{name} has a chain of {depth} of at most {limit} layers; shorten it: {shorten}"

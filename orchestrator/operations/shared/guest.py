@@ -90,7 +90,8 @@ def checkpoint_of(site: Site, guest: Guest, name: str) -> Checkpoint:
     if checkpoint is None and (other := namesake(site, guest)) is not None:
         raise Refused(
             f"the checkpoints under the name {guest.name} belong to another domain, {other}",
-            hint=f"see: snapctl list {other}",
+            hint=f"first rename the new one, while it is shut off: virsh domrename {guest.name} NEW-NAME; "
+            f"see: snapctl list {other}",
         )
     if checkpoint is None:
         raise NotFound(

@@ -57,6 +57,7 @@ def examine(
         for directory in orphans.removable:
             _remove(hypervisor, directory)
         _remove_layers(hypervisor, catalog, orphans.layers)
+    orphans = replace(orphans, users=find_users(hypervisor, catalog, orphans.layers_in_use))
     return [*judge(facts), *helpers(left, cleaned=clean), *leftovers(facts, orphans, cleaned=clean)]
 
 

@@ -46,6 +46,11 @@ def hypervisor(facts: DoctorFacts) -> Iterator[Advice]:
 
 def store(facts: DoctorFacts) -> Iterator[Advice]:
     contents = facts.store
+    if facts.is_store_gone:
+        number = count(len(facts.checkpoints), "checkpoint")
+        what = f"the store {contents.path} is not there, or is empty, and the catalog has {number} of {facts.host.name}"
+        yield error("store", what, "mount it, then run doctor again", DAMAGED)
+        return
     if contents.itself is None:
         yield ok("store", f"{contents.path} does not exist yet: the first checkpoint creates it")
         return
@@ -67,7 +72,9 @@ def store(facts: DoctorFacts) -> Iterator[Advice]:
 
 def owner(facts: DoctorFacts) -> Iterator[Advice]:
     """Whose the store is, and what its host is known by."""
-    if facts.refused is not None:
+    if facts.is_store_gone:
+        yield note("owner", f"what {facts.store.path} belongs to is not known, as it is not there")
+    elif facts.refused is not None:
         yield warning("owner", facts.refused.problem, facts.refused.hint)
     elif facts.owner is None:
         yield ok("owner", f"{facts.store.path} belongs to no catalog yet: the first change makes it this one's")

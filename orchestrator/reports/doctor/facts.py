@@ -71,6 +71,15 @@ class DoctorFacts:
         is_open = directory.operation_id in {each.record.id for each in self.operations}
         return is_open or directory.path in self.catalogued_directories
 
+    @property
+    def is_store_gone(self) -> bool:
+        """Whether nothing at all is where the catalog has checkpoints: the store is not mounted, or lost."""
+        is_bare = self.store.itself is None or not self.store.domains
+        return is_bare and any(self.is_in_store(each.checkpoint.directory) for each in self.checkpoints)
+
+    def is_in_store(self, path: str) -> bool:
+        return path.startswith(f"{self.store.path}/")
+
     @cached_property
     def disks(self) -> frozenset[str]:
         """All that any domain has for a disk, now or from its next start on, as far down as it says."""

@@ -25,7 +25,7 @@ def operations(facts: DoctorFacts) -> Iterator[Advice]:
 def _operation(each: Unsettled) -> Advice:
     operation, owner = each.record, each.record.owner
     since = operation.opened.strftime("%Y-%m-%d %H:%M:%S UTC")
-    by = f"since {since} by {owner.user}@{owner.host}, process {owner.pid}, {operation.progress}"
+    by = f"since {since}{operation.by} {owner.user}@{owner.host}, process {owner.pid}, {operation.progress}"
     by = "; ".join((by, *each.guests))
     if each.in_progress:
         return note("operations", f"a {operation.kind.label} of {operation.domains} is in progress {by}")
@@ -43,10 +43,13 @@ def _operation(each: Unsettled) -> Advice:
 def files(facts: DoctorFacts) -> Iterator[Advice]:
     """Whether they are there; their contents are checked by verify."""
     settled = [each for each in facts.checkpoints if each.checkpoint.domain_uuid not in facts.busy]
-    lost = {path: [_name(each) for each in settled if path in each.files] for path in sorted(facts.missing)}
+    gone = sorted(path for path in facts.missing if not (facts.is_store_gone and facts.is_in_store(path)))
+    lost = {path: [_name(each) for each in settled if path in each.files] for path in gone}
     found = [_missing(path, names) for path, names in lost.items() if names]
-    found += [_damaged(each) for each in settled if each.checkpoint.damage is not None]
+    found += [_damaged(each, damage) for each in settled if (damage := _besides_missing(each, facts))]
     found += _endangered(facts)
+    if facts.is_store_gone:
+        found.append(note("files", f"the files in {facts.store.path} were not checked"))
     number = len({path for each in settled for path in each.files})
     whole = f"{count(number, 'file')} of {count(len(settled), 'checkpoint')}"
     yield from found or [ok("files", f"{whole}, none missing")]
@@ -57,10 +60,17 @@ def _missing(path: str, names: list[str]) -> Advice:
     return error("files", f"{path} is missing: {some(names)} cannot be restored", f"restore it, or: {delete}", DAMAGED)
 
 
-def _damaged(each: Catalogued) -> Advice:
+def _besides_missing(each: Catalogued, facts: DoctorFacts) -> str:
+    """What a checkpoint is marked with, without files that are still missing: they are named already."""
+    gone = [f"{path} is missing" for path in each.files if path in facts.missing]
+    problems = (each.checkpoint.damage or "").split("; ")
+    return "; ".join(problem for problem in problems if not problem.endswith(tuple(gone)))
+
+
+def _damaged(each: Catalogued, damage: str) -> Advice:
     checkpoint = each.checkpoint
     again = f"snapctl verify {checkpoint.domain_name} {checkpoint.name}"
-    return error("files", f"{_name(each)} is damaged: {checkpoint.damage}", f"repair it, then: {again}", DAMAGED)
+    return error("files", f"{_name(each)} is damaged: {damage}", f"repair it, then: {again}", DAMAGED)
 
 
 def _endangered(facts: DoctorFacts) -> list[Advice]:

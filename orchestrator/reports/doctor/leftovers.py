@@ -46,6 +46,8 @@ def _to_inspect(directory: str) -> str:
 
 def _layers(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator[Advice]:
     """What an operation discarded and kept, as something else was backed by it."""
+    if facts.is_store_gone:
+        return
     sizes = {info.path: f"{info.allocation // KIB} KiB" for info in facts.store.files()}
     for path in orphans.layers:
         if cleaned:
@@ -54,8 +56,8 @@ def _layers(facts: DoctorFacts, orphans: Orphans, *, cleaned: bool) -> Iterator[
             what = f"{path} ({sizes.get(path, 'missing')}) was discarded, and is no longer in use"
             yield warning("layers", what, "snapctl doctor --clean")
     for path in orphans.layers_in_use:
-        what = f"{path} ({sizes.get(path, 'missing')}) was discarded, and is kept: another layer or a domain uses it"
-        yield note("layers", what)
+        user = orphans.users.get(path, "another layer or a domain uses it")
+        yield note("layers", f"{path} ({sizes.get(path, 'missing')}) was discarded, and is kept: {user}")
 
 
 def _uncatalogued(checkpoints: Sequence[Checkpoint], facts: DoctorFacts) -> Advice:

@@ -11,12 +11,13 @@ has been migrated away. The one exception is what this catalog itself discarded 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 from posixpath import basename, normpath
 
 from ...formats import qcow2
+from ...integrity.users import FileUser
 from ...model import FileInfo, walk
 from ...store.contents import Directory
 from ...units import KIB
@@ -35,6 +36,7 @@ class Orphans:
     kept: tuple[tuple[Directory, str], ...]  # with the reason
     layers: tuple[str, ...] = ()  # files that this catalog discarded, and that nobody stands on any more
     layers_in_use: tuple[str, ...] = ()  # those that somebody does
+    users: Mapping[str, FileUser] = field(default_factory=dict)  # of those, as far as it is seen who does
 
 
 def find_orphans(facts: DoctorFacts) -> Orphans:

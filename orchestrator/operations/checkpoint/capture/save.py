@@ -206,7 +206,7 @@ class SaveCapture:
         return Unfinished(
             f"{name} is shut off and snapctl cannot read its memory image {path}",
             effect="the image was kept",
-            hint=f"restore it with virsh restore, then: snapctl recover {name}",
+            hint=f"restore it: virsh restore {path}, then: snapctl recover {name}",
         )
 
     def _undefined(self) -> Unfinished:
