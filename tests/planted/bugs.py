@@ -646,7 +646,7 @@ BUGS = (
     Bug(
         "recover for an edit",
         "orchestrator/executor.py",
-        "        self._runner.require_settled(guest.uuid)\n",
+        "        self._runner.require_settled(recorded(self._site, guest).uuid)\n",
         "",
         (TIME,),
     ),
