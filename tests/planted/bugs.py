@@ -1323,8 +1323,8 @@ BUGS = (
     Bug(
         "leave the definition on the disks of the other checkpoint",
         KEEPING,
-        "        self._retreat.take()\n        self._persistent.point_back()\n",
-        "        self._retreat.take()\n",
+        "        super().fall_back()\n        self._persistent.point_back()\n",
+        "        super().fall_back()\n",
         (f"{SAVED}::test_keep_current_guest_went_back_definition_went_back_at_once",),
     ),
     # ------------------------------------------------------------------ the catalog is lost

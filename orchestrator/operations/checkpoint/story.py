@@ -19,7 +19,7 @@ from ...errors import SnapctlError, Unfinished
 from ...model import After, Head, Source, runs_after
 from ...ports import Catalog, Hypervisor, OpenOperation, Progress
 from ...store.manifest import Manifest
-from ..shared.base import PlannedStory, require_head
+from ..shared.base import require_head
 from ..shared.manifests import begun_manifest, line_of
 from ..shared.prepared import prepared
 from ..shared.rewind import Rewind, point_back
@@ -27,9 +27,10 @@ from .capture import capture_of
 from .made import MadeCheckpoint
 from .plan import CheckpointPlan
 from .retreat import Retreat
+from .saving import SavingStory
 
 
-class CheckpointStory(PlannedStory[CheckpointPlan]):
+class CheckpointStory(SavingStory[CheckpointPlan]):
     """States a crash may leave: some overlays; overlays and a partial image (guest running); a
     whole image (guest off); the same with persistent XML repointed, checkpoint committed, or guest
     restored. `settle()` ends each of them."""
@@ -147,24 +148,6 @@ class CheckpointStory(PlannedStory[CheckpointPlan]):
         self._made.commit(head, plan.overlays)
 
     # ------------------------------------------------------------------ settling
-
-    def is_past_no_return(self) -> bool:
-        return self._retreat.is_past_no_return()
-
-    def may_advance(self) -> bool:
-        return False  # the others can be restored onto their disks
-
-    def may_fall_back(self) -> bool:
-        return self._retreat.is_open()
-
-    def fall_back(self) -> None:
-        self._retreat.take()
-
-    def loss(self) -> str | None:
-        return self._capture.loss
-
-    def undone_error(self, cause: Exception) -> SnapctlError:
-        return self._made.undone_error(cause)
 
     def caveat(self) -> SnapctlError | None:
         return self._rewind.caveat(self.plan.domain_name, self.plan.labels.name)

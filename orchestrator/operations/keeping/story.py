@@ -22,17 +22,17 @@ from ...store.manifest import Manifest
 from ..checkpoint.capture import capture_of
 from ..checkpoint.made import MadeCheckpoint
 from ..checkpoint.retreat import Retreat
+from ..checkpoint.saving import SavingStory
 from ..rollback.agreed import require_agreed, require_intact
 from ..rollback.definition import Definition, catalogued
 from ..rollback.renamed import RenamedImage
-from ..shared.base import PlannedStory
 from ..shared.manifests import begun_manifest, line_of
 from ..shared.prepared import prepared
 from ..shared.rewind import Rewind
 from .plan import KeepingPlan
 
 
-class KeepingStory(PlannedStory[KeepingPlan]):
+class KeepingStory(SavingStory[KeepingPlan]):
     """States a crash may leave: new overlays, and perhaps a partial image (guest as before); a whole image (guest off);
     the same with the persistent XML on the overlays, or with the other checkpoint restored there, paused; all of it
     committed, and the guest paused."""
@@ -158,27 +158,15 @@ class KeepingStory(PlannedStory[KeepingPlan]):
 
     def is_past_no_return(self) -> bool:
         """Only an image that still is a pair with its disks is committed."""
-        beyond = self._retreat.is_past_no_return()
+        beyond = super().is_past_no_return()
         if beyond and self._made.is_committed() is None and "frozen" in self.results:
             self._capture.require_unwritten()
         return beyond
 
-    def may_advance(self) -> bool:
-        return False  # the others can be restored onto their disks
-
-    def may_fall_back(self) -> bool:
-        return self._retreat.is_open()
-
     def fall_back(self) -> None:
         """The definition at once, too: until then the next start would be on the disks of the other checkpoint."""
-        self._retreat.take()
+        super().fall_back()
         self._persistent.point_back()
-
-    def loss(self) -> str | None:
-        return self._capture.loss
-
-    def undone_error(self, cause: Exception) -> SnapctlError:
-        return self._made.undone_error(cause)
 
     def caveat(self) -> SnapctlError | None:
         return self._rewind.caveat(self.plan.domain_name, self.plan.back.checkpoint_name)
