@@ -322,6 +322,20 @@ def test_drift(changes: dict[str, Any]) -> None:
     assert f"the catalog says {ACTIVE}" in advice.what
 
 
+def test_a_disk_that_is_only_plugged_in_is_noted() -> None:
+    """It may be meant so; or virsh detach-disk --config is forgotten."""
+    advice = only(domains={DOMAIN: domain(persistent_disks=())})
+    assert (advice.level, advice.exit_code) == (Level.NOTE, 0)
+    assert advice.what == "disk vda of web01 is not in its definition: it is gone at the next start"
+    assert found(domains={DOMAIN: domain(persistent=False, persistent_disks=())}) == []
+
+
+@pytest.mark.parametrize(("external", "option"), [((), ""), (("theirs",), "--metadata ")])
+def test_snapshots_of_libvirt_are_a_warning(external: tuple[str, ...], option: str) -> None:
+    advice = only(domains={DOMAIN: domain(libvirt_snapshots=("theirs",), external_snapshots=external)})
+    assert (advice.level, advice.advice) == (Level.WARNING, f"virsh snapshot-delete {option}web01 theirs")
+
+
 def test_a_cdrom_is_no_drift() -> None:
     others = (disk(), Disk(target="sda", device=Device.CDROM, readonly=True))
     assert found(domains={DOMAIN: domain(*others)}) == []

@@ -124,10 +124,21 @@ def _domain(uuid: str, name: str, facts: DoctorFacts) -> Iterator[Advice]:
             f"{domain.name} has a managed-save image, which libvirt would resume at the next start",
             f"virsh start {domain.name}",
         )
+    if domain.libvirt_snapshots:
+        yield _snapshots(domain, domain.libvirt_snapshots[0])
     if uuid not in facts.busy:
         for standing in facts.standings:
             if standing.head.domain_uuid == uuid:
                 yield from _drift(domain, standing.head)
+
+
+def _snapshots(domain: Domain, first: str) -> Advice:
+    record = "--metadata " if first in domain.external_snapshots else ""  # its disks are the present ones
+    return warning(
+        "domains",
+        f"{domain.name} has libvirt snapshots of its own: {some(domain.libvirt_snapshots)}: no checkpoint, no rollback",
+        f"virsh snapshot-delete {record}{domain.name} {first}",
+    )
 
 
 def _undefined(uuid: str, name: str, facts: DoctorFacts) -> Iterator[Advice]:
@@ -149,6 +160,9 @@ def _drift(domain: Domain, head: Head) -> Iterator[Advice]:
             yield _elsewhere(f"disk {target} of {domain.name} is {now.get(target) or 'missing'}", path, domain)
         elif later.get(target, path) != path:
             yield _elsewhere(f"disk {target} of {domain.name} is {later[target]} from its next start on", path, domain)
+        elif domain.persistent and target not in later:
+            alone = f"disk {target} of {domain.name} is not in its definition"
+            yield note("domains", f"{alone}: it is gone at the next start")
 
 
 def _elsewhere(problem: str, path: str, domain: Domain) -> Advice:
