@@ -142,6 +142,38 @@ def test_domains_bring_the_base_they_share_at_once(url: str, database: Database)
         catalog.close_connection()
 
 
+@pytest.mark.parametrize("round_", range(5))
+def test_clones_freeze_a_layer_while_its_checkpoint_is_deleted(url: str, database: Database, round_: int) -> None:
+    """Either a clone is seen, and the layer stays, or it comes later, and brings the layer itself."""
+    catalogs = [open_catalog(url, HOST) for _ in range(SEVERAL)]
+    web = SampleDomain(catalogs[0])
+    root, leaf = web.checkpoint("root"), web.checkpoint("leaf")
+    web.rollback(root)
+    (layer,) = leaf.layers.values()
+    forgotten: list[str] = []
+
+    def delete_or_freeze(number: int) -> str:
+        if number:
+            clone = SampleDomain(catalogs[number], f"clone{number}", f"dom-{number + 1}")
+            clone.tops = {"vda": layer}
+            clone.checkpoint("a")
+            return "frozen"
+        lease = web.open(OperationKind.DELETE)
+        lease.hide_checkpoint(leaf.id)
+        free = [each.path for each in lease.withdraw_discards(web.uuid)]
+        lease.forget_checkpoint(leaf.id)
+        lease.forget_layers(free)
+        web.close(lease)
+        forgotten.extend(free)
+        return "deleted"
+
+    assert at_once(delete_or_freeze) == ["deleted", *["frozen"] * (SEVERAL - 1)]
+    assert catalogs[0].layer(layer.path) is not None
+    assert forgotten in ([], [layer.path])
+    for catalog in catalogs:
+        catalog.close_connection()
+
+
 def test_changes_with_lost_lease_are_refused(catalog: SqlCatalog) -> None:
     stale = SampleDomain(catalog).open()
     stale.release()
