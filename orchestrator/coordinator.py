@@ -241,26 +241,36 @@ class Coordinator(Executor):
         recursive: bool = False,
         collapse: bool = True,
         with_reasons: bool = True,
+        force: bool = False,
     ) -> Deletion:
         """Delete checkpoints, with `recursive` all their descendants, too: one plan a checkpoint, children first.
 
         Other checkpoints and the running guest are not affected: a descendant of a deleted one
         descends from its parent from then on. Layers are removed when nothing needs them; with `collapse`,
         those that only one layer needs by then are collapsed into it, as far as no running guest uses them
-        (`plan_collapse` has what is deferred). `with_reasons` finds out what needs the layers that are kept.
+        (`plan_collapse` has what is deferred). `with_reasons` finds out what needs the layers that are kept. The only
+        copy of the memory of a guest that is off goes only with `force`.
         Raises `NotFound` or `Refused`.
         """
         guest = self._recorded(self._owned(domain))
         return delete.plan(
-            self._site, guest, names, recursive=recursive, collapsing=collapse, with_reasons=with_reasons
+            self._site, guest, names, recursive=recursive, collapsing=collapse, with_reasons=with_reasons, force=force
         )
 
     def delete(
-        self, domain: str, names: Sequence[str], *, recursive: bool = False, collapse: bool = True
+        self,
+        domain: str,
+        names: Sequence[str],
+        *,
+        recursive: bool = False,
+        collapse: bool = True,
+        force: bool = False,
     ) -> list[Outcome]:
         """See `plan_delete` and `execute`."""
         guest = self.settle(domain)
-        return self.execute(self.plan_delete(guest, names, recursive=recursive, collapse=collapse, with_reasons=False))
+        return self.execute(
+            self.plan_delete(guest, names, recursive=recursive, collapse=collapse, with_reasons=False, force=force)
+        )
 
     def plan_prune(
         self,

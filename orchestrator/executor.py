@@ -68,11 +68,10 @@ class Executor(Observer):
 
     def _settled(self, guest: Guest) -> Guest:
         """With what is open of its checkpoints, should they be those of a domain that had its name before."""
-        about = {guest.uuid, recorded(self._site, guest).uuid}
-        if recovered := [each for uuid in about for each in self._runner.recover(uuid)]:
-            self._recovered += recovered
-            return again(self._site, guest)
-        return guest
+        before = len(self._recovered)
+        for uuid in {guest.uuid, recorded(self._site, guest).uuid}:
+            self._runner.recover(self._recovered, uuid)
+        return again(self._site, guest) if len(self._recovered) > before else guest
 
     def without_open(self, domain: str) -> Guest:
         """Look a domain up for a verb that changes only what is recorded of its checkpoints. It carries out no recovery
@@ -106,9 +105,23 @@ class Executor(Observer):
         """
         guests = all_of_its_name(self._site, find(self._site, domain)) if domain is not None else []
         self._site.owner.require()
-        if domain is None:
-            return self._runner.recover()
-        return [each for guest in guests for each in self._runner.recover(guest.uuid)]
+        failure: SnapctlError | None = None
+        uuids: list[str | None] = [guest.uuid for guest in guests]
+        for uuid in uuids or [None]:
+            try:
+                self._runner.recover(self._recovered, uuid)
+            except SnapctlError as error:
+                if is_interrupt(error):
+                    raise
+                failure = failure or error
+        if failure is not None:
+            raise failure
+        return self.untold()
+
+    def untold(self) -> list[Recovered]:
+        """What was settled, and is in no outcome as yet: a user whose verb is refused is to be told all the same."""
+        recovered, self._recovered = self._recovered, []
+        return recovered
 
     # ------------------------------------------------------------------ whose the store is
 
@@ -143,8 +156,9 @@ class Executor(Observer):
 
         Raises `NotFound`; `Busy` while a process is at work on one of them.
         """
-        guests = all_of_its_name(self._site, self._guest(domain))
-        return [each for guest in guests for each in abandon.plan(self._site, guest)]
+        guest, *others = all_of_its_name(self._site, self._guest(domain))
+        former = [each for each in others if each.domain is None or each.domain.name == guest.name]
+        return [plan for each in (guest, *former) for plan in abandon.plan(self._site, each)]
 
     def abandon(self, planned: Sequence[Abandonment]) -> list[Recovered]:
         """Close them, with everything kept and nothing changed on the hypervisor. Raises `Busy` as `recover` does, and

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from posixpath import dirname
 from typing import Any, Protocol
 
 from sqlalchemy import Select, delete, exists, select, update
@@ -17,7 +18,7 @@ from ..model import Chain, CheckpointState, Layer, OperationState, chain_of, wal
 from . import rows, verify_results
 from .database import upsert
 from .reachability import Node, unneeded
-from .tables import ArtifactRow, CheckpointRow, HeadDiskRow, LayerRow, MemberRow, OperationRow
+from .tables import ArtifactRow, CheckpointRow, HeadDiskRow, LayerRow, MemberRow, MixedDirectoryRow, OperationRow
 
 Backing = aliased(LayerRow, name="backing")
 
@@ -228,6 +229,14 @@ def forget(session: Session, operation: OperationRow, paths: Sequence[str]) -> N
     session.execute(update(LayerRow).where(LayerRow.id.in_(needed)).values(discarded_by=None))
     kept = _with_all_below(_backing_others(session, going.keys() - needed), going)
     session.execute(delete(LayerRow).where(LayerRow.id.in_(going.keys() - needed - kept)))
+
+
+def leave(session: Session, operation: OperationRow, paths: Sequence[str]) -> None:
+    """Drop the rows of layers that this operation discarded, and whose files stay: they are somebody's now."""
+    for directory in {dirname(path) for path in paths}:
+        key = {"host_uuid": operation.host_uuid, "path": directory}
+        upsert(session, MixedDirectoryRow, key, key=list(key))
+    forget(session, operation, paths)
 
 
 def left_over(session: Session, host_uuid: str) -> list[Layer]:

@@ -118,6 +118,12 @@ class SqlOperation:
         with self._under() as (session, operation):
             layers.forget(session, operation, paths)
 
+    def leave_layers(self, paths: Sequence[str]) -> None:
+        if not paths:
+            return
+        with self._under() as (session, operation):
+            layers.leave(session, operation, paths)
+
     def forget_checkpoint(self, checkpoint_id: str) -> None:
         with self._under() as (session, operation):
             commits.forget_checkpoint(session, operation, checkpoint_id)

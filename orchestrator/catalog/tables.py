@@ -80,8 +80,8 @@ class StoreRow(Base):
 
 
 class MixedDirectoryRow(Base):
-    """A directory of an operation in which a rebuild found files that it could not catalogue, beside others: who stands
-    on what they are backed by is not in the catalog."""
+    """A directory of an operation with files, beside others, that are not catalogued: a rebuild could not tell what
+    they are, or somebody wrote to them when they were to be removed. What they are backed by is in no row."""
 
     __tablename__ = "mixed_directory"
 

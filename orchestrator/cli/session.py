@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from .pasteable import pasteable
 
 if TYPE_CHECKING:
     from ..coordinator import Coordinator
+    from ..model import Recovered
     from ..ports import Progress
     from ..settings import Settings
 
@@ -65,7 +66,18 @@ class Session:
         watched = not self.quiet and not self.json
         self.connected = True
         with bar(watched) as progress, self._connect()(settings, progress=progress) as coordinator:
-            yield coordinator
+            try:
+                yield coordinator
+            except SnapctlError:
+                self._tell(coordinator.untold())
+                raise
+
+    def _tell(self, recovered: Sequence[Recovered]) -> None:
+        """What was settled before the verb failed."""
+        from .render.outcome import settled
+
+        for line in settled(recovered):
+            self.note(line)
 
     def _connect(self) -> Connect:
         return _open if self.connect is None else self.connect

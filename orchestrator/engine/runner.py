@@ -81,9 +81,9 @@ class Runner:
                     hint=f"run: snapctl recover {left.members[0].domain_name}",
                 )
 
-    def recover(self, domain_uuid: str | None = None) -> list[Recovered]:
-        """Settle what was left unfinished of a domain, or of the whole host: see `Coordinator.recover`."""
-        recovered = []
+    def recover(self, recovered: list[Recovered], domain_uuid: str | None = None) -> None:
+        """Settle what was left unfinished of a domain, or of the whole host: see `Coordinator.recover`. What was
+        settled is added to `recovered`, also when something else cannot be."""
         failure: SnapctlError | None = None
         for operation in self._catalog.unsettled(domain_uuid):
             try:
@@ -94,7 +94,6 @@ class Runner:
                 failure = failure or error
         if failure is not None:
             raise failure
-        return recovered
 
     def _recover(self, left: OperationRecord) -> Recovered:
         if self._catalog.is_abandoned(left):

@@ -102,5 +102,9 @@ class OpenOperation(Protocol):
     def forget_layers(self, paths: Sequence[str]) -> None:
         """Drop the rows of files that are gone; one that something in the catalog came to need is kept."""
 
+    def leave_layers(self, paths: Sequence[str]) -> None:
+        """Drop the rows of files that stay, as somebody wrote to them after they were discarded. Before anything is
+        removed that they are backed by, their directories are asked from then on."""
+
     def forget_checkpoint(self, checkpoint_id: str) -> None:
         """Drop a hidden checkpoint whose files are gone."""

@@ -15,7 +15,8 @@ import pytest
 from orchestrator.catalog import leases
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import IntegrityError, Interrupted, Refused, SnapctlError, StartedOutside, Unfinished
-from orchestrator.model import After, GuestState, OperationState
+from orchestrator.formats import domainxml
+from orchestrator.model import After, GuestState, OperationState, Source
 from orchestrator.operations.prune.policy import Policy
 from orchestrator.operations.shared import guest
 from tests.checkpoints import memory_of
@@ -25,6 +26,7 @@ from tests.crash.test_foreign_acts import checkpoint_b, fail, kill, rollback_a
 from tests.crash.twin_host import TwinHost
 from tests.twin import TwinHypervisor
 from tests.twin.files import Image
+from tests.twin.world import CAPACITY
 
 ACTS: dict[str, Callable[[Coordinator], object]] = {"checkpoint": checkpoint_b, "rollback": rollback_a}
 
@@ -577,8 +579,8 @@ def test_delete_guest_that_ran_and_was_suspended_since_is_done(host: TwinHost) -
     assert host.guest.machine.managed_save
 
 
-def test_delete_only_copy_that_cannot_be_restored_any_more_is_done(host: TwinHost) -> None:
-    """A layer of it is gone: to refuse that would leave no way out, as a rollback to it is refused, too."""
+def test_delete_only_copy_that_cannot_be_restored_any_more_is_done_by_force(host: TwinHost) -> None:
+    """A layer of it is gone: a rollback to it is refused, too."""
     host.session().checkpoint("web01", "cur", after=After.PAUSE)
     frozen = {layer.path for layer in host.checkpoints()[-1].layers.values()}
     host.world.kill_qemu("web01")
@@ -587,7 +589,10 @@ def test_delete_only_copy_that_cannot_be_restored_any_more_is_done(host: TwinHos
     with pytest.raises(IntegrityError):
         host.session().rollback("web01", "cur")
 
-    host.session().delete("web01", ["cur"], collapse=False)
+    with pytest.raises(Refused, match="only copy") as refused:
+        host.session().delete("web01", ["cur"])
+    assert "snapctl delete web01 cur --force" in refused.value.hint
+    host.session().delete("web01", ["cur"], collapse=False, force=True)
 
     assert [each.name for each in host.session().list("web01")] == ["a"]
 
@@ -602,3 +607,46 @@ def test_recover_guest_was_booted_after_its_save_says_that_its_memory_was_discar
     assert recovered.state is OperationState.UNDONE
     assert "web01 was started outside snapctl, so the memory that was saved was discarded" in recovered.detail
     assert recovered.title == "checkpoint b"
+
+
+def test_delete_only_copy_while_the_domain_is_on_a_rescue_disk_is_refused(host: TwinHost) -> None:
+    """That it runs, or is suspended, says nothing of the run that was saved."""
+    host.session().checkpoint("web01", "cur", after=After.STOP)
+    sources = {"vda": Source(path="/images/rescue.qcow2", format="qcow2")}
+    host.world.files.put("/images/rescue.qcow2", Image(capacity=CAPACITY))
+    host.world.define(domainxml.on_disks(host.guest.machine.persistent_xml or "", sources))
+    host.guest.start()
+    for suspended in (False, True):
+        if suspended:
+            host.guest.managed_save()
+        with pytest.raises(Refused, match="only copy"):
+            host.session().delete("web01", ["cur"])
+
+
+@pytest.mark.parametrize("verb", ["delete", "flatten"])
+def test_domain_that_ran_since_is_not_taken_for_one_that_did_not(host: TwinHost, verb: str) -> None:
+    """Its overlay is empty; what it is on has all that the guest did."""
+    host.session().checkpoint("web01", "b")
+    host.guest.tick(1000)
+    host.session().checkpoint("web01", "c", after=After.STOP)
+    host.session().delete("web01", ["c"], collapse=False, force=True)
+
+    if verb == "delete":
+        host.session().delete("web01", ["b"], collapse=False)
+    else:
+        host.session().flatten("web01")
+
+    assert host.guest.start().read("vda") == host.counter
+
+
+def test_verb_is_refused_after_it_settled_tells_what_was_settled(host: TwinHost) -> None:
+    kill(host, checkpoint_b, after="save")
+    host.guest.start()
+    snapctl = host.session()
+
+    with pytest.raises(Refused):
+        snapctl.checkpoint("web01", "a")
+
+    (recovered,) = snapctl.untold()
+    assert "was discarded" in recovered.detail
+    assert snapctl.untold() == []

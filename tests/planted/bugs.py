@@ -80,6 +80,8 @@ OWNERSHIP = "orchestrator/store/ownership.py"
 IDENTITY = "orchestrator/store/identity.py"
 REBUILD = "orchestrator/reports/rebuild.py"
 REBUILT = "tests/crash/test_rebuilt_trees.py"
+WRITTEN = "tests/crash/test_written_since.py"
+ONLY_COPY = "tests/crash/test_between_steps.py::test_delete_only_copy"
 REBUILT_HEAD = f"{REBUILT}::test_rebuild_head_is_that_of_the_lost_catalog"
 
 BUGS = (
@@ -221,16 +223,16 @@ BUGS = (
     Bug(
         "remove what a clone stands on",
         REMOVAL,
-        "        reasons = {path: str(user) for path, user in users.items()} | dict(keeping or {})\n",
-        "        reasons = dict(keeping or {})\n",
-        (f"{CLONES}::test_delete_clone_defined_after_the_plan_keeps_its_base",),
+        "        reasons |= {path: str(user) for path, user in users.items()} | dict(keeping or {})\n",
+        "        reasons |= dict(keeping or {})\n",
+        (f"{CLONES}::test_rollback_clone_on_what_it_discards_keeps_that",),
     ),
     Bug(
         "remove what is below what a clone stands on",
         REMOVAL,
         "            path = known[path].backing\n",
         "            break\n",
-        (f"{CLONES}::test_rollback_kept_layer_keeps_what_is_below_it",),
+        (f"{WRITTEN}::test_rollback_former_disk_was_written_to_keeps_what_was_to_go_with_it",),
     ),
     Bug(
         "take a disk's own file for all that its domain stands on",
@@ -809,7 +811,7 @@ BUGS = (
     Bug(
         "delete the only copy of a guest",
         "orchestrator/operations/delete/plan.py",
-        "    if facts.is_only_copy:\n",
+        "    if facts.is_only_copy and not facts.force:\n",
         "    if False:\n",
         ("tests/unit/test_planning_delete.py", "tests/unit/test_coordinator.py"),
     ),
@@ -965,8 +967,8 @@ BUGS = (
     Bug(
         "flatten what makes the only copy of a guest look as if it had run",
         "orchestrator/operations/collapse/facts.py",
-        "    if checkpoint is not None and is_only_copy(site.hypervisor, guest.domain, checkpoint, head):\n",
-        "    if False:\n",
+        " and is_only_copy(site.hypervisor, site.catalog, guest.domain, checkpoint, head):",
+        " and False:",
         ("tests/unit/test_coordinator.py",),
     ),
     # ------------------------------------------------------------------ what is certain to fail is found out first
@@ -1376,5 +1378,41 @@ BUGS = (
         " - frozenset(mixed)\n",
         "\n",
         (f"{REBUILT}::test_delete_catalog_lost_in_a_keep_spares_what_the_guest_was_saved_on",),
+    ),
+    # ------------------------------------------------------------------ after the word was given
+    Bug(
+        "remove what was written to after its removal was agreed to",
+        REMOVAL,
+        "        reasons = dict.fromkeys(self._written, WRITTEN)\n",
+        "        reasons: dict[str, str] = {}\n",
+        (f"{WRITTEN}::test_rollback_killed_after_its_commit_former_disk_was_written_to",),
+    ),
+    Bug(
+        "keep for ever what was damaged when it was to be deleted",
+        "orchestrator/operations/delete/story.py",
+        ", then=msgspec.to_builtins(plan.seen))",
+        ")",
+        (f"{WRITTEN}::test_delete_layer_that_was_damaged_before_goes",),
+    ),
+    Bug(
+        "forget that what was written to is backed by something",
+        "orchestrator/catalog/layers.py",
+        "        upsert(session, MixedDirectoryRow, key, key=list(key))\n",
+        "        pass\n",
+        (WRITTEN,),
+    ),
+    Bug(
+        "take a rescue system for a run of the guest that was saved",
+        "orchestrator/operations/shared/guest.py",
+        " <= _run_on(hypervisor, domain):",
+        " and _run_on(hypervisor, domain):",
+        (f"{ONLY_COPY}_while_the_domain_is_on_a_rescue_disk_is_refused",),
+    ),
+    Bug(
+        "take an empty overlay on other layers for that of a guest that did not run",
+        "orchestrator/operations/shared/guest.py",
+        "    if any(top is None or top.backing != frozen.get(target) for target, top in tops.items()):\n",
+        "    if False:\n",
+        ("tests/crash/test_between_steps.py::test_domain_that_ran_since_is_not_taken_for_one_that_did_not",),
     ),
 )

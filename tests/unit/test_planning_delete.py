@@ -85,7 +85,8 @@ def test_a_plan_survives_the_journal() -> None:
         (
             {"is_only_copy": True},
             "web01 is shut off and was not started since checkpoint clean, which has the only copy of its memory",
-            "first restore it: snapctl rollback web01 clean",
+            "first restore it: snapctl rollback web01 clean; or give that memory up: "
+            "snapctl delete web01 clean --force",
         ),
         (
             {"checkpoint": checkpoint(state=CheckpointState.DELETING)},

@@ -14,6 +14,7 @@ from ..session import Session
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=checkpoints)
 @click.option("-r", "--recursive", is_flag=True, help="Delete all their descendants, too.")
 @click.option("--no-collapse", is_flag=True, help="Do not collapse layers that only one other layer needs.")
+@click.option("--force", is_flag=True, help="Also the only copy of the memory of a guest that is shut off.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 @dry_run_option
 @global_options(hidden=True)
@@ -24,6 +25,7 @@ def delete(
     names: tuple[str, ...],
     recursive: bool,
     no_collapse: bool,
+    force: bool,
     yes: bool,
     dry_run: bool,
 ) -> None:
@@ -40,7 +42,9 @@ def delete(
         session.require_terminal("delete", otherwise="add -y")
     with session.coordinator() as snapctl:
         guest = domain if dry_run else snapctl.settle(domain)
-        plan = snapctl.plan_delete(guest, names, recursive=recursive, collapse=not no_collapse, with_reasons=dry_run)
+        plan = snapctl.plan_delete(
+            guest, names, recursive=recursive, collapse=not no_collapse, with_reasons=dry_run, force=force
+        )
         if dry_run:
             report_plans(session, plan.plans)
             return

@@ -65,7 +65,7 @@ def stacks(site: Site, guest: Guest) -> list[Collapsible]:
     if head is None:
         raise Refused(f"{guest.name} has no snapctl overlay", hint="there is nothing to flatten")
     checkpoint = site.catalog.checkpoint_by_id(head.checkpoint_id) if head.checkpoint_id else None
-    if checkpoint is not None and is_only_copy(site.hypervisor, guest.domain, checkpoint, head):
+    if checkpoint is not None and is_only_copy(site.hypervisor, site.catalog, guest.domain, checkpoint, head):
         raise Refused(
             f"{guest.name} is shut off and was not started since checkpoint {checkpoint.name}",
             hint=f"first restore it: snapctl rollback {guest.name} {checkpoint.name}",

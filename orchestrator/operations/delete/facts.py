@@ -19,6 +19,7 @@ def gather(
     *,
     with_reasons: bool = False,
     only_if_unneeded: bool = False,
+    force: bool = False,
 ) -> DeleteFacts:
     """`freed` are the layers that go with it, unless it is the only one to be deleted; `with_reasons` says
     to find out what needs the others."""
@@ -35,7 +36,9 @@ def gather(
         retained=retained,
         needed_by=_needed_by(site, guest, checkpoint, retained) if with_reasons else (),
         only_if_unneeded=only_if_unneeded,
-        is_only_copy=head is not None and is_only_copy(site.hypervisor, guest.domain, checkpoint, head),
+        is_only_copy=head is not None and is_only_copy(site.hypervisor, site.catalog, guest.domain, checkpoint, head),
+        force=force,
+        seen=site.hypervisor.storage.stat_all(sorted(going)),
         users=find_users(site.hypervisor, site.catalog, [*checkpoint.own_files, *sorted(going)]),
     )
 

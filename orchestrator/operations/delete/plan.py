@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ...errors import Refused
 from ...integrity.users import FileUser
-from ...model import Checkpoint, CheckpointState, Head, Host, Layer, OperationKind, Outcome, Ran, some
+from ...model import Checkpoint, CheckpointState, FileInfo, Head, Host, Layer, OperationKind, Outcome, Ran, some
 from ...units import MIB
 from ..shared.preflight import joined
 
@@ -23,6 +23,8 @@ class DeleteFacts:
     needed_by: Sequence[str] = ()
     only_if_unneeded: bool = False  # for a prune: refuse the current checkpoint and protected ones
     is_only_copy: bool = False  # the domain is shut off, and only this checkpoint has its memory
+    force: bool = False  # delete it even so
+    seen: Mapping[str, FileInfo | None] = field(default_factory=dict)  # what its layers are like, by path
     users: Mapping[str, FileUser] = field(default_factory=dict)  # of the files that would go
 
 
@@ -35,7 +37,7 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
         checkpoint.labels.protected or (facts.head and facts.head.checkpoint_id == checkpoint.id)
     ):
         raise Refused(f"checkpoint {checkpoint.name} is now current or protected", hint="run prune again")
-    if facts.is_only_copy:
+    if facts.is_only_copy and not facts.force:
         raise only_copy(domain, checkpoint.name)
     for path in checkpoint.own_files:
         if user := facts.users.get(path):
@@ -63,6 +65,8 @@ def plan_delete(operation_id: str, facts: DeleteFacts) -> DeletePlan:
         stays=tuple(facts.retained),
         needed_by=tuple(facts.needed_by),
         kept=tuple(sorted(kept.items())),
+        seen=facts.seen,
+        force=facts.force,
     )
 
 
@@ -70,7 +74,8 @@ def only_copy(domain: str, checkpoint: str) -> Refused:
     return Refused(
         f"{domain} is shut off and was not started since checkpoint {checkpoint}, "
         "which has the only copy of its memory",
-        hint=f"first restore it: snapctl rollback {domain} {checkpoint}",
+        hint=f"first restore it: snapctl rollback {domain} {checkpoint}; or give that memory up: "
+        f"snapctl delete {domain} {checkpoint} --force",
     )
 
 
@@ -95,6 +100,8 @@ class DeletePlan:
     stays: tuple[str, ...] = ()  # by disk: the nearest layer that something else needs, too; stored under this name
     needed_by: tuple[str, ...] = ()  # what that is
     kept: tuple[tuple[str, str], ...] = ()  # layers that the catalog does not need, and who stands on each
+    seen: Mapping[str, FileInfo | None] = field(default_factory=dict)  # what its layers were like, by path
+    force: bool = False  # also the only copy of the guest's memory
 
     @property
     def files(self) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ What descended from it descends from its parent from then on; layers that they n
 
 from __future__ import annotations
 
+import msgspec
+
 from ...engine.story import Commit, Step
 from ...errors import Refused, Unfinished
 from ...model import Checkpoint, CheckpointState, Head, Source
@@ -60,7 +62,9 @@ class DeleteStory(PlannedStory[DeletePlan]):
         plan = self.plan
         checkpoint = self._catalog.checkpoint_by_id(plan.checkpoint_id)
         domain = self._hypervisor.domains.get(plan.domain_uuid)
-        if checkpoint and plan.head and is_only_copy(self._hypervisor, domain, checkpoint, plan.head):
+        if plan.force or checkpoint is None or plan.head is None:
+            return
+        if is_only_copy(self._hypervisor, self._catalog, domain, checkpoint, plan.head):
             raise only_copy(plan.domain_name, plan.checkpoint_name)
 
     def _hide(self) -> None:
@@ -74,7 +78,7 @@ class DeleteStory(PlannedStory[DeletePlan]):
         """The memory image first: it is most of the bytes. The names go after the files."""
         plan = self.plan
         remove_files(self._hypervisor, plan.domain_uuid, plan.files)
-        self._removal.remove(besides=plan.files, keeping=dict(plan.kept))
+        self._removal.remove(besides=plan.files, keeping=dict(plan.kept), then=msgspec.to_builtins(plan.seen))
         self._operation.forget_checkpoint(plan.checkpoint_id)
 
     def _is_removed(self) -> Evidence | None:

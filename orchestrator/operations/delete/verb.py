@@ -25,10 +25,11 @@ def plan(
     recursive: bool = False,
     collapsing: bool = True,
     with_reasons: bool = False,
+    force: bool = False,
 ) -> Deletion:
     """One plan a checkpoint, children before their parents; with `recursive` all that descend from them, too."""
     checkpoints = _named(site, guest, names, recursive=recursive)
-    return plan_of(site, guest, checkpoints, collapsing=collapsing, with_reasons=with_reasons)
+    return plan_of(site, guest, checkpoints, collapsing=collapsing, with_reasons=with_reasons, force=force)
 
 
 def plan_of(
@@ -39,19 +40,29 @@ def plan_of(
     collapsing: bool = True,
     only_if_unneeded: bool = False,
     with_reasons: bool = False,
+    force: bool = False,
     may_go: Callable[[str], bool] = lambda _: True,
 ) -> Deletion:
     """The same of these checkpoints.
 
     With `collapsing`, layers that only one layer needs afterwards are collapsed. `only_if_unneeded` is for a prune: a
-    checkpoint that is current or protected by then is kept. `with_reasons` finds out what needs retained layers.
+    checkpoint that is current or protected by then is kept. `force` takes the only copy of a guest's memory, too.
+    `with_reasons` finds out what needs retained layers.
     """
     ordered = _children_first(checkpoints)
     freed = _freed(site, ordered)
     plans = (
         plan_delete(
             new_id(),
-            gather(site, guest, each, freed[each.id], with_reasons=with_reasons, only_if_unneeded=only_if_unneeded),
+            gather(
+                site,
+                guest,
+                each,
+                freed[each.id],
+                with_reasons=with_reasons,
+                only_if_unneeded=only_if_unneeded,
+                force=force,
+            ),
         )
         for each in ordered
     )
@@ -98,9 +109,11 @@ class Deletion(Compound[list[Outcome]]):
 
 def _as_it_is_now(site: Site, guest: Guest, agreed: DeletePlan) -> DeletePlan:
     checkpoint = agreed_checkpoint(site, guest, agreed.checkpoint_id, agreed.checkpoint_name)
-    now = plan_delete(agreed.operation_id, gather(site, guest, checkpoint, only_if_unneeded=agreed.sparing))
+    facts = gather(site, guest, checkpoint, only_if_unneeded=agreed.sparing, force=agreed.force)
+    now = plan_delete(agreed.operation_id, facts)
     kept = dict(now.kept) | {path: user for path, user in agreed.kept if path in now.layers}
-    return replace(now, layers=tuple(path for path in now.layers if path not in kept), kept=tuple(sorted(kept.items())))
+    layers = tuple(path for path in now.layers if path not in kept)
+    return replace(now, layers=layers, kept=tuple(sorted(kept.items())), seen={**now.seen, **agreed.seen})
 
 
 def _named(site: Site, guest: Guest, names: Sequence[str], *, recursive: bool) -> list[Checkpoint]:

@@ -59,13 +59,13 @@ class Pruning(Compound[PruneReport]):
         turns = Turns()
         for guest, agreed in self.by_domain:
             with turns.turn():
-                settled = runner.recover(guest.uuid)
-                recovered += settled
+                before = len(recovered)
+                runner.recover(recovered, guest.uuid)
                 decided = _decide(site, guest, self.options)
                 decisions += decided
                 going = _going(decided, {each.checkpoint.id for each in agreed if not each.kept})
                 if going:
-                    now = again(site, guest) if settled else fresh(site, guest)
+                    now = again(site, guest) if len(recovered) > before else fresh(site, guest)
                     checkpoints = [agreed_checkpoint(site, now, each.id, each.name) for each in going]
                     deletion = delete.plan_of(
                         site,

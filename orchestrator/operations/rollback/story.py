@@ -112,7 +112,8 @@ class RollbackStory(PlannedStory[RollbackPlan]):
     # ------------------------------------------------------------------ stopped: the point of no return
 
     def _before_stop(self) -> Evidence:
-        return {"stops_on": msgspec.to_builtins(self._read_tops())}
+        going = self._hypervisor.storage.stat_all(self.plan.discards)
+        return {"stops_on": msgspec.to_builtins(self._read_tops()), "discards_on": msgspec.to_builtins(going)}
 
     def _read_tops(self) -> dict[str, FileInfo | None]:
         """By target, or by path where the domain as planned had no such disk."""
@@ -224,7 +225,14 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             locked = lock_elsewhere(self._hypervisor, self._catalog, operation_id, like, self.plan.active_layers)
             if locked is not None:
                 keeping = dict.fromkeys(self.plan.discards, locked)
-        self._removal.remove(keeping=keeping)
+        self._removal.remove(keeping=keeping, then=self._agreed_to_go())
+
+    def _agreed_to_go(self) -> dict[str, Any]:
+        """What the files that hold the discarded state were like, the tops when the guest was stopped: its owner may
+        have started it on them again, or something else."""
+        sources = self.plan.previous_sources
+        tops = {sources.get(key, key): info for key, info in self.results.get("stopped_on", {}).items()}
+        return {**self.results.get("discards_on", {}), **{path: info for path, info in tops.items() if path}}
 
     def _is_cleaned(self) -> Evidence | None:
         if self._renamed is not None and not self._renamed.is_removed():

@@ -7,9 +7,9 @@ from time import monotonic
 from uuid import UUID
 
 from ...errors import Busy, NotFound, Refused
-from ...formats import qcow2
+from ...formats import domainxml, qcow2
 from ...model import Checkpoint, Domain, Head
-from ...ports import Hypervisor
+from ...ports import Catalog, Hypervisor
 from .site import Site
 
 FRESH_S = 1.0
@@ -58,11 +58,11 @@ def recorded(site: Site, guest: Guest) -> Guest:
 
 
 def all_of_its_name(site: Site, guest: Guest) -> list[Guest]:
-    """The domain; and the one that the catalog knows by its name, if it was created again and is another one now."""
-    other = site.catalog.domain_uuid(guest.name)
-    if other is None or other == guest.uuid:
-        return [guest]
-    return [guest, Guest(other, guest.name, site.hypervisor.domains.get(other))]
+    """The domain; and those that had its name when an operation on them began that is open: it was created again, and
+    is another one now."""
+    members = [member for record in site.catalog.unsettled() for member in record.members]
+    others = {each.domain_uuid for each in members if each.domain_name == guest.name} - {guest.uuid}
+    return [guest, *(Guest(each, guest.name, site.hypervisor.domains.get(each)) for each in sorted(others))]
 
 
 def again(site: Site, guest: Guest) -> Guest:
@@ -134,24 +134,30 @@ def require_not_deleted(site: Site, guest: Guest, checkpoint: Checkpoint) -> Non
     checkpoint_of(site, guest, checkpoint.name)
 
 
-def is_only_copy(hypervisor: Hypervisor, domain: Domain | None, checkpoint: Checkpoint, head: Head) -> bool:
-    """Whether the domain was saved in it and has not run since: its overlays are older than the image, or empty.
+def is_only_copy(
+    hypervisor: Hypervisor, catalog: Catalog, domain: Domain | None, checkpoint: Checkpoint, head: Head
+) -> bool:
+    """Whether the domain was saved in it and has not run since: its overlays are right on what froze, and empty."""
+    if head.checkpoint_id != checkpoint.id or checkpoint.memory is None:
+        return False
+    if domain is not None and set(head.overlays.values()) <= _run_on(hypervisor, domain):
+        return False
+    frozen = {target: layer.path for target, layer in checkpoint.layers.items()}
+    tops = {target: catalog.layer(path) for target, path in head.overlays.items()}
+    if any(top is None or top.backing != frozen.get(target) for target, top in tops.items()):
+        return False
+    seen = hypervisor.storage.stat_all([checkpoint.memory.path, *head.overlays.values()])
+    overlays = [seen[path] for path in head.overlays.values()]
+    is_there = seen[checkpoint.memory.path] is not None
+    return is_there and all(each and each.physical <= qcow2.empty_length(each.capacity) for each in overlays)
 
-    Not if it ran and was suspended by libvirt since, nor if the checkpoint cannot be restored any more.
-    """
-    if head.checkpoint_id != checkpoint.id or (domain is not None and (domain.active or domain.managed_save)):
-        return False
-    if checkpoint.memory is None or checkpoint.damage is not None:
-        return False
-    frozen = hypervisor.storage.stat_all([layer.path for layer in checkpoint.layers.values()])
-    if None in frozen.values():
-        return False
-    image = hypervisor.storage.stat(checkpoint.memory.path)
-    overlays = [hypervisor.storage.stat(path) for path in head.overlays.values()]
-    return image is not None and all(
-        each and (float(each.mtime) <= float(image.mtime) or each.physical <= qcow2.empty_length(each.capacity))
-        for each in overlays
-    )
+
+def _run_on(hypervisor: Hypervisor, domain: Domain) -> set[str | None]:
+    """The disks of the run that its memory is of now: it goes on, or libvirt suspended it."""
+    if domain.active:
+        return set(domain.sources().values())
+    xml = hypervisor.domains.managed_save_xml(domain.uuid) if domain.managed_save else None
+    return {disk.path for disk in domainxml.disks(xml)} if xml else set()
 
 
 def namesake(site: Site, guest: Guest) -> str | None:
