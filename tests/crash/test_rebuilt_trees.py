@@ -3,8 +3,10 @@ and flattened before, so that the backing files no longer tell what descends fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from posixpath import dirname
 from random import Random
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import NotFound, Refused
+from orchestrator.integrity.file_users import find_users
 from orchestrator.operations.edit.plan import Edits
 from tests.crash.test_foreign_acts import kill
 from tests.crash.test_store_tells_all import everything
@@ -153,11 +156,54 @@ def test_delete_catalog_lost_in_a_keep_spares_what_the_guest_was_saved_on(host: 
     play(host, "+a +b")
     saved, tops = host.counter, host.guest.machine.tops()
     kill(host, lambda session: session.rollback("web01", "a", keep_current=True, keep_name="k"), after=after)
+    adopted(host).delete("web01", ["b"])
+    are_as_saved(host, tops, saved)
+
+
+def adopted(host: TwinHost) -> Coordinator:
+    """The host continues with a new catalog."""
     host.file = host.file.with_suffix(".rebuilt")
-    catalog = open_catalog(f"sqlite:///{host.file}", host.world.host)
-    with Coordinator(TwinHypervisor(host.world), catalog, store=STORE) as rebuilt:
-        rebuilt.adopt_store()
-        rebuilt.delete("web01", ["b"])
+    host._catalog = open_catalog(f"sqlite:///{host.file}", host.world.host)
+    session = host.session()
+    session.adopt_store()
+    return session
+
+
+def are_as_saved(host: TwinHost, tops: Mapping[str, str], saved: int) -> None:
     for top in tops.values():
         assert all(path in host.world.files.files for path in host.world.files.chain(top))
         assert host.world.files.read(top, "counter") == saved
+
+
+@pytest.mark.parametrize("act", ["collapse", "flatten", "delete b", "rollback b"])
+@pytest.mark.parametrize("after", ["define", "resume"])
+def test_catalog_lost_in_a_checkpoint_keeps_what_the_guest_was_saved_on(host: TwinHost, after: str, act: str) -> None:
+    """The guest's present overlay comes into the rebuilt catalog; its memory image beside that has no backing file, and
+    needs all that the overlay was made on."""
+    play(host, "+a +b")
+    saved, tops = host.counter, host.guest.machine.tops()
+    kill(host, lambda session: session.checkpoint("web01", "c"), after=after)
+    session = adopted(host)
+    with suppress(Refused):  # while the guest is off
+        do_one(session, act)
+    are_as_saved(host, tops, saved)
+
+
+def do_one(session: Coordinator, act: str) -> None:
+    verb, _, name = act.partition(" ")
+    if verb == "delete":
+        session.delete("web01", [name])
+    elif verb == "rollback":
+        session.rollback("web01", name)
+    else:
+        session.flatten("web01") if verb == "flatten" else session.collapse("web01")
+
+
+def test_catalog_lost_in_a_checkpoint_its_directory_is_what_needs_the_layers(host: TwinHost) -> None:
+    play(host, "+a +b")
+    tops = host.guest.machine.tops()
+    kill(host, lambda session: session.checkpoint("web01", "c"), after="resume")
+    adopted(host)
+    directory = dirname(host.guest.machine.tops()["vda"])
+    users = find_users(TwinHypervisor(host.world), host._catalog, tops.values(), besides=[host._uuid])
+    assert {path: user.name for path, user in users.items()} == dict.fromkeys(tops.values(), directory)

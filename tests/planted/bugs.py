@@ -1377,4 +1377,11 @@ BUGS = (
         "\n",
         (f"{REBUILT}::test_delete_catalog_lost_in_a_keep_spares_what_the_guest_was_saved_on",),
     ),
+    Bug(
+        "ask nothing of a memory image that the catalog lost",
+        USERS,
+        "            self._ask_memory(directory.manifest, user)\n",
+        "            pass\n",
+        (f"{REBUILT}::test_catalog_lost_in_a_checkpoint_its_directory_is_what_needs_the_layers",),
+    ),
 )
