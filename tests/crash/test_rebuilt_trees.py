@@ -207,3 +207,28 @@ def test_catalog_lost_in_a_checkpoint_its_directory_is_what_needs_the_layers(hos
     directory = dirname(host.guest.machine.tops()["vda"])
     users = find_users(TwinHypervisor(host.world), host._catalog, tops.values(), besides=[host._uuid])
     assert {path: user.name for path, user in users.items()} == dict.fromkeys(tops.values(), directory)
+
+
+@pytest.mark.parametrize("after", ["destroy", "commit_rewrite", "deciding"])
+def test_catalog_lost_in_a_collapse_its_checkpoints_are_sound(host: TwinHost, after: str) -> None:
+    """The data of what `b` froze is in what `c` froze, and no manifest says so."""
+    play(host, "+a +b +c")
+    host.guest.shut_down()
+    host.session().delete("web01", ["b"], collapse=False)
+    kill(host, lambda session: session.collapse("web01"), after=after)
+    session = adopted(host)
+    assert not session.verify().damaged
+    for name in "cac":
+        host.session().rollback("web01", name)
+        assert host.counter == host.counters[name]
+        assert host.guest.agrees()
+
+
+def test_catalog_lost_backing_file_exchanged_by_somebody_else_is_damage(host: TwinHost) -> None:
+    """qemu-img rebase -u: what `b` froze was between the two."""
+    for name in "abc":
+        host.checkpoint(name)
+    layer = host.session().show("web01", "c").checkpoint.layers["vda"]
+    image = host.world.files.image(layer.path)
+    image.backing = host.world.files.image(layer.backing or "").backing
+    assert {each.name for each in adopted(host).verify().damaged} == {"c"}

@@ -1384,4 +1384,18 @@ BUGS = (
         "            pass\n",
         (f"{REBUILT}::test_catalog_lost_in_a_checkpoint_its_directory_is_what_needs_the_layers",),
     ),
+    Bug(
+        "take what a collapse has not described yet for damage",
+        REBUILD,
+        "    known = {path: _as_streamed(layer, described, files, needed) for path, layer in described.items()}\n",
+        "    known = described\n",
+        (f"{REBUILT}::test_catalog_lost_in_a_collapse_its_checkpoints_are_sound[commit_rewrite]",),
+    ),
+    Bug(
+        "take any lower backing file for a collapse",
+        REBUILD,
+        " or each.path in needed or ",
+        " or ",
+        (f"{REBUILT}::test_catalog_lost_backing_file_exchanged_by_somebody_else_is_damage",),
+    ),
 )
