@@ -13,9 +13,10 @@ import pytest
 
 from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
-from orchestrator.errors import NotFound, Refused
+from orchestrator.errors import Busy, NotFound, Refused
 from orchestrator.integrity.file_users import find_users
 from orchestrator.operations.edit.plan import Edits
+from tests.crash.test_between_steps import At
 from tests.crash.test_foreign_acts import kill
 from tests.crash.test_store_tells_all import everything
 from tests.crash.twin_host import STORE, TwinHost
@@ -232,3 +233,49 @@ def test_catalog_lost_backing_file_exchanged_by_somebody_else_is_damage(host: Tw
     image = host.world.files.image(layer.path)
     image.backing = host.world.files.image(layer.backing or "").backing
     assert {each.name for each in adopted(host).verify().damaged} == {"c"}
+
+
+# --------------------------------------------------------------------------- the owner is not gone
+
+
+def another(host: TwinHost) -> Coordinator:
+    catalog = open_catalog(f"sqlite:///{host.file.with_suffix('.another')}", host.world.host)
+    return Coordinator(TwinHypervisor(host.world), catalog, store=STORE)
+
+
+def test_adopt_owner_made_a_checkpoint_while_the_user_was_asked_is_refused(host: TwinHost) -> None:
+    host.checkpoint("a")
+    with another(host) as session:
+        planned = session.plan_adoption()
+        host.checkpoint("b")
+        with pytest.raises(Refused, match="after the question was asked"):
+            session.adopt_store(planned)
+        assert session.list() == []
+        host.checkpoint("c")  # the store is its owner's still
+        session.adopt_store(session.plan_adoption())
+        assert [each.name for each in session.list("web01")] == ["a", "b", "c"]
+
+
+def test_adopt_owner_began_an_operation_while_the_user_was_asked_is_busy(host: TwinHost) -> None:
+    host.checkpoint("a")
+    with another(host) as session:
+        planned = session.plan_adoption()
+
+        def adopt() -> None:
+            with pytest.raises(Busy, match="is in progress"):
+                session.adopt_store(planned)
+
+        host.counters["b"] = host.counter
+        host.session(At("repointed.after", adopt)).checkpoint("web01", "b")
+        assert session.list() == []
+    host.check()
+
+
+def test_adopt_guest_worked_while_the_user_was_asked(host: TwinHost) -> None:
+    """That changes nothing of what was asked."""
+    play(host, "+a +b >a")
+    with another(host) as session:
+        planned = session.plan_adoption()
+        host.guest.tick(10)
+        session.adopt_store(planned)
+        assert [each.name for each in session.list("web01")] == ["a", "b"]

@@ -1398,4 +1398,14 @@ BUGS = (
         " or ",
         (f"{REBUILT}::test_catalog_lost_backing_file_exchanged_by_somebody_else_is_damage",),
     ),
+    Bug(
+        "adopt what was there when the user was asked",
+        "orchestrator/reports/adopt.py",
+        "            _refuse_changed(catalog, owned, agreed)\n",
+        "            pass\n",
+        (
+            f"{REBUILT}::test_adopt_owner_made_a_checkpoint_while_the_user_was_asked_is_refused",
+            f"{REBUILT}::test_adopt_owner_began_an_operation_while_the_user_was_asked_is_busy",
+        ),
+    ),
 )
