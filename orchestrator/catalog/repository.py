@@ -38,6 +38,7 @@ from . import (
     inventory,
     journal,
     layers,
+    maintenance,
     owner_process,
     reading,
     rebuilding,
@@ -185,6 +186,9 @@ class SqlCatalog:
     def abandoned(self) -> dict[str, list[str]]:
         with self._database.read() as session:
             return journal.abandoned(session, self._host.uuid)
+
+    def at_work(self, url: str) -> list[str]:
+        return maintenance.at_work(url)
 
     def is_abandoned(self, operation: OperationRecord) -> bool:
         with self._database.read() as session:

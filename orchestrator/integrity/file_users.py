@@ -22,6 +22,7 @@ from ..model import Disk, Domain, DomainDisks, OperationRecord, Source
 from ..ports import Catalog, Hypervisor
 from ..store import layout
 from ..store.contents import Directory, read_directory
+from ..store.manifest import Manifest
 from .headers import backing_name
 from .users import FileUser
 
@@ -98,11 +99,20 @@ class _Search:
         for info in directory.files:
             if info.backing is not None and info.path not in known:
                 self._note([info.backing, *self._followed(info.path, is_qcow2=info.format == "qcow2")], user)
+        if layout.memory_path(directory.path) in directory.paths - known and directory.manifest is not None:
+            self._ask_memory(directory.manifest, user)
         if directory.record is None or self._catalog.checkpoint_by_id(directory.record.checkpoint.id) is not None:
             return
         checkpoint = directory.record.checkpoint
         user = FileUser(name=directory.path, checkpoint=f"{checkpoint.domain_name}/{checkpoint.name}")
         self._note(directory.record.files, user)
+
+    def _ask_memory(self, manifest: Manifest, user: FileUser) -> None:
+        """A guest that a checkpoint saved had for its disks what the overlays were made on, whatever these are backed
+        by now, and whether the catalog knows them or not."""
+        for overlay in manifest.overlays:
+            layer = Source(path=overlay.backing, format=overlay.backing_format)
+            self._note([layer.path, *self.below(layer)], user)
 
     def ask_operation(self, record: OperationRecord) -> None:
         """A guest that it saved stands on disks that no definition may name."""

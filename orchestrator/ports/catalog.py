@@ -101,6 +101,9 @@ class Catalog(Protocol):
     def unsettled(self, domain_uuid: str | None = None) -> list[OperationRecord]:
         """The operations that are open, oldest first."""
 
+    def at_work(self, url: str) -> list[str]:
+        """The operations that processes work on in the catalog at a URL, for people; none if that cannot be seen."""
+
     def is_abandoned(self, operation: OperationRecord) -> bool:
         """Whether no process works on it any more, so that `take_over` would succeed."""
 

@@ -1,7 +1,7 @@
 """`snapctl catalog adopt`: a store becomes this catalog's, whosever it was, by rebuilding the catalog from it.
 
-First everything is read, then the catalog is written, in one transaction, and last `store.json`: if that does not
-come about, adopting again finds the catalog to have all that is in the store.
+First everything is read, and once more when the user has agreed; then the catalog is written, in one transaction, and
+last `store.json`: if that does not come about, adopting again finds the catalog to have all that is in the store.
 """
 
 from __future__ import annotations
@@ -62,11 +62,21 @@ def plan_adoption(hypervisor: Hypervisor, catalog: Catalog, owned: Ownership, at
 
 def adopt(catalog: Catalog, owned: Ownership, agreed: Adoption) -> Rebuilt:
     if not agreed.is_ours:
+        if not agreed.is_renamed:
+            _refuse_changed(catalog, owned, agreed)
         catalog.make()
         if agreed.rebuilds:
             catalog.rebuild(agreed.domains)
         owned.take(agreed.former_hosts)
     return as_rebuilt(catalog, agreed.domains, agreed.skipped)
+
+
+def _refuse_changed(catalog: Catalog, owned: Ownership, agreed: Adoption) -> None:
+    """The owner may have gone on while its user was asked. Raises as `plan_adoption` does, too."""
+    owned.look_again()
+    now = plan_adoption(owned.hypervisor, catalog, owned, catalog.at_work)
+    if now != replace(agreed, missing=now.missing):  # of a host that was given another UUID the catalog has none
+        raise Refused(f"the store {owned.store} was changed after the question was asked", hint="try again")
 
 
 def _refuse_not_there(hypervisor: Hypervisor, owned: Ownership) -> None:

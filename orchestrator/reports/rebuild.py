@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 from ..errors import HypervisorError
 from ..model import (
     Checkpoint,
     Domain,
+    FileInfo,
     Head,
     Layer,
     LayerKind,
@@ -123,10 +125,13 @@ def _saved_xml(hypervisor: Hypervisor, path: str) -> str | None:
 def assemble(facts: RebuildFacts) -> tuple[list[RebuiltDomain], list[Skipped]]:
     """The domains that have whole checkpoints, or their disks in the store, and what is left out."""
     collapsed = _collapsed(facts.store)
+    files = {info.path: info for info in facts.store.files()}
+    records = [each.record for each in facts.store.directories if each.record]
+    needed = {layer.path for record in records for layer in record.checkpoint.layers.values()}
     whole: list[Record] = []
     skipped: list[Skipped] = []
     for found in facts.store.directories:
-        directory = _with_collapsed(found, collapsed)
+        directory = _with_collapsed(found, collapsed, files, needed)
         fault = _fault(directory, facts)
         if fault:
             skipped.append(_skipped(directory.path, directory.record, fault))
@@ -160,13 +165,18 @@ def _collapsed(store: StoreContents) -> dict[str, Layer]:
     return {layer.path: layer for found in manifests for layer in found.collapsed}
 
 
-def _with_collapsed(directory: Directory, collapsed: Mapping[str, Layer]) -> Directory:
+def _with_collapsed(
+    directory: Directory, collapsed: Mapping[str, Layer], files: Mapping[str, FileInfo], needed: Collection[str]
+) -> Directory:
     """One that was active when it was collapsed froze later, so its record is the newer one."""
     record = directory.record
-    newer = {path: layer for path, layer in collapsed.items() if layer.is_frozen_file}
-    if directory.manifest is None or record is None or not any(layer.path in newer for layer in record.layers):
+    if directory.manifest is None or record is None:
         return directory
-    known = {layer.path: newer.get(layer.path, layer) for layer in record.layers}
+    newer = {path: layer for path, layer in collapsed.items() if layer.is_frozen_file}
+    described = {layer.path: newer.get(layer.path, layer) for layer in record.layers}
+    known = {path: _as_streamed(layer, described, files, needed) for path, layer in described.items()}
+    if all(known[layer.path] == layer for layer in record.layers):
+        return directory
     disks = tuple(
         replace(disk, layer=known[disk.layer.path]) if disk.layer is not None else disk
         for disk in record.checkpoint.disks
@@ -176,6 +186,34 @@ def _with_collapsed(directory: Directory, collapsed: Mapping[str, Layer]) -> Dir
     layers = {layer.path: layer for chain in chains for layer in chain}
     changed = replace(record, checkpoint=checkpoint, layers=tuple(layers.values()))
     return replace(directory, manifest=replace(directory.manifest, record=changed))
+
+
+def _as_streamed(
+    layer: Layer, layers: Mapping[str, Layer], files: Mapping[str, FileInfo], needed: Collection[str]
+) -> Layer:
+    """A frozen layer as it is now, if those below were collapsed into it and the catalog was lost before its manifest
+    said so: its backing file is a lower one then, and those between are still there, which no checkpoint needs.
+
+    Otherwise somebody else changed its backing file: it is as recorded, and `verify` finds it.
+    """
+    found, below = files.get(layer.path), chain_of(layer.backing, layers)
+    if found is None or not layer.is_frozen_file or layer.format != "qcow2":
+        return layer
+    dropped = list(takewhile(lambda each: each.path != found.backing, below))
+    is_lower = dropped and (found.backing is None or len(dropped) < len(below))
+    is_same = (found.format, found.capacity) == (layer.format, layer.capacity)
+    if not is_lower or not is_same or found.physical < (layer.physical or 0):
+        return layer
+    if any(each.operation_id is None or each.path in needed or each.path not in files for each in dropped):
+        return layer
+    return replace(
+        layer,
+        backing=found.backing,
+        physical=found.physical,
+        allocation=found.allocation,
+        mtime=found.mtime,
+        sha256=None,
+    )
 
 
 def _skipped(directory: str, record: Record | None, reason: str) -> Skipped:

@@ -147,11 +147,11 @@ class Ownership:
     def refuse_foreign(self) -> None:
         """Raise `Refused` if the store says that it is another catalog's."""
         if not self.is_ours:
-            self._look_again()
+            self.look_again()
         if self.is_foreign:
             raise self._foreign()
 
-    def _look_again(self) -> None:
+    def look_again(self) -> None:
         """Another client may have made this very catalog, or claimed the store for it, since that was looked at."""
         if self.us.id is None and self._catalog.was_made():
             self._catalog.make()

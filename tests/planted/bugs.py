@@ -1415,4 +1415,35 @@ BUGS = (
         "    if False:\n",
         ("tests/crash/test_between_steps.py::test_domain_that_ran_since_is_not_taken_for_one_that_did_not",),
     ),
+    Bug(
+        "ask nothing of a memory image that the catalog lost",
+        USERS,
+        "            self._ask_memory(directory.manifest, user)\n",
+        "            pass\n",
+        (f"{REBUILT}::test_catalog_lost_in_a_checkpoint_its_directory_is_what_needs_the_layers",),
+    ),
+    Bug(
+        "take what a collapse has not described yet for damage",
+        REBUILD,
+        "    known = {path: _as_streamed(layer, described, files, needed) for path, layer in described.items()}\n",
+        "    known = described\n",
+        (f"{REBUILT}::test_catalog_lost_in_a_collapse_its_checkpoints_are_sound[commit_rewrite]",),
+    ),
+    Bug(
+        "take any lower backing file for a collapse",
+        REBUILD,
+        " or each.path in needed or ",
+        " or ",
+        (f"{REBUILT}::test_catalog_lost_backing_file_exchanged_by_somebody_else_is_damage",),
+    ),
+    Bug(
+        "adopt what was there when the user was asked",
+        "orchestrator/reports/adopt.py",
+        "            _refuse_changed(catalog, owned, agreed)\n",
+        "            pass\n",
+        (
+            f"{REBUILT}::test_adopt_owner_made_a_checkpoint_while_the_user_was_asked_is_refused",
+            f"{REBUILT}::test_adopt_owner_began_an_operation_while_the_user_was_asked_is_busy",
+        ),
+    ),
 )
