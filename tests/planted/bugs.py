@@ -1227,6 +1227,20 @@ BUGS = (
         ":\n",
         (f"{ATTACKS}::test_recover_checkpoint_older_backup_was_put_in_place_is_not_paired",),
     ),
+    Bug(
+        "take a disk that is not mounted for one that was written to",
+        MADE,
+        "            require_there(self._plan, self._results, self._hypervisor)\n",
+        "",
+        (f"{SAVED}::test_recover_disk_is_not_mounted_yet_is_finished_once_it_is[base-save-checkpoint]",),
+    ),
+    Bug(
+        "record a disk that is not mounted as one without file information",
+        CAPTURE,
+        '        if any(frozen[target] is None for target in self._results.get("before_save", {})):\n',
+        "        if False:\n",
+        (f"{SAVED}::test_recover_disk_is_not_mounted_yet_is_finished_once_it_is[active layer-save-checkpoint]",),
+    ),
     # ------------------------------------------------------------------ --keep-current is one operation
     Bug(
         "restore the other checkpoint although one of its layers was written to",

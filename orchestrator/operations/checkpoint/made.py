@@ -17,7 +17,7 @@ from ...store.manifest import Manifest
 from ...store.workspace import describe, is_described, new_layers, read_below, read_tops, replaced_since, written_since
 from ..shared.manifests import whole_manifest
 from . import record
-from .capture.save import way_to_discard
+from .capture.save import require_there, way_to_discard
 from .plan import CheckpointPlan
 
 
@@ -88,6 +88,7 @@ class MadeCheckpoint:
 
     def require_its_disks(self) -> None:
         if not self.is_on_its_disks():
+            require_there(self._plan, self._results, self._hypervisor)
             name, domain = self._plan.domain_name, self._hypervisor.domains.get(self._plan.domain_uuid)
             raise Unfinished(
                 f"a disk of {name}, or a layer below it, was written to or replaced after its memory was saved to "
