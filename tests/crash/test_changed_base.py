@@ -132,3 +132,37 @@ def test_checkpoint_content_is_the_same_is_made_once_it_was_compared(host: TwinH
 
     host.checkpoint("b")
     assert states(host) == {"web01/a": "ready", "web01/b": "ready"}
+
+
+# --------------------------------------------------------------------------- verify --accept
+
+
+def test_accept_names_all_that_rely_on_the_file(host: TwinHost) -> None:
+    """Of all domains: one record of the file is compared for each of them."""
+    host.checkpoint("b")
+    clone(host).tick()
+    host.session().checkpoint("web02", "c")
+    host.world.files.touch(BASE)
+    host.session().verify()
+
+    plan = host.session().plan_acceptance("web01", "b")
+
+    (accepted,) = plan.files
+    assert set(accepted.relying) == {"web01/a", "web01/b", "web02/c"}
+    assert set(plan.unnamed) == {"web01/a", "web02/c"}
+    assert "accept it only if it is what it was when each was made" in plan.lines()[-1]
+    assert set(host.session().plan_acceptance("web01").unnamed) == {"web02/c"}
+
+
+def test_accept_another_comes_to_rely_on_it_after_it_was_shown_is_refused(host: TwinHost) -> None:
+    clone(host).tick()
+    base = deepcopy(host.world.files.files[BASE])
+    host.world.files.touch(BASE)
+    touched = host.world.files.files[BASE]
+    plan = host.session().plan_acceptance("web01", "a")
+    host.world.files.files[BASE] = base
+    host.session().checkpoint("web02", "c")
+    host.world.files.files[BASE] = touched
+
+    with pytest.raises(Refused, match="changed after their differences were shown"):
+        host.session().accept("web01", "a", plan)

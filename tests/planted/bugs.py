@@ -1263,6 +1263,20 @@ BUGS = (
         "\n",
         (f"{CHANGED}::test_checkpoint_once_the_others_are_deleted_is_of_the_base_as_it_is",),
     ),
+    Bug(
+        "accept a layer for others without naming them",
+        "orchestrator/reports/accept.py",
+        "        if not isinstance(each, Layer):\n",
+        "        if each is not None:\n",
+        (f"{CHANGED}::test_accept_names_all_that_rely_on_the_file",),
+    ),
+    Bug(
+        "take --yes for a checkpoint that was not named",
+        "orchestrator/cli/commands/verify.py",
+        "        if yes and plan.unnamed:\n",
+        "        if not yes and plan.unnamed:\n",
+        ("tests/cli/test_verify.py::test_verify_accept_yes_is_not_said_for_checkpoints_not_named",),
+    ),
     # ------------------------------------------------------------------ --keep-current is one operation
     Bug(
         "restore the other checkpoint although one of its layers was written to",
