@@ -144,7 +144,7 @@ def _backing_id(session: Session, place: Place, layer: Layer) -> int | None:
 def _is_outdated(session: Session, row: LayerRow, layer: Layer) -> bool:
     """Whether a layer that only other layers are on is not what it was: it was rewritten outside snapctl, when no
     checkpoint relied on it any more."""
-    if (row.physical, row.mtime) == (layer.physical, layer.mtime):
+    if (row.physical, row.mtime, row.fingerprint) == (layer.physical, layer.mtime, layer.fingerprint):
         return False
     relying = verify_results.relying_on(row.host_uuid, row.path)
     return session.scalar(select(CheckpointRow.id).where(*relying).limit(1)) is None

@@ -29,6 +29,7 @@ class Accepted:
     checkpoint: str
     path: str
     difference: str
+    relying: tuple[str, ...] = ()  # the checkpoints that rely on the file, as DOMAIN/NAME: it is accepted for each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,22 @@ class Acceptance:
     files: tuple[Accepted, ...]
 
     def lines(self) -> list[str]:
-        return [f"accept {each.path} for {each.domain}/{each.checkpoint}: {each.difference}" for each in self.files]
+        accepted = [f"accept {each.path} for {each.domain}/{each.checkpoint}: {each.difference}" for each in self.files]
+        shared = {each.path: each.relying for each in self.files if len(each.relying) > 1}
+        return [
+            *accepted,
+            *(
+                f"{', '.join(relying)} rely on {path}: accept it only if it is what it was when each was made"
+                for path, relying in shared.items()
+            ),
+        ]
+
+    @property
+    def unnamed(self) -> tuple[str, ...]:
+        """The checkpoints that it concerns beside those that it was asked for, as DOMAIN/NAME."""
+        named = {(each.path, f"{each.domain}/{each.checkpoint}") for each in self.files}
+        others = (other for each in self.files for other in each.relying if (each.path, other) not in named)
+        return tuple(dict.fromkeys(others))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 Only what nothing proves to be different is accepted: its SHA-256 is not known. What is damaged in any other way is
 refused. The plan says what differs, and is carried out only if that is still so; then the whole content is read, and
-what is found is recorded.
+what is found is recorded. The catalog has one record of a layer, so it is accepted for all checkpoints that rely on it,
+of all domains: the plan names them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,16 @@ from ..integrity.differences import (
 )
 from ..integrity.inspection import Inspection
 from ..integrity.times import dates
-from ..model import Acceptance, Accepted, Checkpoint, CheckpointDisk, CheckpointState, CheckpointSummary, is_device
+from ..model import (
+    Acceptance,
+    Accepted,
+    Checkpoint,
+    CheckpointDisk,
+    CheckpointState,
+    CheckpointSummary,
+    Layer,
+    is_device,
+)
 from ..ports import Catalog, Hypervisor, Progress
 from .verify import keep
 
@@ -51,6 +61,7 @@ class Accepting:
                         checkpoint=checkpoint.name,
                         path=each.path or "",
                         difference=_difference(each, seen),
+                        relying=self._relying(checkpoint, each),
                     )
                 )
         return Acceptance(files=tuple(found))
@@ -74,6 +85,12 @@ class Accepting:
                 keep(self._catalog, checkpoint, each, as_read(each, read))
 
     # ------------------------------------------------------------------
+
+    def _relying(self, checkpoint: Checkpoint, each: Recorded) -> tuple[str, ...]:
+        """The catalog has one row of a layer, whoever is on it; of a memory image or a medium, each has its own."""
+        if not isinstance(each, Layer):
+            return (f"{checkpoint.domain_name}/{checkpoint.name}",)
+        return tuple(f"{other.domain}/{other.name}" for other in self._catalog.relying_on(each.path))
 
     def _ready(self, checkpoints: Sequence[CheckpointSummary]) -> Iterator[Checkpoint]:
         for each in checkpoints:
@@ -106,7 +123,8 @@ def _refuse_others(checkpoint: Checkpoint, chains: Chains, seen: Inspected) -> N
             raise IntegrityError(
                 f"cannot accept the files of {checkpoint.domain_name}/{checkpoint.name}: {found.problem}",
                 effect="nothing was recorded",
-                hint=f"restore the file, or: snapctl delete {checkpoint.domain_name} {checkpoint.name}",
+                hint=f"restore the file as it was when it was last read or accepted, or: "
+                f"snapctl delete {checkpoint.domain_name} {checkpoint.name}",
             )
 
 

@@ -228,6 +228,18 @@ def written_since(then: object, now: Mapping[str, FileInfo | None]) -> bool:
     return any(_marks(recorded[target]) != _marks(info) for target, info in now.items())
 
 
+def missing_of(results: Mapping[str, Any], hypervisor: Hypervisor, disks: Sequence[Disk]) -> str | None:
+    """A file or device that a guest was saved with, as the journal's `results` have it, and that is not there now."""
+    recorded = [*results.get("before_save", {}).items(), *results.get("below", {}).items()]
+    top_of = {disk.target: disk.path for disk in disks}
+    files = {top_of.get(key) or key for key, info in recorded if info is not None}
+    prints = [*results.get("devices", {}).items(), *results.get("prints_below", {}).items()]
+    devices = {top_of.get(key) or key for key, fingerprint in prints if fingerprint is not None}
+    now: dict[str, object] = dict(hypervisor.storage.stat_all(sorted(files - devices)))
+    now |= hypervisor.storage.fingerprints(sorted(devices)) if devices else {}
+    return next((path for path, found in now.items() if found is None), None)
+
+
 STOPPING_SECONDS = 5.0
 """A guest may write until it is stopped, and QEMU until it has closed its disks."""
 

@@ -150,13 +150,23 @@ def test_verify_accept_shows_what_differs_and_records_it(run: Run, station: Work
     path = station.layer("patched")
     station.world.files.touch(path)
     shown = run("verify", "web01", "patched", "--accept", "--dry-run")
-    assert (shown.code, shown.out.count(path)) == (0, 1)
-    assert shown.out.startswith(f"accept {path} for web01/patched: last changed at ")
+    line, relying = shown.out.splitlines()
+    assert (shown.code, line.startswith(f"accept {path} for web01/patched: last changed at ")) == (0, True)
+    assert relying == (
+        f"web01/patched, web01/before-test rely on {path}: accept it only if it is what it was when each was made"
+    )
     assert run("verify", "web01", "patched").code == 5
 
-    assert run("verify", "web01", "patched", "--accept", "-y").code == 0
+    assert run("verify", "web01", "--accept", "-y").code == 0
     assert run("verify", "web01").code == 0
     assert run("verify", "web01", "patched", "--accept", "--dry-run").out == "nothing differs\n"
+
+
+def test_verify_accept_yes_is_not_said_for_checkpoints_not_named(run: Run, station: Workstation) -> None:
+    station.world.files.touch(station.layer("patched"))
+    result = run("verify", "web01", "patched", "--accept", "-y")
+    assert (result.code, "the files to be accepted are also those of web01/before-test" in result.err) == (6, True)
+    assert [run("verify", "web01", name).code for name in ("patched", "before-test")] == [5, 5]
 
 
 def test_verify_and_rollback_name_accept_where_only_a_time_differs(run: Run, station: Workstation) -> None:
@@ -201,6 +211,7 @@ def test_verify_accept_json_has_the_files(run: Run, station: Workstation) -> Non
     station.world.files.touch(path)
     (file,) = run("verify", "web01", "patched", "--accept", "--dry-run", "-o", "json").json["files"]
     assert (file["domain"], file["checkpoint"], file["path"]) == ("web01", "patched", path)
+    assert file["relying"] == ["web01/patched", "web01/before-test"]
 
 
 def test_verify_accept_other_length_exit_5(run: Run, problem: str) -> None:

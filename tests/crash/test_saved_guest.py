@@ -177,8 +177,8 @@ def test_recover_read_only_disk_was_written_to_restores_no_memory(quick_director
     host.close()
 
 
-def test_recover_device_below_was_written_to_restores_no_memory(quick_directory: Path) -> None:
-    """A device has no time of last change."""
+def on_device(quick_directory: Path) -> TwinHost:
+    """A guest whose disk is backed by a block device."""
     host = TwinHost(quick_directory / "device below.sqlite", disks=1)
     host.guest.shut_down()
     host.world.files.make_directory("/dev/vg")
@@ -187,6 +187,12 @@ def test_recover_device_below_was_written_to_restores_no_memory(quick_directory:
     host.world.files.image(top.path).backing_format = "raw"
     host.world.define(domainxml.on_disks(host.guest.machine.persistent_xml or "", {"vda": top}))
     host.guest.start().tick()
+    return host
+
+
+def test_recover_device_below_was_written_to_restores_no_memory(quick_directory: Path) -> None:
+    """A device has no time of last change."""
+    host = on_device(quick_directory)
     kill(host, VERBS["checkpoint"], after="save")
     host.world.files.image("/dev/vg/base").data["other"] = 1
 
@@ -194,6 +200,44 @@ def test_recover_device_below_was_written_to_restores_no_memory(quick_directory:
         host.session().recover()
 
     assert not host.guest.machine.active
+    host.close()
+
+
+@pytest.mark.parametrize("verb", SAVING)
+@pytest.mark.parametrize("after", ["save", "complete", "define"])
+@pytest.mark.parametrize("what", ["base", "active layer"])
+def test_recover_disk_is_not_mounted_yet_is_finished_once_it_is(
+    host: TwinHost, verb: str, after: str, what: str
+) -> None:
+    """As at boot. Nothing shows that it was changed, so no reason is given to discard the memory."""
+    path = f"{IMAGES}/web01-vda.qcow2" if what == "base" else host.guest.machine.tops()["vda"]
+    saved = host.counter
+    kill(host, VERBS[verb], after=after, times=2 if after == "complete" else 1)
+    disk = host.world.files.files.pop(path)
+
+    with pytest.raises(Unfinished, match=f"{path} is missing") as raised:
+        host.session().recover()
+    assert raised.value.hint == "mount it, then: snapctl recover web01"
+
+    host.world.files.files[path] = disk
+    host.session().recover()
+    host.session().rollback("web01", "kept")
+    assert host.counter == saved
+    assert not host.session().verify().damaged
+
+
+def test_recover_device_below_is_not_there_yet_is_finished_once_it_is(quick_directory: Path) -> None:
+    host = on_device(quick_directory)
+    saved = host.counter
+    kill(host, VERBS["checkpoint"], after="save")
+    device = host.world.files.files.pop("/dev/vg/base")
+
+    with pytest.raises(Unfinished, match="/dev/vg/base is missing"):
+        host.session().recover()
+
+    host.world.files.files["/dev/vg/base"] = device
+    host.session().recover()
+    assert host.guest.machine.active and host.counter == saved
     host.close()
 
 

@@ -36,6 +36,7 @@ TIME = "tests/crash/test_time_passes.py"
 PRESENT = "tests/crash/test_present_set.py"
 ADOPT = "tests/crash/test_adopt.py"
 ATTACKS = "tests/crash/test_attacks.py"
+CHANGED = "tests/crash/test_changed_base.py"
 KEEP = "tests/crash/test_keep_current.py"
 SAVED = "tests/crash/test_saved_guest.py"
 VERIFY = "tests/crash/test_verify.py"
@@ -1228,6 +1229,55 @@ BUGS = (
         ' or replaced_since(self._results["before_save"], self._read_tops()):\n',
         ":\n",
         (f"{ATTACKS}::test_recover_checkpoint_older_backup_was_put_in_place_is_not_paired",),
+    ),
+    Bug(
+        "take a disk that is not mounted for one that was written to",
+        MADE,
+        "            require_there(self._plan, self._results, self._hypervisor)\n",
+        "",
+        (f"{SAVED}::test_recover_disk_is_not_mounted_yet_is_finished_once_it_is[base-save-checkpoint]",),
+    ),
+    Bug(
+        "record a disk that is not mounted as one without file information",
+        CAPTURE,
+        '        if any(frozen[target] is None for target in self._results.get("before_save", {})):\n',
+        "        if False:\n",
+        (f"{SAVED}::test_recover_disk_is_not_mounted_yet_is_finished_once_it_is[active layer-save-checkpoint]",),
+    ),
+    Bug(
+        "plan a checkpoint on a base that was changed after another one froze it",
+        "orchestrator/operations/checkpoint/facts.py",
+        "*(layer.path for layer in changed(layers.values(), found, {}))",
+        "*()",
+        (f"{CHANGED}::test_checkpoint_base_was_changed_while_off_is_refused_in_its_plan",),
+    ),
+    Bug(
+        "save a guest on a base that was changed after the plan was made",
+        MADE,
+        "        self._require_frozen_as_recorded(below, prints)\n",
+        "",
+        (f"{CHANGED}::test_checkpoint_base_was_changed_after_the_plan_is_undone",),
+    ),
+    Bug(
+        "keep what is recorded of a base though no checkpoint relies on it",
+        "orchestrator/operations/checkpoint/record.py",
+        " or changed(known.layers[1:], below, prints)\n",
+        "\n",
+        (f"{CHANGED}::test_checkpoint_once_the_others_are_deleted_is_of_the_base_as_it_is",),
+    ),
+    Bug(
+        "accept a layer for others without naming them",
+        "orchestrator/reports/accept.py",
+        "        if not isinstance(each, Layer):\n",
+        "        if each is not None:\n",
+        (f"{CHANGED}::test_accept_names_all_that_rely_on_the_file",),
+    ),
+    Bug(
+        "take --yes for a checkpoint that was not named",
+        "orchestrator/cli/commands/verify.py",
+        "        if yes and plan.unnamed:\n",
+        "        if not yes and plan.unnamed:\n",
+        ("tests/cli/test_verify.py::test_verify_accept_yes_is_not_said_for_checkpoints_not_named",),
     ),
     # ------------------------------------------------------------------ --keep-current is one operation
     Bug(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from ...errors import UsageError
-from ...model import VerifyReport
+from ...errors import Refused, UsageError
+from ...model import VerifyReport, some
 from ..completion import checkpoints, domains
 from ..options import dry_run_option, examples, global_options
 from ..session import Session
@@ -18,7 +18,7 @@ from ..session import Session
 @click.argument("name", required=False, shell_complete=checkpoints)
 @click.option("--deep", is_flag=True, help="Read every file completely and compare its SHA-256.")
 @click.option("--accept", is_flag=True, help="Record files that differ as they are now, unless their SHA-256 is known.")
-@click.option("-y", "--yes", is_flag=True, help="Accept without asking.")
+@click.option("-y", "--yes", is_flag=True, help="Accept without asking, unless checkpoints not named are concerned.")
 @dry_run_option
 @global_options(hidden=True)
 @click.pass_obj
@@ -33,7 +33,8 @@ def verify(
 
     A file with another time of last change is sound if its SHA-256 is known and matches. If none is known, only
     you can say whether its content is right, such as after a restore from a backup: --accept shows what differs,
-    asks, and records the files of DOMAIN as they are now.
+    asks, and records the files of DOMAIN as they are now. A layer is accepted for all checkpoints that rely on it,
+    which are named: accept it only if it is what it was when each of them was made.
     """
     if not accept and (yes or dry_run):
         raise UsageError("-y and --dry-run need --accept", hint="see: snapctl verify --help")
@@ -57,6 +58,11 @@ def _accept(session: Session, domain: str | None, name: str | None, *, deep: boo
         if dry_run:
             session.data(plan, lambda: render.acceptance(plan))
             return
+        if yes and plan.unnamed:
+            raise Refused(
+                f"the files to be accepted are also those of {some(plan.unnamed)}",
+                hint="accept them for each: leave out -y, and answer the question; see: --dry-run",
+            )
         if plan.files and not yes:
             session.agree("verify --accept", render.question(plan))
         report = coordinator.accept(domain, name, plan)

@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...errors import Refused
-from ...model import Checkpoint, Domain, Head, some
+from ...model import Checkpoint, CheckpointSummary, Domain, Head, some
+from .frozen import names, refusal, to_delete
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriftFacts:
     """`lost` has the layers that were written to since they froze, or may be, by path: the checkpoints that rely on
-    them, by name. It is asked for, and so is the `parent`, only where disks or chains differ from the catalog's."""
+    them. The `parent` is asked for only where disks or chains differ from the catalog's."""
 
     rechained: tuple[str, ...] = ()  # targets of disks whose chain is another one, though their active layer is not
-    lost: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lost: Mapping[str, tuple[CheckpointSummary, ...]] = field(default_factory=dict)
+    missing: frozenset[str] = frozenset()  # those of them that are not there at all
     parent: Checkpoint | None = None  # the current checkpoint
 
 
@@ -38,10 +40,12 @@ def judged(domain: Domain, head: Head | None, facts: DriftFacts, *, adopt: bool)
     present = [layer.path for disk in domain.writable_disks for layer in disk.chain]
     written = next((path for path in present if path in facts.lost), None)
     if written is not None:
-        names = facts.lost[written]
+        relying = facts.lost[written]
+        if written not in domain.sources().values():
+            raise refusal(domain.name, written, relying, is_missing=written in facts.missing)
         raise Refused(
-            f"{domain.name} has changed {written}, or may: checkpoint {some(names)} relied on it",
-            hint=f"roll back if it is unchanged, else: snapctl delete --no-collapse {domain.name} {' '.join(names)}",
+            f"{domain.name} has changed {written}, or may: checkpoint {some(names(domain.name, relying))} relied on it",
+            hint=f"roll back if it is unchanged, else: {to_delete(relying)}",
         )
     if moved and not adopt:
         target, path, now = moved[0]
@@ -49,7 +53,7 @@ def judged(domain: Domain, head: Head | None, facts: DriftFacts, *, adopt: bool)
             f"disk {target} of {domain.name} is {now or 'missing'}, the catalog says {path}",
             hint=f"roll back, or continue with its present disks: snapctl checkpoint {domain.name} --adopt",
         )
-    lost = sorted({name for names in facts.lost.values() for name in names})
+    lost = sorted({name for relying in facts.lost.values() for name in names(domain.name, relying)})
     note = None
     if facts.rechained:
         note = f"the chain of {', '.join(facts.rechained)} was changed outside snapctl, and is recorded as it is now"

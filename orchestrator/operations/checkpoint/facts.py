@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from posixpath import isabs
 
 from ...errors import NotFound
@@ -10,11 +9,12 @@ from ...formats import qcow2
 from ...formats.needs import needs
 from ...integrity.strangers import strangers
 from ...integrity.users import writers
-from ...model import Domain, FileInfo, Head, Layer
+from ...model import Domain, Head
 from ..shared.guest import Guest, namesake
 from ..shared.host import inspect_host
 from ..shared.site import Site
 from .drift import DriftFacts
+from .frozen import catalogued, changed, lost
 from .plan import CheckpointFacts
 
 
@@ -50,27 +50,24 @@ def _drift(site: Site, domain: Domain, head: Head | None) -> DriftFacts:
     now = {disk.target: disk.chain for disk in domain.writable_disks}
     same = [target for target, path in domain.sources().items() if path and head and head.overlays.get(target) == path]
     rechained = [target for target in same if known[target].paths != now[target].paths]
-    if head is None or not (rechained or len(same) < len(known)):
-        return DriftFacts()
-    paths = {layer.path for chain in known.values() for layer in chain}
-    paths |= {source.path for chain in now.values() for source in chain}
-    layers = [layer for path in sorted(paths) if (layer := site.catalog.layer(path)) is not None]
-    found = site.hypervisor.storage.stat_all([layer.path for layer in layers if layer.is_frozen_file])
-    active = {path for path in domain.sources().values() if path not in head.overlays.values()}
-    suspects = [layer.path for layer in layers if layer.path in active or _is_changed(layer, found)]
-    lost = {path: tuple(each.name for each in site.catalog.relying_on(path)) for path in suspects}
+    layers = {layer.path: layer for chain in known.values() for layer in chain}
+    for target, chain in now.items():
+        if target not in same or target in rechained:
+            layers |= {layer.path: layer for layer in catalogued(site.catalog, chain)}
+    is_moved = head is not None and bool(rechained or len(same) < len(known))
+    paths = sorted(layer.path for layer in layers.values() if layer.is_frozen_file)
+    found = site.hypervisor.storage.stat_all(paths) if paths else {}
+    active = {path for path in domain.sources().values() if is_moved and head and path not in head.overlays.values()}
+    suspects = {
+        *(path for path in layers if path in active),
+        *(layer.path for layer in changed(layers.values(), found, {})),
+    }
     return DriftFacts(
         rechained=tuple(rechained),
-        lost={path: names for path, names in lost.items() if names},
-        parent=site.catalog.checkpoint_by_id(head.checkpoint_id) if head.checkpoint_id else None,
+        lost=lost(site.catalog, sorted(suspects)),
+        missing=frozenset(path for path, info in found.items() if info is None),
+        parent=site.catalog.checkpoint_by_id(head.checkpoint_id) if is_moved and head and head.checkpoint_id else None,
     )
-
-
-def _is_changed(layer: Layer, found: Mapping[str, FileInfo | None]) -> bool:
-    if layer.path not in found:
-        return False
-    info = found[layer.path]
-    return info is None or (info.physical, info.mtime) != (layer.physical, layer.mtime)
 
 
 def _unknown_heads(site: Site, domain: Domain) -> dict[str, bytes]:

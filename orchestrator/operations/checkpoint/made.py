@@ -17,7 +17,8 @@ from ...store.manifest import Manifest
 from ...store.workspace import describe, is_described, new_layers, read_below, read_tops, replaced_since, written_since
 from ..shared.manifests import whole_manifest
 from . import record
-from .capture.save import way_to_discard
+from .capture.save import require_there, way_to_discard
+from .frozen import catalogued, changed, lost, refusal
 from .plan import CheckpointPlan
 
 
@@ -61,9 +62,22 @@ class MadeCheckpoint:
         the disks that do not freeze, of which the guest's memory may have parts cached: whoever does, does so outside
         snapctl."""
         tops, below = self._read_tops(), read_below(self._hypervisor, self._plan.disks)
+        prints = self._read_prints_below()
+        self._require_frozen_as_recorded(below, prints)
         media = read_media(self._hypervisor.storage, self._plan.disks)
-        found = {"before_save": tops, "below": below, "media": media, "prints_below": self._read_prints_below()}
+        found = {"before_save": tops, "below": below, "media": media, "prints_below": prints}
         return {key: msgspec.to_builtins(value) for key, value in found.items()}
+
+    def _require_frozen_as_recorded(
+        self, below: Mapping[str, FileInfo | None], prints: Mapping[str, str | None]
+    ) -> None:
+        chains = [disk.chain for disk in self._plan.disks if disk.writable]
+        layers = {layer.path: layer for chain in chains for layer in catalogued(self._catalog, chain)}
+        for path, relying in lost(
+            self._catalog, [each.path for each in changed(layers.values(), below, prints)]
+        ).items():
+            is_missing = prints.get(path, below.get(path)) is None
+            raise refusal(self._plan.domain_name, path, relying, is_missing=is_missing)
 
     def _read_tops(self) -> dict[str, FileInfo | None]:
         return {target: info for target, info in read_tops(self._hypervisor, self._plan.disks).items() if info}
@@ -88,6 +102,7 @@ class MadeCheckpoint:
 
     def require_its_disks(self) -> None:
         if not self.is_on_its_disks():
+            require_there(self._plan, self._results, self._hypervisor)
             name, domain = self._plan.domain_name, self._hypervisor.domains.get(self._plan.domain_uuid)
             raise Unfinished(
                 f"a disk of {name}, or a layer below it, was written to or replaced after its memory was saved to "

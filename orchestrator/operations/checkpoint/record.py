@@ -23,6 +23,7 @@ from ...model import (
     is_device,
 )
 from ...ports import Catalog
+from .frozen import changed
 from .plan import CheckpointPlan
 
 NO_MEDIUM = Medium(size=None, mtime=None, fingerprint=None)
@@ -58,16 +59,18 @@ def chains(
     prints: Mapping[str, str | None],
     catalog: Catalog,
 ) -> list[Layer]:
-    """The frozen layers, and what is `below` those whose chain the catalog does not have, or has otherwise. `prints`
+    """The frozen layers, and what is `below` those whose chain the catalog does not have, or has otherwise, as one that
+    was changed when no checkpoint relied on it. `prints`
     are the fingerprints of the block devices among that."""
     layers = list(checkpoint.layers.values())
     for disk in plan.disks:
         if not disk.writable:
             continue
         layer = checkpoint.layers[disk.target]
-        known = catalog.chain(layer.path).paths
+        known = catalog.chain(layer.path)
         is_as_planned = not known or layer.backing == _planned_backing(disk)
-        if known != disk.chain.paths and is_as_planned:
+        is_another = known.paths != disk.chain.paths or changed(known.layers[1:], below, prints)
+        if is_another and is_as_planned:
             layers += _below(disk, below, prints, catalog)
     return layers
 

@@ -18,7 +18,7 @@ from ....formats import domainxml, imagexml, saveimage
 from ....integrity.media import devices_differ, read_devices
 from ....model import Domain, FileInfo, GuestState, MemoryImage, OffReason
 from ....ports import Evidence, Hypervisor, Progress
-from ....store.workspace import read_tops, restore_final_mark, written_since
+from ....store.workspace import missing_of, read_tops, restore_final_mark, written_since
 from ...shared.rewind import require_sources
 from ..plan import CheckpointPlan
 
@@ -79,6 +79,8 @@ class SaveCapture:
         if domain is None and self._plan.origin.persistent:
             raise self._undefined()
         frozen = read_tops(self._hypervisor, self._plan.disks)
+        if any(frozen[target] is None for target in self._results.get("before_save", {})):
+            self._require_there()
         devices = read_devices(self._hypervisor.storage, self._plan.disks)
         self._require_no_run_since(domain, image, frozen, devices)
         return {
@@ -233,12 +235,26 @@ class SaveCapture:
             hint=f"to leave all as it is: snapctl recover {domain.name} --abandon",
         )
 
+    def _require_there(self) -> None:
+        require_there(self._plan, self._results, self._hypervisor)
+
     def _doubtful(self) -> Unfinished:
+        self._require_there()
         domain = self._hypervisor.domains.get(self._plan.domain_uuid)
         return Unfinished(
             f"{self._plan.domain_name} may have run after its memory was saved to {self._plan.memory_path}",
             effect="nothing more was changed",
             hint=way_to_discard(self._plan.domain_name, domain, self._others),
+        )
+
+
+def require_there(plan: CheckpointPlan, results: Mapping[str, Any], hypervisor: Hypervisor) -> None:
+    """Raise for a disk that is merely missing, as one that is not mounted yet: nothing shows that it was changed."""
+    if (path := missing_of(results, hypervisor, plan.disks)) is not None:
+        raise Unfinished(
+            f"{path} is missing: the memory of {plan.domain_name} in {plan.memory_path} was saved with it",
+            effect="the memory was not restored",
+            hint=f"mount it, then: snapctl recover {plan.domain_name}",
         )
 
 
