@@ -15,6 +15,7 @@ from orchestrator.operations.edit.plan import Edits
 from tests.crash.test_foreign_acts import checkpoint_b, kill, rollback_a
 from tests.crash.twin_host import TwinHost
 from tests.twin.domains import TwinDomains
+from tests.twin.files import File
 
 WEEK = 1000
 """What a guest counts up to in a week."""
@@ -154,6 +155,33 @@ def test_rollback_killed_right_after_stop_is_undone(host: TwinHost, *, restarted
     assert "web01 is shut off" in recovered.detail
     host.check(state=GuestState.OFF)
     assert host.guest.start().read("vda") == kept
+
+
+def test_rollback_of_transient_killed_right_after_stop_names_its_disks(quick_directory: Path) -> None:
+    """It is gone, and with it all that names them."""
+    host = TwinHost(quick_directory / "transient, stopped.sqlite", persistent=False)
+    host.checkpoint("a")
+    tops = host.guest.machine.tops()
+    kill(host, rollback_a, after="destroy")
+
+    (recovered,) = host.session().recover()
+
+    assert recovered.state is OperationState.UNDONE
+    assert all(path in recovered.detail for path in tops.values())
+    host.close()
+
+
+def test_recover_overlay_that_a_power_cut_shortened_was_not_written_to(host: TwinHost) -> None:
+    kill(host, rollback_a, after="define")
+    new = host.guest.machine.domain().persistent_sources()
+    for path in new.values():
+        host.world.files.put(str(path), File(b""))
+
+    (recovered,) = host.session().recover()
+
+    assert recovered.state is OperationState.DONE
+    assert host.counter == host.counters["a"]
+    host.check()
 
 
 def test_rollback_killed_right_after_stop_is_recorded_is_finished(host: TwinHost) -> None:

@@ -303,6 +303,17 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         self._is_others(domain)  # raises when it relies on them
         return True
 
+    def loss(self) -> str | None:
+        """A transient guest that was stopped is gone, and nothing else says where its disks are."""
+        plan = self.plan
+        if plan.persistent or plan.run_id is None or self._hypervisor.domains.get(plan.domain_uuid) is not None:
+            return None
+        return f"its disks are as it left them: {self._previous_disks}"
+
+    @property
+    def _previous_disks(self) -> str:
+        return ", ".join(path for path in self.plan.previous_sources.values() if path)
+
     def undone_error(self, cause: Exception) -> SnapctlError:
         """The guest that was stopped does not run again: its memory was not kept. Nor is a transient one defined."""
         error, plan = super().undone_error(cause), self.plan
@@ -314,8 +325,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
             error.effect = f"undone: the disks of {plan.domain_name} are as it left them when it was stopped"
             error.hint = error.hint or f"start it: virsh start {plan.domain_name}"
         else:
-            disks = ", ".join(path for path in plan.previous_sources.values() if path)
-            error.effect = f"undone: the disks of {plan.domain_name} are as it left them: {disks}"
+            error.effect = f"undone: the disks of {plan.domain_name} are as it left them: {self._previous_disks}"
             error.hint = f"create it on them, or: snapctl rollback {plan.domain_name} {plan.checkpoint_name}"
         return error
 
