@@ -12,6 +12,9 @@ from tests.contract.overlays import restore, stack
 NUMBER, FLIPPED = 50617284, 50617285
 """Of eight digits, so that nothing else in a guest is spelled like them; one bit of the last digit tells them apart."""
 
+ABORTING = ["twin", pytest.param("box", marks=[pytest.mark.system, pytest.mark.long])]
+"""libvirtd 9.0 crashes now and then when a save is aborted that is held up: `ABORTED_SAVES` in tests/system."""
+
 
 def header(hypervisor: Hypervisor, path: str) -> saveimage.Header:
     return saveimage.parse_header(hypervisor.storage.read(path, 0, saveimage.HEADER_LENGTH))
@@ -90,6 +93,7 @@ def test_a_save_without_room_leaves_nothing_of_the_image_it_replaces(host: Contr
         hypervisor.domains.saved_definition(path)
 
 
+@pytest.mark.parametrize("fragile_host", ABORTING, indirect=True)
 def test_save_interrupted_keeps_the_guest_running(fragile_host: ContractHost) -> None:
     domain, path = booted(fragile_host), f"{fragile_host.directory()}.save"
     told: list[tuple[str, int, int]] = []

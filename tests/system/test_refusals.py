@@ -66,7 +66,7 @@ BOTH: list[tuple[Trouble, int, str]] = [
         (troubles.encrypted_disk, REFUSED, "has <encryption>, which an overlay cannot have"),
         (troubles.encrypted_source, REFUSED, "has <encryption>, which an overlay cannot have"),
         (troubles.namesake, REFUSED, "another domain"),
-        (troubles.undefined, REFUSED, "is not running"),
+        (troubles.undefined, REFUSED, "is not defined"),
     ],
 )
 def test_a_checkpoint_is_refused(

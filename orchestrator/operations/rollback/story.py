@@ -76,7 +76,7 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         )
         self._renamed = RenamedImage(plan, plan.renamed_path, hypervisor) if plan.renamed_path else None
         self._persistent = Definition(plan, hypervisor, self._rewind, memory_path)
-        self._has_stopped = False  # by this very process
+        self._has_stopped = False  # by this very process, or almost: an interrupt may come before the call returns
         self._is_off_everywhere = False  # as this very process has seen
 
     @property
@@ -131,8 +131,9 @@ class RollbackStory(PlannedStory[RollbackPlan]):
         if domain is not None and domain.active:
             require_sources(domain, self.plan.previous_sources, self.plan.run_id)
             self._require_state_of_then()
+            self._has_stopped = True
             self._hypervisor.domains.destroy(self.plan.domain_uuid)
-            self._has_stopped = self._is_off_everywhere = True
+            self._is_off_everywhere = True
 
     def _is_stopped(self) -> Evidence | None:
         self._hypervisor.domains.wait_for_job(self.plan.domain_uuid)

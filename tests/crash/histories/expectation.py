@@ -229,6 +229,11 @@ class Flatten:
         return at
 
 
+def _stops_for_good(act: Act) -> bool:
+    """Whether a guest that it stopped is left off, as it was, when its client was killed before that was recorded."""
+    return isinstance(act, Undo) or (isinstance(act, Rollback) and act.kept is None)
+
+
 def _unless(gone: str, name: str | None) -> str | None:
     return None if name == gone else name
 
@@ -323,7 +328,8 @@ class Expectation:
         """The client came as far as it came: none, some or all of its acts are done."""
         for at in list(self.candidates):
             began = at.progress[client].planned
-            self._replace(at, replace(at, owed=at.owed | began))
+            left_off = OFF if any(_stops_for_good(act) for act in self._following(client, at)) else frozenset()
+            self._replace(at, replace(at, owed=at.owed | began | left_off))
             for reached in self._reached(client, at)[1:]:
                 self._add(replace(reached, owed=reached.powers))
 

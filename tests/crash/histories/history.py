@@ -198,7 +198,7 @@ class History:
 
     def _children_first(self, domain: str, names: Sequence[str]) -> list[str]:
         """In the order given, but for children, which go before their parents."""
-        parents = {name: mark.parent for name, mark in self.observer.standing(domain).marks.items()}
+        parents = self.observer.parents(domain)
 
         def depth(name: str) -> int:
             above = parents.get(name)

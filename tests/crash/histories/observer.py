@@ -102,6 +102,10 @@ class Observer:
         """Of its checkpoints, oldest first."""
         return [each.name for each in self._summaries if each.domain_uuid == self._uuids[domain]]
 
+    def parents(self, domain: str) -> dict[str, str | None]:
+        """Of its checkpoints, by name; those that are being deleted, too."""
+        return {each.name: each.parent for each in self._summaries if each.domain_uuid == self._uuids[domain]}
+
     def standing(self, domain: str) -> Standing:
         own = [each for each in self._summaries if each.domain_uuid == self._uuids[domain]]
         kept = self._kept.get(self._uuids[domain])
