@@ -147,6 +147,7 @@ class TwinHost:
         self._nothing_unsettled()
         assert list(self.world.machines) == [self._uuid], "a helper is left"
         self._guest_agrees(state)
+        self._next_start_is_on_the_head()
         self._frozen_layers_stay_frozen()
         self._files_are_those_catalogued()
         self._nothing_is_damaged()
@@ -169,6 +170,12 @@ class TwinHost:
         assert machine.state is state, f"the guest is {machine.state}, not {state}"
         if machine.active:
             assert self.guest.agrees(), "the guest's memory and disks do not belong together"
+
+    def _next_start_is_on_the_head(self) -> None:
+        """Where the catalog says that the guest stands; a disk may have been detached for good."""
+        head, defined = self.head(), self.guest.machine.domain().persistent_sources()
+        for target, path in head.overlays.items() if head is not None else ():
+            assert defined.get(target, path) == path, f"{target} is {defined[target]} from the next start on"
 
     def _memory_images_belong_to_their_layers(self) -> None:
         """What each image remembers having written is what its layers show: no operation is needed to see it."""
