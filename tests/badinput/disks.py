@@ -118,6 +118,6 @@ CASES: tuple[Row, ...] = (
     Elsewhere(
         number=81,
         what="backing file that is missing, a guest's own disk",
-        test="tests/badinput/test_on_libvirt.py::test_checkpoint_missing_base_is_undone",
+        test="tests/badinput/test_on_libvirt.py::test_checkpoint_missing_base_is_refused",
     ),
 )

@@ -15,7 +15,7 @@ from tests.system.host_state import unchanged
 
 pytestmark = pytest.mark.system
 
-FAILED, USAGE, ENVIRONMENT, INTEGRITY = 1, 2, 3, 5
+USAGE, ENVIRONMENT, INTEGRITY, REFUSED = 2, 3, 5, 6
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +97,16 @@ def test_rollback_no_regular_file_in_place_of_image_is_refused(
         box.run_inside("mv", f"{path}.real", path)
 
 
-def test_checkpoint_missing_base_is_undone(box: Box, client: Client, module_guest: GuestFactory) -> None:
-    """A running guest has it open still; QEMU, asked for an overlay, finds it gone, and all is undone."""
+def test_checkpoint_missing_base_is_refused(box: Box, client: Client, module_guest: GuestFactory) -> None:
+    """A running guest has it open still; but what was saved could not be restored."""
     guest = module_guest(boot=False)
     guest.start(paused=True)
     client.do("checkpoint", guest.name, "first")
     client.do("checkpoint", guest.name, "second")
     box.run_inside("rm", f"{layout.IMAGES}/{guest.name}-disk-vda.qcow2")
     before = client.do("list", guest.name)
-    line = client.refusal(FAILED, "checkpoint", guest.name, "third")
-    assert f"undone: the disks of {guest.name} are as before; {guest.name} is " in line
+    line = client.refusal(REFUSED, "checkpoint", guest.name, "third")
+    assert "is missing; checkpoint first, second relied on it; nothing was changed; mount or restore it" in line
     assert client.do("list", guest.name) == before
     with unchanged(box, client):
         assert "-disk-vda.qcow2 is missing" in client.refusal(INTEGRITY, "rollback", guest.name, "second", "-y")

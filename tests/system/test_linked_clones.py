@@ -123,6 +123,7 @@ def test_doctor_clean_keeps_the_present_disk_of_an_undefined_domain_of_a_lost_ca
 @contextlib.contextmanager
 def opened_by_another_qemu(box: Box, path: str) -> Iterator[None]:
     """A QEMU that is no domain of this libvirt has the image open for writing, as one on another host would."""
+    wait_until(lambda: not is_locked(box, path), what="the end of the guest's own QEMU")
     script = f"(sleep 120 | qemu-io -f qcow2 {path}) >/dev/null 2>&1 & echo $!"
     box.run_inside("sh", "-c", script)
     wait_until(lambda: is_locked(box, path), what="the lock of another QEMU")

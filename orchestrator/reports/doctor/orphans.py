@@ -19,6 +19,7 @@ from posixpath import basename, normpath
 from ...formats import qcow2
 from ...integrity.users import FileUser
 from ...model import FileInfo, walk
+from ...store import layout
 from ...store.contents import Directory
 from ...units import KIB
 from .facts import DoctorFacts
@@ -111,8 +112,15 @@ def _unneeded_layers(removable: Iterable[Directory], checkpoints: Iterable[Direc
 
 
 def _roots(checkpoints: Iterable[Directory], facts: DoctorFacts) -> frozenset[str]:
-    known = facts.catalogued_files | facts.disks
+    known = facts.catalogued_files | facts.disks | _saved_on(facts)
     return known.union(*(directory.record.files for directory in checkpoints if directory.record))
+
+
+def _saved_on(facts: DoctorFacts) -> set[str]:
+    """The disks of guests whose memory images are not in the catalog: what the overlays beside these were made on."""
+    lost = [each for each in facts.store.directories if layout.memory_path(each.path) in each.paths]
+    lost = [each for each in lost if layout.memory_path(each.path) not in facts.catalogued_files]
+    return {normpath(overlay.backing) for each in lost if each.manifest for overlay in each.manifest.overlays}
 
 
 def _backing(facts: DoctorFacts) -> dict[str, str]:
