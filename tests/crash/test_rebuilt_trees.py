@@ -15,7 +15,9 @@ from orchestrator.catalog import open_catalog
 from orchestrator.coordinator import Coordinator
 from orchestrator.errors import Busy, NotFound, Refused
 from orchestrator.integrity.file_users import find_users
+from orchestrator.model import After
 from orchestrator.operations.edit.plan import Edits
+from orchestrator.operations.prune.policy import Policy
 from tests.crash.test_between_steps import At
 from tests.crash.test_foreign_acts import kill
 from tests.crash.test_store_tells_all import everything
@@ -279,3 +281,16 @@ def test_adopt_guest_worked_while_the_user_was_asked(host: TwinHost) -> None:
         host.guest.tick(10)
         session.adopt_store(planned)
         assert [each.name for each in session.list("web01")] == ["a", "b"]
+
+
+def test_prune_rebuilt_catalog_of_an_undefined_guest_keeps_the_newest(host: TwinHost) -> None:
+    """It was saved and left off: nobody knows any more where it stood, and that may be all that is left of it."""
+    play(host, "+a")
+    host.session().checkpoint("web01", "b", after=After.STOP)
+    host.world.undefine(host._uuid)
+    host.file = host.file.with_suffix(".rebuilt")
+    catalog = open_catalog(f"sqlite:///{host.file}", host.world.host)
+    with Coordinator(TwinHypervisor(host.world), catalog, store=STORE) as rebuilt:
+        rebuilt.adopt_store()
+        report = rebuilt.prune("web01", Policy(keep_tags=("none",)))
+    assert {each.checkpoint.name: each.kept for each in report.decisions} == {"a": False, "b": True}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from functools import partial
 
@@ -83,6 +83,9 @@ class Pruning(Compound[PruneReport]):
 def _decide(site: Site, guest: Guest, options: PruneOptions) -> tuple[Decision, ...]:
     """A decision for each of the checkpoints of a domain that are not being deleted, newest first."""
     living = [each for each in site.catalog.summaries(guest.uuid) if each.state != CheckpointState.DELETING]
+    if living and guest.domain is None and site.catalog.head(guest.uuid) is None:
+        # Nobody knows where it stood, as after a rebuild: its newest one may be all that is left of it.
+        living[-1] = replace(living[-1], current=True)
     return tuple(decide(living, options.policy, options.now, options.zone))
 
 
