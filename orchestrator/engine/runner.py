@@ -113,7 +113,8 @@ class Runner:
         caveats = run.caveats() if state is OperationState.DONE else []
         reasons = [run.given_up] if run.given_up and state is OperationState.UNDONE else []
         kept = [line for member in left.members for line in run.ran().kept_files(member.domain_uuid)]
-        told = (*reasons, *run.losses(), *(each.problem for each in caveats), *kept, *run.states())
+        losses = run.losses() if state is OperationState.UNDONE else []
+        told = (*reasons, *losses, *(each.problem for each in caveats), *kept, *run.states())
         return Recovered(
             operation=left.kind,
             domain=left.domains,
